@@ -1,1 +1,8 @@
-export {}
+export { encodeBatch, type EncodeOptions } from './batch-encoder.js'
+export type { Compression } from './batch-format.js'
+export { batchByteLength, sealBatch, writeBatch } from './batch-writer.js'
+export { compress, decompress, MAX_DECOMPRESSED_BYTES, type WritableCompression } from './compression.js'
+export { crc32c, crc32cPortable } from './crc32c.js'
+export { VarveError, type VarveErrorOptions } from './error.js'
+export { batchesIn, RecordBatch, type DecodeOptions } from './record-batch.js'
+export type { Bytes, HeadersInput, LogRecord, RecordInput } from './record.js'

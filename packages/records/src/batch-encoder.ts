@@ -1,0 +1,46 @@
+import { ATTRIBUTES_AT, codecs, HEADER_BYTES, LENGTH_AT, LENGTH_OVERHEAD } from './batch-format.js'
+import { batchByteLength, sealBatch, writeBatch, writeInt64 } from './batch-writer.js'
+import { compress, type WritableCompression } from './compression.js'
+import { VarveError } from './error.js'
+import type { RecordInput } from './record.js'
+
+export interface EncodeOptions {
+  /** Default `'none'`. */
+  compression?: WritableCompression
+  /** Timestamp, in ms since 1970, of records that bring none. Default `Date.now()`. */
+  now?: number
+  /** Default 0: a broker assigns offsets. */
+  baseOffset?: number
+}
+
+/**
+ * A complete record batch v2 with its CRC, ready for a Produce request, `appendBatches` or a segment file.
+ *
+ * @throws VarveError `VARVE_EMPTY_BATCH` for no records, `VARVE_RECORD_INVALID` for one that cannot be encoded,
+ * `VARVE_UNSUPPORTED_CODEC` for a codec that cannot be written.
+ */
+export function encodeBatch(records: readonly RecordInput[], options: EncodeOptions = {}): Buffer {
+  const { compression = 'none', now = Date.now(), baseOffset = 0 } = options
+  if (!Number.isSafeInteger(baseOffset) || baseOffset < 0) {
+    throw new VarveError(
+      'VARVE_RECORD_INVALID',
+      `A base offset must be a whole number from 0 on, got ${baseOffset}`,
+    )
+  }
+  let batch: Buffer = Buffer.allocUnsafe(batchByteLength(records, now))
+  writeBatch(batch, 0, records, now)
+  if (compression !== 'none') batch = compressBatch(batch, compression)
+  if (baseOffset !== 0) writeInt64(batch, 0, baseOffset)
+  sealBatch(batch, 0, batch.length)
+  return batch
+}
+
+function compressBatch(plain: Buffer, compression: Exclude<WritableCompression, 'none'>): Buffer {
+  const records = compress(compression, plain.subarray(HEADER_BYTES))
+  const batch = Buffer.allocUnsafe(HEADER_BYTES + records.length)
+  plain.copy(batch, 0, 0, HEADER_BYTES)
+  batch.set(records, HEADER_BYTES)
+  batch.writeInt32BE(batch.length - LENGTH_OVERHEAD, LENGTH_AT)
+  batch.writeInt16BE(codecs.indexOf(compression), ATTRIBUTES_AT)
+  return batch
+}
