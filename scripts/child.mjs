@@ -1,0 +1,71 @@
+/** Child processes that end with this one: Ctrl-C and SIGTERM reach them, and nothing is left behind. */
+import { spawn } from 'node:child_process'
+
+const running = new Set()
+
+// The exit handlers of others (locks, temporary folders, the progress line) run on the way out.
+const handlers = [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+].map(([signal, exitCode]) => [
+  signal,
+  () => {
+    for (const child of running) child.kill(signal)
+    process.exit(exitCode)
+  },
+])
+
+// Only while a child runs: the server that may follow in this process stops in its own way.
+function started(child) {
+  if (running.size === 0) for (const [signal, handler] of handlers) process.on(signal, handler)
+  running.add(child)
+}
+
+function ended(child) {
+  running.delete(child)
+  if (running.size === 0) for (const [signal, handler] of handlers) process.off(signal, handler)
+}
+
+/**
+ * Runs a command to its end.
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {object} [options]
+ * @param {string} [options.cwd]
+ * @param {Record<string, string | undefined>} [options.env] added to this process's environment
+ * @param {boolean} [options.capture] keep the output instead of showing it
+ * @param {(line: string) => void} [options.onLine] called for each captured line as it arrives
+ * @returns {Promise<{ code: number, output: string, missing: boolean }>} `missing` when there is no such command
+ */
+export function run(command, args, { cwd, env, capture = false, onLine } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: capture ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
+    })
+    started(child)
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) {
+      if (!stream) continue
+      let partial = ''
+      stream.setEncoding('utf8').on('data', (text) => {
+        output += text
+        if (!onLine) return
+        const lines = (partial + text).split('\n')
+        partial = lines.pop() ?? ''
+        for (const line of lines) onLine(line)
+      })
+    }
+    child.once('error', (error) => {
+      ended(child)
+      if (error.code === 'ENOENT') resolve({ code: 127, output: '', missing: true })
+      else reject(error)
+    })
+    child.once('close', (code, signal) => {
+      ended(child)
+      resolve({ code: code ?? (signal === 'SIGINT' ? 130 : 1), output, missing: false })
+    })
+  })
+}

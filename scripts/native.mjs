@@ -1,0 +1,111 @@
+/** Builds the native addon and puts it in place in one rename, so that a process which has the old one loaded keeps it. */
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from './child.mjs'
+import { Failure } from './failure.mjs'
+import { Freshness, filesIn } from './freshness.mjs'
+import { cache, root } from './paths.mjs'
+import { Progress } from './progress.mjs'
+import { checkRust } from './toolchain.mjs'
+
+const home = join('packages', 'native')
+const manifest = join('native', 'varve-node', 'Cargo.toml')
+const isInput = (path) => /\.(rs|toml|lock)$/.test(path) && !/\/(tests|benches|fuzz)\//.test(path)
+
+/** What napi names this machine's addon begins with; behind it come an ABI on some platforms and `.node`. */
+const prefix = `varve.${process.platform}-${process.arch}`
+const isAddon = (name) => name.startsWith(prefix) && name.endsWith('.node')
+
+export function native() {
+  const built = readdirSync(join(root, home)).find(isAddon)
+  return new Freshness('native', {
+    files: filesIn(['native'], isInput),
+    outputs: [join(home, built ?? `${prefix}.node`)],
+    salt: `${process.platform} ${process.arch} release`,
+  })
+}
+
+async function crates() {
+  const { code, output } = await run(
+    'cargo',
+    ['tree', '--manifest-path', manifest, '--edges', 'normal,build', '--prefix', 'none'],
+    {
+      cwd: root,
+      capture: true,
+    },
+  )
+  if (code !== 0) return null
+  return new Set(
+    output
+      .split('\n')
+      .filter((line) => / v\d/.test(line))
+      .map((line) => line.replace(' (*)', '')),
+  ).size
+}
+
+export async function buildNative(state) {
+  await checkRust()
+  state.begin()
+  const cold = !existsSync(join(root, 'native', 'target', 'release', 'deps'))
+  const progress = new Progress(
+    'Building the native engine (Rust, release)',
+    cold ? 'the first time takes about a minute' : 'usually 10 to 30 seconds',
+  )
+  const total = cold ? await crates() : null
+  let compiling = 0
+  const onLine = (line) => {
+    const crate = /^\s*Compiling (\S+)/.exec(line)?.[1]
+    if (crate !== undefined) {
+      compiling++
+      progress.detail =
+        total === null ? `compiling ${crate}` : `crate ${Math.min(compiling, total)} of ${total}: ${crate}`
+    } else if (/^\s*(Updating|Downloading|Downloaded)\b/.test(line)) progress.detail = 'downloading crates'
+  }
+  const out = join(cache, `native-${process.pid}`)
+  mkdirSync(out, { recursive: true })
+  const cleanUp = () => rmSync(out, { recursive: true, force: true })
+  process.once('exit', cleanUp)
+  try {
+    const cli = join(root, 'node_modules', '@napi-rs', 'cli', 'dist', 'cli.js')
+    const { code, output } = await run(
+      process.execPath,
+      [
+        cli,
+        'build',
+        '--platform',
+        '--release',
+        '--no-js',
+        '--manifest-path',
+        join(root, manifest),
+        '--output-dir',
+        out,
+      ],
+      {
+        cwd: join(root, home),
+        capture: true,
+        onLine,
+        env: {
+          CARGO_TERM_COLOR: process.stderr.isTTY ? 'always' : 'never',
+          CARGO_TERM_PROGRESS_WHEN: 'never',
+        },
+      },
+    )
+    const addon = readdirSync(out).find(isAddon)
+    if (code !== 0 || addon === undefined) {
+      progress.fail()
+      process.stderr.write(output)
+      if (/linker .* not found/.test(output)) {
+        throw new Failure(
+          'Rust needs a C linker. Install one (Debian: apt-get install build-essential; macOS: xcode-select --install), and run this again',
+        )
+      }
+      throw new Failure('the native engine did not build: the output of cargo is above')
+    }
+    renameSync(join(out, addon), join(root, home, addon))
+    state.commit()
+    progress.done()
+  } finally {
+    process.off('exit', cleanUp)
+    cleanUp()
+  }
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+/** `npm start`, `build`, `test`, `check` and `bench`. Each builds what is missing first; none needs anything but Node, npm and Rust. */
+import { pathToFileURL } from 'node:url'
+import { join } from 'node:path'
+import { bootstrap } from './bootstrap.mjs'
+import { Failure } from './failure.mjs'
+import { root } from './paths.mjs'
+
+const [command, ...args] = process.argv.slice(2)
+
+const commands = {
+  async start() {
+    await bootstrap()
+    const bin = join(root, 'packages', 'varve', 'bin', 'varve.mjs')
+    process.argv = [process.argv[0], bin, 'serve', ...args]
+    await import(pathToFileURL(bin).href)
+  },
+  async build() {
+    await bootstrap()
+    process.stderr.write('Everything is built.\n')
+  },
+  async test() {
+    await bootstrap()
+    const { test } = await import('./test.mjs')
+    process.exitCode = await test(args)
+  },
+  async check() {
+    await bootstrap()
+    const { check } = await import('./check.mjs')
+    process.exitCode = await check()
+  },
+  async bench() {
+    await bootstrap()
+    const { bench } = await import('./bench.mjs')
+    process.exitCode = await bench(args)
+  },
+}
+
+try {
+  if (!Object.hasOwn(commands, command ?? '')) {
+    throw new Failure(`usage: node scripts/run.mjs ${Object.keys(commands).join('|')}`, { exitCode: 2 })
+  }
+  await commands[command]()
+} catch (error) {
+  if (!(error instanceof Failure)) throw error
+  process.stderr.write(`${error.message}\n`)
+  process.exitCode = error.exitCode
+}

@@ -1,0 +1,108 @@
+#!/usr/bin/env node
+/**
+ * Installs the foreign clients that test/conformance speaks with: kcat, kafka-python, Kafka's own client jar. kafkajs comes
+ * with the development dependencies. What cannot be installed is said in a line and its tests are skipped; that is no error.
+ */
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { bootstrap } from './bootstrap.mjs'
+import { run } from './child.mjs'
+import { Failure } from './failure.mjs'
+import { cache, root } from './paths.mjs'
+
+export const KAFKA_PYTHON = '2.3.3'
+export const KAFKA_CLIENTS = '4.4.0'
+
+const quiet = {
+  cwd: root,
+  capture: true,
+  env: { DEBIAN_FRONTEND: 'noninteractive', PIP_DISABLE_PIP_VERSION_CHECK: '1' },
+}
+const has = async (command, ...args) => (await run(command, args, quiet)).code === 0
+
+const lastLine = (output) => output.trim().split('\n').at(-1) ?? ''
+
+async function must(what, command, ...args) {
+  const { code, output, missing } = await run(command, args, quiet)
+  if (missing) throw new Failure(`${what}: there is no ${command} here`)
+  if (code !== 0) throw new Failure(`${what}: ${lastLine(output)}`)
+}
+
+async function aptInstall(...packages) {
+  const [command, ...before] = process.getuid?.() === 0 ? ['apt-get'] : ['sudo', '-n', 'apt-get']
+  const apt = (...args) => run(command, [...before, ...args], quiet)
+  const install = () => apt('install', '-y', '--no-install-recommends', ...packages)
+  let result = await install()
+  if (result.code !== 0 && !result.missing) {
+    // A fresh image has no package lists, or lists of packages that are gone.
+    await apt('update')
+    result = await install()
+  }
+  if (result.missing) throw new Failure(`there is no ${command} here`)
+  if (result.code !== 0) throw new Failure(`apt-get: ${lastLine(result.output)}`)
+}
+
+const steps = [
+  {
+    name: 'kcat',
+    present: () => has('kcat', '-V'),
+    install: () => aptInstall('kcat'),
+  },
+  {
+    name: `kafka-python ${KAFKA_PYTHON}`,
+    present: () => has(python(), '-c', `import kafka; assert kafka.__version__ == '${KAFKA_PYTHON}'`),
+    async install() {
+      const venv = join(cache, 'python')
+      const created = await run('python3', ['-m', 'venv', '--clear', venv], quiet)
+      if (created.code !== 0) {
+        // Debian keeps venv's pip in a package of its own.
+        await aptInstall('python3', 'python3-venv')
+        await must('python3 -m venv', 'python3', '-m', 'venv', '--clear', venv)
+      }
+      await must('pip', python(), '-m', 'pip', 'install', '--quiet', `kafka-python==${KAFKA_PYTHON}`, 'lz4')
+    },
+  },
+  {
+    name: `kafka-clients ${KAFKA_CLIENTS} (the jar with Kafka's message schemas)`,
+    present: async () => existsSync(join(cache, `kafka-clients-${KAFKA_CLIENTS}.jar`)),
+    async install() {
+      const artifact = `org.apache.kafka:kafka-clients:${KAFKA_CLIENTS}`
+      if (!(await has('mvn', '--version'))) await aptInstall('maven')
+      await must(
+        'mvn',
+        'mvn',
+        '-q',
+        '-B',
+        'dependency:copy',
+        `-Dartifact=${artifact}`,
+        `-DoutputDirectory=${cache}`,
+      )
+    },
+  },
+]
+
+function python() {
+  return join(cache, 'python', 'bin', 'python')
+}
+
+try {
+  await bootstrap({ only: 'dependencies' })
+  mkdirSync(cache, { recursive: true })
+  for (const { name, present, install } of steps) {
+    if (await present()) {
+      console.log(`present    ${name}`)
+      continue
+    }
+    try {
+      await install()
+      console.log(`installed  ${name}`)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      console.log(`missing    ${name}: ${error.message}. Its tests will be skipped`)
+    }
+  }
+} catch (error) {
+  if (!(error instanceof Failure)) throw error
+  process.stderr.write(`${error.message}\n`)
+  process.exitCode = error.exitCode
+}

@@ -1,0 +1,18 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+    exclude: ['**/node_modules/**', '**/dist/**'],
+    pool: 'forks',
+    // The suites start brokers and clients of their own, which need a core as much as the tests do.
+    maxWorkers: 2,
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
+    teardownTimeout: 5_000,
+    // A test that passes on the second try hides the race it found.
+    retry: 0,
+    // Packages reach each other through their built files, as they will once published.
+    server: { deps: { external: [/\/packages\/[^/]+\/dist\//] } },
+  },
+})
