@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { gunzipSync, gzipSync } from 'node:zlib'
+import type * as lz4Napi from 'lz4-napi'
 import type { Compression } from './batch-format.js'
 import { VarveError } from './error.js'
 import { lz4FrameBound } from './lz4-frame.js'
@@ -10,7 +11,7 @@ export type WritableCompression = 'none' | 'gzip' | 'lz4'
 /** Default bound on what one compressed batch may expand to, in bytes: 256 MiB. */
 export const MAX_DECOMPRESSED_BYTES = 256 * 1024 * 1024
 
-type Lz4 = typeof import('lz4-napi')
+type Lz4 = typeof lz4Napi
 let lz4: Lz4 | undefined
 
 // Loaded on first use: most processes never see an lz4 batch, and an addon that does not exist for a platform
