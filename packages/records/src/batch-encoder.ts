@@ -1,6 +1,6 @@
-import { ATTRIBUTES_AT, codecs, HEADER_BYTES, LENGTH_AT, LENGTH_OVERHEAD } from './batch-format.js'
+import { compressBatch } from './batch-builder.js'
 import { batchByteLength, sealBatch, writeBatch, writeInt64 } from './batch-writer.js'
-import { compress, type WritableCompression } from './compression.js'
+import type { WritableCompression } from './compression.js'
 import { VarveError } from './error.js'
 import type { RecordInput } from './record.js'
 
@@ -32,15 +32,5 @@ export function encodeBatch(records: readonly RecordInput[], options: EncodeOpti
   if (compression !== 'none') batch = compressBatch(batch, compression)
   if (baseOffset !== 0) writeInt64(batch, 0, baseOffset)
   sealBatch(batch, 0, batch.length)
-  return batch
-}
-
-function compressBatch(plain: Buffer, compression: Exclude<WritableCompression, 'none'>): Buffer {
-  const records = compress(compression, plain.subarray(HEADER_BYTES))
-  const batch = Buffer.allocUnsafe(HEADER_BYTES + records.length)
-  plain.copy(batch, 0, 0, HEADER_BYTES)
-  batch.set(records, HEADER_BYTES)
-  batch.writeInt32BE(batch.length - LENGTH_OVERHEAD, LENGTH_AT)
-  batch.writeInt16BE(codecs.indexOf(compression), ATTRIBUTES_AT)
   return batch
 }

@@ -1,3 +1,4 @@
+export { BatchBuilder } from './batch-builder.js'
 export { encodeBatch, type EncodeOptions } from './batch-encoder.js'
 export type { Compression } from './batch-format.js'
 export { batchByteLength, sealBatch, writeBatch } from './batch-writer.js'

@@ -5,6 +5,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
+  BatchBuilder,
   batchByteLength,
   batchesIn,
   encodeBatch,
@@ -129,4 +130,39 @@ test('parts of a record are views of the memory that was decoded, not copies', (
   encoded[encoded.indexOf('value')] = 'V'.charCodeAt(0)
   expect(record!.value!.toString()).toBe('Value')
   expect(record!.value).toBe(record!.value)
+})
+
+test('a batch built record by record is the batch encoded at once', () => {
+  fc.assert(
+    fc.property(batch, fc.constantFrom('none', 'gzip', 'lz4'), (records, compression) => {
+      const builder = new BatchBuilder(1 << 20)
+      for (const record of records) expect(builder.append(record, NOW)).toBe(true)
+      expect(builder.byteLength).toBe(batchByteLength(records, NOW))
+      expect(builder.finish(compression).equals(encodeBatch(records, { compression, now: NOW }))).toBe(true)
+    }),
+    { numRuns: 150 },
+  )
+})
+
+test('a full builder refuses the next record and stays what it was', () => {
+  const record = { value: Buffer.alloc(100) }
+  for (const maxBytes of [200, 400, 3000, 5000]) {
+    const builder = new BatchBuilder(maxBytes)
+    const records: RecordInput[] = []
+    while (builder.append(record, NOW)) records.push(record)
+    expect(builder.recordsCount).toBe(records.length)
+    expect(builder.byteLength).toBe(batchByteLength(records, NOW))
+    expect(builder.byteLength).toBeLessThanOrEqual(maxBytes)
+    expect(batchByteLength([...records, record], NOW)).toBeGreaterThan(maxBytes)
+    expect(() => builder.append({ timestamp: -7 }, NOW)).toThrow('timestamp')
+    expect(builder.finish().equals(encodeBatch(records, { now: NOW }))).toBe(true)
+  }
+})
+
+test('a record larger than the limit gets a batch to itself', () => {
+  const builder = new BatchBuilder(1000)
+  const large = { value: Buffer.alloc(5000, 'x') }
+  expect(builder.append(large, NOW)).toBe(true)
+  expect(builder.append({ value: 'y' }, NOW)).toBe(false)
+  expect(builder.finish().equals(encodeBatch([large], { now: NOW }))).toBe(true)
 })

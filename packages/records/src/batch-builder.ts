@@ -1,0 +1,97 @@
+import { codecs, ATTRIBUTES_AT, HEADER_BYTES, LENGTH_AT, LENGTH_OVERHEAD } from './batch-format.js'
+import { sealBatch, writeBatchHeader } from './batch-writer.js'
+import { compress, type WritableCompression } from './compression.js'
+import { VarveError } from './error.js'
+import { timestampOf, writeRecord } from './record-writer.js'
+import type { RecordInput } from './record.js'
+
+const FIRST_BYTES = 1024
+
+/**
+ * A batch that grows record by record. What is appended is encoded at once: neither the record nor the memory of
+ * its key and value is held on to.
+ */
+export class BatchBuilder {
+  private readonly maxBytes: number
+  private bytes: Buffer
+  private end = HEADER_BYTES
+  private count = 0
+  private baseTimestamp = 0
+  private maxTimestamp = 0
+
+  /** @param maxBytes the size at which the uncompressed batch is full; a single larger record still gets a batch. */
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes
+    this.bytes = Buffer.allocUnsafeSlow(Math.max(Math.min(FIRST_BYTES, maxBytes), HEADER_BYTES))
+  }
+
+  get recordsCount(): number {
+    return this.count
+  }
+
+  /** Bytes of the batch so far, uncompressed, its header included. */
+  get byteLength(): number {
+    return this.end
+  }
+
+  /**
+   * Adds the record, or returns false when the batch is too full for it.
+   *
+   * @param now the timestamp of a record that brings none
+   * @throws VarveError `VARVE_RECORD_INVALID`; the batch is as it was before.
+   */
+  append(record: RecordInput, now: number): boolean {
+    const timestamp = timestampOf(record, now)
+    const base = this.count === 0 ? timestamp : this.baseTimestamp
+    let end = writeRecord(this.bytes, this.end, record, timestamp - base, this.count)
+    if (end < 0) {
+      if (-end > this.maxBytes && this.count > 0) return false
+      this.grow(-end)
+      end = writeRecord(this.bytes, this.end, record, timestamp - base, this.count)
+    } else if (end > this.maxBytes && this.count > 0) {
+      return false
+    }
+    if (this.count === 0) {
+      this.baseTimestamp = timestamp
+      this.maxTimestamp = timestamp
+    } else if (timestamp > this.maxTimestamp) {
+      this.maxTimestamp = timestamp
+    }
+    this.end = end
+    this.count++
+    return true
+  }
+
+  /**
+   * The complete batch with its CRC. The builder must not be used afterwards: an uncompressed batch is its memory.
+   *
+   * @throws VarveError `VARVE_EMPTY_BATCH`, `VARVE_UNSUPPORTED_CODEC`
+   */
+  finish(compression: WritableCompression = 'none'): Buffer {
+    if (this.count === 0)
+      throw new VarveError('VARVE_EMPTY_BATCH', 'A record batch needs at least one record')
+    writeBatchHeader(this.bytes, 0, this.end, this.count, this.baseTimestamp, this.maxTimestamp)
+    let batch = this.bytes.subarray(0, this.end)
+    if (compression !== 'none') batch = compressBatch(batch, compression)
+    sealBatch(batch, 0, batch.length)
+    return batch
+  }
+
+  private grow(needed: number): void {
+    const doubled = Math.min(this.bytes.length * 2, this.maxBytes)
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, doubled))
+    this.bytes.copy(larger, HEADER_BYTES, HEADER_BYTES, this.end)
+    this.bytes = larger
+  }
+}
+
+/** The same batch with its records compressed; base offset and CRC are the caller's to set. */
+export function compressBatch(plain: Buffer, compression: Exclude<WritableCompression, 'none'>): Buffer {
+  const records = compress(compression, plain.subarray(HEADER_BYTES))
+  const batch = Buffer.allocUnsafe(HEADER_BYTES + records.length)
+  plain.copy(batch, 0, 0, HEADER_BYTES)
+  batch.set(records, HEADER_BYTES)
+  batch.writeInt32BE(batch.length - LENGTH_OVERHEAD, LENGTH_AT)
+  batch.writeInt16BE(codecs.indexOf(compression), ATTRIBUTES_AT)
+  return batch
+}

@@ -1,0 +1,148 @@
+import { isUint8Array } from 'node:util/types'
+import { VarveError } from './error.js'
+import type { Bytes, HeadersInput, RecordInput } from './record.js'
+import { sizeOfVarint, sizeOfVarlong, writeVarint, writeVarlong } from './varint.js'
+
+// Below this many characters or bytes a loop beats the call into the runtime.
+const SHORT = 24
+
+/** Bytes that the record takes, its length in front of it included. */
+export function recordByteLength(record: RecordInput, timestampDelta: number, offsetDelta: number): number {
+  const size = bodyLength(
+    byteLength(record.key),
+    byteLength(record.value),
+    record.headers,
+    timestampDelta,
+    offsetDelta,
+  )
+  return sizeOfVarint(size) + size
+}
+
+/**
+ * Writes one record and returns the position after it. Where that would lie beyond the end of `target`, nothing is
+ * written and the position is returned negated, so that a caller who can make room learns how much.
+ */
+export function writeRecord(
+  target: Buffer,
+  at: number,
+  record: RecordInput,
+  timestampDelta: number,
+  offsetDelta: number,
+): number {
+  const { key, value, headers } = record
+  const keyLength = byteLength(key)
+  const valueLength = byteLength(value)
+  const size = bodyLength(keyLength, valueLength, headers, timestampDelta, offsetDelta)
+  // Stores beyond the end of a Buffer are silently lost, so room is checked before the first of them.
+  const end = at + sizeOfVarint(size) + size
+  if (end > target.length) return -end
+
+  let position = writeVarint(target, at, size)
+  target[position++] = 0
+  position = writeVarlong(target, position, timestampDelta)
+  position = writeVarint(target, position, offsetDelta)
+  position = writeBytes(target, position, key, keyLength)
+  position = writeBytes(target, position, value, valueLength)
+  if (headers === undefined) target[position] = 0
+  else writeHeaders(target, position, headers)
+  return end
+}
+
+/** The record's timestamp or `now`. @throws VarveError `VARVE_RECORD_INVALID` */
+export function timestampOf(record: RecordInput, now: number): number {
+  const timestamp = record.timestamp ?? now
+  if (Number.isSafeInteger(timestamp) && timestamp >= -1) return timestamp
+  throw invalid('a timestamp must be a whole number of milliseconds, −1 or greater', timestamp)
+}
+
+function bodyLength(
+  keyLength: number,
+  valueLength: number,
+  headers: HeadersInput | undefined,
+  timestampDelta: number,
+  offsetDelta: number,
+): number {
+  return (
+    1 +
+    sizeOfVarlong(timestampDelta) +
+    sizeOfVarint(offsetDelta) +
+    sizeOfVarint(keyLength) +
+    (keyLength > 0 ? keyLength : 0) +
+    sizeOfVarint(valueLength) +
+    (valueLength > 0 ? valueLength : 0) +
+    (headers === undefined ? 1 : headersLength(headers))
+  )
+}
+
+function headersLength(headers: HeadersInput): number {
+  let count = 0
+  let total = 0
+  for (const [name, value] of pairsOf(headers)) {
+    const nameLength = headerNameLength(name)
+    const valueLength = byteLength(value)
+    total +=
+      sizeOfVarint(nameLength) + nameLength + sizeOfVarint(valueLength) + (valueLength > 0 ? valueLength : 0)
+    count++
+  }
+  return sizeOfVarint(count) + total
+}
+
+function writeHeaders(target: Buffer, at: number, headers: HeadersInput): void {
+  const pairs = pairsOf(headers)
+  let position = writeVarint(target, at, pairs.length)
+  for (const [name, value] of pairs) {
+    position = writeBytes(target, position, name, headerNameLength(name))
+    position = writeBytes(target, position, value, byteLength(value))
+  }
+}
+
+function pairsOf(headers: HeadersInput): ReadonlyArray<readonly [string, Bytes]> {
+  if (Array.isArray(headers)) return headers
+  if (typeof headers === 'object' && headers !== null) return Object.entries(headers as Record<string, Bytes>)
+  throw invalid('headers must be an object or an array of [name, value] pairs', headers)
+}
+
+function headerNameLength(name: unknown): number {
+  if (typeof name === 'string') return utf8Length(name)
+  throw invalid('a header name must be a string', name)
+}
+
+/** −1 for null and undefined, as the format has it. */
+function byteLength(bytes: Bytes | undefined): number {
+  if (typeof bytes === 'string') return utf8Length(bytes)
+  if (bytes === null || bytes === undefined) return -1
+  if (bytes instanceof Uint8Array || isUint8Array(bytes)) return (bytes as Uint8Array).length
+  throw invalid('keys and values must be a string, a Uint8Array or null', bytes)
+}
+
+function utf8Length(text: string): number {
+  const length = text.length
+  if (length > SHORT) return Buffer.byteLength(text)
+  for (let index = 0; index < length; index++) {
+    if (text.charCodeAt(index) >= 0x80) return Buffer.byteLength(text)
+  }
+  return length
+}
+
+function writeBytes(target: Buffer, at: number, bytes: Bytes | undefined, length: number): number {
+  let position = writeVarint(target, at, length)
+  if (length <= 0) return position
+  if (typeof bytes === 'string') {
+    if (length <= SHORT && length === bytes.length) {
+      for (let index = 0; index < length; index++) target[position++] = bytes.charCodeAt(index)
+      return position
+    }
+    target.write(bytes, position, length)
+  } else if (length <= SHORT) {
+    for (let index = 0; index < length; index++) target[position++] = bytes![index]!
+    return position
+  } else {
+    target.set(bytes!, position)
+  }
+  return position + length
+}
+
+function invalid(rule: string, value: unknown): VarveError {
+  const shown = typeof value === 'number' ? String(value) : value === null ? 'null' : typeof value
+  return new VarveError('VARVE_RECORD_INVALID', `Cannot encode the record: ${rule}, got ${shown}`)
+}
