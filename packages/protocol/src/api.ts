@@ -36,7 +36,19 @@ export function api<const Q extends Fields, const S extends Fields>(
     minVersion: range.min,
     maxVersion: range.max,
     flexibleFrom: versionRange(flexible).min,
-    request: message({ name: `${name}Request`, role: 'request', versions, flexible, fields: declaration.request }),
-    response: message({ name: `${name}Response`, role: 'response', versions, flexible, fields: declaration.response }),
+    request: message({
+      name: `${name}Request`,
+      role: 'request',
+      versions,
+      flexible,
+      fields: declaration.request,
+    }),
+    response: message({
+      name: `${name}Response`,
+      role: 'response',
+      versions,
+      flexible,
+      fields: declaration.response,
+    }),
   }
 }

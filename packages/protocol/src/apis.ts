@@ -9,7 +9,7 @@ import { createTopics } from './messages/19-create-topics.js'
 
 /** Every declared API by its key. */
 export const apis: ReadonlyMap<number, Api<any, any, any, any>> = new Map(
-  [produce, fetch, listOffsets, metadata, findCoordinator, apiVersions, createTopics].map(api => [
+  [produce, fetch, listOffsets, metadata, findCoordinator, apiVersions, createTopics].map((api) => [
     api.key,
     api as Api<any, any, any, any>,
   ]),

@@ -43,7 +43,8 @@ export function structCodec(fields: Fields, context: CodecContext, path: string)
     const { tag, tagged: taggedVersions } = field.options
     template[name] = isFresh(field) ? undefined : makeDefault(field)()
     const present = includes(versionRange(field.versions), version)
-    const isTagged = present && tag !== undefined && includes(versionRange(taggedVersions ?? field.versions), version)
+    const isTagged =
+      present && tag !== undefined && includes(versionRange(taggedVersions ?? field.versions), version)
     if ((!present || isTagged) && isFresh(field)) fresh.push([name, makeDefault(field)])
     if (!present) {
       if (context.strict && !field.options.ignorable) unsayable.push([name, isDefaultOf(field)])
@@ -51,7 +52,8 @@ export function structCodec(fields: Fields, context: CodecContext, path: string)
     }
     const codec = fieldCodec(field, context, path === '' ? name : `${path}.${name}`)
     if (isTagged) {
-      if (!flexible) throw new TypeError(`${context.message}: ${name} is tagged in version ${version}, which has no tags`)
+      if (!flexible)
+        throw new TypeError(`${context.message}: ${name} is tagged in version ${version}, which has no tags`)
       tagged.push({ name, tag, isDefault: isDefaultOf(field), ...codec })
     } else {
       names.push(name)
@@ -100,7 +102,7 @@ export function readTags(reader: Reader, known: readonly TaggedField[], into: St
   for (let left = reader.uvarint(); left > 0; left--) {
     const tag = reader.uvarint()
     const size = reader.uvarint()
-    const field = known.find(candidate => candidate.tag === tag)
+    const field = known.find((candidate) => candidate.tag === tag)
     const start = reader.at
     reader.skip(size)
     if (field === undefined) continue
@@ -108,7 +110,9 @@ export function readTags(reader: Reader, known: readonly TaggedField[], into: St
     reader.at = start
     into[field.name] = field.read(reader)
     if (reader.at !== end) {
-      throw reader.malformed(`tag ${tag} (${field.name}) declares ${size} bytes and holds ${reader.at - start}`)
+      throw reader.malformed(
+        `tag ${tag} (${field.name}) declares ${size} bytes and holds ${reader.at - start}`,
+      )
     }
   }
 }
@@ -149,7 +153,13 @@ function valueCodec(field: Field, context: CodecContext, path: string): Codec {
   return scalarCodec(field.type, { path, allowNull, compact, refuse })
 }
 
-function arrayCodec(field: Field, context: CodecContext, path: string, allowNull: boolean, compact: boolean): Codec {
+function arrayCodec(
+  field: Field,
+  context: CodecContext,
+  path: string,
+  allowNull: boolean,
+  compact: boolean,
+): Codec {
   const elementPath = `${path}[]`
   const element = field.fields
     ? structCodec(field.fields, context, elementPath)
@@ -158,7 +168,7 @@ function arrayCodec(field: Field, context: CodecContext, path: string, allowNull
   const elementBytes = Math.max(1, element.minBytes)
   return {
     minBytes: compact ? 1 : 4,
-    read: reader => {
+    read: (reader) => {
       const length = reader.arrayLength(compact, elementBytes)
       if (length < 0) {
         if (allowNull) return null
@@ -185,7 +195,7 @@ function arrayCodec(field: Field, context: CodecContext, path: string, allowNull
 /** A byte says whether the struct follows: 1, or -1 for null. */
 const nullableStruct = (codec: Codec): Codec => ({
   minBytes: 1,
-  read: reader => (reader.int8() < 0 ? null : codec.read(reader)),
+  read: (reader) => (reader.int8() < 0 ? null : codec.read(reader)),
   write: (writer, value) => {
     writer.int8(value === null ? -1 : 1)
     if (value !== null) codec.write(writer, value)

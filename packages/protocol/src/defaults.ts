@@ -45,17 +45,19 @@ export const isFresh = (field: Field): boolean =>
 export function isDefaultOf(field: Field): (value: unknown) => boolean {
   const declared = makeDefault(field)()
   if (declared !== null) {
-    if (field.type === 'int64') return value => value === undefined || saturated(value as number | bigint) === declared
-    if (field.type === 'array') return value => value === undefined || (value as unknown[])?.length === 0
-    if (field.type === 'bytes') return value => value === undefined || (value as Uint8Array)?.byteLength === 0
+    if (field.type === 'int64')
+      return (value) => value === undefined || saturated(value as number | bigint) === declared
+    if (field.type === 'array') return (value) => value === undefined || (value as unknown[])?.length === 0
+    if (field.type === 'bytes')
+      return (value) => value === undefined || (value as Uint8Array)?.byteLength === 0
     if (field.type === 'struct') return isDefaultStruct(field.fields!)
   }
-  return value => value === undefined || value === declared
+  return (value) => value === undefined || value === declared
 }
 
 function isDefaultStruct(fields: Fields): (value: unknown) => boolean {
   const parts = Object.entries(fields).map(([name, part]) => [name, isDefaultOf(part)] as const)
-  return value =>
+  return (value) =>
     value === undefined ||
     (typeof value === 'object' &&
       value !== null &&

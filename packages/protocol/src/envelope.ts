@@ -59,7 +59,7 @@ export function encodeRequest<QI>(
   body: QI,
 ): Chunk[] {
   const header = { requestApiKey: api.key, requestApiVersion: version, correlationId, clientId }
-  return encodeFrame(writer => {
+  return encodeFrame((writer) => {
     requestHeader.write(writer, header, version >= api.flexibleFrom ? 2 : 1)
     api.request.write(writer, body, version)
   })
@@ -77,7 +77,7 @@ export function encodeResponse<SI>(
   correlationId: number,
   body: SI,
 ): Chunk[] {
-  return encodeFrame(writer => {
+  return encodeFrame((writer) => {
     responseHeader.write(writer, { correlationId }, responseHeaderVersion(api, version))
     api.response.write(writer, body, version)
   })
@@ -88,12 +88,15 @@ const responseHeaderVersion = (api: Api<any, any, any, any>, version: number): n
 
 function encodeFrame(write: (writer: Writer) => void): Chunk[] {
   let byteLength = 0
-  const chunks = encodeWith(writer => {
+  const chunks = encodeWith((writer) => {
     writer.int32(0)
     write(writer)
     byteLength = writer.byteLength - 4
     if (byteLength > 0x7fffffff) {
-      throw new ProtocolError('VARVE_PROTOCOL_INVALID_VALUE', `a message of ${byteLength} bytes does not fit a frame`)
+      throw new ProtocolError(
+        'VARVE_PROTOCOL_INVALID_VALUE',
+        `a message of ${byteLength} bytes does not fit a frame`,
+      )
     }
   })
   ;(chunks[0] as Buffer).writeInt32BE(byteLength, 0)
@@ -115,7 +118,8 @@ export function decodeResponse<S>(
   const headerVersion = responseHeaderVersion(api, version)
   const reader: Reader = responseHeader.reader(frame, 0, headerVersion)
   const { correlationId } = responseHeader.read(reader, headerVersion)
-  const fallback = api.key === apiVersions.key && version > 0 ? decodeRefusedVersion(api, frame, reader.at) : undefined
+  const fallback =
+    api.key === apiVersions.key && version > 0 ? decodeRefusedVersion(api, frame, reader.at) : undefined
   return { correlationId, body: fallback ?? api.response.decode(frame, reader.at, version) }
 }
 

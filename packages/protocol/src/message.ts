@@ -88,14 +88,19 @@ export function message<const F extends Fields>(
       )
     }
     const strict = role === 'request'
-    const codec = structCodec(fields, { message: name, version, flexible: version >= flexibleFrom, strict }, '')
+    const codec = structCodec(
+      fields,
+      { message: name, version, flexible: version >= flexibleFrom, strict },
+      '',
+    )
     codecs[version] = codec
     return codec
   }
 
   const reader = (frame: Buffer, at: number, version: number) => new Reader(frame, at, context, version)
   const read = (from: Reader, version: number) => codecOf(version).read(from) as Decoded<F>
-  const write = (writer: Writer, value: Encodable<F>, version: number) => codecOf(version).write(writer, value)
+  const write = (writer: Writer, value: Encodable<F>, version: number) =>
+    codecOf(version).write(writer, value)
   return {
     name,
     role,
@@ -113,6 +118,6 @@ export function message<const F extends Fields>(
       }
       return value
     },
-    encode: (value, version) => encodeWith(writer => write(writer, value, version)),
+    encode: (value, version) => encodeWith((writer) => write(writer, value, version)),
   }
 }

@@ -163,10 +163,16 @@ export class Reader {
   }
 
   fail(code: ProtocolErrorCode, what: string): ProtocolError {
-    return new ProtocolError(code, `${this.#context.name} v${this.#version}, byte ${this.at} of ${this.end}: ${what}`)
+    return new ProtocolError(
+      code,
+      `${this.#context.name} v${this.#version}, byte ${this.at} of ${this.end}: ${what}`,
+    )
   }
 
   #truncated(needed: number): ProtocolError {
-    return this.fail('VARVE_PROTOCOL_TRUNCATED', `${needed} more bytes are needed, ${this.end - this.at} are left`)
+    return this.fail(
+      'VARVE_PROTOCOL_TRUNCATED',
+      `${needed} more bytes are needed, ${this.end - this.at} are left`,
+    )
   }
 }

@@ -21,7 +21,7 @@ export function scalarCodec(type: ScalarType, options: ScalarOptions): Codec {
     case 'bool':
       return {
         minBytes: 1,
-        read: reader => reader.bool(),
+        read: (reader) => reader.bool(),
         write: (writer, value) => {
           if (typeof value !== 'boolean') throw refuse(value, 'true or false')
           writer.int8(value ? 1 : 0)
@@ -30,7 +30,7 @@ export function scalarCodec(type: ScalarType, options: ScalarOptions): Codec {
     case 'int8':
       return {
         minBytes: 1,
-        read: reader => reader.int8(),
+        read: (reader) => reader.int8(),
         write: (writer, value) => {
           if (((value as number) << 24) >> 24 !== value) throw refuse(value, 'an 8-bit integer')
           writer.int8(value as number)
@@ -39,7 +39,7 @@ export function scalarCodec(type: ScalarType, options: ScalarOptions): Codec {
     case 'int16':
       return {
         minBytes: 2,
-        read: reader => reader.int16(),
+        read: (reader) => reader.int16(),
         write: (writer, value) => {
           if (((value as number) << 16) >> 16 !== value) throw refuse(value, 'a 16-bit integer')
           writer.int16(value as number)
@@ -48,7 +48,7 @@ export function scalarCodec(type: ScalarType, options: ScalarOptions): Codec {
     case 'uint16':
       return {
         minBytes: 2,
-        read: reader => reader.uint16(),
+        read: (reader) => reader.uint16(),
         write: (writer, value) => {
           if (((value as number) & 0xffff) !== value) throw refuse(value, 'an unsigned 16-bit integer')
           writer.int16(value as number)
@@ -57,7 +57,7 @@ export function scalarCodec(type: ScalarType, options: ScalarOptions): Codec {
     case 'int32':
       return {
         minBytes: 4,
-        read: reader => reader.int32(),
+        read: (reader) => reader.int32(),
         write: (writer, value) => {
           if (((value as number) | 0) !== value) throw refuse(value, 'a 32-bit integer')
           writer.int32(value as number)
@@ -66,7 +66,7 @@ export function scalarCodec(type: ScalarType, options: ScalarOptions): Codec {
     case 'uint32':
       return {
         minBytes: 4,
-        read: reader => reader.uint32(),
+        read: (reader) => reader.uint32(),
         write: (writer, value) => {
           if ((value as number) >>> 0 !== value) throw refuse(value, 'an unsigned 32-bit integer')
           writer.int32(value as number)
@@ -75,9 +75,10 @@ export function scalarCodec(type: ScalarType, options: ScalarOptions): Codec {
     case 'int64':
       return {
         minBytes: 8,
-        read: reader => reader.int64(),
+        read: (reader) => reader.int64(),
         write: (writer, value) => {
-          const fits = typeof value === 'bigint' ? value >= MIN_INT64 && value <= MAX_INT64 : Number.isSafeInteger(value)
+          const fits =
+            typeof value === 'bigint' ? value >= MIN_INT64 && value <= MAX_INT64 : Number.isSafeInteger(value)
           if (!fits) throw refuse(value, 'a safe integer or a 64-bit bigint')
           writer.int64(value as number | bigint)
         },
@@ -85,7 +86,7 @@ export function scalarCodec(type: ScalarType, options: ScalarOptions): Codec {
     case 'float64':
       return {
         minBytes: 8,
-        read: reader => reader.float64(),
+        read: (reader) => reader.float64(),
         write: (writer, value) => {
           if (typeof value !== 'number') throw refuse(value, 'a number')
           writer.float64(value)
@@ -94,7 +95,7 @@ export function scalarCodec(type: ScalarType, options: ScalarOptions): Codec {
     case 'uuid':
       return {
         minBytes: 16,
-        read: reader => reader.uuid(),
+        read: (reader) => reader.uuid(),
         write: (writer, value) => {
           if (!isUuid(value)) throw refuse(value, 'a uuid of 22 base64url characters')
           writer.uuid(value)
@@ -111,7 +112,7 @@ export function scalarCodec(type: ScalarType, options: ScalarOptions): Codec {
 function stringCodec({ path, allowNull, compact, refuse }: ScalarOptions): Codec {
   return {
     minBytes: compact ? 1 : 2,
-    read: reader => {
+    read: (reader) => {
       const length = reader.stringLength(compact)
       if (length >= 0) return reader.text(length)
       if (allowNull) return null
@@ -125,7 +126,8 @@ function stringCodec({ path, allowNull, compact, refuse }: ScalarOptions): Codec
       }
       if (typeof value !== 'string') throw refuse(value, allowNull ? 'a string or null' : 'a string')
       const length = Buffer.byteLength(value)
-      if (length > MAX_STRING_BYTES) throw refuse(value, `at most ${MAX_STRING_BYTES} bytes of UTF-8 (it has ${length})`)
+      if (length > MAX_STRING_BYTES)
+        throw refuse(value, `at most ${MAX_STRING_BYTES} bytes of UTF-8 (it has ${length})`)
       if (compact) writer.uvarint(length + 1)
       else writer.int16(length)
       writer.text(value, length)
@@ -136,7 +138,7 @@ function stringCodec({ path, allowNull, compact, refuse }: ScalarOptions): Codec
 function bytesCodec(type: 'bytes' | 'records', { path, allowNull, compact, refuse }: ScalarOptions): Codec {
   return {
     minBytes: compact ? 1 : 4,
-    read: reader => {
+    read: (reader) => {
       const length = reader.bytesLength(compact)
       if (length >= 0) return reader.view(length)
       if (allowNull) return null
@@ -149,7 +151,8 @@ function bytesCodec(type: 'bytes' | 'records', { path, allowNull, compact, refus
         return
       }
       const length = byteLengthOf(value, type)
-      if (length === undefined) throw refuse(value, `bytes${allowNull ? ' or null' : ''}, at most ${MAX_BYTES}`)
+      if (length === undefined)
+        throw refuse(value, `bytes${allowNull ? ' or null' : ''}, at most ${MAX_BYTES}`)
       if (compact) writer.uvarint(length + 1)
       else writer.int32(length)
       if (type === 'records') writer.passThrough(value as Uint8Array)

@@ -119,7 +119,11 @@ export const bytes = scalar('bytes')
 export const records = scalar('records')
 
 type ElementDecoded<T> = T extends ScalarType ? DecodedScalars[T] : T extends Fields ? Decoded<T> : never
-type ElementEncodable<T> = T extends ScalarType ? EncodableScalars[T] : T extends Fields ? Encodable<T> : never
+type ElementEncodable<T> = T extends ScalarType
+  ? EncodableScalars[T]
+  : T extends Fields
+    ? Encodable<T>
+    : never
 
 /** An array of a scalar type, given by its name, or of structs, given by their fields. */
 export function array<
@@ -130,11 +134,7 @@ export function array<
   versions: V,
   of: T,
   options?: O,
-): Field<
-  OrNull<ElementDecoded<T>[], O>,
-  OrNull<readonly ElementEncodable<T>[], O>,
-  Omissible<V, O>
-> {
+): Field<OrNull<ElementDecoded<T>[], O>, OrNull<readonly ElementEncodable<T>[], O>, Omissible<V, O>> {
   const element: Pick<Field, 'element' | 'fields'> =
     typeof of === 'string' ? { element: of as ScalarType } : { fields: of as Fields }
   return { type: 'array', versions, options: options ?? {}, ...element }

@@ -55,11 +55,12 @@ export interface MetadataResponse extends Decoded<typeof response> {}
 export type MetadataRequestInput = Encodable<typeof request>
 export type MetadataResponseInput = Encodable<typeof response>
 
-export const metadata: Api<MetadataRequest, MetadataResponse, MetadataRequestInput, MetadataResponseInput> = api({
-  key: 3,
-  name: 'Metadata',
-  versions: '0-13',
-  flexible: '9+',
-  request,
-  response,
-})
+export const metadata: Api<MetadataRequest, MetadataResponse, MetadataRequestInput, MetadataResponseInput> =
+  api({
+    key: 3,
+    name: 'Metadata',
+    versions: '0-13',
+    flexible: '9+',
+    request,
+    response,
+  })
