@@ -153,8 +153,15 @@ impl SimStorage {
     /// Ends this storage as [`SimStorage::power_loss`] does, but only the process died: the new storage has all that
     /// the page cache had, and what was pending still is, so that a later power loss can take it.
     pub fn process_crash(&self) -> SimStorage {
-        let mut state = self.state();
-        state.log.crashed = true;
+        let restarted = self.fork();
+        self.state().log.crashed = true;
+        restarted
+    }
+
+    /// What [`SimStorage::process_crash`] would return now, while this storage goes on: for looking, in the middle of
+    /// a run, at what a crash or a power loss at this moment would leave.
+    pub fn fork(&self) -> SimStorage {
+        let state = self.state();
         let reachable = state.names.reachable_inodes();
         let mut files = state.files.clone();
         files.retain(|inode, _| reachable.contains(inode));
