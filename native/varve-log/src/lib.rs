@@ -1,1 +1,29 @@
+//! An append-only log in Apache Kafka's file format: segments, sparse indexes, recovery, group commit, slices.
+//!
+//! The crate knows nothing of Node and uses no async runtime. It reaches the disk through [`storage::Storage`] alone and
+//! hands everything that waits to a [`runner::Runner`], so that tests can run it over [`sim::SimStorage`], crash it at
+//! every operation and try every interleaving.
 
+mod batch_reader;
+mod checkpoint;
+mod data_dir;
+mod disk;
+mod error;
+mod flush;
+mod log;
+mod offset_index;
+mod recovery;
+pub mod runner;
+mod segment;
+pub mod sim;
+mod slice;
+pub mod storage;
+mod time_index;
+
+pub use batch_reader::Access;
+pub use data_dir::{DataDir, Identity};
+pub use disk::DiskStorage;
+pub use error::{LogError, Result};
+pub use log::{APPEND_BYTES, Appended, Durability, Listener, Log, LogConfig, Phase};
+pub use recovery::Recovered;
+pub use slice::{Slice, SliceRequest};

@@ -1,1 +1,20 @@
+//! Kafka's record batch, magic 2: parse, validate, build, checksum. No I/O.
+//!
+//! The layout is the one of Kafka's "Record Batch" documentation and KIP-98: a 61-byte big-endian header followed
+//! by the records. `baseOffset` and `partitionLeaderEpoch` lie outside the CRC, which is why an append can assign
+//! both in place.
 
+mod batch_builder;
+mod batch_header;
+mod crc;
+mod validate;
+mod varint;
+
+pub use batch_builder::{BatchBuilder, RecordHeader};
+pub use batch_header::{
+    BatchHeader, CODEC_MASK, CONTROL_FLAG, HEADER_BYTES, LENGTH_PREFIX_BYTES, LOG_APPEND_TIME_FLAG, MAGIC,
+    TRANSACTIONAL_FLAG, assign_epoch, assign_offset, seal,
+};
+pub use crc::crc32c;
+pub use validate::{BatchError, validate};
+pub use varint::{read_varint, read_varlong, write_varint, write_varlong};

@@ -1,0 +1,142 @@
+//! Walks the batches of a segment file, by their headers alone or with their checksums.
+
+use std::path::PathBuf;
+
+use varve_records::{BatchHeader, HEADER_BYTES};
+
+use crate::error::{LogError, Result};
+use crate::storage::File;
+
+/// Whether a read may wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only what is in memory; [`LogError::WouldBlock`] otherwise. For the event loop.
+    Cached,
+    /// Waits. For threads.
+    Blocking,
+}
+
+/// What stands at the next position.
+pub enum Step {
+    /// A batch and where it starts.
+    Batch(BatchHeader, u64),
+    /// Not a batch. `offset` is the first one that cannot be read.
+    Bad {
+        position: u64,
+        offset: i64,
+        detail: String,
+    },
+    End,
+}
+
+/// Small enough to cost little when batches are large, large enough to hold the headers of many small ones.
+const WINDOW_BYTES: usize = 4096;
+const CHUNK_BYTES: usize = 1 << 20;
+
+pub struct BatchReader<'a> {
+    file: &'a dyn File,
+    path: PathBuf,
+    access: Access,
+    position: u64,
+    end: u64,
+    next_offset: i64,
+    window: Vec<u8>,
+    window_at: u64,
+}
+
+impl<'a> BatchReader<'a> {
+    pub fn new(file: &'a dyn File, path: PathBuf, access: Access, position: u64, end: u64) -> Self {
+        Self { file, path, access, position, end, next_offset: -1, window: Vec::new(), window_at: 0 }
+    }
+
+    /// Where the next batch should start.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Steps over one batch, looking at its header only.
+    pub fn next_header(&mut self) -> Result<Step> {
+        if self.position >= self.end {
+            return Ok(Step::End);
+        }
+        if self.end - self.position < HEADER_BYTES as u64 {
+            return Ok(self.bad("the file ends within a batch header"));
+        }
+        self.fill(HEADER_BYTES, WINDOW_BYTES)?;
+        let at = (self.position - self.window_at) as usize;
+        let header = BatchHeader::parse(&self.window[at..]).expect("filled above");
+        Ok(self.step(header))
+    }
+
+    /// Steps over one batch, whose bytes are read and checked against their checksum.
+    pub fn next_checked(&mut self) -> Result<Step> {
+        let (position, next_offset) = (self.position, self.next_offset);
+        let step = self.next_header()?;
+        let Step::Batch(header, _) = step else { return Ok(step) };
+        let after = (self.position, self.next_offset);
+        self.position = position;
+        let bytes = header.total_bytes() as usize;
+        self.fill(bytes, CHUNK_BYTES)?;
+        let at = (position - self.window_at) as usize;
+        if !header.crc_matches(&self.window[at..at + bytes]) {
+            self.next_offset = next_offset.max(header.base_offset);
+            return Ok(self.bad("its CRC-32C does not match its bytes"));
+        }
+        (self.position, self.next_offset) = after;
+        Ok(step)
+    }
+
+    /// Steps over a batch whose checksum failed, if its length can be believed.
+    pub fn skip_bad(&mut self) -> Result<bool> {
+        Ok(matches!(self.next_header()?, Step::Batch(..)))
+    }
+
+    fn step(&mut self, header: BatchHeader) -> Step {
+        if !header.is_plausible() {
+            return self.bad("there is no batch header");
+        }
+        if header.base_offset < self.next_offset {
+            return self.bad("its offsets go backwards");
+        }
+        if header.total_bytes() > self.end - self.position {
+            return self.bad("the file ends within the batch");
+        }
+        let position = self.position;
+        self.position += header.total_bytes();
+        self.next_offset = header.next_offset();
+        Step::Batch(header, position)
+    }
+
+    fn bad(&self, detail: &str) -> Step {
+        Step::Bad { position: self.position, offset: self.next_offset.max(0), detail: detail.into() }
+    }
+
+    /// Makes `needed` bytes from the current position on available in the window.
+    fn fill(&mut self, needed: usize, wanted: usize) -> Result<()> {
+        let held = self.window_at + self.window.len() as u64;
+        if self.position >= self.window_at && self.position + needed as u64 <= held {
+            return Ok(());
+        }
+        let bytes = (wanted.max(needed) as u64).min(self.end - self.position) as usize;
+        self.window.resize(bytes, 0);
+        self.window_at = self.position;
+        let read = match self.access {
+            Access::Cached => self.file.try_read_at(&mut self.window, self.position),
+            Access::Blocking => self.file.read_at(&mut self.window, self.position),
+        }
+        .map_err(LogError::io("read", &self.path))?;
+        self.window.truncate(read);
+        if read >= needed {
+            return Ok(());
+        }
+        if self.access == Access::Cached {
+            return Err(LogError::WouldBlock);
+        }
+        Err(LogError::Corrupt {
+            file: self.path.clone(),
+            position: self.position,
+            offset: self.next_offset.max(0),
+            detail: format!("the file has {} bytes, {} were expected", self.position + read as u64, self.end),
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! Small files that are replaced whole: written beside the old one, made durable, renamed, the name made durable.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::error::{LogError, Result};
+use crate::storage::{OpenMode, Storage};
+
+/// Replaces `dir/name` so that a crash leaves the old content or the new one.
+pub fn replace_file(storage: &dyn Storage, dir: &Path, name: &str, content: &[u8]) -> Result<()> {
+    let (path, tmp) = (dir.join(name), dir.join(format!("{name}.tmp")));
+    let file = storage.open(&tmp, OpenMode::Create).map_err(LogError::io("create", &tmp))?;
+    file.write_at(&[content], 0).map_err(LogError::io("write", &tmp))?;
+    file.sync_data().map_err(LogError::io("fsync", &tmp))?;
+    storage.rename(&tmp, &path).map_err(LogError::io("rename", &tmp))?;
+    storage.sync_dir(dir).map_err(LogError::io("fsync", dir))
+}
+
+/// The content of `dir/name`; `None` when it is not there.
+pub fn read_file(storage: &dyn Storage, dir: &Path, name: &str) -> Result<Option<String>> {
+    let path = dir.join(name);
+    if !storage.exists(&path) {
+        return Ok(None);
+    }
+    let file = storage.open(&path, OpenMode::Read).map_err(LogError::io("open", &path))?;
+    let mut bytes = vec![0; file.len().map_err(LogError::io("read", &path))? as usize];
+    let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", &path))?;
+    bytes.truncate(read);
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Offsets by log name, in the text form of Kafka's `OffsetCheckpointFile`: version, count, then
+/// `topic partition offset` a line.
+pub fn format_offsets(offsets: &BTreeMap<String, i64>) -> String {
+    let mut text = format!("0\n{}\n", offsets.len());
+    for (name, offset) in offsets {
+        let (topic, partition) = split_name(name);
+        text.push_str(&format!("{topic} {partition} {offset}\n"));
+    }
+    text
+}
+
+/// Reads [`format_offsets`]; `None` when the text is not such a file.
+pub fn parse_offsets(text: &str) -> Option<BTreeMap<String, i64>> {
+    let mut lines = text.lines();
+    if lines.next()? != "0" {
+        return None;
+    }
+    let count: usize = lines.next()?.parse().ok()?;
+    let mut offsets = BTreeMap::new();
+    for line in lines.by_ref().take(count) {
+        let mut words = line.rsplitn(3, ' ');
+        let offset = words.next()?.parse().ok()?;
+        let partition: u32 = words.next()?.parse().ok()?;
+        offsets.insert(format!("{}-{partition}", words.next()?), offset);
+    }
+    (offsets.len() == count).then_some(offsets)
+}
+
+/// `<topic>-<partition>` in its two parts; a name without a partition counts as partition 0 of itself.
+fn split_name(name: &str) -> (&str, u32) {
+    name.rsplit_once('-')
+        .and_then(|(topic, partition)| Some((topic, partition.parse().ok()?)))
+        .unwrap_or((name, 0))
+}
+
+/// The name under which [`parse_offsets`] gives back what [`format_offsets`] wrote for `name`.
+pub fn checkpoint_name(name: &str) -> String {
+    let (topic, partition) = split_name(name);
+    format!("{topic}-{partition}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes_and_what_kafka_writes() {
+        let offsets = BTreeMap::from([("orders-0".to_string(), 12), ("my-topic-3".to_string(), 0)]);
+        assert_eq!(parse_offsets(&format_offsets(&offsets)), Some(offsets));
+        assert_eq!(
+            parse_offsets("0\n1\norders 0 12\n"),
+            Some(BTreeMap::from([("orders-0".to_string(), 12)]))
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_not_believed() {
+        assert_eq!(parse_offsets("0\n2\norders 0 12\n"), None);
+        assert_eq!(parse_offsets(""), None);
+        assert_eq!(parse_offsets("0\n1\norders 0\n"), None);
+    }
+}

@@ -1,0 +1,114 @@
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use varve_records::BatchError;
+
+/// Everything that can go wrong in a log. [`LogError::code`] is stable; the message says what happened, where, and
+/// what to do.
+#[derive(Clone, Debug)]
+pub enum LogError {
+    /// The operating system refused an operation.
+    Io { action: &'static str, path: PathBuf, source: Arc<io::Error> },
+    /// A write or an fsync failed earlier: the log takes no more writes until it is opened again.
+    Failed { dir: PathBuf, cause: Arc<LogError> },
+    /// Bytes that were durable once do not parse any more: the log can only be read.
+    Corrupt { file: PathBuf, position: u64, offset: i64, detail: String },
+    /// The log was closed.
+    Closed { dir: PathBuf },
+    /// Another process, or another log of this one, holds the directory.
+    Locked { dir: PathBuf },
+    /// The directory cannot be created or written.
+    NotWritable { dir: PathBuf, source: Arc<io::Error> },
+    /// `meta.properties` names another cluster or node than asked for, or cannot be understood.
+    MetaMismatch { file: PathBuf, detail: String },
+    /// The offset is not in the log.
+    OffsetOutOfRange { dir: PathBuf, offset: i64, start: i64, end: i64 },
+    /// The batch was refused; nothing of it is stored.
+    Batch(BatchError),
+    /// The answer is on disk and not in memory; ask again on a thread that may wait.
+    WouldBlock,
+}
+
+pub type Result<T> = std::result::Result<T, LogError>;
+
+impl LogError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| {
+            if source.kind() == io::ErrorKind::WouldBlock {
+                return Self::WouldBlock;
+            }
+            Self::Io { action, path: path.to_path_buf(), source: Arc::new(source) }
+        }
+    }
+
+    /// The stable code, as TypeScript's `VarveError.code` has it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "VARVE_IO",
+            Self::Failed { .. } => "VARVE_LOG_FAILED",
+            Self::Corrupt { .. } => "VARVE_LOG_CORRUPT",
+            Self::Closed { .. } => "VARVE_LOG_CLOSED",
+            Self::Locked { .. } => "VARVE_LOCKED",
+            Self::NotWritable { .. } => "VARVE_NOT_WRITABLE",
+            Self::MetaMismatch { .. } => "VARVE_META_MISMATCH",
+            Self::OffsetOutOfRange { .. } => "VARVE_OFFSET_OUT_OF_RANGE",
+            Self::Batch(BatchError::Corrupt(_)) => "VARVE_BATCH_CORRUPT",
+            Self::Batch(BatchError::Magic(_)) => "VARVE_BATCH_MAGIC",
+            Self::Batch(BatchError::Invalid(_)) => "VARVE_BATCH_INVALID",
+            Self::Batch(BatchError::TooLarge { .. }) => "VARVE_BATCH_TOO_LARGE",
+            Self::WouldBlock => "VARVE_WOULD_BLOCK",
+        }
+    }
+
+    /// The operating system's error number behind this error, if there is one.
+    pub fn os_error(&self) -> Option<i32> {
+        match self {
+            Self::Io { source, .. } | Self::NotWritable { source, .. } => source.raw_os_error(),
+            Self::Failed { cause, .. } => cause.os_error(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { action, path, source } => write!(f, "could not {action} {}: {source}", path.display()),
+            Self::Failed { dir, cause } => write!(
+                f,
+                "the log {} takes no more writes: {cause}. Durable records stay readable; open it again to recover",
+                dir.display()
+            ),
+            Self::Corrupt { file, position, offset, detail } => write!(
+                f,
+                "{} is corrupt at byte {position}, offset {offset}: {detail}. The log is read-only; restore the file \
+                 or copy what is readable into a new log",
+                file.display()
+            ),
+            Self::Closed { dir } => write!(f, "the log {} is closed; open it again", dir.display()),
+            Self::Locked { dir } => write!(
+                f,
+                "the directory {} is in use by another process or another log of this one; close that first or \
+                 choose another directory",
+                dir.display()
+            ),
+            Self::NotWritable { dir, source } => write!(
+                f,
+                "the directory {} cannot be written: {source}. Choose another or change its permissions",
+                dir.display()
+            ),
+            Self::MetaMismatch { file, detail } => write!(f, "{}: {detail}", file.display()),
+            Self::OffsetOutOfRange { dir, offset, start, end } => write!(
+                f,
+                "offset {offset} is not in the log {}, which holds {start} up to but not including {end}",
+                dir.display()
+            ),
+            Self::Batch(error) => error.fmt(f),
+            Self::WouldBlock => write!(f, "the bytes are not in memory"),
+        }
+    }
+}
+
+impl std::error::Error for LogError {}

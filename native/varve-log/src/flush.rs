@@ -1,0 +1,95 @@
+//! Group commit. One flush per log is under way at a time; what is appended meanwhile forms the next group.
+
+use std::sync::Arc;
+
+use crate::error::{LogError, Result};
+use crate::log::{Log, Phase, State};
+use crate::runner::Work;
+use crate::segment::Segment;
+
+/// What one flush covers, in the order in which it becomes durable: sealed segments, then the names of the files, then
+/// the active segment. An acknowledgement in a new segment thereby waits for everything before it.
+pub struct FlushPlan {
+    sealed: Vec<Arc<Segment>>,
+    names: bool,
+    active: Option<Arc<Segment>>,
+    /// Everything below is durable when the plan has succeeded.
+    target: Mark,
+}
+
+/// An offset and where the batch that starts there begins, or would begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub offset: i64,
+    pub segment_base: i64,
+    pub position: u64,
+}
+
+/// A checkpoint is due after this much has been flushed, or this long, whichever comes first.
+const CHECKPOINT_BYTES: u64 = 256 << 20;
+const CHECKPOINT_SECONDS: u64 = 60;
+
+impl FlushPlan {
+    pub(crate) fn execute(&self, log: &Log) -> Result<()> {
+        for segment in &self.sealed {
+            segment.write_indexes()?;
+            segment.sync()?;
+        }
+        if self.names {
+            log.directory.storage.sync_dir(&log.dir).map_err(LogError::io("fsync", &log.dir))?;
+        }
+        match &self.active {
+            Some(segment) => segment.sync(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl State {
+    /// The next flush, if one is wanted and none is under way.
+    pub(crate) fn plan_flush(&mut self) -> Option<Work> {
+        let active = self.active().clone();
+        let seals = self.unflushed_base < active.base_offset;
+        let wanted = self.flush_wanted > self.flushed.offset || seals;
+        if self.flush_running || !wanted || !matches!(self.phase, Phase::Open | Phase::Rolling) {
+            return None;
+        }
+        self.flush_running = true;
+        let plan = self.flush_plan(self.flush_wanted > active.base_offset);
+        Some(Work::Flush(plan))
+    }
+
+    /// A plan that covers the sealed segments, and the active one as far as it is written.
+    pub(crate) fn flush_plan(&mut self, with_active: bool) -> FlushPlan {
+        let active = self.active().clone();
+        let first = self.segments.partition_point(|segment| segment.base_offset < self.unflushed_base);
+        let sealed = self.segments[first..self.segments.len() - 1].to_vec();
+        let target = if with_active {
+            self.end_mark()
+        } else {
+            Mark { offset: active.base_offset, segment_base: active.base_offset, position: 0 }
+        };
+        let names = std::mem::take(&mut self.names_dirty);
+        FlushPlan { sealed, names, active: with_active.then_some(active), target }
+    }
+
+    /// Takes the result of a flush; says whether a recovery point is due.
+    pub(crate) fn flushed(&mut self, plan: &FlushPlan, now_seconds: u64) -> Option<Work> {
+        self.flush_running = false;
+        if plan.target.offset > self.flushed.offset {
+            self.flushed_bytes += plan.target.position.saturating_sub(self.flushed.position);
+            self.flushed = plan.target;
+        }
+        self.unflushed_base = self.unflushed_base.max(plan.target.segment_base);
+        let due = !plan.sealed.is_empty()
+            || self.flushed_bytes >= CHECKPOINT_BYTES
+            || now_seconds >= self.checkpointed_at + CHECKPOINT_SECONDS;
+        if !due || self.checkpointing || self.flushed.offset <= self.recovery_point {
+            return None;
+        }
+        self.checkpointing = true;
+        self.flushed_bytes = 0;
+        self.checkpointed_at = now_seconds;
+        Some(Work::Checkpoint { offset: self.flushed.offset })
+    }
+}

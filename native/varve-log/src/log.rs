@@ -1,0 +1,454 @@
+//! A log: its state, its appends and its way from open to closed.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use varve_records::{BatchHeader, assign_epoch, assign_offset, validate};
+
+use crate::data_dir::DataDir;
+use crate::error::{LogError, Result};
+use crate::flush::Mark;
+use crate::recovery::{Opening, Recovered};
+use crate::runner::{Job, Outcome, Runner, Work};
+use crate::segment::Segment;
+use crate::slice::Cursor;
+
+/// When an append may be acknowledged, and what a reader may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Written to the page cache: survives the process, not the power.
+    Os,
+    /// Covered by an fsync.
+    Fsync,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct LogConfig {
+    pub durability: Durability,
+    /// A segment is rolled before it grows beyond this. At most 2^31 - 1: index positions are `int32`.
+    pub segment_bytes: u64,
+    pub index_interval_bytes: u64,
+    pub max_batch_bytes: u64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Fsync,
+            segment_bytes: 1 << 30,
+            index_interval_bytes: 4096,
+            max_batch_bytes: (1 << 20) + 12,
+        }
+    }
+}
+
+/// One append call writes at most this much, so that an event loop is never held for long; the rest is offered again.
+pub const APPEND_BYTES: usize = 4 << 20;
+
+/// What a log can do now.
+#[derive(Clone, Debug)]
+pub enum Phase {
+    Open,
+    /// The next segment is being prepared; appends wait for it.
+    Rolling,
+    /// A write or an fsync failed, or durable bytes are corrupt: only reads.
+    Failed(LogError),
+    Closing,
+    Closed,
+}
+
+/// Told after every change that somebody may wait for: the durable end moved, the log rolled, failed or closed.
+pub type Listener = Box<dyn Fn(&Log) + Send + Sync>;
+
+pub struct Log {
+    pub dir: PathBuf,
+    pub config: LogConfig,
+    pub recovered: Option<Recovered>,
+    pub(crate) directory: Arc<DataDir>,
+    name: String,
+    runner: Arc<dyn Runner>,
+    listener: Listener,
+    state: Mutex<State>,
+    pub(crate) cursors: Mutex<VecDeque<Cursor>>,
+    idle: Condvar,
+}
+
+pub struct State {
+    pub(crate) segments: Vec<Arc<Segment>>,
+    end_offset: i64,
+    leader_epoch: i32,
+    pub(crate) phase: Phase,
+    /// Everything below is on disk for good.
+    pub(crate) flushed: Mark,
+    pub(crate) flush_wanted: i64,
+    pub(crate) flush_running: bool,
+    /// The first segment that may hold bytes, or indexes, that were not flushed.
+    pub(crate) unflushed_base: i64,
+    pub(crate) names_dirty: bool,
+    pub(crate) recovery_point: i64,
+    pub(crate) checkpointing: bool,
+    pub(crate) flushed_bytes: u64,
+    pub(crate) checkpointed_at: u64,
+    jobs: u32,
+}
+
+impl State {
+    pub(crate) fn active(&self) -> &Arc<Segment> {
+        self.segments.last().expect("a log has a segment")
+    }
+
+    pub(crate) fn end_mark(&self) -> Mark {
+        let active = self.active();
+        Mark { offset: self.end_offset, segment_base: active.base_offset, position: active.bytes() }
+    }
+}
+
+/// How an append went.
+pub struct Appended {
+    /// For each batch that was taken its base offset, or why it was refused.
+    pub results: Vec<Result<i64>>,
+    /// Batches taken; the others are to be offered again: at once when the log is open (this call had enough), after
+    /// the listener was told when it rolls.
+    pub taken: usize,
+}
+
+impl Log {
+    /// Opens or creates the log `name` of a data directory, recovering it if need be. Waits for the disk.
+    pub fn open(
+        directory: Arc<DataDir>,
+        name: &str,
+        config: LogConfig,
+        runner: Arc<dyn Runner>,
+        listener: Listener,
+    ) -> Result<Arc<Self>> {
+        let dir = directory.log_dir(name);
+        let (recovery_point, clean) = directory.log_opens(name);
+        let storage = directory.storage.clone();
+        let index_interval_bytes = config.index_interval_bytes;
+        let opened =
+            Opening { storage: &storage, dir: &dir, recovery_point, clean, index_interval_bytes }.run()?;
+        if let Some(recovered) = opened.recovered {
+            directory.checkpoint(name, recovered.end_offset)?;
+        }
+        let active = opened.segments.last().expect("a log has a segment");
+        let end =
+            Mark { offset: opened.end_offset, segment_base: active.base_offset, position: active.bytes() };
+        let state = State {
+            flushed: end,
+            flush_wanted: end.offset,
+            flush_running: false,
+            unflushed_base: active.base_offset,
+            names_dirty: false,
+            recovery_point: end.offset,
+            checkpointing: false,
+            flushed_bytes: 0,
+            checkpointed_at: runner.now().as_secs(),
+            end_offset: end.offset,
+            leader_epoch: 0,
+            phase: opened.corrupt.map_or(Phase::Open, Phase::Failed),
+            segments: opened.segments,
+            jobs: 0,
+        };
+        Ok(Arc::new(Self {
+            dir,
+            config,
+            recovered: opened.recovered,
+            directory,
+            name: name.to_string(),
+            runner,
+            listener,
+            state: Mutex::new(state),
+            cursors: Mutex::default(),
+            idle: Condvar::new(),
+        }))
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("the log's lock is never held across a panic")
+    }
+
+    /// The first offset that can be read.
+    pub fn start_offset(&self) -> i64 {
+        self.state().segments[0].base_offset
+    }
+
+    /// The offset that the next record gets.
+    pub fn end_offset(&self) -> i64 {
+        self.state().end_offset
+    }
+
+    /// Up to where the log's durability holds: the end, or what has been flushed. Readers stop here.
+    pub fn durable_offset(&self) -> i64 {
+        self.visible(&self.state()).offset
+    }
+
+    /// Up to where everything is on disk for good, whatever the durability.
+    pub fn flushed_offset(&self) -> i64 {
+        self.state().flushed.offset
+    }
+
+    pub(crate) fn visible(&self, state: &State) -> Mark {
+        match self.config.durability {
+            Durability::Os => state.end_mark(),
+            Durability::Fsync => state.flushed,
+        }
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.state().phase.clone()
+    }
+
+    pub fn leader_epoch(&self) -> i32 {
+        self.state().leader_epoch
+    }
+
+    /// The epoch that appended batches carry from now on.
+    pub fn set_leader_epoch(&self, epoch: i32) {
+        self.state().leader_epoch = epoch;
+    }
+
+    /// Appends encoded batches, one per buffer, assigning offsets and the leader epoch in place. Each is checked on
+    /// its own: a bad one never fails its neighbours. They are written when this returns; under
+    /// [`Durability::Fsync`] they are acknowledged when [`Log::durable_offset`] covers them.
+    pub fn append(self: &Arc<Self>, batches: &mut [&mut [u8]]) -> Appended {
+        let mut budget = APPEND_BYTES;
+        let mut checked: Vec<Result<BatchHeader>> = Vec::with_capacity(batches.len());
+        for batch in batches.iter() {
+            if batch.len() > budget && !checked.is_empty() {
+                break;
+            }
+            budget = budget.saturating_sub(batch.len());
+            checked.push(validate(batch, self.config.max_batch_bytes).map_err(LogError::Batch));
+        }
+        let mut state = self.state();
+        let appended = self.write(&mut state, batches, checked);
+        let mut work = Vec::new();
+        if matches!(state.phase, Phase::Rolling) && !appended.rolling_before {
+            work.push(Work::PrepareSegment { base_offset: state.end_offset });
+        }
+        if self.config.durability == Durability::Fsync {
+            state.flush_wanted = state.end_offset;
+            work.extend(state.plan_flush());
+        }
+        self.hand_out(state, work);
+        appended.appended
+    }
+
+    fn write(
+        &self,
+        state: &mut State,
+        batches: &mut [&mut [u8]],
+        checked: Vec<Result<BatchHeader>>,
+    ) -> WriteOutcome {
+        let rolling_before = matches!(state.phase, Phase::Rolling);
+        let mut results: Vec<Result<i64>> = Vec::with_capacity(checked.len());
+        match &state.phase {
+            Phase::Open => {}
+            Phase::Rolling => {
+                return WriteOutcome { appended: Appended { results, taken: 0 }, rolling_before };
+            }
+            phase => {
+                let error = self.refusal(phase);
+                results.resize_with(checked.len(), || Err(error.clone()));
+                let taken = checked.len();
+                return WriteOutcome { appended: Appended { results, taken }, rolling_before };
+            }
+        }
+        let active = state.active().clone();
+        let start = active.bytes();
+        let (mut bytes, mut next) = (start, state.end_offset);
+        let mut headers = Vec::with_capacity(checked.len());
+        let mut group = Vec::with_capacity(checked.len());
+        for (header, batch) in checked.into_iter().zip(batches.iter_mut()) {
+            let mut header = match header {
+                Ok(header) => header,
+                Err(refused) => {
+                    results.push(Err(refused));
+                    continue;
+                }
+            };
+            header.base_offset = next;
+            let full = bytes + header.total_bytes() > self.config.segment_bytes && bytes > 0;
+            if full || header.last_offset() - active.base_offset > i64::from(i32::MAX) {
+                state.phase = Phase::Rolling;
+                break;
+            }
+            assign_offset(batch, next);
+            assign_epoch(batch, state.leader_epoch);
+            results.push(Ok(next));
+            next = header.next_offset();
+            bytes += header.total_bytes();
+            group.push(&**batch);
+            headers.push(header);
+        }
+        let taken = results.len();
+        if !group.is_empty() {
+            let path = active.log_path();
+            let written = active
+                .file(crate::batch_reader::Access::Blocking)
+                .and_then(|file| file.write_at(&group, start).map_err(LogError::io("write", &path)));
+            match written {
+                Ok(()) => {
+                    active.publish(headers.iter(), self.config.index_interval_bytes);
+                    state.end_offset = next;
+                }
+                Err(cause) => {
+                    let error = self.failed(cause);
+                    state.phase = Phase::Failed(error.clone());
+                    for result in results.iter_mut().filter(|result| result.is_ok()) {
+                        *result = Err(error.clone());
+                    }
+                }
+            }
+        }
+        WriteOutcome { appended: Appended { results, taken }, rolling_before }
+    }
+
+    fn refusal(&self, phase: &Phase) -> LogError {
+        match phase {
+            Phase::Failed(error) => error.clone(),
+            _ => LogError::Closed { dir: self.dir.clone() },
+        }
+    }
+
+    fn failed(&self, cause: LogError) -> LogError {
+        LogError::Failed { dir: self.dir.clone(), cause: Arc::new(cause) }
+    }
+
+    /// Asks for everything written so far to be flushed; it is when [`Log::flushed_offset`] reaches the answer.
+    pub fn request_flush(self: &Arc<Self>) -> Result<i64> {
+        let mut state = self.state();
+        if !matches!(state.phase, Phase::Open | Phase::Rolling) {
+            return Err(self.refusal(&state.phase));
+        }
+        let target = state.end_offset;
+        state.flush_wanted = target;
+        let work = state.plan_flush();
+        self.hand_out(state, work);
+        Ok(target)
+    }
+
+    /// Ends the log's life for writes because durable bytes turned out to be corrupt.
+    pub fn report_corrupt(&self, error: LogError) {
+        let mut state = self.state();
+        if matches!(state.phase, Phase::Open | Phase::Rolling) {
+            state.phase = Phase::Failed(error);
+        }
+        drop(state);
+        (self.listener)(self);
+    }
+
+    /// Flushes, makes the recovery point durable and closes. Waits for jobs under way, and for the disk.
+    pub fn close(&self) -> Result<()> {
+        let mut state = self.state();
+        while state.jobs > 0 {
+            state = self.idle.wait(state).expect("the log's lock is never held across a panic");
+        }
+        let result = match &state.phase {
+            Phase::Closing | Phase::Closed => return Ok(()),
+            Phase::Failed(error) => {
+                // A corrupt log lost nothing by closing; a failed one may have, and says so once more.
+                let result =
+                    if matches!(error, LogError::Failed { .. }) { Err(error.clone()) } else { Ok(()) };
+                state.phase = Phase::Closed;
+                drop(state);
+                result
+            }
+            Phase::Open | Phase::Rolling => {
+                state.phase = Phase::Closing;
+                let plan = state.flush_plan(true);
+                let (end_offset, active) = (state.end_offset, state.active().clone());
+                drop(state);
+                let result = plan
+                    .execute(self)
+                    .and_then(|()| active.write_indexes())
+                    .and_then(|()| self.directory.checkpoint(&self.name, end_offset));
+                let mut state = self.state();
+                if result.is_ok() {
+                    state.flushed = state.end_mark();
+                    self.directory.log_closed_cleanly(&self.name);
+                }
+                state.phase = Phase::Closed;
+                result.map_err(|cause| self.failed(cause))
+            }
+        };
+        (self.listener)(self);
+        result
+    }
+
+    fn hand_out(self: &Arc<Self>, mut state: MutexGuard<'_, State>, work: impl IntoIterator<Item = Work>) {
+        let jobs: Vec<Job> = work.into_iter().map(|work| Job::new(self.clone(), work)).collect();
+        state.jobs += jobs.len() as u32;
+        drop(state);
+        for job in jobs {
+            self.runner.submit(job);
+        }
+    }
+
+    pub(crate) fn create_segment(&self, base_offset: i64) -> Result<Segment> {
+        Segment::create(&self.directory.storage, &self.dir, base_offset)
+    }
+
+    pub(crate) fn write_checkpoint(&self, offset: i64) -> Result<()> {
+        self.directory.checkpoint(&self.name, offset)
+    }
+
+    /// Takes the outcome of a job.
+    pub(crate) fn take(self: &Arc<Self>, outcome: Outcome) {
+        let mut state = self.state();
+        let mut work = Vec::new();
+        let result = match outcome {
+            Outcome::Flushed(plan, Ok(())) => {
+                work.extend(state.flushed(&plan, self.runner.now().as_secs()));
+                if self.config.durability == Durability::Fsync {
+                    state.flush_wanted = state.end_offset;
+                }
+                Ok(())
+            }
+            Outcome::Flushed(_, Err(error)) => Err(error),
+            Outcome::Prepared(Ok(segment)) => {
+                state.segments.push(Arc::new(segment));
+                state.names_dirty = true;
+                if matches!(state.phase, Phase::Rolling) {
+                    state.phase = Phase::Open;
+                }
+                Ok(())
+            }
+            Outcome::Prepared(Err(error)) => Err(error),
+            Outcome::Checkpointed(offset, result) => {
+                state.checkpointing = false;
+                if result.is_ok() {
+                    state.recovery_point = state.recovery_point.max(offset);
+                }
+                result
+            }
+        };
+        if let Err(cause) = result
+            && matches!(state.phase, Phase::Open | Phase::Rolling)
+        {
+            state.phase = Phase::Failed(self.failed(cause));
+        }
+        work.extend(state.plan_flush());
+        state.jobs -= 1;
+        self.hand_out(state, work);
+        self.idle.notify_all();
+        (self.listener)(self);
+    }
+
+    /// A panic in a job is a failure like any other: it must not leave appends waiting for ever.
+    pub(crate) fn fail_after_panic(&self) {
+        let mut state = self.state();
+        let cause = LogError::io("finish a job of", &self.dir)(std::io::Error::other("it panicked"));
+        state.phase = Phase::Failed(self.failed(cause));
+        state.jobs -= 1;
+        drop(state);
+        self.idle.notify_all();
+        (self.listener)(self);
+    }
+}
+
+struct WriteOutcome {
+    appended: Appended,
+    rolling_before: bool,
+}

@@ -1,0 +1,399 @@
+//! Opening a log: finding its segments and, after an unclean stop, its end.
+//!
+//! Below the recovery point everything was flushed, so it is trusted and not read. Past it nothing is: the batches are
+//! scanned and the log ends at the first bad one. What is kept is written again in place and flushed before anybody
+//! sees it, because after a failed fsync the kernel may call pages clean that never reached the disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use varve_records::{BatchHeader, HEADER_BYTES};
+
+use crate::batch_reader::{Access, Step};
+use crate::data_dir::parent_of;
+use crate::error::{LogError, Result};
+use crate::segment::{Indexes, Segment};
+use crate::storage::{File, OpenMode, Storage};
+
+const COPY_BYTES: usize = 1 << 20;
+
+/// What an unclean stop left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The log's end after the recovery.
+    pub end_offset: i64,
+    /// Bytes behind it that were not kept.
+    pub cut_bytes: u64,
+}
+
+pub struct Opened {
+    /// Never empty; the last one is active.
+    pub segments: Vec<Arc<Segment>>,
+    pub end_offset: i64,
+    pub recovered: Option<Recovered>,
+    /// Durable bytes that do not parse: the log opens read-only.
+    pub corrupt: Option<LogError>,
+}
+
+pub struct Opening<'a> {
+    pub storage: &'a Arc<dyn Storage>,
+    pub dir: &'a Path,
+    /// Below it everything was flushed; `None` when that is not known.
+    pub recovery_point: Option<i64>,
+    /// Whether the log was closed with everything flushed.
+    pub clean: bool,
+    pub index_interval_bytes: u64,
+}
+
+/// A segment after its scan.
+struct Scan {
+    /// Where the good batches end.
+    bytes: u64,
+    next_offset: i64,
+    indexes: Indexes,
+    /// The first bad batch at or past the recovery point.
+    cut: bool,
+    /// The first bad batch below it.
+    corrupt: Option<LogError>,
+    /// Where the batch that holds the recovery point starts.
+    rewrite_from: u64,
+}
+
+impl Opening<'_> {
+    pub fn run(&self) -> Result<Opened> {
+        let existed = self.storage.is_dir(self.dir);
+        if !existed {
+            self.storage.create_dir(self.dir).map_err(LogError::io("create", self.dir))?;
+        }
+        let segments = self.find_segments()?;
+        let Some(last) = segments.last() else { return self.create_first(existed) };
+        if self.clean
+            && let Some(recovery_point) = self.recovery_point
+        {
+            let (end_offset, corrupt) = self.open_clean(last, recovery_point)?;
+            return Ok(Opened { end_offset, segments, recovered: None, corrupt });
+        }
+        self.recover(segments)
+    }
+
+    /// The segments in order of their offsets. Files of an earlier crash that belong to none are removed.
+    fn find_segments(&self) -> Result<Vec<Arc<Segment>>> {
+        let names = self.storage.list(self.dir).map_err(LogError::io("list", self.dir))?;
+        let base = |name: &str, extension: &str| {
+            let digits = name.strip_suffix(extension).filter(|digits| digits.len() == 20)?;
+            digits.parse::<i64>().ok()
+        };
+        let mut bases: Vec<i64> = names.iter().filter_map(|name| base(name, ".log")).collect();
+        for name in &names {
+            // A recovery was interrupted between the two renames of `renew_name`.
+            if let Some(base_offset) = base(name, ".log.renew") {
+                let (from, to) = (self.dir.join(name), self.dir.join(name.trim_end_matches(".renew")));
+                self.storage.rename(&from, &to).map_err(LogError::io("rename", &from))?;
+                bases.push(base_offset);
+            }
+        }
+        bases.sort_unstable();
+        bases.dedup();
+        for name in &names {
+            let orphan = [".index", ".timeindex"].iter().any(|extension| {
+                base(name, extension).is_some_and(|base| bases.binary_search(&base).is_err())
+            });
+            if orphan {
+                self.remove(&self.dir.join(name))?;
+            }
+        }
+        bases
+            .into_iter()
+            .map(|base_offset| {
+                let path = self.dir.join(format!("{base_offset:020}.log"));
+                let file = self.storage.open(&path, OpenMode::Read).map_err(LogError::io("open", &path))?;
+                let bytes = file.len().map_err(LogError::io("read", &path))?;
+                Ok(Arc::new(Segment::at(self.storage, self.dir, base_offset, bytes)))
+            })
+            .collect()
+    }
+
+    fn create_first(&self, existed: bool) -> Result<Opened> {
+        if let Some(lost @ 1..) = self.recovery_point
+            && existed
+        {
+            return Err(LogError::Corrupt {
+                file: self.dir.join(format!("{:020}.log", 0)),
+                position: 0,
+                offset: 0,
+                detail: format!("offsets up to {lost} were durable and the directory holds no segment"),
+            });
+        }
+        let parent = parent_of(self.dir);
+        self.storage.sync_dir(parent).map_err(LogError::io("fsync", parent))?;
+        let segments = vec![Arc::new(Segment::create(self.storage, self.dir, 0)?)];
+        // Were this name lost and a later segment's kept, the log would seem to start there.
+        self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
+        Ok(Opened { segments, end_offset: 0, recovered: None, corrupt: None })
+    }
+
+    /// Finds the end from the last segment's index and the headers behind its last entry.
+    fn open_clean(&self, last: &Segment, recovery_point: i64) -> Result<(i64, Option<LogError>)> {
+        let bytes = last.bytes();
+        let from = last.with_indexes(Access::Blocking, |indexes| indexes.offsets.last_position())?;
+        let mut reader = last.reader(Access::Blocking, from, bytes)?;
+        let mut end_offset = last.base_offset;
+        let corrupt = |position, offset, detail| {
+            Some(LogError::Corrupt { file: last.log_path(), position, offset, detail })
+        };
+        loop {
+            match reader.next_header()? {
+                Step::Batch(header, _) => end_offset = header.next_offset(),
+                Step::End if end_offset == recovery_point => return Ok((end_offset, None)),
+                Step::End => {
+                    let detail =
+                        format!("the log was closed at offset {recovery_point} and its files end here");
+                    return Ok((end_offset, corrupt(bytes, end_offset, detail)));
+                }
+                Step::Bad { position, detail, .. } => {
+                    let indexes = last.read_indexes(bytes)?.unwrap_or(Indexes::new(last.base_offset));
+                    last.restore(position, indexes);
+                    return Ok((end_offset, corrupt(position, end_offset, detail)));
+                }
+            }
+        }
+    }
+
+    fn recover(&self, mut segments: Vec<Arc<Segment>>) -> Result<Opened> {
+        let recovery_point = self.recovery_point.unwrap_or(segments[0].base_offset);
+        let first =
+            segments.partition_point(|segment| segment.base_offset <= recovery_point).saturating_sub(1);
+        let mut next_offset = segments[first].base_offset;
+        let mut scans: Vec<Scan> = Vec::new();
+        let mut corrupt: Option<LogError> = None;
+        let mut kept = segments.len();
+        for (i, segment) in segments.iter().enumerate().skip(first) {
+            if segment.base_offset != next_offset && next_offset >= recovery_point {
+                kept = i;
+                break;
+            }
+            if segment.base_offset != next_offset {
+                corrupt.get_or_insert(LogError::Corrupt {
+                    file: segment.log_path(),
+                    position: 0,
+                    offset: next_offset,
+                    detail: format!("the durable offsets from {next_offset} up to here are missing"),
+                });
+            }
+            let scan = self.scan(segment, recovery_point)?;
+            next_offset = scan.next_offset;
+            corrupt = corrupt.or_else(|| scan.corrupt.clone());
+            let ends_here = scan.cut;
+            scans.push(scan);
+            if ends_here {
+                kept = i + 1;
+                break;
+            }
+        }
+        if corrupt.is_none() && next_offset < recovery_point {
+            let last = &segments[kept - 1];
+            corrupt = Some(LogError::Corrupt {
+                file: last.log_path(),
+                position: scans.last().map_or(0, |scan| scan.bytes),
+                offset: next_offset,
+                detail: format!("offsets up to {recovery_point} were durable and the log ends here"),
+            });
+        }
+        if corrupt.is_some() {
+            // Nothing is cut, renamed or written: the files stay as they were found, for whoever repairs them.
+            for (segment, scan) in segments[first..].iter().zip(scans) {
+                segment.restore(scan.bytes, scan.indexes);
+            }
+            return Ok(Opened { segments, end_offset: next_offset, recovered: None, corrupt });
+        }
+        let cut_bytes = self.cut(&segments[first..], kept - first, &scans)?;
+        segments.truncate(kept);
+        for (segment, scan) in segments[first..].iter().zip(scans) {
+            self.rewrite(segment, scan.rewrite_from, scan.bytes)?;
+            segment.restore(scan.bytes, scan.indexes);
+            segment.write_indexes()?;
+            self.renew_name(&segment.log_path())?;
+        }
+        self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
+        let recovered = Some(Recovered { end_offset: next_offset, cut_bytes });
+        Ok(Opened { segments, end_offset: next_offset, recovered, corrupt: None })
+    }
+
+    fn scan(&self, segment: &Segment, recovery_point: i64) -> Result<Scan> {
+        let end = segment.bytes();
+        let mut scan = Scan {
+            bytes: 0,
+            next_offset: segment.base_offset,
+            indexes: Indexes::new(segment.base_offset),
+            cut: false,
+            corrupt: None,
+            rewrite_from: end,
+        };
+        let mut reader = segment.reader(Access::Blocking, 0, end)?;
+        loop {
+            match reader.next_checked()? {
+                Step::Batch(header, position) if header.base_offset >= segment.base_offset => {
+                    if header.last_offset() >= recovery_point {
+                        scan.rewrite_from = scan.rewrite_from.min(position);
+                    }
+                    scan.indexes.note(&header, position, self.index_interval_bytes);
+                    scan.next_offset = header.next_offset();
+                    scan.bytes = reader.position();
+                }
+                Step::End => return Ok(scan),
+                Step::Batch(..) | Step::Bad { .. } if scan.next_offset >= recovery_point => {
+                    scan.cut = true;
+                    return Ok(scan);
+                }
+                Step::Batch(_, position) => {
+                    scan.corrupt.get_or_insert(LogError::Corrupt {
+                        file: segment.log_path(),
+                        position,
+                        offset: scan.next_offset,
+                        detail: "its offset lies before the segment's".into(),
+                    });
+                    return Ok(scan);
+                }
+                Step::Bad { position, detail, .. } => {
+                    let offset = scan.next_offset;
+                    scan.corrupt.get_or_insert(LogError::Corrupt {
+                        file: segment.log_path(),
+                        position,
+                        offset,
+                        detail,
+                    });
+                    if !reader.skip_bad()? {
+                        return Ok(scan);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Removes what lies behind the kept part, last segment first so that a crash never leaves a gap that looks like
+    /// data. Whatever still parses there is kept aside as `<base>.cut`. Returns the bytes cut off.
+    fn cut(&self, segments: &[Arc<Segment>], kept: usize, scans: &[Scan]) -> Result<u64> {
+        let mut cut_bytes = 0;
+        for segment in segments[kept..].iter().rev() {
+            cut_bytes += segment.bytes();
+            if self.any_batch_parses(segment, 0)? {
+                let aside = self.cut_path(segment.base_offset);
+                let path = segment.log_path();
+                self.storage.rename(&path, &aside).map_err(LogError::io("rename", &path))?;
+            } else {
+                self.remove(&segment.log_path())?;
+            }
+            for index in [segment.index_path(), segment.time_index_path()] {
+                if self.storage.exists(&index) {
+                    self.remove(&index)?;
+                }
+            }
+            self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
+        }
+        let (Some(segment), Some(scan)) = (segments[..kept].last(), scans[..kept].last()) else {
+            return Ok(cut_bytes);
+        };
+        let (from, end) = (scan.bytes, segment.bytes());
+        if from == end {
+            return Ok(cut_bytes);
+        }
+        if self.any_batch_parses(segment, from)? {
+            self.copy_aside(segment, from, end, &self.cut_path(scan.next_offset))?;
+        }
+        let path = segment.log_path();
+        segment.file(Access::Blocking)?.set_len(from).map_err(LogError::io("truncate", &path))?;
+        Ok(cut_bytes + end - from)
+    }
+
+    /// A name that is not taken: an earlier cut at the same offset is kept as well.
+    fn cut_path(&self, base_offset: i64) -> PathBuf {
+        let first = self.dir.join(format!("{base_offset:020}.cut"));
+        let others = (1..).map(|n| self.dir.join(format!("{base_offset:020}.{n}.cut")));
+        let mut paths = std::iter::once(first).chain(others);
+        paths.find(|path| !self.storage.exists(path)).expect("there is always another number")
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        self.storage.remove(path).map_err(LogError::io("remove", path))
+    }
+
+    /// Whether a whole batch with a matching checksum starts anywhere at or behind `from`.
+    fn any_batch_parses(&self, segment: &Segment, from: u64) -> Result<bool> {
+        let (path, end) = (segment.log_path(), segment.bytes());
+        let file = segment.file(Access::Blocking)?;
+        let mut chunk = vec![0; COPY_BYTES + HEADER_BYTES];
+        let mut at = from;
+        while at + (HEADER_BYTES as u64) <= end {
+            let read = file.read_at(&mut chunk, at).map_err(LogError::io("read", &path))?;
+            let starts = read.saturating_sub(HEADER_BYTES - 1).min(COPY_BYTES);
+            for start in 0..starts {
+                let header = BatchHeader::parse(&chunk[start..]).expect("a whole header was read");
+                let position = at + start as u64;
+                if !header.is_plausible()
+                    || header.records_count == 0
+                    || header.total_bytes() > end - position
+                {
+                    continue;
+                }
+                let mut batch = vec![0; header.total_bytes() as usize];
+                let read = file.read_at(&mut batch, position).map_err(LogError::io("read", &path))?;
+                if header.crc_matches(&batch[..read]) {
+                    return Ok(true);
+                }
+            }
+            if starts == 0 {
+                break;
+            }
+            at += starts as u64;
+        }
+        Ok(false)
+    }
+
+    fn copy_aside(&self, segment: &Segment, from: u64, end: u64, aside: &Path) -> Result<()> {
+        let source = segment.file(Access::Blocking)?;
+        let target = self.storage.open(aside, OpenMode::Create).map_err(LogError::io("create", aside))?;
+        copy_range(source.as_ref(), &segment.log_path(), from, end, |bytes, position| {
+            target.write_at(&[bytes], position - from).map_err(LogError::io("write", aside))
+        })?;
+        target.sync_data().map_err(LogError::io("fsync", aside))?;
+        self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))
+    }
+
+    /// Makes a name anew, as `rewrite` does with bytes: after a failed fsync of the directory no later one is bound to
+    /// make it durable.
+    fn renew_name(&self, path: &Path) -> Result<()> {
+        let aside = path.with_extension("log.renew");
+        self.storage.rename(path, &aside).map_err(LogError::io("rename", path))?;
+        self.storage.rename(&aside, path).map_err(LogError::io("rename", &aside))
+    }
+
+    fn rewrite(&self, segment: &Segment, from: u64, end: u64) -> Result<()> {
+        let path = segment.log_path();
+        let file = segment.file(Access::Blocking)?;
+        copy_range(file.as_ref(), &path, from, end, |bytes, position| {
+            file.write_at(&[bytes], position).map_err(LogError::io("write", &path))
+        })?;
+        segment.sync()
+    }
+}
+
+fn copy_range(
+    file: &dyn File,
+    path: &Path,
+    from: u64,
+    end: u64,
+    mut write: impl FnMut(&[u8], u64) -> Result<()>,
+) -> Result<()> {
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut position = from;
+    while position < end {
+        let wanted = (end - position).min(COPY_BYTES as u64) as usize;
+        let read = file.read_at(&mut buffer[..wanted], position).map_err(LogError::io("read", path))?;
+        if read == 0 {
+            break;
+        }
+        write(&buffer[..read], position)?;
+        position += read as u64;
+    }
+    Ok(())
+}

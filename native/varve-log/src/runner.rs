@@ -1,0 +1,139 @@
+//! The engine decides, it does not schedule: it hands out jobs, and a [`Runner`] executes them. Threads do so over the
+//! disk, a seeded scheduler over the simulation, where every interleaving can be tried.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::flush::FlushPlan;
+use crate::log::Log;
+use crate::segment::Segment;
+
+/// Executes jobs, in any order and on any thread.
+pub trait Runner: Send + Sync + 'static {
+    fn submit(&self, job: Job);
+    /// Time since some fixed moment; it only rises.
+    fn now(&self) -> Duration;
+}
+
+/// Work that waits for the disk and must not happen on an event loop.
+pub struct Job {
+    log: Arc<Log>,
+    work: Work,
+}
+
+pub(crate) enum Work {
+    /// Make what was written durable.
+    Flush(FlushPlan),
+    /// Create the files of the next segment.
+    PrepareSegment { base_offset: i64 },
+    /// Make a recovery point durable.
+    Checkpoint { offset: i64 },
+}
+
+/// What a job did, still to be told to its log. Between the two anything else may happen to the log.
+pub struct Done {
+    log: Arc<Log>,
+    outcome: Outcome,
+}
+
+pub(crate) enum Outcome {
+    Flushed(FlushPlan, Result<()>),
+    Prepared(Result<Segment>),
+    Checkpointed(i64, Result<()>),
+}
+
+impl Job {
+    pub(crate) fn new(log: Arc<Log>, work: Work) -> Self {
+        Self { log, work }
+    }
+
+    /// Does the waiting; holds no lock of the log meanwhile.
+    pub fn execute(self) -> Done {
+        let log = self.log;
+        let outcome = match self.work {
+            Work::Flush(plan) => {
+                let result = plan.execute(&log);
+                Outcome::Flushed(plan, result)
+            }
+            Work::PrepareSegment { base_offset } => Outcome::Prepared(log.create_segment(base_offset)),
+            Work::Checkpoint { offset } => Outcome::Checkpointed(offset, log.write_checkpoint(offset)),
+        };
+        Done { log, outcome }
+    }
+}
+
+impl Done {
+    /// Tells the log, which may hand out further jobs.
+    pub fn publish(self) {
+        self.log.take(self.outcome);
+    }
+}
+
+/// A small pool of threads. Flushes of different logs run side by side: fdatasync on separate files scales with
+/// threads (measured 4.5 k/s with one, 9.8 k/s with four).
+pub struct ThreadRunner {
+    queue: Arc<Queue>,
+    started: Instant,
+}
+
+struct Queue {
+    jobs: Mutex<VecDeque<Job>>,
+    some: Condvar,
+}
+
+impl ThreadRunner {
+    /// Threads end when the runner is dropped and its queue is empty.
+    pub fn new(threads: usize) -> Arc<Self> {
+        let queue = Arc::new(Queue { jobs: Mutex::new(VecDeque::new()), some: Condvar::new() });
+        let runner = Arc::new(Self { queue: queue.clone(), started: Instant::now() });
+        for n in 0..threads {
+            let (queue, runner) = (queue.clone(), Arc::downgrade(&runner));
+            thread::Builder::new()
+                .name(format!("varve-{n}"))
+                .spawn(move || work(&queue, &runner))
+                .expect("the system has room for a thread");
+        }
+        runner
+    }
+}
+
+fn work(queue: &Queue, runner: &Weak<ThreadRunner>) {
+    loop {
+        let mut jobs = queue.jobs.lock().expect("never held across a panic");
+        let job = loop {
+            if let Some(job) = jobs.pop_front() {
+                break job;
+            }
+            if runner.strong_count() == 0 {
+                return;
+            }
+            jobs = queue.some.wait(jobs).expect("never held across a panic");
+        };
+        drop(jobs);
+        let log = job.log.clone();
+        if catch_unwind(AssertUnwindSafe(|| job.execute().publish())).is_err() {
+            log.fail_after_panic();
+        }
+    }
+}
+
+impl Runner for ThreadRunner {
+    fn submit(&self, job: Job) {
+        self.queue.jobs.lock().expect("never held across a panic").push_back(job);
+        self.queue.some.notify_one();
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+impl Drop for ThreadRunner {
+    fn drop(&mut self) {
+        self.queue.some.notify_all();
+    }
+}

@@ -1,0 +1,256 @@
+//! One segment: a `.log` file of batches and its two sparse indexes, named by the segment's first offset.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use varve_records::BatchHeader;
+
+use crate::batch_reader::{Access, BatchReader, Step};
+use crate::error::{LogError, Result};
+use crate::offset_index::OffsetIndex;
+use crate::storage::{File, OpenMode, Storage};
+use crate::time_index::TimeIndex;
+
+pub struct Segment {
+    pub base_offset: i64,
+    dir: PathBuf,
+    storage: Arc<dyn Storage>,
+    file: OnceLock<Arc<dyn File>>,
+    content: Mutex<Content>,
+}
+
+/// What is known of a segment's bytes. The indexes of a sealed segment are read when first asked for.
+struct Content {
+    bytes: u64,
+    indexes: Option<Indexes>,
+}
+
+/// Both indexes and what the next append needs to go on with them.
+pub struct Indexes {
+    pub offsets: OffsetIndex,
+    pub times: TimeIndex,
+    bytes_since_entry: u64,
+    /// The largest timestamp so far and the last offset of its batch.
+    max_timestamp: Option<(i64, i64)>,
+}
+
+impl Indexes {
+    pub fn new(base_offset: i64) -> Self {
+        Self {
+            offsets: OffsetIndex::new(base_offset),
+            times: TimeIndex::new(base_offset),
+            bytes_since_entry: 0,
+            max_timestamp: None,
+        }
+    }
+
+    /// Notes a batch at `position`, and adds an entry when `interval_bytes` have passed since the last one, by the
+    /// rule of Kafka's `LogSegment.append`.
+    pub fn note(&mut self, header: &BatchHeader, position: u64, interval_bytes: u64) {
+        let last_offset = header.last_offset();
+        if self.max_timestamp.is_none_or(|(max, _)| header.max_timestamp > max) {
+            self.max_timestamp = Some((header.max_timestamp, last_offset));
+        }
+        if self.bytes_since_entry > interval_bytes {
+            self.offsets.push(last_offset, position);
+            self.note_time();
+            self.bytes_since_entry = 0;
+        }
+        self.bytes_since_entry += header.total_bytes();
+    }
+
+    fn note_time(&mut self) {
+        if let Some((timestamp, offset)) = self.max_timestamp
+            && timestamp >= 0
+        {
+            self.times.push(timestamp, offset);
+        }
+    }
+
+    /// The largest timestamp and the last offset of its batch.
+    pub fn max_timestamp(&self) -> Option<(i64, i64)> {
+        self.max_timestamp.or_else(|| self.times.last())
+    }
+}
+
+impl Segment {
+    /// Creates the three files of an empty segment. Their names are durable after the directory's fsync.
+    pub fn create(storage: &Arc<dyn Storage>, dir: &Path, base_offset: i64) -> Result<Self> {
+        let segment = Self::at(storage, dir, base_offset, 0);
+        for path in [segment.index_path(), segment.time_index_path()] {
+            storage.open(&path, OpenMode::Create).map_err(LogError::io("create", &path))?;
+        }
+        let path = segment.log_path();
+        let file = storage.open(&path, OpenMode::Create).map_err(LogError::io("create", &path))?;
+        segment.file.get_or_init(|| file);
+        segment.content().indexes = Some(Indexes::new(base_offset));
+        Ok(segment)
+    }
+
+    /// A segment whose files are there; nothing is opened yet.
+    pub fn at(storage: &Arc<dyn Storage>, dir: &Path, base_offset: i64, bytes: u64) -> Self {
+        Self {
+            base_offset,
+            dir: dir.to_path_buf(),
+            storage: storage.clone(),
+            file: OnceLock::new(),
+            content: Mutex::new(Content { bytes, indexes: None }),
+        }
+    }
+
+    pub fn log_path(&self) -> PathBuf {
+        self.path("log")
+    }
+
+    pub fn index_path(&self) -> PathBuf {
+        self.path("index")
+    }
+
+    pub fn time_index_path(&self) -> PathBuf {
+        self.path("timeindex")
+    }
+
+    fn path(&self, extension: &str) -> PathBuf {
+        self.dir.join(format!("{:020}.{extension}", self.base_offset))
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().expect("a segment's lock is never held across a panic")
+    }
+
+    /// Bytes of whole batches in the `.log` file.
+    pub fn bytes(&self) -> u64 {
+        self.content().bytes
+    }
+
+    /// Replaces what is known of the segment, after a recovery has read it.
+    pub fn restore(&self, bytes: u64, indexes: Indexes) {
+        *self.content() = Content { bytes, indexes: Some(indexes) };
+    }
+
+    /// Publishes batches that have been written at the end of the segment.
+    pub fn publish<'a>(&self, headers: impl Iterator<Item = &'a BatchHeader>, interval_bytes: u64) {
+        let mut content = self.content();
+        let mut position = content.bytes;
+        for header in headers {
+            if let Some(indexes) = &mut content.indexes {
+                indexes.note(header, position, interval_bytes);
+            }
+            position += header.total_bytes();
+        }
+        content.bytes = position;
+    }
+
+    /// The `.log` file, opened when first asked for.
+    pub fn file(&self, access: Access) -> Result<&Arc<dyn File>> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        if access == Access::Cached {
+            return Err(LogError::WouldBlock);
+        }
+        let path = self.log_path();
+        let file = self.storage.open(&path, OpenMode::ReadWrite).map_err(LogError::io("open", &path))?;
+        Ok(self.file.get_or_init(|| file))
+    }
+
+    /// Runs `ask` on the indexes, which are read from their files, or rebuilt from the batches, when first needed.
+    pub fn with_indexes<T>(&self, access: Access, ask: impl FnOnce(&Indexes) -> T) -> Result<T> {
+        let mut content = self.content();
+        if content.indexes.is_none() {
+            if access == Access::Cached {
+                return Err(LogError::WouldBlock);
+            }
+            let bytes = content.bytes;
+            drop(content);
+            let loaded = match self.read_indexes(bytes)? {
+                Some(indexes) => indexes,
+                None => self.rebuild_indexes(bytes)?,
+            };
+            content = self.content();
+            content.indexes.get_or_insert(loaded);
+        }
+        Ok(ask(content.indexes.as_ref().expect("loaded above")))
+    }
+
+    /// The indexes as their files have them; `None` when a file is missing or cannot be right.
+    pub fn read_indexes(&self, segment_bytes: u64) -> Result<Option<Indexes>> {
+        let (Some(offsets), Some(times)) =
+            (self.read_file(&self.index_path())?, self.read_file(&self.time_index_path())?)
+        else {
+            return Ok(None);
+        };
+        let Some(offsets) = OffsetIndex::parse(self.base_offset, &offsets, segment_bytes) else {
+            return Ok(None);
+        };
+        let Some(times) = TimeIndex::parse(self.base_offset, &times) else { return Ok(None) };
+        let max_timestamp = times.last();
+        Ok(Some(Indexes { offsets, times, bytes_since_entry: 0, max_timestamp }))
+    }
+
+    fn read_file(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        if !self.storage.exists(path) {
+            return Ok(None);
+        }
+        let file = self.storage.open(path, OpenMode::Read).map_err(LogError::io("open", path))?;
+        let mut bytes = vec![0; file.len().map_err(LogError::io("read", path))? as usize];
+        let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", path))?;
+        bytes.truncate(read);
+        Ok(Some(bytes))
+    }
+
+    fn rebuild_indexes(&self, bytes: u64) -> Result<Indexes> {
+        let mut indexes = Indexes::new(self.base_offset);
+        let mut reader = self.reader(Access::Blocking, 0, bytes)?;
+        loop {
+            match reader.next_header()? {
+                Step::Batch(header, position) => indexes.note(&header, position, 4096),
+                // What follows cannot be indexed; a read that gets there reports it.
+                Step::Bad { .. } | Step::End => return Ok(indexes),
+            }
+        }
+    }
+
+    /// Walks the batches from `position` up to `end`.
+    pub fn reader(&self, access: Access, position: u64, end: u64) -> Result<BatchReader<'_>> {
+        Ok(BatchReader::new(self.file(access)?.as_ref(), self.log_path(), access, position, end))
+    }
+
+    /// Writes both index files from memory and makes them durable. The time index gets the segment's largest
+    /// timestamp as its last entry, as Kafka's does when a segment closes.
+    pub fn write_indexes(&self) -> Result<()> {
+        let (offsets, times) = {
+            let mut content = self.content();
+            let Some(indexes) = &mut content.indexes else { return Ok(()) };
+            indexes.note_time();
+            (indexes.offsets.to_bytes(), indexes.times.to_bytes())
+        };
+        for (path, bytes) in [(self.index_path(), offsets), (self.time_index_path(), times)] {
+            let file = self.storage.open(&path, OpenMode::Create).map_err(LogError::io("create", &path))?;
+            file.write_at(&[&bytes], 0).map_err(LogError::io("write", &path))?;
+            file.sync_data().map_err(LogError::io("fsync", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the `.log` file's bytes durable.
+    pub fn sync(&self) -> Result<()> {
+        self.file(Access::Blocking)?.sync_data().map_err(LogError::io("fsync", &self.log_path()))
+    }
+
+    /// The start of the batch that holds `offset`, or of the first one behind it; `end` when there is none before it.
+    pub fn locate(&self, offset: i64, end: u64, access: Access) -> Result<u64> {
+        let from = self.with_indexes(access, |indexes| indexes.offsets.position_for(offset))?;
+        let mut reader = self.reader(access, from.min(end), end)?;
+        loop {
+            match reader.next_header()? {
+                Step::Batch(header, position) if header.last_offset() >= offset => return Ok(position),
+                Step::Batch(..) => {}
+                Step::End => return Ok(end),
+                Step::Bad { position, offset, detail } => {
+                    return Err(LogError::Corrupt { file: self.log_path(), position, offset, detail });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The seam to the disk. Everything the engine reads or writes goes through [`Storage`], so that a simulated disk can
+//! stand in for the real one and crash at any operation.
+
+use std::any::Any;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Must exist; only read.
+    Read,
+    /// Must exist; read and written.
+    ReadWrite,
+    /// Created when missing, emptied when there; read and written.
+    Create,
+}
+
+/// Holds an exclusive lock until it is dropped, or until its process ends in whatever way.
+pub type LockGuard = Box<dyn Any + Send + Sync>;
+
+/// A file system of directories and files. A new, renamed or removed name survives a power loss only after
+/// [`Storage::sync_dir`] of its directory, bytes only after [`File::sync_data`].
+pub trait Storage: Send + Sync + 'static {
+    /// Creates a directory and its missing parents; no error when it is there.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Names of the files and directories in `path`, in no order.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+    fn is_dir(&self, path: &Path) -> bool;
+    fn exists(&self, path: &Path) -> bool;
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
+    /// Replaces `to` atomically.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in `path` durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Takes an exclusive lock on the file `path` (created when missing); `None` when another holder has it.
+    fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>>;
+}
+
+/// An open file. It stays readable when its name is renamed or removed.
+pub trait File: Send + Sync + 'static {
+    /// Writes all of `buffers`, one behind the other, from `position` on.
+    fn write_at(&self, buffers: &[&[u8]], position: u64) -> io::Result<()>;
+    /// Fills `buffer` from `position` on; fewer bytes only at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+    /// Like [`File::read_at`] but never waits for the disk: `ErrorKind::WouldBlock`, or fewer bytes, when some of
+    /// them are not in memory.
+    fn try_read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+    /// Makes the bytes written so far, and the file's length, durable. After an error nothing written since the last
+    /// success may be counted on, and no later success brings it back.
+    fn sync_data(&self) -> io::Result<()>;
+    fn set_len(&self, bytes: u64) -> io::Result<()>;
+    fn len(&self) -> io::Result<u64>;
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+}

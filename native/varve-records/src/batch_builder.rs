@@ -1,0 +1,97 @@
+use crate::batch_header::{HEADER_BYTES, MAGIC, seal};
+use crate::varint::{write_varint, write_varlong};
+
+/// A header of a record: a name and an optional value. Names may repeat.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordHeader<'a> {
+    pub key: &'a str,
+    pub value: Option<&'a [u8]>,
+}
+
+/// Builds one uncompressed batch, sealed, at base offset 0 and without a leader epoch (-1): an append assigns both.
+pub struct BatchBuilder {
+    bytes: Vec<u8>,
+    record: Vec<u8>,
+    base_timestamp: i64,
+    max_timestamp: i64,
+    count: i32,
+}
+
+impl BatchBuilder {
+    /// `base_timestamp` is in milliseconds since the epoch.
+    pub fn new(base_timestamp: i64) -> Self {
+        Self {
+            bytes: vec![0; HEADER_BYTES],
+            record: Vec::new(),
+            base_timestamp,
+            max_timestamp: base_timestamp,
+            count: 0,
+        }
+    }
+
+    /// Adds a record stamped with the base timestamp.
+    pub fn push(
+        &mut self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[RecordHeader<'_>],
+    ) -> &mut Self {
+        self.push_at(self.base_timestamp, key, value, headers)
+    }
+
+    /// Adds a record with a timestamp of its own.
+    pub fn push_at(
+        &mut self,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[RecordHeader<'_>],
+    ) -> &mut Self {
+        let record = &mut self.record;
+        record.clear();
+        record.push(0);
+        write_varlong(record, timestamp - self.base_timestamp);
+        write_varint(record, self.count);
+        write_bytes(record, key);
+        write_bytes(record, value);
+        write_varint(record, headers.len() as i32);
+        for header in headers {
+            write_bytes(record, Some(header.key.as_bytes()));
+            write_bytes(record, header.value);
+        }
+        write_varint(&mut self.bytes, record.len() as i32);
+        self.bytes.extend_from_slice(record);
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        self.count += 1;
+        self
+    }
+
+    /// The finished batch. Panics when no record was added: there is no such batch.
+    pub fn build(self) -> Vec<u8> {
+        assert!(self.count > 0, "a batch has at least one record");
+        let mut bytes = self.bytes;
+        let batch_length = (bytes.len() - 12) as i32;
+        bytes[8..12].copy_from_slice(&batch_length.to_be_bytes());
+        bytes[12..16].copy_from_slice(&(-1i32).to_be_bytes());
+        bytes[16] = MAGIC;
+        bytes[23..27].copy_from_slice(&(self.count - 1).to_be_bytes());
+        bytes[27..35].copy_from_slice(&self.base_timestamp.to_be_bytes());
+        bytes[35..43].copy_from_slice(&self.max_timestamp.to_be_bytes());
+        bytes[43..51].copy_from_slice(&(-1i64).to_be_bytes());
+        bytes[51..53].copy_from_slice(&(-1i16).to_be_bytes());
+        bytes[53..57].copy_from_slice(&(-1i32).to_be_bytes());
+        bytes[57..61].copy_from_slice(&self.count.to_be_bytes());
+        seal(&mut bytes);
+        bytes
+    }
+}
+
+fn write_bytes(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    match bytes {
+        None => write_varint(out, -1),
+        Some(bytes) => {
+            write_varint(out, bytes.len() as i32);
+            out.extend_from_slice(bytes);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+use crate::crc32c;
+
+/// Bytes of a batch before its records.
+pub const HEADER_BYTES: usize = 61;
+/// `baseOffset` and `batchLength`, which `batchLength` itself does not count.
+pub const LENGTH_PREFIX_BYTES: usize = 12;
+/// The one format this crate reads and writes.
+pub const MAGIC: u8 = 2;
+/// Attribute bits 0–2: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
+pub const CODEC_MASK: u16 = 0x07;
+/// Attribute bit 3: the timestamps are the broker's.
+pub const LOG_APPEND_TIME_FLAG: u16 = 0x08;
+/// Attribute bit 4.
+pub const TRANSACTIONAL_FLAG: u16 = 0x10;
+/// Attribute bit 5.
+pub const CONTROL_FLAG: u16 = 0x20;
+
+const CRC_AT: usize = 17;
+const CRC_FROM: usize = 21;
+
+/// The fixed part of a batch, as it stands in the bytes; nothing in it is trusted until [`crate::validate`] agrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchHeader {
+    pub base_offset: i64,
+    pub batch_length: i32,
+    pub partition_leader_epoch: i32,
+    pub magic: u8,
+    pub crc: u32,
+    pub attributes: u16,
+    pub last_offset_delta: i32,
+    pub base_timestamp: i64,
+    pub max_timestamp: i64,
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    pub base_sequence: i32,
+    pub records_count: i32,
+}
+
+impl BatchHeader {
+    /// Reads the header at the start of `bytes`; `None` when fewer than [`HEADER_BYTES`] are there.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; HEADER_BYTES] = bytes.get(..HEADER_BYTES)?.try_into().ok()?;
+        Some(Self {
+            base_offset: i64::from_be_bytes(field(bytes, 0)),
+            batch_length: i32::from_be_bytes(field(bytes, 8)),
+            partition_leader_epoch: i32::from_be_bytes(field(bytes, 12)),
+            magic: bytes[16],
+            crc: u32::from_be_bytes(field(bytes, CRC_AT)),
+            attributes: u16::from_be_bytes(field(bytes, 21)),
+            last_offset_delta: i32::from_be_bytes(field(bytes, 23)),
+            base_timestamp: i64::from_be_bytes(field(bytes, 27)),
+            max_timestamp: i64::from_be_bytes(field(bytes, 35)),
+            producer_id: i64::from_be_bytes(field(bytes, 43)),
+            producer_epoch: i16::from_be_bytes(field(bytes, 51)),
+            base_sequence: i32::from_be_bytes(field(bytes, 53)),
+            records_count: i32::from_be_bytes(field(bytes, 57)),
+        })
+    }
+
+    /// Whether the header can be the head of a batch: the format, a length that covers the header and offsets that
+    /// count upwards. A plausible header says nothing of the bytes behind it.
+    pub fn is_plausible(&self) -> bool {
+        self.magic == MAGIC
+            && self.total_bytes() >= HEADER_BYTES as u64
+            && self.base_offset >= 0
+            && self.last_offset_delta >= 0
+            && self.records_count >= 0
+            && self.base_offset.checked_add(i64::from(self.last_offset_delta) + 1).is_some()
+    }
+
+    /// Bytes of the whole batch; 0 when the length field is negative.
+    pub fn total_bytes(&self) -> u64 {
+        u64::try_from(self.batch_length).map_or(0, |length| length + LENGTH_PREFIX_BYTES as u64)
+    }
+
+    pub fn last_offset(&self) -> i64 {
+        self.base_offset.saturating_add(i64::from(self.last_offset_delta))
+    }
+
+    pub fn next_offset(&self) -> i64 {
+        self.last_offset().saturating_add(1)
+    }
+
+    pub fn is_compressed(&self) -> bool {
+        self.attributes & CODEC_MASK != 0
+    }
+
+    /// Whether the checksum agrees with `batch`, which must be the whole batch.
+    pub fn crc_matches(&self, batch: &[u8]) -> bool {
+        batch.len() >= HEADER_BYTES && crc32c(&batch[CRC_FROM..]) == self.crc
+    }
+}
+
+/// Assigns the batch's first offset in place.
+pub fn assign_offset(batch: &mut [u8], base_offset: i64) {
+    batch[..8].copy_from_slice(&base_offset.to_be_bytes());
+}
+
+/// Assigns the leader epoch under which the batch was appended, in place.
+pub fn assign_epoch(batch: &mut [u8], partition_leader_epoch: i32) {
+    batch[12..16].copy_from_slice(&partition_leader_epoch.to_be_bytes());
+}
+
+/// Computes the checksum of a batch that its writer left unsealed, and stores it.
+pub fn seal(batch: &mut [u8]) {
+    let crc = crc32c(&batch[CRC_FROM..]);
+    batch[CRC_AT..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+}
+
+fn field<const N: usize>(bytes: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&bytes[at..at + N]);
+    out
+}
