@@ -16,6 +16,10 @@ export interface Api<Q, S, QI = Q, SI = S> {
   readonly response: Message<S, SI>
 }
 
+/** Some API: what it decodes to depends on a key that only run time knows. */
+// oxlint-disable-next-line typescript/no-explicit-any -- `unknown` would make every user of the table cast twice.
+export type AnyApi = Api<any, any>
+
 export interface ApiDeclaration<Q extends Fields, S extends Fields> {
   readonly key: number
   readonly name: string

@@ -1,4 +1,4 @@
-import type { Api } from './api.js'
+import type { AnyApi } from './api.js'
 import { produce } from './messages/00-produce.js'
 import { fetch } from './messages/01-fetch.js'
 import { listOffsets } from './messages/02-list-offsets.js'
@@ -7,10 +7,15 @@ import { findCoordinator } from './messages/10-find-coordinator.js'
 import { apiVersions } from './messages/18-api-versions.js'
 import { createTopics } from './messages/19-create-topics.js'
 
+const all: readonly AnyApi[] = [
+  produce,
+  fetch,
+  listOffsets,
+  metadata,
+  findCoordinator,
+  apiVersions,
+  createTopics,
+]
+
 /** Every declared API by its key. */
-export const apis: ReadonlyMap<number, Api<any, any, any, any>> = new Map(
-  [produce, fetch, listOffsets, metadata, findCoordinator, apiVersions, createTopics].map((api) => [
-    api.key,
-    api as Api<any, any, any, any>,
-  ]),
-)
+export const apis: ReadonlyMap<number, AnyApi> = new Map(all.map((api) => [api.key, api]))

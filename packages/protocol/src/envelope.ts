@@ -52,7 +52,7 @@ function requestHeaderVersion(frame: Buffer): number {
  * @throws {ProtocolError} INVALID_VALUE, or UNSUPPORTED_VERSION where the version cannot express what the body says.
  */
 export function encodeRequest<QI>(
-  api: Api<any, any, QI, any>,
+  api: Api<unknown, unknown, QI, unknown>,
   version: number,
   correlationId: number,
   clientId: string | null,
@@ -72,7 +72,7 @@ export function encodeRequest<QI>(
  * @throws {ProtocolError} INVALID_VALUE, or UNSUPPORTED_VERSION if the response has no such version.
  */
 export function encodeResponse<SI>(
-  api: Api<any, any, any, SI>,
+  api: Api<unknown, unknown, unknown, SI>,
   version: number,
   correlationId: number,
   body: SI,
@@ -83,7 +83,7 @@ export function encodeResponse<SI>(
   })
 }
 
-const responseHeaderVersion = (api: Api<any, any, any, any>, version: number): number =>
+const responseHeaderVersion = (api: Api<unknown, unknown>, version: number): number =>
   version >= api.flexibleFrom && api.key !== apiVersions.key ? 1 : 0
 
 function encodeFrame(write: (writer: Writer) => void): Chunk[] {
@@ -111,7 +111,7 @@ function encodeFrame(write: (writer: Writer) => void): Chunk[] {
  * @throws {ProtocolError} TRUNCATED, MALFORMED or UNSUPPORTED_VERSION.
  */
 export function decodeResponse<S>(
-  api: Api<any, S, any, any>,
+  api: Api<unknown, S, unknown, unknown>,
   version: number,
   frame: Buffer,
 ): { correlationId: number; body: S } {
@@ -123,7 +123,11 @@ export function decodeResponse<S>(
   return { correlationId, body: fallback ?? api.response.decode(frame, reader.at, version) }
 }
 
-function decodeRefusedVersion<S>(api: Api<any, S, any, any>, frame: Buffer, at: number): S | undefined {
+function decodeRefusedVersion<S>(
+  api: Api<unknown, S, unknown, unknown>,
+  frame: Buffer,
+  at: number,
+): S | undefined {
   if (frame.length < at + 2 || frame.readInt16BE(at) !== UNSUPPORTED_VERSION) return undefined
   try {
     return api.response.decode(frame, at, 0)

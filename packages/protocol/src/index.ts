@@ -1,4 +1,4 @@
-export type { Api, ApiDeclaration } from './api.js'
+export type { AnyApi, Api, ApiDeclaration } from './api.js'
 export { api } from './api.js'
 export { apis } from './apis.js'
 export { ByteBudget } from './byte-budget.js'

@@ -63,11 +63,11 @@ export interface Field<D = unknown, E = unknown, O extends boolean = boolean> {
   readonly [types]?: { decoded: D; encodable: E; optional: O }
 }
 
-export type Fields = Readonly<Record<string, Field<any, any, boolean>>>
+export type Fields = Readonly<Record<string, Field>>
 
 /** The value that a decoder returns: every field is there, with its default where the version has none. */
 export type Decoded<F extends Fields> = {
-  -readonly [K in keyof F]: F[K] extends Field<infer D, any, any> ? D : never
+  -readonly [K in keyof F]: F[K] extends Field<infer D> ? D : never
 }
 
 /**
@@ -75,13 +75,13 @@ export type Decoded<F extends Fields> = {
  * in every version; forgetting any other one is an error of the compiler and of the encoder.
  */
 export type Encodable<F extends Fields> = {
-  readonly [K in RequiredKey<F>]: F[K] extends Field<any, infer E, any> ? E : never
+  readonly [K in RequiredKey<F>]: F[K] extends Field<unknown, infer E> ? E : never
 } & {
-  readonly [K in Exclude<keyof F, RequiredKey<F>>]?: F[K] extends Field<any, infer E, any> ? E : never
+  readonly [K in Exclude<keyof F, RequiredKey<F>>]?: F[K] extends Field<unknown, infer E> ? E : never
 }
 
 type RequiredKey<F extends Fields> = {
-  [K in keyof F]: F[K] extends Field<any, any, false> ? K : never
+  [K in keyof F]: F[K] extends Field<unknown, unknown, false> ? K : never
 }[keyof F]
 
 type OrNull<T, O> = O extends { readonly nullable: string } ? T | null : T
