@@ -1,6 +1,7 @@
 /** Builds the native addon and puts it in place in one rename, so that a process which has the old one loaded keeps it. */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { run } from './child.mjs'
 import { Failure } from './failure.mjs'
 import { Freshness, filesIn } from './freshness.mjs'
@@ -23,6 +24,19 @@ export function native() {
     outputs: [join(home, built ?? `${prefix}.node`)],
     salt: `${process.platform} ${process.arch} release`,
   })
+}
+
+/** Cargo's output without the crates that did compile, and without napi's own stack trace behind it. */
+function errorsIn(output) {
+  const lines = output.split('\n')
+  const plain = lines.map((line) => stripVTControlCharacters(line))
+  const end = plain.findIndex((line) => line.startsWith('Internal Error:'))
+  const noise = /^\s*(?:Compiling|Downloading|Downloaded|Updating|Locking|Blocking) /
+  return lines
+    .slice(0, end === -1 ? undefined : end)
+    .filter((_, index) => !noise.test(plain[index]))
+    .join('\n')
+    .concat('\n')
 }
 
 async function crates() {
@@ -49,17 +63,22 @@ export async function buildNative(state) {
   const cold = !existsSync(join(root, 'native', 'target', 'release', 'deps'))
   const progress = new Progress(
     'Building the native engine (Rust, release)',
-    cold ? 'the first time takes about a minute' : 'usually 10 to 30 seconds',
+    cold ? 'the first time takes up to a minute' : 'usually 10 to 30 seconds',
   )
   const total = cold ? await crates() : null
   let compiling = 0
-  const onLine = (line) => {
+  const onLine = (coloured) => {
+    const line = stripVTControlCharacters(coloured)
     const crate = /^\s*Compiling (\S+)/.exec(line)?.[1]
     if (crate !== undefined) {
       compiling++
       progress.detail =
         total === null ? `compiling ${crate}` : `crate ${Math.min(compiling, total)} of ${total}: ${crate}`
     } else if (/^\s*(Updating|Downloading|Downloaded)\b/.test(line)) progress.detail = 'downloading crates'
+  }
+  // Whoever builds holds the build lock, so what else is there is left from builds that were killed.
+  for (const name of readdirSync(cache)) {
+    if (name.startsWith('native-')) rmSync(join(cache, name), { recursive: true, force: true })
   }
   const out = join(cache, `native-${process.pid}`)
   mkdirSync(out, { recursive: true })
@@ -90,10 +109,10 @@ export async function buildNative(state) {
         },
       },
     )
-    const addon = readdirSync(out).find(isAddon)
+    const addon = readdirSync(out).find((name) => name.endsWith('.node'))
     if (code !== 0 || addon === undefined) {
       progress.fail()
-      process.stderr.write(output)
+      process.stderr.write(errorsIn(output))
       if (/linker .* not found/.test(output)) {
         throw new Failure(
           'Rust needs a C linker. Install one (Debian: apt-get install build-essential; macOS: xcode-select --install), and run this again',
@@ -101,7 +120,7 @@ export async function buildNative(state) {
       }
       throw new Failure('the native engine did not build: the output of cargo is above')
     }
-    renameSync(join(out, addon), join(root, home, addon))
+    renameSync(join(out, addon), join(root, home, addon.replace(/^[^.]+/, 'varve')))
     state.commit()
     progress.done()
   } finally {

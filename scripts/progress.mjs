@@ -28,7 +28,7 @@ export class Progress {
 
   #draw() {
     const text = `  ${seconds(this.#started)}${this.#detail ? `  ${this.#detail}` : ''}`
-    if (this.#stream.isTTY) this.#stream.write(`\r\x1b[K${text.slice(0, (this.#stream.columns ?? 80) - 1)}`)
+    if (this.#stream.isTTY) this.#stream.write(`\r\x1b[K${text.slice(0, (this.#stream.columns || 80) - 1)}`)
     else this.#stream.write(`${text}\n`)
   }
 

@@ -1,0 +1,180 @@
+import { Command, CommanderError, Option } from 'commander'
+import { report } from './failure.js'
+import type { ConsumeOptions } from './consume.js'
+import type { ProduceOptions } from './produce.js'
+import type { ServeOptions } from './serve.js'
+import type { CreateTopicOptions, TopicOptions } from './topic.js'
+import { acks, brokers, from, integer, separator } from './values.js'
+import { version } from './version.js'
+
+const USAGE_ERROR = 2
+
+const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`
+
+const brokerOption = (): Option =>
+  new Option('-b, --broker <host:port>', 'where to connect, several with commas')
+    .argParser(brokers)
+    .default(['localhost:9092'], 'localhost:9092')
+
+// Each command's code is loaded when it runs: a consumer should not wait for the broker's modules.
+function serveCommand(): Command {
+  return new Command('serve')
+    .description('serve Kafka’s protocol from a data directory')
+    .option('-p, --port <port>', 'port to listen on; 0 lets the system choose', integer(0, 65_535), 9092)
+    .option('--host <host>', 'address to listen on', '127.0.0.1')
+    .option('-d, --data <directory>', 'where the logs are kept; made if missing', './varve-data')
+    .addOption(
+      new Option(
+        '--durability <policy>',
+        'when a record is acknowledged: fsync (on disk) or os (in the page cache)',
+      )
+        .choices(['fsync', 'os'])
+        .default(undefined, 'fsync'),
+    )
+    .addOption(
+      new Option(
+        '--listeners <list>',
+        'listeners as in Kafka, such as PLAINTEXT://0.0.0.0:9092; instead of --host and --port',
+      ).conflicts(['port', 'host']),
+    )
+    .option('--advertised-listeners <list>', 'what clients are told to connect to, where that differs')
+    .option('--node-id <id>', 'this broker’s number', integer(0, 2_147_483_647))
+    .option(
+      '--partitions <count>',
+      'partitions of a topic that is created by its first use',
+      integer(1, 10_000),
+      1,
+    )
+    .option('--no-auto-create', 'do not create topics by their first use')
+    .addHelpText(
+      'after',
+      examples(
+        'varve serve',
+        'varve serve --port 9192 --data ./d',
+        'varve serve --host 0.0.0.0 --advertised-listeners PLAINTEXT://kafka.example:9092',
+      ),
+    )
+    .action(async (options: ServeOptions) => (await import('./serve.js')).serve(options))
+}
+
+function produceCommand(): Command {
+  return new Command('produce')
+    .description('send each line of standard input, or of a file, as a record')
+    .argument('<topic>', 'topic to write to')
+    .addOption(brokerOption())
+    .option('-f, --file <path>', 'read lines from a file')
+    .option(
+      '-k, --key-separator <text>',
+      'what stands between key and value, such as : or \\t; lines without it have no key',
+      separator,
+    )
+    .option('-P, --partition <number>', 'write to this partition only', integer(0, 2_147_483_647))
+    .option('--acks <acks>', 'wait for all replicas, for the leader (1) or for nobody (0)', acks, -1)
+    .addOption(
+      new Option('-z, --compression <codec>', 'compress batches')
+        .choices(['none', 'gzip', 'lz4'])
+        .default('none'),
+    )
+    .option('--linger <ms>', 'how long a batch waits to fill', integer(0, 60_000), 5)
+    .option('--batch-size <bytes>', 'how large a batch grows', integer(1, 1_048_576), 65_536)
+    .option('-q, --quiet', 'no progress and no summary', false)
+    .addHelpText(
+      'after',
+      examples(
+        'echo hello | varve produce demo',
+        'varve produce logs --file access.log --compression lz4',
+        'varve produce users --key-separator : < users.txt',
+      ),
+    )
+    .action(async (topic: string, options: ProduceOptions) =>
+      (await import('./produce.js')).produce(topic, options),
+    )
+}
+
+function consumeCommand(): Command {
+  return new Command('consume')
+    .description('print the value of each record and a newline, up to the end of the topic as it is now')
+    .argument('<topic>', 'topic to read from')
+    .addOption(brokerOption())
+    .option('--from <where>', 'earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z', from, {
+      at: 'earliest',
+    })
+    .option('-f, --follow', 'go on with what arrives later', false)
+    .option('-P, --partition <number>', 'read this partition only', integer(0, 2_147_483_647))
+    .option('-n, --max <count>', 'stop after so many records', integer(1))
+    .option('-k, --key-separator <text>', 'print the key and this before the value', separator)
+    .option('-q, --quiet', 'no progress and no summary', false)
+    .addHelpText(
+      'after',
+      examples(
+        'varve consume demo',
+        'varve consume demo --from latest --follow',
+        'varve consume users --partition 2 --from 1000 --max 10',
+      ),
+    )
+    .action(async (topic: string, options: ConsumeOptions) =>
+      (await import('./consume.js')).consume(topic, options),
+    )
+}
+
+function topicCommand(): Command {
+  const topic = new Command('topic').description('create and list topics')
+  topic
+    .command('create')
+    .description('create a topic')
+    .argument('<name>', 'letters, digits, dots, hyphens and underscores')
+    .addOption(brokerOption())
+    .option(
+      '--partitions <count>',
+      'how many partitions; the broker’s default if not given',
+      integer(1, 10_000),
+    )
+    .option(
+      '--replication-factor <count>',
+      'how many copies; the broker’s default if not given',
+      integer(1, 32_767),
+    )
+    .action(async (name: string, options: CreateTopicOptions) =>
+      (await import('./topic.js')).createTopic(name, options),
+    )
+  topic
+    .command('list')
+    .description('list topics with their partitions')
+    .addOption(brokerOption())
+    .action(async (options: TopicOptions) => (await import('./topic.js')).listTopics(options))
+  topic.addHelpText('after', examples('varve topic create orders --partitions 6', 'varve topic list'))
+  return topic
+}
+
+/** The whole command line. */
+export function program(): Command {
+  const varve = new Command('varve')
+    .description('Kafka’s commit log: a broker and its command line')
+    .version(version(), '-V, --version')
+    .addCommand(serveCommand())
+    .addCommand(produceCommand())
+    .addCommand(consumeCommand())
+    .addCommand(topicCommand())
+    .addHelpText(
+      'after',
+      `${examples('varve serve', 'echo hello | varve produce demo', 'varve consume demo')}\n\nvarve <command> --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
+    )
+  for (const command of [varve, ...varve.commands, ...varve.commands.flatMap((each) => each.commands)]) {
+    command.exitOverride().showHelpAfterError('(--help shows what there is)')
+  }
+  return varve
+}
+
+/** Runs a command line, without the names of Node and the script. Sets the exit code; never throws. */
+export async function main(args: readonly string[]): Promise<void> {
+  try {
+    await program().parseAsync(args, { from: 'user' })
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has printed it. Help that was asked for is no error.
+      process.exitCode = error.exitCode === 0 ? 0 : USAGE_ERROR
+      return
+    }
+    process.exitCode = report(error)
+  }
+}

@@ -1,0 +1,105 @@
+import { resolve } from 'node:path'
+import { startBroker, type Broker } from '@varve/broker'
+import { banner } from './banner.js'
+import { Failure, systemCode } from './failure.js'
+import { invocation } from './invocation.js'
+import { version } from './version.js'
+
+export interface ServeOptions {
+  port: number
+  host: string
+  data: string
+  durability?: 'os' | 'fsync'
+  listeners?: string
+  advertisedListeners?: string
+  nodeId?: number
+  partitions: number
+  autoCreate: boolean
+}
+
+function startFailure(error: unknown, options: ServeOptions): unknown {
+  const at = options.listeners ?? `${options.host}:${options.port}`
+  switch (systemCode(error)) {
+    case 'EADDRINUSE':
+      return new Failure(
+        `${at} is in use by another process. Stop that one, or choose another port: --port ${options.port === 0 ? 9092 : options.port + 100}`,
+        { cause: error },
+      )
+    case 'EACCES':
+      // Directories answer with VARVE_NOT_WRITABLE, so this is the port.
+      return (error as { code?: unknown }).code === 'EACCES'
+        ? new Failure(`this user may not listen on ${at}. Choose a port from 1024 on: --port 9092`, {
+            cause: error,
+          })
+        : error
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new Failure(
+        `${at} is not an address of this machine. Choose one with --host, such as 127.0.0.1 or 0.0.0.0`,
+        {
+          cause: error,
+        },
+      )
+    default:
+      return error
+  }
+}
+
+/** Ends the process after an orderly close; a second signal does not wait for it. */
+function closeOnSignal(broker: Broker): void {
+  let closing = false
+  for (const [signal, exitCode] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.on(signal, () => {
+      if (closing) process.exit(exitCode)
+      closing = true
+      // What the terminal shows of Ctrl-C stays on its own line.
+      process.stderr.write(`${process.stderr.isTTY ? '\n' : ''}Stopping\n`)
+      broker.close().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          process.stderr.write(`varve: the broker did not stop cleanly: ${(error as Error).message}\n`)
+          process.exit(1)
+        },
+      )
+    })
+  }
+}
+
+export async function serve(options: ServeOptions): Promise<void> {
+  let broker: Broker
+  try {
+    broker = await startBroker({
+      data: resolve(options.data),
+      host: options.host,
+      port: options.port,
+      listeners: options.listeners,
+      advertisedListeners: options.advertisedListeners,
+      durability: options.durability,
+      nodeId: options.nodeId,
+      defaultPartitions: options.partitions,
+      autoCreateTopics: options.autoCreate,
+      log: (level: string, message: string) => process.stderr.write(`${level}: ${message}\n`),
+    })
+  } catch (error) {
+    throw startFailure(error, options)
+  }
+  closeOnSignal(broker)
+  process.stdout.write(
+    banner({
+      version: version(),
+      address: broker.address,
+      dataDirectory: broker.dataDirectory,
+      durability: broker.durability,
+      problems: broker.problems,
+      invocation: invocation({
+        script: process.argv[1] ?? '',
+        cwd: process.cwd(),
+        path: process.env['PATH'] ?? '',
+      }),
+      colour: process.stdout.isTTY && !process.env['NO_COLOR'],
+    }),
+  )
+}

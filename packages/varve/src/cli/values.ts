@@ -1,0 +1,59 @@
+import { InvalidArgumentError } from 'commander'
+
+/** Parsers of option values. What they throw becomes a usage error with the option's name. */
+
+export function integer(minimum: number, maximum = Number.MAX_SAFE_INTEGER) {
+  return (text: string): number => {
+    const value = Number(text)
+    if (!/^\d+$/.test(text) || value < minimum || value > maximum) {
+      throw new InvalidArgumentError(
+        maximum === Number.MAX_SAFE_INTEGER
+          ? `It is a whole number from ${minimum} on.`
+          : `It is a whole number from ${minimum} to ${maximum}.`,
+      )
+    }
+    return value
+  }
+}
+
+/** `HOST:PORT`, several with commas; an IPv6 address stands in brackets. */
+export function brokers(text: string): string[] {
+  const list = text.split(',').map((one) => one.trim())
+  for (const one of list) {
+    const [, host, port] = /^(\[[0-9a-fA-F:.]+\]|[^:\s/]+):(\d+)$/.exec(one) ?? []
+    if (host === undefined || Number(port) < 1 || Number(port) > 65_535)
+      throw new InvalidArgumentError('It is HOST:PORT, such as localhost:9092.')
+  }
+  return list
+}
+
+export function acks(text: string): -1 | 0 | 1 {
+  if (text === 'all' || text === '-1') return -1
+  if (text === '0') return 0
+  if (text === '1') return 1
+  throw new InvalidArgumentError('It is all, 1 or 0.')
+}
+
+/** Where to begin reading. */
+export type From =
+  | { at: 'earliest' }
+  | { at: 'latest' }
+  | { at: 'offset'; offset: number }
+  | { at: 'time'; timestamp: number }
+
+export function from(text: string): From {
+  if (text === 'earliest' || text === 'latest') return { at: text }
+  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return { at: 'offset', offset: Number(text) }
+  const timestamp = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN
+  if (!Number.isNaN(timestamp)) return { at: 'time', timestamp }
+  throw new InvalidArgumentError('It is earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z.')
+}
+
+/** A separator with the escapes that a shell makes awkward: `\t`, `\n` and `\\`. */
+export function separator(text: string): Buffer {
+  const bytes = Buffer.from(
+    text.replaceAll(/\\([tn\\])/g, (_, letter: string) => ({ t: '\t', n: '\n' })[letter] ?? '\\'),
+  )
+  if (bytes.length === 0) throw new InvalidArgumentError('It has at least one character.')
+  return bytes
+}

@@ -1,0 +1,159 @@
+/**
+ * Options are an interface: a rename or a changed default breaks scripts that nobody of us sees. And a command line that
+ * loads the broker to print its version is felt at each prompt.
+ */
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect, test, vi } from 'vitest'
+import { program } from '../src/cli/main.js'
+
+const bin = fileURLToPath(new URL('../bin/varve.mjs', import.meta.url))
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+const varve = (...args: string[]) => spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8' })
+
+/** The options with which a command line would run its command. */
+function optionsOf(...args: string[]): unknown {
+  const all = program()
+  const command = all.commands.find((each) => each.name() === args[0])!
+  let options: unknown
+  command.action(() => {
+    options = command.opts()
+  })
+  all.parse(args, { from: 'user' })
+  return options
+}
+
+test('serve', () => {
+  expect(optionsOf('serve')).toEqual({
+    port: 9092,
+    host: '127.0.0.1',
+    data: './varve-data',
+    partitions: 1,
+    autoCreate: true,
+  })
+  const args = [
+    '--port',
+    '0',
+    '--host',
+    '::1',
+    '--data',
+    'd',
+    '--durability',
+    'os',
+    '--node-id',
+    '7',
+    '--partitions',
+    '3',
+    '--no-auto-create',
+  ]
+  expect(optionsOf('serve', ...args)).toEqual({
+    port: 0,
+    host: '::1',
+    data: 'd',
+    durability: 'os',
+    nodeId: 7,
+    partitions: 3,
+    autoCreate: false,
+  })
+})
+
+test('produce', () => {
+  expect(optionsOf('produce', 't')).toEqual({
+    broker: ['localhost:9092'],
+    acks: -1,
+    compression: 'none',
+    linger: 5,
+    batchSize: 65_536,
+    quiet: false,
+  })
+  const args = [
+    '-b',
+    'a:1,b:2',
+    '-f',
+    'x',
+    '-k',
+    ':',
+    '-P',
+    '2',
+    '--acks',
+    '1',
+    '-z',
+    'lz4',
+    '--linger',
+    '0',
+    '--batch-size',
+    '1000',
+    '-q',
+  ]
+  expect(optionsOf('produce', 't', ...args)).toEqual({
+    broker: ['a:1', 'b:2'],
+    file: 'x',
+    keySeparator: Buffer.from(':'),
+    partition: 2,
+    acks: 1,
+    compression: 'lz4',
+    linger: 0,
+    batchSize: 1000,
+    quiet: true,
+  })
+})
+
+test('consume', () => {
+  expect(optionsOf('consume', 't')).toEqual({
+    broker: ['localhost:9092'],
+    from: { at: 'earliest' },
+    follow: false,
+    quiet: false,
+  })
+  expect(optionsOf('consume', 't', '--from', '5', '-f', '-P', '1', '-n', '9', '-k', '\\t')).toMatchObject({
+    from: { at: 'offset', offset: 5 },
+    follow: true,
+    partition: 1,
+    max: 9,
+    keySeparator: Buffer.from('\t'),
+  })
+})
+
+test.for([
+  { args: ['serve', '--listeners', 'PLAINTEXT://:1', '--port', '1'], says: '--listeners' },
+  { args: ['serve', '--durability', 'maybe'], says: 'Allowed choices are fsync, os' },
+  { args: ['produce'], says: "missing required argument 'topic'" },
+  { args: ['produce', 'a', 'b'], says: 'too many arguments' },
+  { args: ['consume', 'a', '--max', '0'], says: 'from 1 on' },
+  { args: ['consumer'], says: 'Did you mean consume?' },
+])('$args is refused', ({ args, says }) => {
+  const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+  try {
+    expect(() => program().parse(args, { from: 'user' })).toThrow(says)
+  } finally {
+    write.mockRestore()
+  }
+})
+
+test('--version and --help are answers, not errors', () => {
+  expect(varve('--version')).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' })
+  const help = varve('--help')
+  expect(help).toMatchObject({ status: 0, stderr: '' })
+  for (const command of ['serve', 'produce', 'consume', 'topic', 'Examples:'])
+    expect(help.stdout).toContain(command)
+  for (const command of ['serve', 'produce', 'consume', 'topic'])
+    expect(varve(command, '--help').stdout).toContain('Examples:')
+})
+
+test('help loads neither broker nor client', () => {
+  // A loader that names each module as it is loaded.
+  const loader = 'export const load = (url, context, next) => (process._rawDebug(url), next(url, context))'
+  const script = `
+    import { register } from 'node:module'
+    register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(loader)}`)})
+    process.argv.push('--help')
+    await import(${JSON.stringify(bin)})
+  `
+  const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
+  const loaded = stderr.split('\n').filter((line) => line.startsWith('file:'))
+  expect(loaded.some((url) => url.endsWith('/cli/main.js'))).toBe(true)
+  expect(loaded.filter((url) => /\/packages\/(?!varve\/)/.test(url))).toEqual([])
+})

@@ -1,0 +1,61 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { startChild } from './children.js'
+import { varve } from './tree.js'
+
+/** A real `varve serve` in a process of its own, on a port that the system chose. */
+export class BrokerProcess {
+  readonly child: ChildProcess
+  /** All of the banner. */
+  readonly banner: string
+  /** `host:port`, as the banner names it. */
+  readonly address: string
+  readonly #exit: Promise<[number | null, NodeJS.Signals | null]>
+  #errors = ''
+
+  private constructor(child: ChildProcess, banner: string, address: string) {
+    this.child = child
+    this.banner = banner
+    this.address = address
+    this.#exit = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.#errors += text))
+  }
+
+  /** Resolves when the broker serves; rejects with what it said if it ends before that. */
+  static async start(data: string, args: readonly string[] = []): Promise<BrokerProcess> {
+    const child = startChild(process.execPath, [varve, 'serve', '--port', '0', '--data', data, ...args])
+    child.stdin!.end()
+    let output = ''
+    let errors = ''
+    const onError = (text: string): unknown => (errors += text)
+    child.stderr!.setEncoding('utf8').on('data', onError)
+    const banner = await new Promise<string>((resolve, reject) => {
+      child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+        output += text
+        if (output.includes('Ctrl-C stops it.')) resolve(output)
+      })
+      child.once('error', reject)
+      child.once('exit', (code) => reject(new Error(`varve serve ended with ${code}: ${errors}`)))
+    })
+    child.stderr!.off('data', onError)
+    const address = /^ {2}address +(\S+)$/m.exec(banner)?.[1]
+    if (address === undefined) throw new Error(`no address in the banner:\n${banner}`)
+    return new BrokerProcess(child, banner, address)
+  }
+
+  /** What the broker has written to standard error since it serves. */
+  get errors(): string {
+    return this.#errors
+  }
+
+  get port(): number {
+    return Number(this.address.slice(this.address.lastIndexOf(':') + 1))
+  }
+
+  /** Sends a signal and waits for the end; resolves with the exit code, or null if the signal itself ended it. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    this.child.kill(signal)
+    const [code] = await this.#exit
+    return code
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * A layer that reaches upwards, a file that nothing uses, a forgotten `.only`: none of these breaks a build, and each is
+ * found months later by someone else. The rules live in scripts/tidy.mjs, where `npm run check` uses them too; here they
+ * are also shown to bite.
+ */
+import { expect, test } from 'vitest'
+import { crateProblems, fileProblems, packageProblems, tidy } from '../scripts/tidy.mjs'
+
+const pack = (name: string, dependencies: Record<string, string>, text: string) => ({
+  path: 'packages/x',
+  manifest: { name, dependencies },
+  sources: [{ file: 'packages/x/src/x.ts', text }],
+})
+
+test('the tree is tidy', () => {
+  expect(tidy()).toEqual([])
+})
+
+test('a package may not import upwards', () => {
+  const client = pack(
+    '@varve/client',
+    { '@varve/broker': '*' },
+    "import { startBroker } from '@varve/broker'",
+  )
+  expect(packageProblems(client)).toEqual([
+    'packages/x/package.json: may not depend on @varve/broker',
+    'packages/x/src/x.ts: may not import @varve/broker',
+  ])
+})
+
+test('the broker may use the connection of the client, and nothing else of it', () => {
+  const dependencies = { '@varve/client': '*' }
+  expect(
+    packageProblems(pack('@varve/broker', dependencies, "import { dial } from '@varve/client/connection'")),
+  ).toEqual([])
+  expect(
+    packageProblems(pack('@varve/broker', dependencies, "import { Producer } from '@varve/client'")),
+  ).toEqual(['packages/x/src/x.ts: may not import @varve/client'])
+})
+
+test('an import that the manifest does not declare works in this tree only', () => {
+  expect(packageProblems(pack('@varve/log', {}, "export * from '@varve/records'"))).toHaveLength(1)
+  expect(packageProblems(pack('@varve/log', {}, "await import('left-pad')"))).toHaveLength(1)
+  expect(packageProblems(pack('@varve/log', {}, "import { join } from 'node:path'"))).toEqual([])
+})
+
+test('a package may not reach into another one by path', () => {
+  expect(packageProblems(pack('@varve/log', {}, "import '../../records/src/varint.js'"))).toHaveLength(1)
+})
+
+test('an example in a comment is not an import', () => {
+  expect(packageProblems(pack('@varve/protocol', {}, "/** import { Log } from '@varve/log' */"))).toEqual([])
+})
+
+test('the engine crates know nothing of Node, and records nothing of the log', () => {
+  const toml = '[package]\nname = "varve-records"\n[dependencies]\nvarve-log.workspace = true\nnapi = "3"\n'
+  expect(crateProblems('Cargo.toml', toml)).toHaveLength(2)
+})
+
+test('names, lengths and words', () => {
+  expect(fileProblems('src/utils.ts', '')).toHaveLength(1)
+  expect(fileProblems('src/string-utils-of-ours.ts', '')).toEqual([])
+  expect(fileProblems('src/long.ts', 'x\n'.repeat(601))).toHaveLength(1)
+  expect(fileProblems('src/x.test.ts', "test.only('x')")).toHaveLength(1)
+  expect(fileProblems('src/x.ts', '// TODO: finish')).toHaveLength(1)
+  expect(fileProblems('src/x.ts', "open('/home/someone/x')")).toHaveLength(1)
+  expect(fileProblems('src/x.ts', '// see issue #12')).toHaveLength(1)
+})
