@@ -166,7 +166,7 @@ impl FileImage {
         for change in &self.pending {
             if rng.chance(odds, 8) {
                 change.apply(&mut image);
-            } else if matches!(change, Change::Write { .. }) && rng.chance(1, 2) {
+            } else if rng.chance(1, 2) {
                 image.resize(change.length_after(image.len()), 0);
             }
         }

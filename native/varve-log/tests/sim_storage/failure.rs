@@ -154,3 +154,27 @@ fn a_full_disk_takes_what_fits() {
     restarted.set_capacity(None);
     file.write_at(&[b"x"], 10).unwrap();
 }
+
+#[test]
+fn a_name_removed_again_after_a_failed_directory_sync_is_gone_whatever_it_named_before() {
+    let (storage, _file) = with_file(b"f");
+    storage.rename(path("/d/f"), path("/d/g")).unwrap();
+    create(&storage, "/d/f", b"");
+    fail_next(&storage, EIO);
+    storage.sync_dir(path("/d")).unwrap_err();
+    assert_eq!(durable(&storage, "/d/f").unwrap(), b"f");
+    storage.remove(path("/d/f")).unwrap();
+    storage.sync_dir(path("/d")).unwrap();
+    assert_eq!(durable(&storage, "/d/f"), None);
+}
+
+#[test]
+fn the_disk_is_as_large_after_a_restart_and_removed_files_no_longer_fill_it() {
+    let (storage, _file) = with_file(b"0123");
+    storage.set_capacity(Some(6));
+    storage.remove(path("/d/f")).unwrap();
+    for restarted in [storage.process_crash(), storage.power_loss(Survival::Everything, 0)] {
+        let file = create(&restarted, "/d/g", b"012345");
+        assert_eq!(file.write_at(&[b"6"], 6).unwrap_err().raw_os_error(), Some(ENOSPC));
+    }
+}

@@ -66,3 +66,13 @@ fn an_open_handle_survives_rename_and_removal() {
     file.sync_data().unwrap();
     assert_eq!(read(&*file, 0, 9), b"abcd");
 }
+
+#[test]
+fn a_listing_has_no_order_to_rely_on() {
+    let storage = with_directory();
+    for name in ["/d/a", "/d/b", "/d/c"] {
+        create(&storage, name, b"");
+    }
+    let orders: BTreeSet<_> = (0..50).map(|_| storage.list(path("/d")).unwrap()).collect();
+    assert_eq!(orders.len(), 6);
+}

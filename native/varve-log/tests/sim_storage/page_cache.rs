@@ -22,6 +22,8 @@ fn what_was_evicted_blocks_until_it_was_read() {
     assert_eq!(read(&*file, 100, 5000), bytes[100..5100]);
     assert_eq!(try_read(&*file, 0, 99_999).unwrap(), bytes[..8192], "fewer bytes when the rest is cold");
     assert!(is_cold(&*file, 8192));
+    assert_eq!(read(&*file, 12_288, 1), bytes[12_288..12_289]);
+    assert!(is_cold(&*file, 8192) && !is_cold(&*file, 12_288), "reading warms what was read and no more");
     file.write_at(&[&bytes[8192..8200]], 8192).unwrap();
     assert!(!is_cold(&*file, 8192) && is_cold(&*file, 16_384));
     assert_eq!(storage.contents(path("/d/f")).unwrap(), bytes);

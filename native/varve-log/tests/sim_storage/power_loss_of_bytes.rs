@@ -134,3 +134,23 @@ fn what_survived_is_durable_and_the_same_seed_finds_the_same() {
         }
     }
 }
+
+#[test]
+fn a_torn_length_may_be_one_that_the_file_had_in_between() {
+    let (storage, file) = with_file(b"abc");
+    file.write_at(&[b"0123456789"], 3).unwrap();
+    file.write_at(&[b"0123456789"], 13).unwrap();
+    let lengths: BTreeSet<usize> =
+        outcomes(&storage, Survival::Torn).iter().flatten().map(Vec::len).collect();
+    assert_eq!(lengths, BTreeSet::from([3, 13, 23]));
+}
+
+#[test]
+fn sectors_behind_a_torn_truncation_are_old_or_zeros() {
+    let (storage, file) = with_file(&sectors(b"abc"));
+    file.set_len(SECTOR as u64).unwrap();
+    file.set_len(3 * SECTOR as u64).unwrap();
+    let found = outcomes(&storage, Survival::Torn);
+    let whole: BTreeSet<_> = found.into_iter().flatten().filter(|left| left.len() == 3 * SECTOR).collect();
+    assert_eq!(whole, [b"abc", b"a\0c", b"ab\0", b"a\0\0"].map(|fill| sectors(fill)).into());
+}

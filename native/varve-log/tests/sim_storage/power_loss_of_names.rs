@@ -152,3 +152,30 @@ fn syncing_a_directory_leaves_other_directories_alone() {
     let left = storage.power_loss(Survival::Nothing, 0);
     assert_eq!((listing(&left, "/d"), listing(&left, "/e")), (vec!["f".into()], vec!["g".into()]));
 }
+
+#[test]
+fn a_name_taken_again_is_never_new_without_the_rename_that_freed_it() {
+    let (storage, _file) = with_file(b"old");
+    storage.rename(path("/d/f"), path("/d/g")).unwrap();
+    create(&storage, "/d/f", b"new");
+    assert_eq!(listings(&storage), sets(&[&["f"], &["g"], &["f", "g"]]));
+    for seed in 0..100 {
+        let left = storage.fork().power_loss(Survival::Subset, seed);
+        let old = ["/d/f", "/d/g"].map(|name| left.contents(path(name)).is_some_and(|bytes| bytes == b"old"));
+        assert!(old[0] != old[1], "seed {seed}: {old:?}");
+    }
+}
+
+#[test]
+fn a_move_into_a_new_directory_needs_the_names_of_that_directory_synced() {
+    let (storage, _file) = with_file(b"f");
+    storage.create_dir(path("/new/deep")).unwrap();
+    storage.rename(path("/d/f"), path("/new/deep/f")).unwrap();
+    for directory in ["/d", "/new/deep", "/new"] {
+        storage.sync_dir(path(directory)).unwrap();
+        assert_eq!(durable(&storage, "/d/f").unwrap(), b"f", "after syncing {directory}");
+    }
+    storage.sync_dir(path("/")).unwrap();
+    assert_eq!(durable(&storage, "/d/f"), None);
+    assert_eq!(durable(&storage, "/new/deep/f").unwrap(), b"f");
+}
