@@ -36,8 +36,8 @@ pub enum Survival {
     /// Any of the writes, lengths and names, without regard to the order in which they were made, except that the
     /// changes of one name keep theirs.
     Subset,
-    /// As [`Survival::Subset`] for names. Of the writes each 512-byte sector is old or new, whatever the others are, and
-    /// the length is old, new or between. A sector is never anything that was not written there: rewriting the
+    /// As [`Survival::Subset`] for names. Of the writes each 512-byte sector is old or new, whatever the others are,
+    /// and the length is old, new or between. A sector is never anything that was not written there: rewriting the
     /// bytes that a sector has durably cannot lose them.
     Torn,
 }
@@ -153,20 +153,16 @@ impl SimStorage {
     /// Ends this storage as [`SimStorage::power_loss`] does, but only the process died: the new storage has all that
     /// the page cache had, and what was pending still is, so that a later power loss can take it.
     pub fn process_crash(&self) -> SimStorage {
-        let restarted = self.fork();
-        self.state().log.crashed = true;
-        restarted
+        // Under one lock: a call that another thread makes in between would succeed and be lost all the same.
+        let mut state = self.state();
+        state.log.crashed = true;
+        state.fork()
     }
 
     /// What [`SimStorage::process_crash`] would return now, while this storage goes on: for looking, in the middle of
     /// a run, at what a crash or a power loss at this moment would leave.
     pub fn fork(&self) -> SimStorage {
-        let state = self.state();
-        let reachable = state.names.reachable_inodes();
-        let mut files = state.files.clone();
-        files.retain(|inode, _| reachable.contains(inode));
-        files.values_mut().for_each(|file| file.handles = 0);
-        Self::start(state.names.clone(), files, state.capacity, state.rng.clone())
+        self.state().fork()
     }
 
     /// A panic elsewhere says more about a failing test than a poisoned lock would.
@@ -181,6 +177,14 @@ impl SimStorage {
 }
 
 impl State {
+    fn fork(&self) -> SimStorage {
+        let reachable = self.names.reachable_inodes();
+        let mut files = self.files.clone();
+        files.retain(|inode, _| reachable.contains(inode));
+        files.values_mut().for_each(|file| file.handles = 0);
+        SimStorage::start(self.names.clone(), files, self.capacity, self.rng.clone())
+    }
+
     fn file(&mut self, inode: Inode) -> &mut FileImage {
         self.files.get_mut(&inode).expect("an open file is kept")
     }

@@ -13,7 +13,7 @@ pub struct Operation {
     pub number: u64,
     /// What was asked for.
     pub kind: OperationKind,
-    /// The file or directory; for an open file the name it has now, or had last.
+    /// The file or directory; for an open file the name that it was last given.
     pub path: PathBuf,
 }
 
