@@ -1,0 +1,150 @@
+import type { Durability } from '@varve/log'
+import { VarveError } from '@varve/records'
+import { type BrokerLog, silentLog } from './broker-log.js'
+import { type Clock, systemClock } from './clock.js'
+import { isWildcard, type ListenerAddress, parseListeners } from './listener-address.js'
+
+export interface BrokerOptions {
+  /**
+   * The data directory, created if it is not there. Without it the broker lives in a temporary directory that `close()`
+   * removes.
+   */
+  data?: string
+  /** Short for one listener; not together with `listeners`. Default `127.0.0.1`. */
+  host?: string
+  /** Default 0, any free port. */
+  port?: number
+  /** Kafka's `listeners`: `PLAINTEXT://127.0.0.1:9092`, several separated by commas or as an array, names all different. */
+  listeners?: string | readonly string[]
+  /** Kafka's `advertised.listeners`: what Metadata answers to clients of the listener of the same name. */
+  advertisedListeners?: string | readonly string[]
+  /** When an append is acknowledged. Default `'fsync'` with `data`, `'os'` in a temporary directory. */
+  durability?: Durability
+  /** Kafka's cluster id. Default: the data directory's, a random one in a new directory. */
+  clusterId?: string
+  /** Kafka's node id. Default 0. */
+  nodeId?: number
+  /** Whether asking for the metadata of an unknown topic creates it. Default true. */
+  autoCreateTopics?: boolean
+  /** Partitions of topics that are created without a number. Default 1. */
+  defaultPartitions?: number
+  /** The largest request, in bytes: Kafka's `socket.request.max.bytes`. Default 100 MiB. */
+  maxRequestBytes?: number
+  /** The largest record batch, in bytes: Kafka's `message.max.bytes`. Default 1,048,588. */
+  maxBatchBytes?: number
+  /** What all connections together may hold, in bytes: requests and responses on their way. Default 256 MiB. */
+  requestMemoryBytes?: number
+  /** Further connections are refused. Default 2000. */
+  maxConnections?: number
+  /** Default the machine's. */
+  clock?: Clock
+  /** Takes the broker's log lines. Default: none are kept. */
+  log?: BrokerLog
+}
+
+/** The options with their defaults, checked. */
+export interface ResolvedOptions {
+  readonly data: string | null
+  readonly listeners: readonly ListenerAddress[]
+  readonly advertised: ReadonlyMap<string, ListenerAddress>
+  readonly durability: Durability
+  readonly clusterId: string | undefined
+  readonly nodeId: number
+  readonly autoCreateTopics: boolean
+  readonly defaultPartitions: number
+  readonly maxRequestBytes: number
+  readonly maxBatchBytes: number
+  readonly requestMemoryBytes: number
+  readonly maxConnections: number
+  readonly clock: Clock
+  readonly log: BrokerLog
+}
+
+/** Topics of more partitions than this are refused by CreateTopics too. */
+const mostPartitions = 10_000
+
+/** @throws VarveError `VARVE_INVALID_OPTION` or `VARVE_INVALID_LISTENER` */
+export function resolveOptions(options: BrokerOptions): ResolvedOptions {
+  const { data = null, durability = data === null ? 'os' : 'fsync' } = options
+  if (durability !== 'os' && durability !== 'fsync') {
+    throw new VarveError(
+      'VARVE_INVALID_OPTION',
+      `durability must be 'os' or 'fsync', not ${JSON.stringify(durability)}`,
+    )
+  }
+  const listeners = resolveListeners(options)
+  return {
+    data,
+    listeners,
+    advertised: resolveAdvertised(options, listeners),
+    durability,
+    clusterId: options.clusterId,
+    nodeId: integer(options, 'nodeId', 0, 0, 2 ** 31 - 1),
+    autoCreateTopics: options.autoCreateTopics ?? true,
+    defaultPartitions: integer(options, 'defaultPartitions', 1, 1, mostPartitions),
+    maxRequestBytes: integer(options, 'maxRequestBytes', 100 * 1024 * 1024, 1024, 2 ** 31 - 1),
+    maxBatchBytes: integer(options, 'maxBatchBytes', 1024 * 1024 + 12, 61, 2 ** 31 - 1),
+    requestMemoryBytes: integer(
+      options,
+      'requestMemoryBytes',
+      256 * 1024 * 1024,
+      1024 * 1024,
+      Number.MAX_SAFE_INTEGER,
+    ),
+    maxConnections: integer(options, 'maxConnections', 2000, 1, 2 ** 31 - 1),
+    clock: options.clock ?? systemClock,
+    log: options.log ?? silentLog,
+  }
+}
+
+function resolveListeners(options: BrokerOptions): ListenerAddress[] {
+  if (options.listeners === undefined) {
+    return [
+      { name: 'PLAINTEXT', host: options.host ?? '127.0.0.1', port: integer(options, 'port', 0, 0, 65535) },
+    ]
+  }
+  if (options.host !== undefined || options.port !== undefined) {
+    throw new VarveError('VARVE_INVALID_OPTION', 'give either listeners or host and port, not both')
+  }
+  const listeners = parseListeners('listeners', options.listeners)
+  if (listeners.length === 0) throw new VarveError('VARVE_INVALID_LISTENER', 'listeners names no listener')
+  return listeners
+}
+
+function resolveAdvertised(
+  options: BrokerOptions,
+  listeners: readonly ListenerAddress[],
+): ReadonlyMap<string, ListenerAddress> {
+  const advertised = parseListeners('advertisedListeners', options.advertisedListeners ?? [])
+  for (const { name, host } of advertised) {
+    if (!listeners.some((listener) => listener.name === name)) {
+      throw new VarveError('VARVE_INVALID_LISTENER', `advertisedListeners: no listener is called ${name}`)
+    }
+    if (host !== '' && isWildcard(host)) {
+      throw new VarveError(
+        'VARVE_INVALID_LISTENER',
+        `advertisedListeners: no client can connect to ${host}; advertise a name or address of this machine`,
+      )
+    }
+  }
+  return new Map(advertised.map((address) => [address.name, address]))
+}
+
+type NumericOption = {
+  [K in keyof BrokerOptions]-?: NonNullable<BrokerOptions[K]> extends number ? K : never
+}[keyof BrokerOptions]
+
+function integer(
+  options: BrokerOptions,
+  name: NumericOption,
+  fallback: number,
+  least: number,
+  most: number,
+): number {
+  const value = options[name] ?? fallback
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value
+  throw new VarveError(
+    'VARVE_INVALID_OPTION',
+    `${name} must be an integer from ${least} to ${most}, not ${value}`,
+  )
+}

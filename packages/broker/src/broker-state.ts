@@ -1,0 +1,18 @@
+import type { BrokerLog } from './broker-log.js'
+import type { Cancellation } from './cancellation.js'
+import type { Clock } from './clock.js'
+import type { Topics } from './topics.js'
+
+/** What the handlers share. */
+export interface BrokerState {
+  readonly nodeId: number
+  readonly clusterId: string
+  readonly topics: Topics
+  readonly clock: Clock
+  readonly log: BrokerLog
+  readonly autoCreateTopics: boolean
+  readonly defaultPartitions: number
+  readonly maxBatchBytes: number
+  /** Cancelled when the broker begins to close: long polls are answered with what there is. */
+  readonly closing: Cancellation
+}

@@ -1,0 +1,161 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { DataDirectory, Durability, openDataDirectory } from '@varve/log'
+import { messageOf } from './broker-log.js'
+import type { ResolvedOptions } from './broker-options.js'
+import type { BrokerState } from './broker-state.js'
+import { Cancellation } from './cancellation.js'
+import { Connection } from './connection.js'
+import { Connections } from './connections.js'
+import { formatAddress } from './listener-address.js'
+import { Listener } from './listener.js'
+import { LocalMetadataStore } from './local-metadata-store.js'
+import type { MetadataStore } from './metadata-store.js'
+import { RequestMemory } from './request-memory.js'
+import { Topics } from './topics.js'
+
+/** How long requests that have been received get to finish when the broker closes. */
+const closeTimeoutMs = 5_000
+
+/** Where all sockets of the process read small frames; one read is worked off before the next begins. */
+const stagingBytes = 128 * 1024
+
+/** A running broker. */
+export interface Broker {
+  /** `host:port` as advertised by the first listener: what a client takes as its bootstrap server. */
+  readonly address: string
+  /** The first listener's host. */
+  readonly host: string
+  /** The first listener's port, the real one where 0 was asked for. */
+  readonly port: number
+  readonly dataDirectory: string
+  readonly durability: Durability
+  readonly clusterId: string
+  /** One line for each partition that cannot be written, and why; the others are not affected. Made anew on each read. */
+  readonly problems: string[]
+  /**
+   * Stops accepting, answers what has been received (waiting fetches at once, all else within 5 s), closes the logs and
+   * removes a temporary directory. Further calls return the same promise.
+   */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** What a broker stands on; tests put a double in its place. */
+export interface BrokerDependencies {
+  readonly openDataDirectory: typeof openDataDirectory
+}
+
+/** Everything that has to be closed, in the order in which it was opened. */
+type Closer = () => Promise<unknown>
+
+/** Opens a broker; see `startBroker` for what it throws. On failure nothing is left open. */
+export async function openBroker(
+  options: ResolvedOptions,
+  dependencies: BrokerDependencies,
+): Promise<Broker> {
+  const opened: Closer[] = []
+  try {
+    return await open(options, dependencies, opened)
+  } catch (error) {
+    for (const close of opened.reverse()) await close().catch(() => {})
+    throw error
+  }
+}
+
+async function open(
+  options: ResolvedOptions,
+  dependencies: BrokerDependencies,
+  opened: Closer[],
+): Promise<Broker> {
+  const { clock, log, nodeId, durability } = options
+  const dir = options.data ?? (await mkdtemp(join(tmpdir(), 'varve-')))
+  const temporary = options.data === null
+  if (temporary) opened.push(() => rm(dir, { recursive: true, force: true }))
+  const directory: DataDirectory = await dependencies.openDataDirectory(dir, {
+    nodeId,
+    ...(options.clusterId !== undefined && { clusterId: options.clusterId }),
+  })
+  opened.push(() => directory.close())
+  const metadata: MetadataStore = await LocalMetadataStore.open(directory, temporary ? 'os' : 'fsync')
+  opened.push(() => metadata.close())
+  const topics = await Topics.open({
+    directory,
+    metadata,
+    logOptions: { durability, maxBatchBytes: options.maxBatchBytes, gather: 'immediate' },
+    durable: !temporary,
+    log,
+  })
+  opened.push(() => topics.detach())
+
+  const closing = new Cancellation()
+  const memory = new RequestMemory(options.requestMemoryBytes)
+  const connections = new Connections(clock, options.maxConnections)
+  const { autoCreateTopics, defaultPartitions, maxBatchBytes, maxRequestBytes } = options
+  const state: BrokerState = {
+    nodeId,
+    clusterId: directory.clusterId,
+    topics,
+    clock,
+    log,
+    autoCreateTopics,
+    defaultPartitions,
+    maxBatchBytes,
+    closing,
+  }
+  const staging = Buffer.allocUnsafeSlow(stagingBytes)
+  const onSocket = (socket: Socket, listener: Listener): boolean => {
+    if (connections.full || closing.cancelled) return false
+    const connection = new Connection(socket, {
+      broker: state,
+      memory,
+      staging,
+      maxRequestBytes,
+      endpointFor: (localAddress) => listener.endpointFor(localAddress),
+      onClose: (closed) => connections.delete(closed),
+    })
+    connections.add(connection)
+    return true
+  }
+  const listeners: Listener[] = []
+  for (const address of options.listeners) {
+    const advertised = options.advertised.get(address.name) ?? null
+    const listener = await Listener.open({ address, advertised, clock, log, onSocket })
+    opened.push(() => listener.close())
+    listeners.push(listener)
+  }
+
+  const close = async (): Promise<void> => {
+    const closed = Promise.all(listeners.map((listener) => listener.close()))
+    closing.cancel()
+    await connections.drain(closeTimeoutMs)
+    await closed
+    // One failure, a disk that is full perhaps, must not keep the rest from being closed.
+    const failures: unknown[] = []
+    const rest: Closer[] = [() => topics.detach(), () => metadata.close(), () => directory.close()]
+    if (temporary) rest.push(() => rm(dir, { recursive: true, force: true }))
+    for (const step of rest) await step().catch((error: unknown) => failures.push(error))
+    if (failures.length > 0) {
+      log('error', `the broker did not close cleanly: ${failures.map(messageOf).join('; ')}`)
+      throw failures[0]
+    }
+  }
+  let closed: Promise<void> | null = null
+  const first = listeners[0]!
+  const advertised = first.endpointFor('')
+  return {
+    address: formatAddress(advertised.host, advertised.port),
+    host: first.host,
+    port: first.port,
+    dataDirectory: directory.dir,
+    durability,
+    clusterId: directory.clusterId,
+    get problems() {
+      return topics.problems()
+    },
+    close: () => (closed ??= close()),
+    [Symbol.asyncDispose]: () => (closed ??= close()),
+  }
+}

@@ -1,0 +1,380 @@
+import type { Socket } from 'node:net'
+import { type Chunk, decodeRequestHeader, FrameReader, type RequestHeader } from '@varve/protocol'
+import { messageOf } from './broker-log.js'
+import type { BrokerState } from './broker-state.js'
+import { Cancellation } from './cancellation.js'
+import { dispatch, overlaps } from './dispatch.js'
+import { formatAddress } from './listener-address.js'
+import { ReceivedRequest } from './received-request.js'
+import { receivingSocket } from './receiving-socket.js'
+import { CloseConnection, type Endpoint, type RequestContext } from './request-context.js'
+import type { RequestMemory } from './request-memory.js'
+import { closeChunks, ResponseWriter } from './response-writer.js'
+
+/** Beyond these no further request of the connection is taken in until earlier ones have been worked off. */
+const mostRequestsInFlight = 512
+const mostBytesInFlight = 16 * 1024 * 1024
+
+/** A peer that takes nothing of what it asked for is given up after this long. */
+const unreadTimeoutMs = 30_000
+/** While others wait for memory, a peer in the middle of a frame is given up if it sends less than this in this time. */
+const stalledFrameTimeoutMs = 5_000
+const stalledFrameBytes = 32 * 1024
+/** Kafka's connections.max.idle.ms. */
+const idleTimeoutMs = 10 * 60_000
+
+export interface ConnectionOptions {
+  readonly broker: BrokerState
+  readonly memory: RequestMemory
+  /** Where all connections read; see FrameReader. */
+  readonly staging: Buffer
+  readonly maxRequestBytes: number
+  /** What Metadata tells this connection's client. */
+  readonly endpointFor: (localAddress: string) => Endpoint
+  readonly onClose: (connection: Connection) => void
+}
+
+/** A request that is being worked on, or whose response waits for those before it. */
+interface Turn {
+  readonly request: ReceivedRequest
+  readonly overlaps: boolean
+  done: boolean
+  response: readonly Chunk[] | null
+}
+
+/**
+ * One client's connection.
+ *
+ * Kafka works on one request of a connection at a time. So does this, with one exception that changes nothing for the
+ * client: consecutive Produce requests are begun as they come, so that their appends share a flush. Responses leave in
+ * the order of the requests, through one queue that alone writes to the socket.
+ */
+export class Connection {
+  readonly #options: ConnectionOptions
+  readonly #socket: Socket
+  readonly #peer: string
+  readonly #endpoint: Endpoint
+  readonly #reader: FrameReader
+  readonly #writer: ResponseWriter
+  readonly #gone = new Cancellation()
+  /** Received and not begun. */
+  readonly #waiting: ReceivedRequest[] = []
+  /** Begun, in order; the first one's response is the next to leave. */
+  readonly #turns: Turn[] = []
+  #bytesInFlight = 0
+  #clientId: string | null = null
+  /** The frame reader was told to hold back what follows. */
+  #held = false
+  #leaveBudgetQueue: (() => void) | null = null
+  #overdrawn = false
+  /** The peer has sent everything that it will. */
+  #ended = false
+  #draining = false
+  #closed = false
+  #onIdle: (() => void) | null = null
+  #receivedBytes = 0
+  /** When the peer last sent something, or something of its was being worked on. */
+  #lastActive: number
+  #lastUnsent = 0
+  #lastSent: number
+  /** Since when, and from which count on, the peer has been watched for a stalled frame. */
+  #watchedSince: number
+  #watchedBytes = 0
+
+  constructor(accepted: Socket, options: ConnectionOptions) {
+    this.#options = options
+    const { broker, memory, staging, maxRequestBytes } = options
+    this.#lastActive = this.#lastSent = this.#watchedSince = broker.clock.now()
+    this.#peer = formatAddress(accepted.remoteAddress ?? 'unknown', accepted.remotePort ?? 0)
+    this.#endpoint = options.endpointFor(accepted.localAddress ?? '')
+    this.#reader = new FrameReader({
+      staging,
+      maxFrameBytes: maxRequestBytes,
+      budget: memory.frames,
+      onFrame: (frame, owned) => this.#onFrame(frame, owned),
+      onReady: () => this.#resumeSocket(),
+    })
+    this.#socket = receivingSocket(accepted, {
+      nextBuffer: () => this.#reader.nextBuffer(),
+      received: (count) => this.#receive(count, () => this.#reader.received(count)),
+      push: (bytes) => this.#receive(bytes.length, () => this.#reader.push(bytes)),
+    })
+    this.#writer = new ResponseWriter({
+      socket: this.#socket,
+      budget: memory.flow,
+      onProgress: () => this.#proceed(),
+      onFailure: (error) => this.#close(`a response could not be read from the log: ${messageOf(error)}`),
+    })
+    this.#socket.on('error', () => this.#close(null))
+    this.#socket.on('close', () => this.#close(null))
+    this.#socket.on('end', () => this.#onEnd())
+    this.#socket.resume()
+  }
+
+  /** Looks for a peer that makes no progress; called about once a second. */
+  checkProgress(now: number): void {
+    if (this.#closed) return
+    const unsent = this.#writer.unsentBytes
+    if (unsent === 0 || unsent !== this.#lastUnsent) this.#lastSent = now
+    this.#lastUnsent = unsent
+    if (now - this.#lastSent >= unreadTimeoutMs) {
+      this.#close(
+        `the client has read nothing for ${unreadTimeoutMs / 1000} s while ${unsent} bytes wait for it`,
+      )
+      return
+    }
+    const working = this.#turns.length > 0 || this.#waiting.length > 0 || unsent > 0
+    if (working || this.#paused) this.#lastActive = now
+    if (now - this.#lastActive >= idleTimeoutMs) this.#close(null)
+    else if (this.#stalls(now))
+      this.#close('the client stopped in the middle of a request while others wait for memory')
+  }
+
+  /** Whether it is us who do not read. */
+  get #paused(): boolean {
+    return this.#held || this.#reader.waiting
+  }
+
+  #stalls(now: number): boolean {
+    const pressure = this.#options.memory.frames.waiting > 0
+    const watched = pressure && !this.#paused && this.#reader.partialBytes > 0
+    if (!watched || this.#receivedBytes - this.#watchedBytes >= stalledFrameBytes) {
+      this.#watchedSince = now
+      this.#watchedBytes = this.#receivedBytes
+    }
+    return now - this.#watchedSince >= stalledFrameTimeoutMs
+  }
+
+  /** Takes in nothing more, and ends the connection as soon as every request that has been received is answered. */
+  drain(): Promise<void> {
+    this.#draining = true
+    this.#held = true
+    this.#socket.pause()
+    return new Promise((resolve) => {
+      this.#onIdle = resolve
+      this.#endIfIdle()
+    })
+  }
+
+  /** Ends the connection now, whatever is under way. */
+  destroy(): void {
+    this.#close(null)
+  }
+
+  /** Nothing may be thrown into the socket's callback: it would end the process, not the connection. */
+  #receive(count: number, step: () => boolean): boolean {
+    this.#receivedBytes += count
+    this.#lastActive = this.#options.broker.clock.now()
+    try {
+      return step()
+    } catch (error) {
+      this.#close(messageOf(error))
+      return false
+    }
+  }
+
+  #onFrame(frame: Buffer, owned: boolean): boolean {
+    if (this.#closed) {
+      if (owned) this.#reader.release(frame)
+      return false
+    }
+    let header: RequestHeader
+    try {
+      header = decodeRequestHeader(frame)
+    } catch (error) {
+      if (owned) this.#reader.release(frame)
+      throw error
+    }
+    this.#clientId = header.clientId
+    const overlap = overlaps(header.apiKey)
+    const now = this.#mayBegin(overlap)
+    this.#waiting.push(
+      owned || (now && !overlap) ? this.#take(header, frame, owned) : this.#copy(header, frame),
+    )
+    this.#begin()
+    this.#held = !this.#mayReceive()
+    return !this.#held
+  }
+
+  /** A request on a frame as it is: one that is ours, or one that is needed during this call only. */
+  #take(header: RequestHeader, frame: Buffer, owned: boolean): ReceivedRequest {
+    this.#bytesInFlight += frame.length
+    return new ReceivedRequest(header, frame, () => {
+      this.#bytesInFlight -= frame.length
+      if (owned) this.#reader.release(frame)
+    })
+  }
+
+  /** The frame lies in the staging buffer, which the next read overwrites; this is the only copy made of it. */
+  #copy(header: RequestHeader, frame: Buffer): ReceivedRequest {
+    const { flow } = this.#options.memory
+    const { length } = frame
+    flow.overdraw(length)
+    this.#bytesInFlight += length
+    return new ReceivedRequest(header, Buffer.from(frame), () => {
+      this.#bytesInFlight -= length
+      flow.release(length)
+    })
+  }
+
+  #mayBegin(overlap: boolean): boolean {
+    if (this.#waiting.length > 0 || this.#writer.congested) return false
+    return this.#turns.length === 0 || (overlap && this.#turns.every((turn) => turn.overlaps))
+  }
+
+  #mayReceive(): boolean {
+    if (this.#draining || this.#closed) return false
+    if (this.#waiting.length + this.#turns.length >= mostRequestsInFlight) return false
+    if (this.#bytesInFlight >= mostBytesInFlight || this.#writer.congested) return false
+    return this.#awaitBudget()
+  }
+
+  /** Small frames are taken in whatever the budget says, because they have been read already; the next ones wait. */
+  #awaitBudget(): boolean {
+    const { flow } = this.#options.memory
+    if (this.#overdrawn || flow.reserve(0)) return true
+    if (this.#leaveBudgetQueue !== null) return false
+    let granted = false
+    const leave = flow.wait(0, (overdrawn) => {
+      this.#leaveBudgetQueue = null
+      granted = true
+      this.#overdrawn = overdrawn
+      if (this.#held) this.#resumeReader()
+      // Not at once: the next in the queue would be granted, and settle, inside this call.
+      if (overdrawn) queueMicrotask(() => this.#settleWhenDone())
+    })
+    if (!granted) this.#leaveBudgetQueue = leave
+    return granted
+  }
+
+  #begin(): void {
+    while (this.#waiting.length > 0 && !this.#closed) {
+      const request = this.#waiting[0]!
+      const overlap = overlaps(request.header.apiKey)
+      if (this.#writer.congested) return
+      if (this.#turns.length > 0 && !(overlap && this.#turns[this.#turns.length - 1]!.overlaps)) return
+      this.#waiting.shift()
+      this.#run({ request, overlaps: overlap, done: false, response: null })
+    }
+  }
+
+  #run(turn: Turn): void {
+    const { request } = turn
+    this.#turns.push(turn)
+    const context: RequestContext = {
+      broker: this.#options.broker,
+      apiVersion: request.header.apiVersion,
+      clientId: request.header.clientId,
+      endpoint: this.#endpoint,
+      gone: this.#gone,
+      retain: (until) => request.retain(until),
+    }
+    let response: Chunk[] | null | Promise<Chunk[] | null>
+    try {
+      response = dispatch(request.header, request.frame, context)
+    } catch (error) {
+      request.done()
+      this.#fail(request.header, error)
+      return
+    }
+    if (!(response instanceof Promise)) {
+      this.#finish(turn, response)
+      return
+    }
+    response
+      .then(
+        (chunks) => {
+          this.#finish(turn, chunks)
+          this.#proceed()
+        },
+        (error: unknown) => {
+          request.done()
+          throw error
+        },
+      )
+      .catch((error: unknown) => this.#fail(request.header, error))
+  }
+
+  #finish(turn: Turn, response: readonly Chunk[] | null): void {
+    turn.request.done()
+    if (this.#closed) {
+      if (response !== null) closeChunks(response)
+      return
+    }
+    turn.done = true
+    turn.response = response
+    while (this.#turns.length > 0 && this.#turns[0]!.done) {
+      const first = this.#turns.shift()!
+      if (first.response !== null) this.#writer.write(first.response)
+    }
+  }
+
+  #fail(header: RequestHeader, error: unknown): void {
+    const expected = error instanceof CloseConnection || (error as Error)?.name === 'ProtocolError'
+    const where = expected ? '' : `, while working on API key ${header.apiKey} version ${header.apiVersion}`
+    this.#close(messageOf(error) + where)
+  }
+
+  /** Goes on with whatever has become possible. */
+  #proceed(): void {
+    if (this.#closed) return
+    this.#begin()
+    if (this.#held && this.#mayReceive()) this.#resumeReader()
+    this.#settleWhenDone()
+    this.#endIfIdle()
+  }
+
+  #resumeReader(): void {
+    if (this.#closed || this.#draining) return
+    this.#held = false
+    if (this.#receive(0, () => this.#reader.resume())) this.#socket.resume()
+  }
+
+  #resumeSocket(): void {
+    if (!this.#closed && !this.#held) this.#socket.resume()
+  }
+
+  #onEnd(): void {
+    this.#ended = true
+    // Nobody waits for records any more; what was produced before the end is still appended.
+    this.#gone.cancel()
+    this.#endIfIdle()
+  }
+
+  #endIfIdle(): void {
+    if (this.#closed || !(this.#ended || this.#draining)) return
+    if (this.#turns.length > 0 || this.#waiting.length > 0) return
+    if (this.#held && !this.#draining) return
+    if (this.#writer.idle) this.#close(null)
+  }
+
+  /** Ends a grant beyond the budget when what it was given for has been worked off. */
+  #settleWhenDone(): void {
+    if (!this.#overdrawn || (!this.#closed && this.#turns.length + this.#waiting.length > 0)) return
+    this.#overdrawn = false
+    this.#options.memory.flow.settle()
+  }
+
+  /** @param reason what the log says about it, in one line; null for what is nobody's fault */
+  #close(reason: string | null): void {
+    if (this.#closed) return
+    this.#closed = true
+    if (reason !== null) {
+      const client =
+        this.#clientId === null ? '' : ` (client id ${JSON.stringify(this.#clientId.slice(0, 100))})`
+      this.#options.broker.log('warn', `closed the connection of ${this.#peer}${client}: ${reason}`)
+    }
+    this.#socket.destroy()
+    this.#reader.close()
+    this.#writer.close()
+    this.#gone.cancel()
+    this.#leaveBudgetQueue?.()
+    this.#leaveBudgetQueue = null
+    for (const request of this.#waiting.splice(0)) request.done()
+    for (const turn of this.#turns.splice(0))
+      if (turn.done && turn.response !== null) closeChunks(turn.response)
+    this.#settleWhenDone()
+    this.#options.onClose(this)
+    this.#onIdle?.()
+  }
+}

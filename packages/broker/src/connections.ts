@@ -1,0 +1,54 @@
+import type { Clock, Timer } from './clock.js'
+import type { Connection } from './connection.js'
+
+/** How often connections are asked whether their peers still make progress. */
+const checkEveryMs = 1_000
+
+/** All open connections of a broker: how many there may be, whether they make progress, and their end. */
+export class Connections {
+  readonly #clock: Clock
+  readonly #max: number
+  readonly #open = new Set<Connection>()
+  #timer: Timer = undefined
+
+  constructor(clock: Clock, max: number) {
+    this.#clock = clock
+    this.#max = max
+  }
+
+  get full(): boolean {
+    return this.#open.size >= this.#max
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  add(connection: Connection): void {
+    this.#open.add(connection)
+    if (this.#open.size === 1) this.#schedule()
+  }
+
+  delete(connection: Connection): void {
+    if (!this.#open.delete(connection) || this.#open.size > 0) return
+    this.#clock.clearTimeout(this.#timer)
+  }
+
+  /** Ends every connection: each when what it has asked for is answered, and all of them after `timeoutMs`. */
+  async drain(timeoutMs: number): Promise<void> {
+    if (this.#open.size === 0) return
+    const timer = this.#clock.setTimeout(() => {
+      for (const connection of this.#open) connection.destroy()
+    }, timeoutMs)
+    await Promise.all([...this.#open].map((connection) => connection.drain()))
+    this.#clock.clearTimeout(timer)
+  }
+
+  #schedule(): void {
+    this.#timer = this.#clock.setTimeout(() => {
+      const now = this.#clock.now()
+      for (const connection of this.#open) connection.checkProgress(now)
+      if (this.#open.size > 0) this.#schedule()
+    }, checkEveryMs)
+  }
+}

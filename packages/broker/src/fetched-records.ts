@@ -1,0 +1,94 @@
+import type { Log, Slice } from '@varve/log'
+import type { ByteSource } from '@varve/protocol'
+
+/**
+ * The most bytes that one slice covers. A response is written slice by slice, so this is also what a client that does
+ * not read can make the broker hold of a partition's records.
+ */
+const sliceBytes = 1024 * 1024
+
+/** What to read: whole batches from the one that holds `from`, ending below `upTo`. */
+export interface RecordsWanted {
+  readonly from: number
+  readonly upTo: number
+  readonly maxBytes: number
+  /** Return the first batch even if it alone is larger than `maxBytes`, so that a consumer can always go on. */
+  readonly minOneBatch: boolean
+}
+
+/** The records of one partition in a Fetch response: pinned slices of the log whose bytes nobody has read yet. */
+export class FetchedRecords implements ByteSource {
+  readonly slices: readonly Slice[]
+  readonly byteLength: number
+
+  constructor(slices: readonly Slice[]) {
+    this.slices = slices
+    let bytes = 0
+    for (const slice of slices) bytes += slice.byteLength
+    this.byteLength = bytes
+  }
+
+  /** Gives the pinned ranges back. Slices that the response's writer has closed already are closed twice, which is fine. */
+  close(): void {
+    for (const slice of this.slices) slice.close()
+  }
+}
+
+export const noRecords: FetchedRecords = new FetchedRecords([])
+
+/** Takes slices until `maxBytes` or `upTo` is reached; a promise only where the log must touch a cold file for it. */
+export function readRecords(log: Log, wanted: RecordsWanted): FetchedRecords | Promise<FetchedRecords> {
+  if (wanted.from >= wanted.upTo || (wanted.maxBytes <= 0 && !wanted.minOneBatch)) return noRecords
+  return continueReading(log, wanted, [], wanted.from, Math.max(0, wanted.maxBytes))
+}
+
+function continueReading(
+  log: Log,
+  wanted: RecordsWanted,
+  slices: Slice[],
+  from: number,
+  remaining: number,
+): FetchedRecords | Promise<FetchedRecords> {
+  try {
+    while (from < wanted.upTo && (remaining > 0 || slices.length === 0)) {
+      const next = log.slice({
+        from,
+        upTo: wanted.upTo,
+        maxBytes: Math.min(remaining, sliceBytes),
+        minOneBatch: true,
+      })
+      if (next instanceof Promise) {
+        const left = remaining
+        return next.then(
+          (slice) =>
+            accept(slice, wanted, slices, left)
+              ? continueReading(log, wanted, slices, slice.nextOffset, left - slice.byteLength)
+              : new FetchedRecords(slices),
+          (error: unknown) => giveUp(slices, error),
+        )
+      }
+      if (!accept(next, wanted, slices, remaining)) break
+      from = next.nextOffset
+      remaining -= next.byteLength
+    }
+    return new FetchedRecords(slices)
+  } catch (error) {
+    return giveUp(slices, error)
+  }
+}
+
+function accept(slice: Slice, wanted: RecordsWanted, slices: Slice[], remaining: number): boolean {
+  const fits = slice.byteLength <= remaining || (slices.length === 0 && wanted.minOneBatch)
+  if (slice.byteLength > 0 && fits) {
+    slices.push(slice)
+    return true
+  }
+  slice.close()
+  return false
+}
+
+/** What was read before a bad range is worth having; the consumer meets the error when it asks for what follows. */
+function giveUp(slices: Slice[], error: unknown): FetchedRecords {
+  if (slices.length > 0) return new FetchedRecords(slices)
+  throw error
+}

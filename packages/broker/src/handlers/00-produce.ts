@@ -1,0 +1,159 @@
+/**
+ * Produce (0), versions 3 to 13, advertised from 0 on for the sake of old librdkafka.
+ *
+ * acks 1 is answered when the log's durability covers the batch, acks -1 when the high watermark does, acks 0 never: an
+ * error then closes the connection, as in Kafka. Deviations:
+ * - Batches with a producer id, and transactional ones, are refused with UNSUPPORTED_FOR_MESSAGE_FORMAT, Kafka's code for
+ *   logs that cannot hold them and one that no client retries. There is no InitProducerId to get such an id from.
+ * - A null records field is answered as an empty one, INVALID_RECORD, where Kafka stumbles into UNKNOWN_SERVER_ERROR.
+ * - A batch that claims LogAppendTime is refused with INVALID_TIMESTAMP; Kafka rewrites it. Compression levels and record
+ *   bodies of compressed batches are not looked at, only header and CRC.
+ * - The timeout of acks -1 covers the whole append, since here a disk's flush is part of it.
+ */
+import { errors, type ProduceRequest, type ProduceResponseInput, ZERO_UUID } from '@varve/protocol'
+import { VarveError } from '@varve/records'
+import { messageOf } from '../broker-log.js'
+import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
+import type { Partition } from '../partition.js'
+import { producedBatch, RefusedBatch } from '../produced-batch.js'
+import { CloseConnection, type RequestContext } from '../request-context.js'
+import type { Topic } from '../topic.js'
+
+/** The first version whose clients understand KAFKA_STORAGE_ERROR. */
+const storageErrorSince = 4
+
+type TopicData = ProduceRequest['topicData'][number]
+type TopicResponse = ProduceResponseInput['responses'][number]
+
+interface PartitionResponse {
+  index: number
+  errorCode: number
+  baseOffset: number
+  logStartOffset: number
+  errorMessage: string | null
+}
+
+export async function handleProduce(
+  request: ProduceRequest,
+  context: RequestContext,
+): Promise<ProduceResponseInput | null> {
+  const { acks, timeoutMs } = request
+  const appends: Promise<void>[] = []
+  const responses = request.topicData.map((data): TopicResponse => {
+    const topic = findTopic(data, context)
+    const partitionResponses = data.partitionData.map(({ index, records }) => {
+      const response: PartitionResponse = {
+        index,
+        errorCode: 0,
+        baseOffset: -1,
+        logStartOffset: -1,
+        errorMessage: null,
+      }
+      const append = start(topic, response, records, acks, context)
+      if (append !== null) appends.push(append)
+      return response
+    })
+    return { name: data.name, topicId: data.topicId, partitionResponses }
+  })
+  if (appends.length > 0) {
+    const all = appends.length === 1 ? appends[0]! : Promise.all(appends)
+    await (acks === -1 ? withinTimeout(all, responses, timeoutMs, context) : all)
+  }
+  if (acks !== 0) return { responses }
+  closeOnError(responses, context)
+  return null
+}
+
+function findTopic({ name, topicId }: TopicData, { apiVersion, broker }: RequestContext): Topic | KafkaError {
+  if (apiVersion < 13) return broker.topics.get(name) ?? errors.UNKNOWN_TOPIC_OR_PARTITION
+  if (topicId === ZERO_UUID) return errors.UNKNOWN_TOPIC_ID
+  return broker.topics.getById(topicId) ?? errors.UNKNOWN_TOPIC_ID
+}
+
+/** Checks one partition's batch and begins to append it; the returned promise never rejects. */
+function start(
+  topic: Topic | KafkaError,
+  response: PartitionResponse,
+  records: Buffer | null,
+  acks: number,
+  context: RequestContext,
+): Promise<void> | null {
+  if ('code' in topic) return refuse(response, topic, null)
+  const partition = topic.partitions[response.index]
+  if (partition === undefined) return refuse(response, errors.UNKNOWN_TOPIC_OR_PARTITION, null)
+  const batch = producedBatch(records, context.apiVersion, context.broker.maxBatchBytes)
+  if (batch instanceof RefusedBatch) return refuse(response, batch.error, batch.message)
+  if (acks !== 0 && acks !== 1 && acks !== -1) return refuse(response, errors.INVALID_REQUIRED_ACKS, null)
+  if (partition.failure !== null) return fail(response, partition, partition.failure, context)
+  return partition.append(batch, acks === -1).then(
+    (baseOffset) => {
+      response.baseOffset = baseOffset
+      response.logStartOffset = partition.logStartOffset
+    },
+    (error: unknown) => {
+      fail(response, partition, error, context)
+    },
+  )
+}
+
+function refuse(response: PartitionResponse, error: KafkaError, message: string | null): null {
+  response.errorCode = error.code
+  response.errorMessage = message
+  return null
+}
+
+function fail(
+  response: PartitionResponse,
+  partition: Partition,
+  error: unknown,
+  context: RequestContext,
+): null {
+  const kafkaError = kafkaErrorOf(error)
+  if (!VarveError.is(error)) {
+    context.broker.log('error', `could not append to ${partition.name}: ${messageOf(error)}`)
+  }
+  const unknownToClient = kafkaError === errors.KAFKA_STORAGE_ERROR && context.apiVersion < storageErrorSince
+  return refuse(response, unknownToClient ? errors.NOT_LEADER_OR_FOLLOWER : kafkaError, messageOf(error))
+}
+
+/** Waits for the appends of acks -1, and answers those that take longer than the request allows with REQUEST_TIMED_OUT. */
+async function withinTimeout(
+  all: Promise<unknown>,
+  responses: TopicResponse[],
+  timeoutMs: number,
+  { broker: { clock }, retain }: RequestContext,
+): Promise<void> {
+  let settled = false
+  let timer: unknown
+  const timedOut = new Promise<void>((resolve) => {
+    timer = clock.setTimeout(resolve, Math.max(0, timeoutMs))
+  })
+  await Promise.race([
+    all.then(() => {
+      settled = true
+    }),
+    timedOut,
+  ])
+  clock.clearTimeout(timer)
+  if (settled) return
+  // What has been appended stays appended, and its buffers stay the log's until it has finished with them.
+  retain(all)
+  for (const topic of responses) {
+    for (const response of topic.partitionResponses as PartitionResponse[]) {
+      if (response.errorCode === 0 && response.baseOffset < 0)
+        refuse(response, errors.REQUEST_TIMED_OUT, null)
+    }
+  }
+}
+
+function closeOnError(responses: TopicResponse[], { clientId }: RequestContext): void {
+  const failed: string[] = []
+  for (const { name, topicId, partitionResponses } of responses) {
+    for (const { index, errorCode } of partitionResponses) {
+      if (errorCode !== 0) failed.push(`${name || topicId}-${index}: error ${errorCode}`)
+    }
+  }
+  if (failed.length === 0) return
+  const shown = failed.slice(0, 5).join(', ') + (failed.length > 5 ? ', …' : '')
+  throw new CloseConnection(`a Produce of client ${clientId ?? '(none)'} with acks=0 failed (${shown})`)
+}

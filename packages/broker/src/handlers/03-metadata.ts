@@ -1,0 +1,126 @@
+/**
+ * Metadata (3), versions 0 to 13.
+ *
+ * Topics that do not exist are created on the way where the broker, the request (version 4 on) and the name allow it.
+ * Unlike Kafka, which answers UNKNOWN_TOPIC_OR_PARTITION while its controller is at work, the answer waits for the
+ * creation and then names the partitions. One request creates at most 100 topics, so that one frame of names cannot fill
+ * a disk with directories; the rest are answered UNKNOWN_TOPIC_OR_PARTITION, and a client that asks again gets them.
+ * There is no authorizer: authorized operations are all of them, as in Kafka without one.
+ */
+import { errors, type MetadataRequest, type MetadataResponseInput, ZERO_UUID } from '@varve/protocol'
+import { VarveError } from '@varve/records'
+import { messageOf } from '../broker-log.js'
+import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
+import type { RequestContext } from '../request-context.js'
+import { isInternalTopic, topicNameProblem } from '../topic-name.js'
+import type { Topic } from '../topic.js'
+
+const mostCreations = 100
+
+/** READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS: bit n is Kafka's operation n. */
+const allTopicOperations = bits(3, 4, 5, 6, 7, 8, 10, 11)
+/** CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS and IDEMPOTENT_WRITE. */
+const allClusterOperations = bits(5, 7, 8, 9, 10, 11, 12)
+const operationsNotAsked = -(2 ** 31)
+
+type ResponseTopic = NonNullable<MetadataResponseInput['topics']>[number]
+
+export async function handleMetadata(
+  request: MetadataRequest,
+  context: RequestContext,
+): Promise<MetadataResponseInput> {
+  const { broker, endpoint, apiVersion } = context
+  const asked = request.topics
+  const all = asked === null || (apiVersion === 0 && asked.length === 0)
+  const topics: ResponseTopic[] = []
+  let errorCode = 0
+  if (all) {
+    for (const topic of broker.topics.all()) topics.push(describe(topic, request, context))
+  } else if (apiVersion < 12 && asked.some(({ name, topicId }) => name === null || topicId !== ZERO_UUID)) {
+    // The fields exist from version 10 on, but Kafka serves them from 12 on and refuses the whole request before.
+    errorCode = errors.INVALID_REQUEST.code
+    for (const { name } of asked) topics.push(unknown(errors.INVALID_REQUEST, name ?? '', ZERO_UUID))
+  } else if (asked.some(({ topicId }) => topicId !== ZERO_UUID)) {
+    const ids = new Set(asked.map(({ topicId }) => topicId).filter((id) => id !== ZERO_UUID))
+    for (const id of ids) {
+      const topic = broker.topics.getById(id)
+      topics.push(
+        topic === undefined ? unknown(errors.UNKNOWN_TOPIC_ID, null, id) : describe(topic, request, context),
+      )
+    }
+  } else {
+    let creations = broker.autoCreateTopics && request.allowAutoTopicCreation ? mostCreations : 0
+    for (const name of new Set(asked.map((topic) => topic.name!))) {
+      let topic: Topic | KafkaError | undefined = broker.topics.get(name)
+      if (topic === undefined) topic = await createIfAllowed(name, creations-- > 0, context)
+      topics.push('code' in topic ? unknown(topic, name, ZERO_UUID) : describe(topic, request, context))
+    }
+  }
+  return {
+    brokers: [{ nodeId: broker.nodeId, ...endpoint, rack: null }],
+    clusterId: broker.clusterId,
+    controllerId: broker.nodeId,
+    topics,
+    clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
+      ? allClusterOperations
+      : operationsNotAsked,
+    errorCode,
+  }
+}
+
+async function createIfAllowed(
+  name: string,
+  allowed: boolean,
+  { broker }: RequestContext,
+): Promise<Topic | KafkaError> {
+  if (topicNameProblem(name) !== null) return errors.INVALID_TOPIC_EXCEPTION
+  if (!allowed || isInternalTopic(name)) return errors.UNKNOWN_TOPIC_OR_PARTITION
+  await broker.topics.settled(name)
+  const existing = broker.topics.get(name)
+  if (existing !== undefined) return existing
+  if (broker.topics.collidingWith(name) !== undefined) return errors.INVALID_TOPIC_EXCEPTION
+  try {
+    return await broker.topics.create(name, broker.defaultPartitions)
+  } catch (error) {
+    if (VarveError.is(error) && error.code === 'VARVE_TOPIC_EXISTS') return errors.UNKNOWN_TOPIC_OR_PARTITION
+    broker.log('error', `could not create the topic ${name}: ${messageOf(error)}`)
+    return kafkaErrorOf(error)
+  }
+}
+
+function describe(topic: Topic, request: MetadataRequest, { broker }: RequestContext): ResponseTopic {
+  const replicas = [broker.nodeId]
+  return {
+    errorCode: 0,
+    name: topic.name,
+    topicId: topic.id,
+    isInternal: false,
+    // A partition that only cannot be written keeps its leader: consumers go on reading what is durable.
+    partitions: topic.partitions.map((partition) => ({
+      errorCode: 0,
+      partitionIndex: partition.index,
+      leaderId: broker.nodeId,
+      leaderEpoch: partition.leaderEpoch,
+      replicaNodes: replicas,
+      isrNodes: replicas,
+      offlineReplicas: partition.readable ? [] : replicas,
+    })),
+    topicAuthorizedOperations: request.includeTopicAuthorizedOperations
+      ? allTopicOperations
+      : operationsNotAsked,
+  }
+}
+
+function unknown(error: KafkaError, name: string | null, topicId: string): ResponseTopic {
+  return {
+    errorCode: error.code,
+    name,
+    topicId,
+    isInternal: name !== null && isInternalTopic(name),
+    partitions: [],
+  }
+}
+
+function bits(...numbers: number[]): number {
+  return numbers.reduce((set, bit) => set | (1 << bit), 0)
+}

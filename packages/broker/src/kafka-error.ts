@@ -1,0 +1,35 @@
+import { errors } from '@varve/protocol'
+import { VarveError } from '@varve/records'
+
+/** A row of Kafka's table of errors. */
+export type KafkaError = (typeof errors)[keyof typeof errors]
+
+/** What a client is told about an error of the log; for other errors UNKNOWN_SERVER_ERROR, which is a bug of ours. */
+export function kafkaErrorOf(error: unknown): KafkaError {
+  if (!VarveError.is(error)) return errors.UNKNOWN_SERVER_ERROR
+  switch (error.code) {
+    case 'VARVE_BATCH_CORRUPT':
+      return errors.CORRUPT_MESSAGE
+    case 'VARVE_BATCH_TOO_LARGE':
+      return errors.MESSAGE_TOO_LARGE
+    case 'VARVE_BATCH_MAGIC':
+    case 'VARVE_BATCH_INVALID':
+      return errors.INVALID_RECORD
+    case 'VARVE_OFFSET_OUT_OF_RANGE':
+      return errors.OFFSET_OUT_OF_RANGE
+    default:
+      return isStorageError(error) ? errors.KAFKA_STORAGE_ERROR : errors.UNKNOWN_SERVER_ERROR
+  }
+}
+
+/** The same for somebody who reads: what cannot be decoded on disk is not the reader's storage error but a bad range. */
+export function kafkaReadErrorOf(error: unknown): KafkaError {
+  if (VarveError.is(error) && (error.code === 'VARVE_LOG_CORRUPT' || error.code.startsWith('VARVE_BATCH_'))) {
+    return errors.CORRUPT_MESSAGE
+  }
+  return kafkaErrorOf(error)
+}
+
+function isStorageError({ code }: VarveError): boolean {
+  return code.startsWith('VARVE_LOG_') || code.startsWith('VARVE_PARTITION_') || code === 'VARVE_IO'
+}

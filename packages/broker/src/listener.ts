@@ -1,0 +1,120 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import { VarveError } from '@varve/records'
+import type { BrokerLog } from './broker-log.js'
+import type { Clock } from './clock.js'
+import { formatAddress, isWildcard, type ListenerAddress } from './listener-address.js'
+import type { Endpoint } from './request-context.js'
+
+/** Refused connections are worth a line, but a flood of them is not worth a flood of lines. */
+const refusalLineEveryMs = 10_000
+
+export interface ListenerOptions {
+  readonly address: ListenerAddress
+  /** Where clients are told to connect, if somewhere else; port 0 stands for the port that is listened on. */
+  readonly advertised: ListenerAddress | null
+  readonly clock: Clock
+  readonly log: BrokerLog
+  /** Takes an accepted socket, whose reading has not begun; false refuses it. */
+  readonly onSocket: (socket: Socket, listener: Listener) => boolean
+}
+
+/** One bound address. */
+export class Listener {
+  readonly #options: ListenerOptions
+  readonly #server: Server
+  #port = 0
+  #lastRefusalLine = -Infinity
+
+  private constructor(options: ListenerOptions) {
+    this.#options = options
+    this.#server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
+      this.#accept(socket)
+    })
+  }
+
+  /**
+   * Binds and listens.
+   *
+   * @throws VarveError `VARVE_PORT_IN_USE`, `VARVE_PORT_NOT_PERMITTED` or `VARVE_ADDRESS_NOT_AVAILABLE`
+   */
+  static async open(options: ListenerOptions): Promise<Listener> {
+    const listener = new Listener(options)
+    const { host, port } = options.address
+    const server = listener.#server
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error) => reject(listenError(error, host, port)))
+      server.listen({ port, ...(host !== '' && { host }) }, resolve)
+    })
+    server.removeAllListeners('error')
+    // Errors of accept(), such as too many open files, cost the connection that was not accepted and nothing else.
+    server.on('error', (error) => options.log('error', `could not accept a connection: ${error.message}`))
+    const bound = server.address()
+    listener.#port = typeof bound === 'object' && bound !== null ? bound.port : port
+    return listener
+  }
+
+  get port(): number {
+    return this.#port
+  }
+
+  get host(): string {
+    return this.#options.address.host
+  }
+
+  /**
+   * Where a client that came in here is told to connect. A listener on all interfaces that advertises nothing names the
+   * local address that the client has just reached.
+   */
+  endpointFor(localAddress: string): Endpoint {
+    const { address, advertised } = this.#options
+    const port = advertised === null || advertised.port === 0 ? this.#port : advertised.port
+    if (advertised !== null && advertised.host !== '') return { host: advertised.host, port }
+    const host = isWildcard(address.host)
+      ? localAddress.replace(/^::ffff:(?=\d)/, '') || '127.0.0.1'
+      : address.host
+    return { host, port }
+  }
+
+  /** Stops listening. Connections are their owner's to end. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve())
+    })
+  }
+
+  #accept(socket: Socket): void {
+    // Until its new owner listens, a reset would be an unhandled error.
+    socket.on('error', () => {})
+    if (this.#options.onSocket(socket, this)) return
+    socket.destroy()
+    const now = this.#options.clock.now()
+    if (now - this.#lastRefusalLine < refusalLineEveryMs) return
+    this.#lastRefusalLine = now
+    const peer = formatAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0)
+    this.#options.log('warn', `refused a connection from ${peer}: there are as many as maxConnections allows`)
+  }
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): VarveError {
+  const address = formatAddress(host === '' ? '*' : host, port)
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new VarveError(
+        'VARVE_PORT_IN_USE',
+        `${address} is in use by another program; stop that one, or choose another port (0 takes any free one)`,
+        { cause: error },
+      )
+    case 'EACCES':
+      return new VarveError(
+        'VARVE_PORT_NOT_PERMITTED',
+        `this user may not listen on ${address}; choose a port above 1023`,
+        { cause: error },
+      )
+    default:
+      return new VarveError(
+        'VARVE_ADDRESS_NOT_AVAILABLE',
+        `cannot listen on ${address}: ${error.message}; use an address of this machine, or 0.0.0.0 for all of them`,
+        { cause: error },
+      )
+  }
+}

@@ -1,0 +1,56 @@
+import { open, readFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { VarveError } from '@varve/records'
+
+const fileName = 'partition.metadata'
+
+/**
+ * Reads the topic id out of a partition's `partition.metadata`, Kafka's two lines `version: 0` and
+ * `topic_id: <base64url>`.
+ *
+ * @returns null where there is no such file
+ * @throws VarveError `VARVE_PARTITION_METADATA` when the file is not of that form
+ */
+export async function readPartitionMetadata(dir: string): Promise<string | null> {
+  const path = join(dir, fileName)
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+  const match = /^version: 0\r?\ntopic_id: ([A-Za-z0-9_-]{22})\s*$/.exec(text)
+  if (match === null) {
+    throw new VarveError(
+      'VARVE_PARTITION_METADATA',
+      `${path} is not a partition.metadata of version 0; write back its two lines "version: 0" and "topic_id: <id>"`,
+    )
+  }
+  return match[1]!
+}
+
+/** Writes the file so that a crash leaves either none or a whole one; `durable` also survives a power loss. */
+export async function writePartitionMetadata(dir: string, topicId: string, durable: boolean): Promise<void> {
+  const path = join(dir, fileName)
+  const temporary = `${path}.tmp`
+  const file = await open(temporary, 'w')
+  try {
+    await file.writeFile(`version: 0\ntopic_id: ${topicId}\n`)
+    if (durable) await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+  if (durable) await syncDirectory(dir)
+}
+
+/** Makes the names inside a directory survive a power loss. */
+export async function syncDirectory(dir: string): Promise<void> {
+  const handle = await open(dir, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

@@ -1,0 +1,202 @@
+import type { Log } from '@varve/log'
+import { VarveError } from '@varve/records'
+import { type FetchedRecords, readRecords } from './fetched-records.js'
+
+/** A produce that waits until the high watermark covers it. */
+interface CommitWaiter {
+  readonly offset: number
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+export interface PartitionOptions {
+  readonly topic: string
+  readonly index: number
+  readonly leaderEpoch: number
+}
+
+/**
+ * One partition as the handlers see it: a log, the leader's epoch, the high watermark, and who waits for them to move.
+ *
+ * Only the high watermark separates what consumers may read and acks=all may acknowledge from what is merely durable
+ * here. With this broker as the only replica it is the log's durable offset; replication changes how it advances, and
+ * nothing above this class.
+ */
+export class Partition {
+  readonly topic: string
+  readonly index: number
+  readonly leaderEpoch: number
+  #log: Log | null = null
+  #failure: VarveError | null = null
+  #highWatermark = 0
+  #unsubscribe: () => void = () => {}
+  readonly #commitWaiters = new Set<CommitWaiter>()
+  readonly #listeners = new Set<() => void>()
+
+  constructor({ topic, index, leaderEpoch }: PartitionOptions) {
+    this.topic = topic
+    this.index = index
+    this.leaderEpoch = leaderEpoch
+  }
+
+  /** `topic-index`, also the name of its directory. */
+  get name(): string {
+    return `${this.topic}-${this.index}`
+  }
+
+  /** Begins to serve from an open log, which the partition owns from now on. */
+  attach(log: Log): void {
+    log.setLeaderEpoch(this.leaderEpoch)
+    this.#log = log
+    this.#highWatermark = log.durableOffset
+    this.#unsubscribe = log.subscribe(() => this.#onLogChange())
+  }
+
+  /** Marks a partition whose log could not be opened: everything asked of it is refused with this failure. */
+  refuse(failure: VarveError): void {
+    this.#failure = failure
+  }
+
+  /** Why this partition cannot be written, or null while it can. */
+  get failure(): VarveError | null {
+    if (this.#failure !== null) return this.#failure
+    const log = this.#log
+    if (log === null) return unopened(this.name)
+    if (log.state === 'open') return null
+    return log.failure ?? new VarveError('VARVE_LOG_CLOSED', `the log of ${this.name} is closed`)
+  }
+
+  /** Whether there is a log to read from, be it one that takes no writes any more. */
+  get readable(): boolean {
+    return this.#log !== null && this.#log.state !== 'closed'
+  }
+
+  get highWatermark(): number {
+    return this.#highWatermark
+  }
+
+  /** The end of what read_committed consumers see: the high watermark, as long as there are no transactions. */
+  get lastStableOffset(): number {
+    return this.#highWatermark
+  }
+
+  get logStartOffset(): number {
+    return this.#log?.startOffset ?? -1
+  }
+
+  get logEndOffset(): number {
+    return this.#log?.endOffset ?? -1
+  }
+
+  /**
+   * Appends one encoded batch, whose base offset and leader epoch are assigned in its bytes. The buffer belongs to the
+   * log until the promise settles.
+   *
+   * @param committed wait for the high watermark (acks=all) instead of this replica's own durability
+   * @returns the base offset
+   */
+  append(batch: Uint8Array, committed: boolean): Promise<number> {
+    const log = this.#log
+    if (log === null) return Promise.reject(this.failure)
+    const appended = log.appendBatches([batch])[0]!
+    return appended.then(({ baseOffset, lastOffset }) => {
+      if (!committed || this.#covers(lastOffset)) return baseOffset
+      return this.#committed(lastOffset).then(() => baseOffset)
+    })
+  }
+
+  /** Whether the high watermark has passed an offset, after taking in what the log knows by now. */
+  #covers(offset: number): boolean {
+    this.#advanceHighWatermark()
+    return this.#highWatermark > offset
+  }
+
+  #committed(offset: number): Promise<void> {
+    const failure = this.failure
+    if (failure !== null) return Promise.reject(failure)
+    return new Promise((resolve, reject) => {
+      this.#commitWaiters.add({ offset, resolve, reject })
+    })
+  }
+
+  /**
+   * Slices of whole batches from `from`, at most up to the high watermark.
+   *
+   * @throws VarveError as the log's `slice`, for example `VARVE_LOG_CORRUPT` in a damaged range
+   */
+  read(from: number, maxBytes: number, minOneBatch: boolean): FetchedRecords | Promise<FetchedRecords> {
+    if (this.#log === null) throw this.failure
+    return readRecords(this.#log, { from, upTo: this.#highWatermark, maxBytes, minOneBatch })
+  }
+
+  /** The first record at or after a timestamp, or null. */
+  offsetForTime(timestamp: number): Promise<{ offset: number; timestamp: number } | null> {
+    if (this.#log === null) return Promise.reject(this.failure)
+    return this.#log.offsetForTime(timestamp)
+  }
+
+  /** The record with the largest timestamp, or null in an empty log. */
+  maxTimestamp(): Promise<{ offset: number; timestamp: number } | null> {
+    if (this.#log === null) return Promise.reject(this.failure)
+    return this.#log.maxTimestamp()
+  }
+
+  /**
+   * Where a leader epoch ends in this log, or null for an epoch that the log has not seen. This broker has led in one
+   * epoch only, so the current one ends at the log's end and there is no other.
+   */
+  endOffsetForEpoch(epoch: number): number | null {
+    return epoch === this.leaderEpoch ? this.logEndOffset : null
+  }
+
+  /**
+   * Calls `listener` after each move of the high watermark and each change of the log's state, until the returned
+   * function is called.
+   */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Stops following the log; whoever still waits for the high watermark is refused. The log itself is not closed. */
+  detach(): void {
+    this.#unsubscribe()
+    this.#unsubscribe = () => {}
+    this.#settleCommitWaiters(new VarveError('VARVE_LOG_CLOSED', `the broker is closing ${this.name}`))
+    this.#notify()
+  }
+
+  /** Closes the log of a partition whose creation failed. */
+  async abandon(): Promise<void> {
+    this.detach()
+    await this.#log?.close().catch(() => {})
+  }
+
+  #onLogChange(): void {
+    this.#advanceHighWatermark()
+    this.#settleCommitWaiters(this.failure)
+    this.#notify()
+  }
+
+  #advanceHighWatermark(): void {
+    const durable = this.#log?.durableOffset ?? 0
+    if (durable > this.#highWatermark) this.#highWatermark = durable
+  }
+
+  #settleCommitWaiters(failure: VarveError | null): void {
+    for (const waiter of this.#commitWaiters) {
+      if (waiter.offset < this.#highWatermark) waiter.resolve()
+      else if (failure !== null) waiter.reject(failure)
+      else continue
+      this.#commitWaiters.delete(waiter)
+    }
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener()
+  }
+}
+
+function unopened(name: string): VarveError {
+  return new VarveError('VARVE_LOG_CLOSED', `the log of ${name} is not open`)
+}

@@ -1,0 +1,60 @@
+/**
+ * The one file that reaches behind Node's public API: a server's sockets cannot be told where to read (`onread`), so the
+ * handle of an accepted socket is moved to a new one that can. `VARVE_NO_ONREAD=1` forces the plain way, 'data' events,
+ * which costs a copy and is what stays if Node ever takes the handles away.
+ */
+import { Socket } from 'node:net'
+
+/** Where a socket's bytes go. */
+export interface Receiver {
+  /** Where the next read goes; asked again after every read. */
+  nextBuffer(): Uint8Array
+  /** Takes what has been read into the last buffer. False pauses the socket until `resume()`. */
+  received(count: number): boolean
+  /** Takes bytes that were read elsewhere and are overwritten later. False pauses the socket until `resume()`. */
+  push(bytes: Buffer): boolean
+}
+
+interface Handle {
+  readonly writeQueueSize?: number
+}
+
+interface WithHandle {
+  _handle: Handle | null | undefined
+}
+
+/**
+ * Turns a socket that a server with `pauseOnConnect` has just accepted into one that reads straight into its receiver.
+ * The caller attaches its listeners and calls `resume()`.
+ */
+export function receivingSocket(accepted: Socket, receiver: Receiver): Socket {
+  const handle = (accepted as unknown as WithHandle)._handle
+  if (process.env['VARVE_NO_ONREAD'] === '1' || handle === null || handle === undefined) {
+    accepted.on('data', (bytes: Buffer) => {
+      if (!receiver.push(bytes)) accepted.pause()
+    })
+    return accepted
+  }
+  ;(accepted as unknown as WithHandle)._handle = null
+  // Without its handle it still counts in the server's connections until it is destroyed.
+  accepted.destroy()
+  const options = {
+    handle,
+    allowHalfOpen: true,
+    readable: true,
+    writable: true,
+    onread: {
+      buffer: () => receiver.nextBuffer(),
+      callback: (count: number) => receiver.received(count),
+    },
+  }
+  return new Socket(options as unknown as ConstructorParameters<typeof Socket>[0])
+}
+
+/** How many bytes written to the socket the kernel has not taken yet; it falls as the peer reads. */
+export function unsentBytes(socket: Socket): number {
+  // Bytes that libuv holds are part of writableLength until their write has ended as a whole.
+  const inLibuv = (socket as unknown as WithHandle)._handle?.writeQueueSize
+  if (inLibuv === undefined || inLibuv === 0) return socket.writableLength
+  return Math.min(inLibuv, socket.writableLength)
+}

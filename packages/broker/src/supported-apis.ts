@@ -1,0 +1,88 @@
+import {
+  type Api,
+  apiVersions,
+  createTopics,
+  fetch,
+  findCoordinator,
+  listOffsets,
+  metadata,
+  produce,
+} from '@varve/protocol'
+
+/** An API whose messages are not known at compile time. */
+export type AnyApi = Api<unknown, unknown, never, never>
+
+/** One row of the table that ApiVersions answers from and the documentation prints. */
+export interface SupportedApi {
+  readonly api: AnyApi
+  /** What ApiVersions says. */
+  readonly advertised: readonly [min: number, max: number]
+  /** What is answered; a request of another version ends its connection, as in Kafka. */
+  readonly served: readonly [min: number, max: number]
+  /** What a client should know beyond the versions; one sentence. */
+  readonly notes: string
+}
+
+const supported: readonly SupportedApi[] = [
+  {
+    api: produce,
+    // librdkafka before 2.11.1 takes a minimum above 0 for "no compression" and silently sends everything uncompressed.
+    advertised: [0, 13],
+    served: [3, 13],
+    notes:
+      'Versions 0 to 2 are advertised for old librdkafka and refused, as Kafka does. Idempotent and transactional batches are refused.',
+  },
+  {
+    api: fetch,
+    advertised: [4, 18],
+    served: [4, 18],
+    notes: 'No incremental fetch sessions: the session id is always 0.',
+  },
+  {
+    api: listOffsets,
+    advertised: [1, 11],
+    served: [1, 11],
+    notes: 'There is no tiered storage to list offsets of.',
+  },
+  {
+    api: metadata,
+    advertised: [0, 13],
+    served: [0, 13],
+    notes: 'Unknown topics are created on the way, if the broker and the request allow it.',
+  },
+  {
+    api: findCoordinator,
+    advertised: [0, 6],
+    served: [0, 6],
+    notes: 'Names this broker for every group; there is no coordinator of transactions or of share groups.',
+  },
+  {
+    api: apiVersions,
+    advertised: [0, 5],
+    served: [0, 5],
+    notes: 'Any other version is answered in version 0 with UNSUPPORTED_VERSION, as Kafka does.',
+  },
+  {
+    api: createTopics,
+    advertised: [2, 7],
+    served: [2, 7],
+    notes: 'Topic configurations are refused with INVALID_CONFIG: none is honoured yet.',
+  },
+]
+
+/** Every API that the broker serves, by key, in ascending order. */
+export const supportedApis: ReadonlyMap<number, SupportedApi> = new Map(
+  [...supported].sort((a, b) => a.api.key - b.api.key).map((row) => [row.api.key, row]),
+)
+
+/** The table as Markdown, for the documentation. */
+export function renderSupportTable(): string {
+  const rows = [...supportedApis.values()].map(
+    ({ api, advertised, served, notes }) =>
+      `| ${api.key} | ${api.name} | ${advertised[0]}–${advertised[1]} | ${served[0]}–${served[1]} | ${notes} |`,
+  )
+  return (
+    ['| key | API | advertised | served | notes |', '| --- | --- | --- | --- | --- |', ...rows].join('\n') +
+    '\n'
+  )
+}
