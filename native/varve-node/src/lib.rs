@@ -1,1 +1,20 @@
+//! The Node binding of `varve-log`: converts arguments and errors, runs what waits on threads, and tells JavaScript
+//! when something became durable. It decides nothing.
 
+mod directory;
+mod failure;
+mod log;
+mod slice;
+
+use napi::bindgen_prelude::BufferSlice;
+use napi_derive::napi;
+
+/// CRC-32C of the bytes; `seed` is the checksum of the bytes in front of them.
+#[napi(catch_unwind)]
+pub fn crc32c(bytes: BufferSlice, seed: Option<u32>) -> u32 {
+    let crc = varve_records::crc32c(&bytes);
+    match seed {
+        None | Some(0) => crc,
+        Some(seed) => varve_records::crc32c_combine(seed, crc, bytes.len() as u64),
+    }
+}

@@ -15,6 +15,6 @@ pub use batch_header::{
     BatchHeader, CODEC_MASK, CONTROL_FLAG, HEADER_BYTES, LENGTH_PREFIX_BYTES, LOG_APPEND_TIME_FLAG, MAGIC,
     TRANSACTIONAL_FLAG, assign_epoch, assign_offset, seal,
 };
-pub use crc::crc32c;
+pub use crc::{crc32c, crc32c_combine};
 pub use validate::{BatchError, validate};
 pub use varint::{read_varint, read_varlong, write_varint, write_varlong};

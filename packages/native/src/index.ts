@@ -1,1 +1,25 @@
-export {}
+/**
+ * Loads the native addon. Nothing here is meant for applications: `@varve/log` is the API on top of it.
+ *
+ * @packageDocumentation
+ */
+import type { Binding } from './binding.js'
+import { loadBinding } from './load.js'
+
+export type {
+  Binding,
+  DirectoryIdentity,
+  Failure,
+  NativeDirectory,
+  NativeLog,
+  NativeLogConfig,
+  NativeSlice,
+} from './binding.js'
+
+const binding: Binding = loadBinding()
+
+/** Creates what is missing, locks a data directory and removes its clean marker. */
+export const openDirectory: Binding['openDirectory'] = binding.openDirectory
+
+/** CRC-32C of the bytes; `seed` is the checksum of the bytes in front of them. */
+export const crc32c: Binding['crc32c'] = binding.crc32c

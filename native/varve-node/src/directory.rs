@@ -1,0 +1,123 @@
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use napi::bindgen_prelude::{AsyncTask, Function};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi_derive::napi;
+use varve_log::runner::ThreadRunner;
+use varve_log::{DataDir, DiskStorage, Durability, Identity, Listener, Log, LogConfig};
+
+use crate::failure::task;
+use crate::log::NativeLog;
+
+/// Flushes of separate files scale up to about this many threads; idle ones cost nothing.
+const THREADS: usize = 8;
+
+fn runner() -> Arc<ThreadRunner> {
+    static RUNNER: OnceLock<Arc<ThreadRunner>> = OnceLock::new();
+    RUNNER.get_or_init(|| ThreadRunner::new(THREADS)).clone()
+}
+
+/// Who a data directory belongs to; see `Identity` of the engine.
+#[napi(object)]
+pub struct DirectoryIdentity {
+    pub cluster_id: Option<String>,
+    pub node_id: Option<i32>,
+    pub new_cluster_id: String,
+    pub new_directory_id: String,
+}
+
+#[napi(object)]
+pub struct NativeLogConfig {
+    /// Whether an acknowledgement waits for an fsync.
+    pub fsync: bool,
+    pub segment_bytes: f64,
+    pub index_interval_bytes: f64,
+    pub max_batch_bytes: f64,
+}
+
+/// A locked data directory.
+#[napi]
+pub struct NativeDirectory {
+    inner: Arc<DataDir>,
+}
+
+task!(OpenDirectory, Arc<DataDir>, NativeDirectory, |inner| NativeDirectory { inner });
+task!(OpenLog, Arc<Log>, NativeLog, NativeLog::new);
+task!(ListLogs, Vec<String>, Vec<String>, |names| names);
+task!(Finish, (), (), |()| ());
+
+/// Creates what is missing, locks the directory and removes its clean marker.
+#[napi(catch_unwind)]
+pub fn open_directory(path: String, identity: DirectoryIdentity) -> AsyncTask<OpenDirectory> {
+    let identity = Identity {
+        cluster_id: identity.cluster_id,
+        node_id: identity.node_id,
+        new_cluster_id: identity.new_cluster_id,
+        new_directory_id: identity.new_directory_id,
+    };
+    AsyncTask::new(OpenDirectory(Box::new(move || {
+        DataDir::open(Arc::new(DiskStorage), &PathBuf::from(path), &identity)
+    })))
+}
+
+#[napi]
+impl NativeDirectory {
+    #[napi(getter)]
+    pub fn cluster_id(&self) -> String {
+        self.inner.cluster_id.clone()
+    }
+
+    #[napi(getter)]
+    pub fn node_id(&self) -> i32 {
+        self.inner.node_id
+    }
+
+    #[napi(getter)]
+    pub fn directory_id(&self) -> String {
+        self.inner.directory_id.clone()
+    }
+
+    #[napi(getter)]
+    pub fn clean_shutdown(&self) -> bool {
+        self.inner.clean_shutdown
+    }
+
+    /// Names of the sub-directories that hold a log.
+    #[napi(catch_unwind)]
+    pub fn logs(&self) -> AsyncTask<ListLogs> {
+        let inner = self.inner.clone();
+        AsyncTask::new(ListLogs(Box::new(move || inner.logs())))
+    }
+
+    /// Opens or creates a log; the empty name is the directory itself. `changed` is called after everything that
+    /// somebody may wait for: more is durable, the log rolled, failed or closed.
+    #[napi(catch_unwind)]
+    pub fn open_log(
+        &self,
+        name: String,
+        config: NativeLogConfig,
+        changed: Function<'_, (), ()>,
+    ) -> napi::Result<AsyncTask<OpenLog>> {
+        let changed =
+            changed.build_threadsafe_function::<()>().weak::<true>().callee_handled::<false>().build()?;
+        let listener: Listener = Box::new(move |_| {
+            changed.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        });
+        let config = LogConfig {
+            durability: if config.fsync { Durability::Fsync } else { Durability::Os },
+            segment_bytes: config.segment_bytes as u64,
+            index_interval_bytes: config.index_interval_bytes as u64,
+            max_batch_bytes: config.max_batch_bytes as u64,
+        };
+        let directory = self.inner.clone();
+        Ok(AsyncTask::new(OpenLog(Box::new(move || Log::open(directory, &name, config, runner(), listener)))))
+    }
+
+    /// Writes the clean marker if every log closed cleanly, and lets go of the lock.
+    #[napi(catch_unwind)]
+    pub fn close(&self) -> AsyncTask<Finish> {
+        let inner = self.inner.clone();
+        AsyncTask::new(Finish(Box::new(move || inner.close())))
+    }
+}

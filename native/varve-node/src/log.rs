@@ -1,0 +1,245 @@
+use std::sync::Arc;
+
+use napi::Either;
+use napi::bindgen_prelude::{AsyncTask, BufferSlice, Float64ArraySlice, Uint32ArraySlice};
+use napi_derive::napi;
+use varve_log::{Access, Log, LogError, Phase, SliceRequest};
+use varve_records::{assign_epoch, seal};
+
+use crate::directory::Finish;
+use crate::failure::{Failure, task};
+use crate::slice::NativeSlice;
+
+/// What an unclean stop left.
+#[napi(object)]
+pub struct NativeRecovered {
+    pub end_offset: f64,
+    pub cut_bytes: f64,
+}
+
+#[napi]
+pub struct NativeLog {
+    log: Arc<Log>,
+    refusals: Vec<LogError>,
+}
+
+task!(FindBatch, Option<i64>, Option<f64>, |offset: Option<i64>| offset.map(|offset| offset as f64));
+task!(TakeSlice, NativeSlice, NativeSlice, |slice| slice);
+
+impl NativeLog {
+    pub fn new(log: Arc<Log>) -> Self {
+        Self { log, refusals: Vec::new() }
+    }
+
+    /// Appends, and notes for each batch its base offset or, as -1 - n, the n-th of the refusals.
+    fn append(&mut self, batches: &mut [&mut [u8]], results: &mut [f64]) -> u32 {
+        self.refusals.clear();
+        let appended = self.log.append(batches);
+        for (result, slot) in appended.results.into_iter().zip(results) {
+            *slot = match result {
+                Ok(base_offset) => base_offset as f64,
+                Err(error) => {
+                    self.refusals.push(error);
+                    -(self.refusals.len() as f64)
+                }
+            };
+        }
+        appended.taken as u32
+    }
+}
+
+#[napi]
+impl NativeLog {
+    #[napi(getter)]
+    pub fn start_offset(&self) -> f64 {
+        self.log.start_offset() as f64
+    }
+
+    #[napi(getter)]
+    pub fn end_offset(&self) -> f64 {
+        self.log.end_offset() as f64
+    }
+
+    #[napi(getter)]
+    pub fn durable_offset(&self) -> f64 {
+        self.log.durable_offset() as f64
+    }
+
+    #[napi(getter)]
+    pub fn flushed_offset(&self) -> f64 {
+        self.log.flushed_offset() as f64
+    }
+
+    #[napi(getter)]
+    pub fn recovered(&self) -> Option<NativeRecovered> {
+        let recovered = self.log.recovered?;
+        let (end_offset, cut_bytes) = (recovered.end_offset as f64, recovered.cut_bytes as f64);
+        Some(NativeRecovered { end_offset, cut_bytes })
+    }
+
+    /// 0 open, 1 rolling, 2 failed or corrupt, 3 closed.
+    #[napi(getter)]
+    pub fn phase(&self) -> u32 {
+        match self.log.phase() {
+            Phase::Open => 0,
+            Phase::Rolling => 1,
+            Phase::Failed(_) => 2,
+            Phase::Closing | Phase::Closed => 3,
+        }
+    }
+
+    /// Why the log takes no writes.
+    #[napi(getter)]
+    pub fn failure(&self) -> Option<Failure> {
+        match self.log.phase() {
+            Phase::Failed(error) => Some(error.into()),
+            _ => None,
+        }
+    }
+
+    #[napi(getter)]
+    pub fn leader_epoch(&self) -> i32 {
+        self.log.leader_epoch()
+    }
+
+    #[napi(setter)]
+    pub fn set_leader_epoch(&self, epoch: i32) {
+        self.log.set_leader_epoch(epoch);
+    }
+
+    /// Appends encoded batches, one per buffer, in place. Returns how many were taken; `results` has a base offset or
+    /// -1 - n for each, n being the index in `refusals()`.
+    #[napi(catch_unwind)]
+    pub fn append_batches(
+        &mut self,
+        mut buffers: Vec<BufferSlice<'_>>,
+        mut results: Float64ArraySlice<'_>,
+    ) -> u32 {
+        let mut copies = separate(&buffers);
+        let mut batches: Vec<&mut [u8]> = Vec::with_capacity(buffers.len());
+        let mut copy = copies.iter_mut().peekable();
+        for (i, buffer) in buffers.iter_mut().enumerate() {
+            match copy.next_if(|(of, _)| *of == i) {
+                Some((_, bytes)) => batches.push(bytes),
+                None => batches.push(buffer),
+            }
+        }
+        self.append(&mut batches, unsafe { results.as_mut() })
+    }
+
+    /// Appends batches that JavaScript wrote one behind the other into `staging`, `lengths` bytes each, without
+    /// checksums: they are sealed here.
+    #[napi(catch_unwind)]
+    pub fn append_staged(
+        &mut self,
+        mut staging: BufferSlice<'_>,
+        lengths: Uint32ArraySlice<'_>,
+        mut results: Float64ArraySlice<'_>,
+    ) -> napi::Result<u32> {
+        let mut rest: &mut [u8] = &mut staging;
+        let mut batches: Vec<&mut [u8]> = Vec::with_capacity(lengths.len());
+        for &length in lengths.iter() {
+            let Some((batch, behind)) = rest.split_at_mut_checked(length as usize) else {
+                return Err(napi::Error::from_reason("the lengths exceed the staging buffer"));
+            };
+            assign_epoch(batch, -1);
+            seal(batch);
+            batches.push(batch);
+            rest = behind;
+        }
+        Ok(self.append(&mut batches, unsafe { results.as_mut() }))
+    }
+
+    /// The refusals of the last append.
+    #[napi(catch_unwind)]
+    pub fn refusals(&self) -> Vec<Failure> {
+        self.refusals.iter().cloned().map(Failure::from).collect()
+    }
+
+    /// Asks for a flush; it is done when `flushedOffset` reaches the answer.
+    #[napi(catch_unwind)]
+    pub fn request_flush(&self) -> Either<f64, Failure> {
+        match self.log.request_flush() {
+            Ok(target) => Either::A(target as f64),
+            Err(error) => Either::B(error.into()),
+        }
+    }
+
+    /// A slice, or nothing when it cannot be told without waiting for the disk.
+    #[napi(catch_unwind)]
+    pub fn slice(
+        &self,
+        from: f64,
+        up_to: f64,
+        max_bytes: f64,
+        min_one_batch: bool,
+    ) -> Option<Either<NativeSlice, Failure>> {
+        match self.log.slice(request(from, up_to, max_bytes, min_one_batch), Access::Cached) {
+            Ok(slice) => Some(Either::A(NativeSlice::new(self.log.clone(), slice))),
+            Err(LogError::WouldBlock) => None,
+            Err(error) => Some(Either::B(error.into())),
+        }
+    }
+
+    /// The same on a thread that waits.
+    #[napi(catch_unwind)]
+    pub fn slice_cold(
+        &self,
+        from: f64,
+        up_to: f64,
+        max_bytes: f64,
+        min_one_batch: bool,
+    ) -> AsyncTask<TakeSlice> {
+        let log = self.log.clone();
+        let request = request(from, up_to, max_bytes, min_one_batch);
+        AsyncTask::new(TakeSlice(Box::new(move || {
+            let slice = log.slice(request, Access::Blocking)?;
+            Ok(NativeSlice::new(log, slice))
+        })))
+    }
+
+    /// The base offset of the first batch with a record at or after `timestamp` (ms).
+    #[napi(catch_unwind)]
+    pub fn batch_for_time(&self, timestamp: f64) -> AsyncTask<FindBatch> {
+        let log = self.log.clone();
+        AsyncTask::new(FindBatch(Box::new(move || log.batch_for_time(timestamp as i64))))
+    }
+
+    /// The base offset of the first batch that holds the largest timestamp.
+    #[napi(catch_unwind)]
+    pub fn batch_of_max_timestamp(&self) -> AsyncTask<FindBatch> {
+        let log = self.log.clone();
+        AsyncTask::new(FindBatch(Box::new(move || log.batch_of_max_timestamp())))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn close(&self) -> AsyncTask<Finish> {
+        let log = self.log.clone();
+        AsyncTask::new(Finish(Box::new(move || log.close())))
+    }
+}
+
+fn request(from: f64, up_to: f64, max_bytes: f64, min_one_batch: bool) -> SliceRequest {
+    SliceRequest { from: from as i64, up_to: up_to as i64, max_bytes: max_bytes as u64, min_one_batch }
+}
+
+/// Copies of the buffers that share bytes with another one, with their index: offsets are assigned in place, and two
+/// batches cannot have theirs in the same bytes.
+fn separate(buffers: &[BufferSlice<'_>]) -> Vec<(usize, Vec<u8>)> {
+    let mut ranges: Vec<(usize, usize, usize)> = buffers
+        .iter()
+        .enumerate()
+        .map(|(i, buffer)| (buffer.as_ptr() as usize, buffer.as_ptr() as usize + buffer.len(), i))
+        .collect();
+    ranges.sort_unstable();
+    let mut copies = Vec::new();
+    let mut end = 0;
+    for (from, to, i) in ranges {
+        if from < end {
+            copies.push((i, buffers[i].to_vec()));
+        }
+        end = end.max(to);
+    }
+    copies.sort_unstable_by_key(|(i, _)| *i);
+    copies
+}

@@ -1,0 +1,92 @@
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{AsyncTask, Buffer, BufferSlice};
+use napi_derive::napi;
+use varve_log::{Access, Log, LogError, Slice};
+use varve_records::BatchHeader;
+
+use crate::failure::{Failure, task};
+
+/// Whole batches of a segment file, which stays open until the slice is closed or collected.
+#[napi]
+pub struct NativeSlice {
+    log: Arc<Log>,
+    slice: Option<Slice>,
+    bytes: u64,
+    next_offset: i64,
+}
+
+task!(ReadSlice, u32, u32, |bytes| bytes);
+
+impl NativeSlice {
+    pub fn new(log: Arc<Log>, slice: Slice) -> Self {
+        Self { log, bytes: slice.bytes, next_offset: slice.next_offset, slice: Some(slice) }
+    }
+}
+
+#[napi]
+impl NativeSlice {
+    #[napi(getter)]
+    pub fn bytes(&self) -> f64 {
+        self.bytes as f64
+    }
+
+    #[napi(getter)]
+    pub fn next_offset(&self) -> f64 {
+        self.next_offset as f64
+    }
+
+    /// Fills `buffer` from byte `at` of the slice on as far as the bytes are in memory; returns how many were.
+    #[napi(catch_unwind)]
+    pub fn read_cached(&self, mut buffer: BufferSlice<'_>, at: f64) -> u32 {
+        let Some(slice) = &self.slice else { return 0 };
+        // An error is met again by the read that waits, and told there.
+        slice.read(&mut buffer, at as u64, Access::Cached).unwrap_or(0) as u32
+    }
+
+    /// Fills `buffer` on a thread that waits for the disk.
+    #[napi(catch_unwind)]
+    pub fn read(&self, mut buffer: Buffer, at: f64) -> AsyncTask<ReadSlice> {
+        let slice = self.slice.clone();
+        let dir = self.log.dir.clone();
+        AsyncTask::new(ReadSlice(Box::new(move || match slice {
+            Some(slice) => Ok(slice.read(&mut buffer, at as u64, Access::Blocking)? as u32),
+            None => Err(LogError::Closed { dir }),
+        })))
+    }
+
+    /// Checks the batches that were read from this slice against their checksums. A bad one makes the log read-only.
+    #[napi(catch_unwind)]
+    pub fn verify(&self, bytes: BufferSlice<'_>) -> Option<Failure> {
+        let slice = self.slice.as_ref()?;
+        let mut at = 0;
+        let mut offset = None;
+        while at < bytes.len() {
+            let header = BatchHeader::parse(&bytes[at..]).filter(BatchHeader::is_plausible);
+            let end = header.map_or(usize::MAX, |header| at.saturating_add(header.total_bytes() as usize));
+            match header {
+                Some(header) if end <= bytes.len() && header.crc_matches(&bytes[at..end]) => {
+                    offset = Some(header.next_offset());
+                    at = end;
+                }
+                header => {
+                    let detail = match header {
+                        Some(_) if end <= bytes.len() => "its CRC-32C does not match its bytes",
+                        _ => "there is no whole batch",
+                    };
+                    let offset = offset.or(header.map(|header| header.base_offset)).unwrap_or(0);
+                    let error = slice.corrupt(at as u64, offset, detail.into());
+                    self.log.report_corrupt(error.clone());
+                    return Some(error.into());
+                }
+            }
+        }
+        None
+    }
+
+    /// Lets go of the file.
+    #[napi(catch_unwind)]
+    pub fn close(&mut self) {
+        self.slice = None;
+    }
+}
