@@ -1,0 +1,184 @@
+import { randomUUID } from 'node:crypto'
+import { join, resolve } from 'node:path'
+import { openDirectory, type NativeDirectory } from '@varve/native'
+import { VarveError } from '@varve/records'
+import { unwrap } from './failure.js'
+import { hold, release } from './keep-alive.js'
+import { EngineLog, type Log } from './log.js'
+import { completeOptions, type LogOptions } from './options.js'
+
+export interface DataDirectoryOptions {
+  /** The cluster that the directory must belong to. Default: whichever it does; a new id for a new directory. */
+  clusterId?: string
+  /** The node that the directory must belong to. Default: whichever it does; 0 for a new directory. */
+  nodeId?: number
+}
+
+/**
+ * A directory with logs in sub-directories, as a broker has one: it holds the lock, the clean marker, the recovery
+ * points and `meta.properties` for all of them.
+ */
+export interface DataDirectory extends AsyncDisposable {
+  readonly dir: string
+  readonly clusterId: string
+  readonly nodeId: number
+  readonly directoryId: string
+  /** Whether it was closed cleanly the last time. */
+  readonly cleanShutdown: boolean
+  /**
+   * Opens or creates the log `name`, recovering it if need be.
+   *
+   * @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_LOCKED` when it is open already, `VARVE_LOG_CORRUPT` when durable
+   * segments are missing, `VARVE_IO`.
+   */
+  openLog(name: string, options?: LogOptions): Promise<Log>
+  /** Names of the sub-directories that hold a log, whether open or not. */
+  logs(): Promise<string[]>
+  /** Closes its logs and lets go of the lock. @throws VarveError the first failure to close a log. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens or creates a data directory and locks it.
+ *
+ * @throws VarveError `VARVE_LOCKED` when another process has it, `VARVE_NOT_WRITABLE`, `VARVE_META_MISMATCH` when it
+ * belongs to another cluster or node, `VARVE_IO`.
+ */
+export async function openDataDirectory(
+  dir: string,
+  options: DataDirectoryOptions = {},
+): Promise<DataDirectory> {
+  return openEngineDirectory(dir, options)
+}
+
+export async function openEngineDirectory(
+  dir: string,
+  options: DataDirectoryOptions,
+): Promise<EngineDirectory> {
+  const path = resolve(dir)
+  hold()
+  try {
+    const native = await openDirectory(path, {
+      ...options,
+      newClusterId: newId(),
+      newDirectoryId: newId(),
+    })
+    return new EngineDirectory(path, unwrap(native))
+  } finally {
+    release()
+  }
+}
+
+/** A random UUID as Kafka writes its ids: base64url without padding, and no dash in front that a shell would trip over. */
+function newId(): string {
+  for (;;) {
+    const id = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+    if (!id.startsWith('-')) return id
+  }
+}
+
+export class EngineDirectory implements DataDirectory {
+  readonly dir: string
+  readonly clusterId: string
+  readonly nodeId: number
+  readonly directoryId: string
+  readonly cleanShutdown: boolean
+  readonly #native: NativeDirectory
+  readonly #open = new Map<string, Promise<EngineLog>>()
+  #closing: Promise<void> | null = null
+
+  constructor(dir: string, native: NativeDirectory) {
+    this.#native = native
+    this.dir = dir
+    this.clusterId = native.clusterId
+    this.nodeId = native.nodeId
+    this.directoryId = native.directoryId
+    this.cleanShutdown = native.cleanShutdown
+  }
+
+  async openLog(name: string, options: LogOptions = {}): Promise<Log> {
+    if (name === '' || name === '.' || name === '..' || /[/\\\0]/.test(name)) {
+      throw new VarveError(
+        'VARVE_INVALID_OPTION',
+        `${JSON.stringify(name)} cannot name a log in ${this.dir}; it must be a plain directory name`,
+      )
+    }
+    return this.open(name, options, async () => {})
+  }
+
+  /** Opens a log; the empty name is the directory itself. `closed` runs after the log has closed. */
+  async open(name: string, options: LogOptions, closed: () => Promise<void>): Promise<EngineLog> {
+    const complete = completeOptions(options)
+    const dir = join(this.dir, name)
+    if (this.#closing !== null) {
+      throw new VarveError('VARVE_LOG_CLOSED', `the data directory ${this.dir} is closed; open it again`)
+    }
+    if (this.#open.has(name)) {
+      throw new VarveError(
+        'VARVE_LOCKED',
+        `the log ${dir} is open already in this process; use that one or close it first`,
+      )
+    }
+    const opening = this.#openNative(name, dir, complete, closed)
+    this.#open.set(name, opening)
+    try {
+      return await opening
+    } catch (error) {
+      this.#open.delete(name)
+      throw error
+    }
+  }
+
+  async #openNative(
+    name: string,
+    dir: string,
+    options: Required<LogOptions>,
+    closed: () => Promise<void>,
+  ): Promise<EngineLog> {
+    let log: EngineLog | undefined
+    const config = { ...options, fsync: options.durability === 'fsync' }
+    hold()
+    try {
+      const native = unwrap(await this.#native.openLog(name, config, () => log?.changed()))
+      log = new EngineLog(native, dir, options, async () => {
+        this.#open.delete(name)
+        await closed()
+      })
+      return log
+    } finally {
+      release()
+    }
+  }
+
+  async logs(): Promise<string[]> {
+    const names = unwrap(await this.#native.logs())
+    return names.filter((name) => name !== '')
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    const opened = await Promise.allSettled(this.#open.values())
+    const logs = opened.flatMap((log) => (log.status === 'fulfilled' ? [log.value] : []))
+    const closed = await Promise.allSettled(logs.map((log) => log.close()))
+    await this.release()
+    for (const result of closed) if (result.status === 'rejected') throw result.reason
+  }
+
+  /** Writes the clean marker if all is well and lets go of the lock. */
+  async release(): Promise<void> {
+    hold()
+    try {
+      unwrap(await this.#native.close())
+    } finally {
+      release()
+    }
+  }
+}

@@ -1,0 +1,342 @@
+import type { NativeLog } from '@varve/native'
+import { RecordBatch, VarveError, type LogRecord, type RecordInput } from '@varve/records'
+import { AppendQueue } from './append-queue.js'
+import { isFailure, toError, unwrap } from './failure.js'
+import { hold, release } from './keep-alive.js'
+import type { Durability, LogOptions } from './options.js'
+import { readBatches, RecordReader, type ReadOptions } from './reader.js'
+import { LogSlice, type Slice, type SliceOptions } from './slice.js'
+
+export interface AppendResult {
+  /** The offset of the first record. */
+  baseOffset: number
+  /** The offset of the last record. */
+  lastOffset: number
+}
+
+export interface AppendOptions {
+  /** Refuses the append if it is aborted by then. What has been handed in cannot be taken back. */
+  signal?: AbortSignal
+}
+
+/** What an unclean stop left of a log. */
+export interface Recovered {
+  /** The log's end after the recovery. */
+  endOffset: number
+  /** Bytes behind it that were not kept: half-written batches. Whole ones are kept aside as `<offset>.cut`. */
+  cutBytes: number
+}
+
+/**
+ * `'failed'`: a write or an fsync failed, the log takes no more writes until it is opened again. `'corrupt'`: bytes
+ * that were durable once do not parse, the log can only be read.
+ */
+export type LogState = 'open' | 'failed' | 'corrupt' | 'closed'
+
+/** An append-only log in a directory. One process, and one `Log` of it, has a directory at a time. */
+export interface Log extends AsyncDisposable {
+  readonly dir: string
+  readonly durability: Durability
+  /** The first offset that can be read. */
+  readonly startOffset: number
+  /** The offset that the next record gets. */
+  readonly endOffset: number
+  /** Up to where the log's durability holds: the end under `'os'`, the last fsync under `'fsync'`. Readers stop here. */
+  readonly durableOffset: number
+  /** What was found after an unclean stop; `null` after a clean one and for a new log. */
+  readonly recovered: Recovered | null
+  readonly state: LogState
+  /** Why the log is `'failed'` or `'corrupt'`. */
+  readonly failure: VarveError | null
+  /** The epoch that appended batches carry. Default 0. */
+  readonly leaderEpoch: number
+  setLeaderEpoch(epoch: number): void
+
+  /**
+   * Appends records as one batch and resolves when the log's durability covers them. Appends that are not awaited one
+   * by one are written, and fsynced, together.
+   *
+   * @throws VarveError `VARVE_EMPTY_BATCH`, `VARVE_RECORD_INVALID`, `VARVE_BATCH_TOO_LARGE` (nothing is stored);
+   * `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED` (the records may be stored or not).
+   */
+  append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendResult>
+
+  /**
+   * Appends encoded record batches (magic 2), one per buffer, with one result each: a bad one never fails its
+   * neighbours. Base offset and leader epoch are written into the buffers, which belong to the log until their
+   * promise settles.
+   *
+   * @throws VarveError as {@link append}; and `VARVE_BATCH_CORRUPT`, `VARVE_BATCH_MAGIC`, `VARVE_BATCH_INVALID`.
+   */
+  appendBatches(batches: readonly Uint8Array[]): Array<Promise<AppendResult>>
+
+  /** Reads records. @throws VarveError `VARVE_OFFSET_OUT_OF_RANGE`, `VARVE_LOG_CORRUPT`, `VARVE_UNSUPPORTED_CODEC` */
+  read(options?: ReadOptions): AsyncIterableIterator<LogRecord>
+  /** Reads whole batches; the first one may start before `from`. @throws VarveError as {@link read} */
+  readBatches(options?: ReadOptions): AsyncIterableIterator<RecordBatch>
+
+  /**
+   * A range of whole batches for somebody who sends them on; synchronous unless an index or a header must be fetched
+   * from the disk. Empty at the durable end.
+   *
+   * @throws VarveError `VARVE_OFFSET_OUT_OF_RANGE` outside `startOffset` to `durableOffset`, `VARVE_LOG_CORRUPT`.
+   */
+  slice(options: SliceOptions): Slice | Promise<Slice>
+
+  /** The first record at or after `timestamp` (ms since 1970); `null` when all are older. */
+  offsetForTime(timestamp: number): Promise<{ offset: number; timestamp: number } | null>
+  /** The first record with the largest timestamp; `null` for an empty log. */
+  maxTimestamp(): Promise<{ offset: number; timestamp: number } | null>
+
+  /** Calls `listener` after `durableOffset` moved or `state` changed. Returns how to stop that. */
+  subscribe(listener: () => void): () => void
+  /** Makes everything appended so far durable, whatever the log's durability. Returns the offset reached. */
+  flush(): Promise<number>
+  /**
+   * Waits for pending appends, flushes and lets go of the directory.
+   *
+   * @throws VarveError `VARVE_LOG_FAILED` when something written could not be made durable.
+   */
+  close(): Promise<void>
+}
+
+const PHASE_FAILED = 2
+const PHASE_CLOSED = 3
+
+/** A {@link Log} over the native engine. */
+export class EngineLog implements Log {
+  readonly dir: string
+  readonly durability: Durability
+  readonly recovered: Recovered | null
+  readonly #native: NativeLog
+  readonly #queue: AppendQueue
+  readonly #closed: () => Promise<void>
+  readonly #listeners = new Set<() => void>()
+  #closing: Promise<void> | null = null
+
+  /** `closed` is called when the engine has closed the log. */
+  constructor(native: NativeLog, dir: string, options: Required<LogOptions>, closed: () => Promise<void>) {
+    this.#native = native
+    this.#closed = closed
+    this.dir = dir
+    this.durability = options.durability
+    this.recovered = native.recovered
+    // Under 'os' what is written is visible at once, and nobody but the queue knows when that is.
+    this.#queue = new AppendQueue(native, options, () => {
+      if (this.durability === 'os') this.#notify()
+    })
+  }
+
+  get startOffset(): number {
+    return this.#native.startOffset
+  }
+
+  get endOffset(): number {
+    return this.#native.endOffset
+  }
+
+  get durableOffset(): number {
+    return this.#native.durableOffset
+  }
+
+  get state(): LogState {
+    const phase = this.#native.phase
+    if (this.#closing !== null || phase === PHASE_CLOSED) return 'closed'
+    if (phase !== PHASE_FAILED) return 'open'
+    return this.#native.failure?.code === 'VARVE_LOG_CORRUPT' ? 'corrupt' : 'failed'
+  }
+
+  get failure(): VarveError | null {
+    const failure = this.#native.failure
+    return failure === null ? null : toError(failure)
+  }
+
+  get leaderEpoch(): number {
+    return this.#native.leaderEpoch
+  }
+
+  setLeaderEpoch(epoch: number): void {
+    this.#native.leaderEpoch = epoch
+  }
+
+  append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendResult> {
+    // Not an async function: its extra promise would cost as much as the append.
+    try {
+      options?.signal?.throwIfAborted()
+      this.#assertOpen()
+      return this.#queue.appendRecords(records)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  appendBatches(batches: readonly Uint8Array[]): Array<Promise<AppendResult>> {
+    if (this.#closing !== null) return batches.map(() => Promise.reject(this.#closedError()))
+    return batches.map((batch) => this.#queue.appendBatch(batch))
+  }
+
+  read(options: ReadOptions = {}): AsyncIterableIterator<LogRecord> {
+    this.#assertOpen()
+    return new RecordReader(this, options)
+  }
+
+  readBatches(options: ReadOptions = {}): AsyncIterableIterator<RecordBatch> {
+    this.#assertOpen()
+    return readBatches(this, options)
+  }
+
+  slice(options: SliceOptions): LogSlice | Promise<LogSlice> {
+    this.#assertOpen()
+    const { from, upTo = Number.MAX_SAFE_INTEGER, maxBytes = 1 << 20, minOneBatch = true } = options
+    const native = this.#native.slice(from, upTo, maxBytes, minOneBatch)
+    if (native === null) return this.#sliceCold(from, upTo, maxBytes, minOneBatch)
+    return new LogSlice(unwrap(native), from)
+  }
+
+  async #sliceCold(from: number, upTo: number, maxBytes: number, minOne: boolean): Promise<LogSlice> {
+    return new LogSlice(await this.#wait(this.#native.sliceCold(from, upTo, maxBytes, minOne)), from)
+  }
+
+  async offsetForTime(timestamp: number): Promise<{ offset: number; timestamp: number } | null> {
+    this.#assertOpen()
+    const base = await this.#wait(this.#native.batchForTime(timestamp))
+    return base === null ? null : this.#recordInBatch(base, (time) => time >= timestamp)
+  }
+
+  async maxTimestamp(): Promise<{ offset: number; timestamp: number } | null> {
+    this.#assertOpen()
+    const base = await this.#wait(this.#native.batchOfMaxTimestamp())
+    return base === null ? null : this.#recordInBatch(base, (time, max) => time === max)
+  }
+
+  /** The first record of a batch that fits; the batch's own start where its codec cannot be read here. */
+  async #recordInBatch(
+    base: number,
+    fits: (timestamp: number, max: number) => boolean,
+  ): Promise<{ offset: number; timestamp: number }> {
+    const slice = await this.slice({ from: base, maxBytes: 1 })
+    try {
+      const batch = RecordBatch.parse(await slice.read())
+      const max = batch.maxTimestamp
+      try {
+        for (const { offset, timestamp } of batch.records()) {
+          if (fits(timestamp, max)) return { offset, timestamp }
+        }
+      } catch (error) {
+        if (!VarveError.is(error) || error.code !== 'VARVE_UNSUPPORTED_CODEC') throw error
+      }
+      return { offset: batch.baseOffset, timestamp: max }
+    } finally {
+      slice.close()
+    }
+  }
+
+  subscribe(listener: () => void): () => void {
+    // A listener of its own, so that one function subscribed twice is two subscriptions.
+    const own = (): void => listener()
+    this.#listeners.add(own)
+    return () => void this.#listeners.delete(own)
+  }
+
+  /** Resolves when readers may see beyond `offset`. @throws VarveError when that cannot happen any more. */
+  durableBeyond(offset: number, signal?: AbortSignal): Promise<void> {
+    return this.#until(() => {
+      if (this.durableOffset > offset) return true
+      const { state } = this
+      if (state === 'open') return false
+      throw state === 'closed' ? this.#closedError() : this.failure!
+    }, signal)
+  }
+
+  async flush(): Promise<number> {
+    this.#assertOpen()
+    await this.#queue.written()
+    const target = unwrap(this.#native.requestFlush())
+    hold()
+    try {
+      await this.#until(() => {
+        if (this.#native.flushedOffset >= target) return true
+        const { failure } = this
+        if (failure !== null) throw failure
+        return false
+      })
+    } finally {
+      release()
+    }
+    return target
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    await this.#until(() => {
+      this.#queue.write()
+      return this.#queue.isEmpty
+    })
+    try {
+      await this.#wait(this.#native.close())
+    } finally {
+      this.#notify()
+      await this.#closed()
+    }
+  }
+
+  /** The engine's word that something changed. */
+  changed = (): void => {
+    this.#queue.settle()
+    this.#notify()
+  }
+
+  #notify(): void {
+    for (const listener of [...this.#listeners]) listener()
+  }
+
+  /** Resolves when `condition` holds, which is asked now and after every change. */
+  #until(condition: () => boolean, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const finish = (settle: () => void): void => {
+        unsubscribe()
+        signal?.removeEventListener('abort', aborted)
+        settle()
+      }
+      const aborted = (): void => finish(() => reject(signal!.reason))
+      const ask = (): void => {
+        try {
+          if (condition()) finish(resolve)
+        } catch (error) {
+          finish(() => reject(error))
+        }
+      }
+      const unsubscribe = this.subscribe(ask)
+      if (signal?.aborted === true) return aborted()
+      signal?.addEventListener('abort', aborted)
+      ask()
+    })
+  }
+
+  async #wait<T>(work: Promise<T>): Promise<Exclude<T, { code: string; message: string }>> {
+    hold()
+    try {
+      const result = await work
+      if (isFailure(result)) throw toError(result)
+      return result as Exclude<T, { code: string; message: string }>
+    } finally {
+      release()
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== null) throw this.#closedError()
+  }
+
+  #closedError(): VarveError {
+    return new VarveError('VARVE_LOG_CLOSED', `the log ${this.dir} is closed; open it again`)
+  }
+}
