@@ -1,0 +1,243 @@
+import {
+  errors,
+  metadata,
+  ZERO_UUID,
+  type MetadataRequestInput,
+  type MetadataResponse,
+} from '@varve/protocol'
+import { VarveError } from '@varve/records'
+import { formatAddress, parseAddresses, type BrokerAddress } from './broker-address.js'
+import { systemClock, type Clock } from './clock.js'
+import { Connection, type ConnectionOptions } from './connection.js'
+
+export interface ClusterOptions extends Pick<
+  ConnectionOptions,
+  'clientId' | 'connectTimeoutMs' | 'requestTimeoutMs' | 'maxInFlight' | 'maxResponseBytes' | 'clock'
+> {
+  /** Where to begin, as `host:port`; any broker of the cluster will do, and more than one is safer. */
+  brokers: readonly string[]
+}
+
+export interface PartitionMetadata {
+  readonly partition: number
+  /** The leader's node id, −1 while there is none. */
+  readonly leader: number
+  /** −1 where the broker is too old to say. */
+  readonly leaderEpoch: number
+  readonly replicas: readonly number[]
+  readonly isr: readonly number[]
+}
+
+export interface TopicMetadata {
+  readonly name: string
+  /** Null where the broker is too old for topic ids. */
+  readonly topicId: string | null
+  readonly isInternal: boolean
+  /** By partition number, without gaps. */
+  readonly partitions: readonly PartitionMetadata[]
+}
+
+export interface RefreshOptions {
+  /** Topics that the broker may create because they were asked for. Default false. */
+  allowAutoTopicCreation?: boolean
+  signal?: AbortSignal
+}
+
+/** What a refresh found out about the topics that were asked for. */
+export interface Refreshed {
+  readonly topics: ReadonlyMap<string, TopicMetadata>
+  /** Kafka's error code of each topic that has one. */
+  readonly errors: ReadonlyMap<string, number>
+}
+
+/** What a client knows of a cluster: its brokers, who leads what, and a connection to each broker it has talked to. */
+export class Cluster {
+  private readonly bootstrap: readonly BrokerAddress[]
+  private readonly options: ClusterOptions
+  private readonly clock: Clock
+  private readonly nodes = new Map<number, BrokerAddress>()
+  private readonly topics = new Map<string, TopicMetadata>()
+  private readonly names = new Map<string, string>()
+  private readonly connections = new Map<string, Promise<Connection>>()
+  private readonly open = new Map<string, Connection>()
+  private readonly closing = new AbortController()
+  private controllerId = -1
+  private refreshedAt = -Infinity
+
+  /** @throws VarveError `VARVE_INVALID_OPTION` */
+  constructor(options: ClusterOptions) {
+    this.options = options
+    this.bootstrap = parseAddresses(options.brokers)
+    this.clock = options.clock ?? systemClock
+  }
+
+  /** How long ago metadata last came, in ms; Infinity before the first time. */
+  get metadataAgeMs(): number {
+    return this.clock.now() - this.refreshedAt
+  }
+
+  topic(name: string): TopicMetadata | undefined {
+    return this.topics.get(name)
+  }
+
+  topicName(topicId: string): string | undefined {
+    return this.names.get(topicId)
+  }
+
+  partition(topic: string, partition: number): PartitionMetadata | undefined {
+    return this.topics.get(topic)?.partitions[partition]
+  }
+
+  /** The leader's node id; undefined while it is unknown or there is none. */
+  leaderOf(topic: string, partition: number): number | undefined {
+    const leader = this.partition(topic, partition)?.leader
+    return leader !== undefined && leader >= 0 && this.nodes.has(leader) ? leader : undefined
+  }
+
+  /**
+   * Asks any broker that can be reached. `topics` null asks for all.
+   *
+   * @throws VarveError `VARVE_NO_BROKER`, or what the request was rejected with. Errors of single topics are not thrown.
+   */
+  async refresh(topics: readonly string[] | null, options: RefreshOptions = {}): Promise<Refreshed> {
+    const connection = await this.anyConnection()
+    const version = connection.versionOf(metadata)
+    const body: MetadataRequestInput = {
+      topics: topics === null ? null : topics.map((name) => ({ name })),
+      // Versions before 4 have no such field and always create.
+      ...(version >= 4 ? { allowAutoTopicCreation: options.allowAutoTopicCreation ?? false } : {}),
+    }
+    return this.take(await connection.request(metadata, body, { signal: options.signal }))
+  }
+
+  /**
+   * A connection to the node, dialled if there is none. Requests that wait long at the broker get a `lane` of their
+   * own, because everything behind them on the same connection waits as well.
+   *
+   * @throws VarveError `VARVE_CONNECTION_FAILED` …
+   */
+  connectionTo(nodeId: number, lane = ''): Promise<Connection> {
+    const address = this.nodes.get(nodeId)
+    if (address !== undefined) return this.connect(address, lane)
+    return Promise.reject(
+      new VarveError('VARVE_CONNECTION_FAILED', `No broker with the node id ${nodeId} is known`, {
+        retriable: true,
+      }),
+    )
+  }
+
+  /** The connection to the controller where it is known, as creating topics wants it, and else to any broker. */
+  controllerConnection(): Promise<Connection> {
+    return this.nodes.has(this.controllerId) ? this.connectionTo(this.controllerId) : this.anyConnection()
+  }
+
+  /** @throws VarveError `VARVE_NO_BROKER` */
+  async anyConnection(): Promise<Connection> {
+    const candidates = this.candidates()
+    const failures: unknown[] = []
+    for (const address of candidates) {
+      try {
+        return await this.connect(address, '')
+      } catch (error) {
+        if (this.closing.signal.aborted) throw error
+        failures.push(error)
+      }
+    }
+    const reasons = failures.map((error) => (error as Error).message).join('; ')
+    throw new VarveError('VARVE_NO_BROKER', `None of the brokers can be reached: ${reasons}`, {
+      cause: failures.length === 1 ? failures[0] : new AggregateError(failures),
+      retriable: true,
+    })
+  }
+
+  /** Closes all connections; what is under way is rejected with `VARVE_CONNECTION_CLOSED`. */
+  close(): void {
+    this.closing.abort(new VarveError('VARVE_CLIENT_CLOSED', 'The client has been closed'))
+    for (const connection of this.open.values()) connection.close()
+  }
+
+  private candidates(): BrokerAddress[] {
+    const byAddress = new Map<string, BrokerAddress>()
+    for (const address of [...this.nodes.values(), ...this.bootstrap])
+      byAddress.set(formatAddress(address), address)
+    const isOpen = ([text]: [string, BrokerAddress]): number => (this.open.has(`${text}/`) ? 0 : 1)
+    return [...byAddress].sort((a, b) => isOpen(a) - isOpen(b)).map(([, address]) => address)
+  }
+
+  private connect(address: BrokerAddress, lane: string): Promise<Connection> {
+    const key = `${formatAddress(address)}/${lane}`
+    const known = this.connections.get(key)
+    if (known !== undefined) return known
+    const { clientId, connectTimeoutMs, requestTimeoutMs, maxInFlight, maxResponseBytes } = this.options
+    const dialled = Connection.dial(address.host, address.port, {
+      clientId,
+      connectTimeoutMs,
+      requestTimeoutMs,
+      maxInFlight,
+      maxResponseBytes,
+      clock: this.clock,
+      signal: this.closing.signal,
+    }).then(
+      (connection) => {
+        this.open.set(key, connection)
+        connection.onClose(() => {
+          this.open.delete(key)
+          this.connections.delete(key)
+        })
+        // The connection may have been established while everything else was being closed.
+        if (this.closing.signal.aborted) connection.close()
+        return connection
+      },
+      (error: unknown) => {
+        this.connections.delete(key)
+        throw error
+      },
+    )
+    this.connections.set(key, dialled)
+    return dialled
+  }
+
+  private take(response: MetadataResponse): Refreshed {
+    this.refreshedAt = this.clock.now()
+    this.controllerId = response.controllerId
+    for (const { nodeId, host, port } of response.brokers) this.nodes.set(nodeId, { host, port })
+    const topics = new Map<string, TopicMetadata>()
+    const failed = new Map<string, number>()
+    for (const topic of response.topics) {
+      const name = topic.name
+      if (name === null) continue
+      if (topic.errorCode !== 0) {
+        failed.set(name, topic.errorCode)
+        if (topic.errorCode === errors.UNKNOWN_TOPIC_OR_PARTITION.code) this.topics.delete(name)
+        continue
+      }
+      const taken = this.takeTopic(name, topic)
+      topics.set(name, taken)
+      this.topics.set(name, taken)
+      if (taken.topicId !== null) this.names.set(taken.topicId, name)
+    }
+    return { topics, errors: failed }
+  }
+
+  private takeTopic(name: string, topic: MetadataResponse['topics'][number]): TopicMetadata {
+    const topicId = topic.topicId === ZERO_UUID ? null : topic.topicId
+    const before = this.topics.get(name)
+    const partitions = [...topic.partitions]
+      .sort((a, b) => a.partitionIndex - b.partitionIndex)
+      .filter(({ partitionIndex }, index) => partitionIndex === index)
+      .map((found): PartitionMetadata => {
+        const known = before?.topicId === topicId ? before.partitions[found.partitionIndex] : undefined
+        // A broker that lags behind must not bring back a leader that has been replaced (KIP-320).
+        if (known !== undefined && found.leaderEpoch >= 0 && found.leaderEpoch < known.leaderEpoch)
+          return known
+        return {
+          partition: found.partitionIndex,
+          leader: found.leaderId,
+          leaderEpoch: found.leaderEpoch,
+          replicas: found.replicaNodes,
+          isr: found.isrNodes,
+        }
+      })
+    return { name, topicId, isInternal: topic.isInternal, partitions }
+  }
+}

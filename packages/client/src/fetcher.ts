@@ -1,0 +1,365 @@
+import { errors, fetch, type FetchRequestInput, type FetchResponse } from '@varve/protocol'
+import { VarveError } from '@varve/records'
+import type { Clock } from './clock.js'
+import type { Cluster } from './cluster.js'
+import { FetchedPartition, type AssignedPartition } from './fetched-partition.js'
+import { isStaleMetadata, KafkaError } from './kafka-error.js'
+import { isolationLevel, lookUpOffsets, type Isolation } from './offset-lookup.js'
+
+export interface FetcherOptions {
+  maxWaitMs: number
+  minBytes: number
+  maxBytes: number
+  maxPartitionBytes: number
+  isolation: Isolation
+  checkCrcs: boolean
+  offsetReset: 'earliest' | 'latest' | 'none'
+  requestTimeoutMs: number
+  retryBackoffMs: number
+}
+
+/** Something to hand out: batches of a partition. */
+export interface FetchedBatches {
+  readonly assigned: AssignedPartition
+  readonly batches: FetchedPartition
+  readonly from: Response
+}
+
+/** Why there are no batches. */
+export interface FetchedError {
+  readonly assigned: AssignedPartition
+  readonly error: unknown
+}
+
+export type Fetched = FetchedBatches | FetchedError
+
+/** What one response brought that has not been handed out yet. */
+interface Response {
+  readonly leader: number
+  partitions: number
+}
+
+interface Leader {
+  fetching: boolean
+  /** Responses of which something is still to be handed out. */
+  buffered: number
+}
+
+type PartitionData = FetchResponse['responses'][number]['partitions'][number]
+
+// The last version that names topics; later ones know them by id alone.
+const LAST_WITH_NAMES = 12
+const MAX_BACKOFF_MS = 1_000
+// A topic may be in the middle of being created; one that stays unknown this long is not.
+const UNKNOWN_TOPIC_GRACE_MS = 5_000
+// Where fetches wait at the broker; everything else uses another connection.
+const LANE = 'fetch'
+
+/**
+ * Keeps one fetch under way to each leader, as long as no more than one earlier response of it waits to be handed out:
+ * that one fetch is the read-ahead, and with `maxBytes` the bound of memory.
+ */
+export class Fetcher {
+  private readonly cluster: Cluster
+  private readonly options: FetcherOptions
+  private readonly clock: Clock
+  private readonly wake: () => void
+  private assignment: readonly AssignedPartition[] = []
+  private readonly leaders = new Map<number, Leader>()
+  private readonly fetched: Fetched[] = []
+  private readonly unknownSince = new Map<string, number>()
+  private turn = 0
+  private lookingUp = false
+  private refreshing = false
+  private hasMetadata = false
+  private closed = false
+
+  /** @param wake something has come that `take` will give */
+  constructor(cluster: Cluster, options: FetcherOptions, clock: Clock, wake: () => void) {
+    this.cluster = cluster
+    this.options = options
+    this.clock = clock
+    this.wake = wake
+  }
+
+  assign(assignment: readonly AssignedPartition[]): void {
+    this.assignment = assignment
+  }
+
+  /** The next thing to hand out; `done` must be called for it. Also asks for more where there is room. */
+  take(): Fetched | undefined {
+    let next = this.fetched.shift()
+    while (next?.assigned.revoked === true) {
+      this.done(next)
+      next = this.fetched.shift()
+    }
+    this.pump()
+    return next
+  }
+
+  done(fetched: Fetched): void {
+    if ('error' in fetched) {
+      fetched.assigned.failed = false
+      return
+    }
+    if (--fetched.from.partitions === 0) this.leaders.get(fetched.from.leader)!.buffered--
+  }
+
+  close(): void {
+    this.closed = true
+    this.fetched.length = 0
+  }
+
+  /** Does whatever is due: metadata, offsets to look up, fetches. */
+  pump(): void {
+    if (this.closed) return
+    const now = this.clock.now()
+    const byLeader = new Map<number, AssignedPartition[]>()
+    let leaderless = false
+    let unresolved = false
+    for (const assigned of this.assignment) {
+      if (assigned.failed || assigned.retryAt > now) continue
+      const leader = this.cluster.leaderOf(assigned.topic, assigned.partition)
+      if (leader === undefined) leaderless = true
+      else if (assigned.start !== null) unresolved = true
+      else byLeader.set(leader, [...(byLeader.get(leader) ?? []), assigned])
+    }
+    if (leaderless) void this.refresh()
+    if (unresolved) void this.lookUp()
+    for (const [leader, partitions] of byLeader) {
+      const state = this.leader(leader)
+      if (!state.fetching && state.buffered <= 1) void this.fetch(leader, state, partitions)
+    }
+  }
+
+  private leader(nodeId: number): Leader {
+    const known = this.leaders.get(nodeId)
+    if (known !== undefined) return known
+    const created = { fetching: false, buffered: 0 }
+    this.leaders.set(nodeId, created)
+    return created
+  }
+
+  private async fetch(leader: number, state: Leader, partitions: AssignedPartition[]): Promise<void> {
+    state.fetching = true
+    try {
+      const connection = await this.cluster.connectionTo(leader, LANE)
+      const asked = partitions.filter(({ revoked }) => !revoked)
+      const { topics, hasIds } = this.topics(this.rotate(asked))
+      const { maxWaitMs, minBytes, maxBytes, isolation, requestTimeoutMs } = this.options
+      const body: FetchRequestInput = {
+        maxWaitMs,
+        minBytes,
+        maxBytes,
+        isolationLevel: isolationLevel(isolation),
+        topics,
+      }
+      const response = await connection.request(fetch, body, {
+        maxVersion: hasIds ? undefined : LAST_WITH_NAMES,
+        timeoutMs: maxWaitMs + requestTimeoutMs,
+      })
+      if (response.errorCode !== 0)
+        throw new KafkaError(response.errorCode, `Fetch from ${connection.address}`)
+      this.takeResponse(leader, state, asked, response)
+    } catch (error) {
+      if (!this.closed) this.fetchFailed(partitions, error)
+    } finally {
+      state.fetching = false
+      this.pump()
+    }
+  }
+
+  /** A broker fills its response in the order of the request: everybody is first from time to time. */
+  private rotate(partitions: AssignedPartition[]): AssignedPartition[] {
+    const first = this.turn++ % Math.max(partitions.length, 1)
+    return [...partitions.slice(first), ...partitions.slice(0, first)]
+  }
+
+  private topics(partitions: AssignedPartition[]): { topics: FetchRequestInput['topics']; hasIds: boolean } {
+    let hasIds = true
+    const topics = [...new Set(partitions.map(({ topic }) => topic))].map((topic) => {
+      const topicId = this.cluster.topic(topic)?.topicId ?? undefined
+      if (topicId === undefined) hasIds = false
+      const asked = partitions
+        .filter((assigned) => assigned.topic === topic)
+        .map(({ partition, fetchOffset }) => ({
+          partition,
+          fetchOffset,
+          currentLeaderEpoch: this.cluster.partition(topic, partition)?.leaderEpoch ?? -1,
+          partitionMaxBytes: this.options.maxPartitionBytes,
+        }))
+      return { topic, ...(topicId === undefined ? {} : { topicId }), partitions: asked }
+    })
+    return { topics, hasIds }
+  }
+
+  private takeResponse(
+    leader: number,
+    state: Leader,
+    asked: AssignedPartition[],
+    response: FetchResponse,
+  ): void {
+    const from: Response = { leader, partitions: 0 }
+    const missing = new Set(asked)
+    const byName = new Map(asked.map((assigned) => [`${assigned.topic}-${assigned.partition}`, assigned]))
+    for (const { topic, topicId, partitions } of response.responses) {
+      const name = topic === '' ? this.cluster.topicName(topicId) : topic
+      for (const data of partitions) {
+        const assigned = byName.get(`${name}-${data.partitionIndex}`)
+        if (assigned === undefined) continue
+        missing.delete(assigned)
+        if (!assigned.revoked) this.takePartition(assigned, data, from)
+      }
+    }
+    // Asking at once for what was left out would be a loop without a pause.
+    for (const assigned of missing) this.backOff(assigned)
+    if (from.partitions > 0) state.buffered++
+  }
+
+  private takePartition(assigned: AssignedPartition, data: PartitionData, from: Response): void {
+    if (data.errorCode !== 0) {
+      this.partitionFailed(assigned, data.errorCode)
+      return
+    }
+    const { isolation, checkCrcs } = this.options
+    assigned.failures = 0
+    assigned.highWatermark = isolation === 'read_committed' ? data.lastStableOffset : data.highWatermark
+    if (data.records === null || data.records.length === 0) return
+    const aborted = isolation === 'read_committed' ? (data.abortedTransactions ?? []) : []
+    const batches = new FetchedPartition(assigned, data.records, {
+      highWatermark: assigned.highWatermark,
+      aborted,
+      checkCrcs,
+    })
+    if (batches.isEmpty) {
+      const { topic, partition, fetchOffset } = assigned
+      const problem = `The batch at offset ${fetchOffset} of ${topic}-${partition} did not come whole; raise maxPartitionBytes`
+      this.hand(assigned, new VarveError('VARVE_BATCH_TOO_LARGE', problem))
+      return
+    }
+    assigned.fetchOffset = Math.max(assigned.fetchOffset, batches.nextOffset)
+    // Nothing is fetched beyond damage: handing it out is what ends the iteration.
+    if (batches.isDamaged) assigned.failed = true
+    from.partitions++
+    this.fetched.push({ assigned, batches, from })
+    this.wake()
+  }
+
+  private partitionFailed(assigned: AssignedPartition, errorCode: number): void {
+    const { topic, partition, fetchOffset } = assigned
+    const { offsetReset } = this.options
+    if (errorCode === errors.OFFSET_OUT_OF_RANGE.code && offsetReset !== 'none') {
+      assigned.start = offsetReset
+      return
+    }
+    const error = new KafkaError(errorCode, `Fetch from ${topic}-${partition} at offset ${fetchOffset}`)
+    if (isStaleMetadata(errorCode)) {
+      this.backOff(assigned)
+      void this.refresh()
+    } else if (error.retriable && errorCode !== errors.CORRUPT_MESSAGE.code) {
+      this.backOff(assigned)
+    } else {
+      this.hand(assigned, error)
+    }
+  }
+
+  private fetchFailed(partitions: AssignedPartition[], error: unknown): void {
+    for (const assigned of partitions) {
+      if (VarveError.is(error) && error.retriable) this.backOff(assigned)
+      else this.hand(assigned, error)
+    }
+    void this.refresh()
+  }
+
+  private hand(assigned: AssignedPartition, error: unknown): void {
+    if (assigned.revoked || assigned.failed) return
+    assigned.failed = true
+    this.fetched.push({ assigned, error })
+    this.wake()
+  }
+
+  private backOff(assigned: AssignedPartition): void {
+    const backoff = Math.min(
+      this.options.retryBackoffMs * 2 ** Math.min(assigned.failures++, 10),
+      MAX_BACKOFF_MS,
+    )
+    assigned.retryAt = this.clock.now() + backoff
+    this.clock.after(backoff, () => this.pump())
+  }
+
+  private async lookUp(): Promise<void> {
+    if (this.lookingUp) return
+    this.lookingUp = true
+    const now = this.clock.now()
+    const asked = this.assignment.filter(
+      ({ start, retryAt, failed }) => start !== null && retryAt <= now && !failed,
+    )
+    try {
+      const queries = asked.map(({ topic, partition, start }) => ({ topic, partition, timestamp: start! }))
+      const outcomes = await lookUpOffsets(this.cluster, queries, this.options.isolation)
+      outcomes.forEach((outcome, index) => this.takeOffset(asked[index]!, outcome))
+    } catch (error) {
+      for (const assigned of asked) this.hand(assigned, error)
+    } finally {
+      this.lookingUp = false
+      this.pump()
+    }
+  }
+
+  private takeOffset(assigned: AssignedPartition, outcome: { offset: number } | VarveError): void {
+    if (this.closed || assigned.revoked) return
+    if (!VarveError.is(outcome)) {
+      assigned.begin(outcome.offset)
+    } else if (outcome.retriable) {
+      this.backOff(assigned)
+      void this.refresh()
+    } else {
+      this.hand(assigned, outcome)
+    }
+  }
+
+  /** One at a time; what it finds out decides about every partition that has no leader. */
+  private async refresh(): Promise<void> {
+    if (this.refreshing || this.closed) return
+    this.refreshing = true
+    try {
+      await Promise.resolve()
+      const topics = [...new Set(this.assignment.map(({ topic }) => topic))]
+      const refreshed = await this.cluster.refresh(topics)
+      this.hasMetadata = true
+      for (const topic of refreshed.topics.keys()) this.unknownSince.delete(topic)
+      for (const assigned of this.assignment) this.checkLeader(assigned, refreshed.errors.get(assigned.topic))
+    } catch (error) {
+      if (!this.closed) this.refreshFailed(error)
+    } finally {
+      this.refreshing = false
+      this.pump()
+    }
+  }
+
+  private checkLeader(assigned: AssignedPartition, errorCode: number | undefined): void {
+    const { topic, partition } = assigned
+    if (errorCode !== undefined) {
+      const error = new KafkaError(errorCode, `Finding the leaders of topic '${topic}'`)
+      const now = this.clock.now()
+      const since = this.unknownSince.get(topic) ?? now
+      this.unknownSince.set(topic, since)
+      const isLost =
+        errorCode === errors.UNKNOWN_TOPIC_OR_PARTITION.code && now - since >= UNKNOWN_TOPIC_GRACE_MS
+      if (!error.retriable || isLost) this.hand(assigned, error)
+    } else if (this.cluster.partition(topic, partition) === undefined) {
+      const count = this.cluster.topic(topic)?.partitions.length ?? 0
+      const problem = `Topic '${topic}' has no partition ${partition}: it has ${count}, numbered from 0`
+      this.hand(assigned, new VarveError('VARVE_UNKNOWN_PARTITION', problem))
+    }
+    if (!assigned.failed && this.cluster.leaderOf(topic, partition) === undefined) this.backOff(assigned)
+  }
+
+  private refreshFailed(error: unknown): void {
+    for (const assigned of this.assignment) {
+      // Whoever could never reach a broker has the wrong address; a cluster that was there will be there again.
+      if (this.hasMetadata && VarveError.is(error) && error.retriable) this.backOff(assigned)
+      else this.hand(assigned, error)
+    }
+  }
+}

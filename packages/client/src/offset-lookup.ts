@@ -1,0 +1,116 @@
+import { listOffsets, type ListOffsetsResponse } from '@varve/protocol'
+import { VarveError } from '@varve/records'
+import type { Cluster } from './cluster.js'
+import { KafkaError } from './kafka-error.js'
+
+/** A time in ms since 1970, the two ends of the log, or the record with the highest timestamp. */
+export type OffsetSpec = number | 'earliest' | 'latest' | 'maxTimestamp'
+
+export type Isolation = 'read_uncommitted' | 'read_committed'
+
+export interface OffsetQuery {
+  readonly topic: string
+  readonly partition: number
+  readonly timestamp: OffsetSpec
+}
+
+export interface FoundOffset {
+  readonly topic: string
+  readonly partition: number
+  /** −1 where no record is as late as the time asked for. */
+  readonly offset: number
+  /** Of the record found, in ms since 1970; −1 for the ends of the log. */
+  readonly timestamp: number
+}
+
+// Kafka's names for these negative timestamps: LATEST, EARLIEST, MAX_TIMESTAMP.
+const specs = { latest: -1, earliest: -2, maxTimestamp: -3 }
+const MAX_TIMESTAMP_FROM_VERSION = 7
+
+export const isolationLevel = (isolation: Isolation): number => (isolation === 'read_committed' ? 1 : 0)
+
+/**
+ * Asks the leader of every query's partition once. The outcome of each query is in its place: what was found, or why
+ * it was not.
+ */
+export async function lookUpOffsets(
+  cluster: Cluster,
+  queries: readonly OffsetQuery[],
+  isolation: Isolation,
+  signal?: AbortSignal,
+): Promise<Array<FoundOffset | VarveError>> {
+  const outcomes: Array<FoundOffset | VarveError> = []
+  const byLeader = new Map<number, number[]>()
+  queries.forEach(({ topic, partition }, index) => {
+    const leader = cluster.leaderOf(topic, partition)
+    if (leader === undefined) outcomes[index] = noLeader(topic, partition)
+    else byLeader.set(leader, [...(byLeader.get(leader) ?? []), index])
+  })
+  await Promise.all(
+    [...byLeader].map(async ([leader, indexes]) => {
+      try {
+        const found = await ask(
+          cluster,
+          leader,
+          indexes.map((index) => queries[index]!),
+          isolation,
+          signal,
+        )
+        indexes.forEach((index, position) => (outcomes[index] = found[position]!))
+      } catch (error) {
+        if (!VarveError.is(error)) throw error
+        for (const index of indexes) outcomes[index] = error
+      }
+    }),
+  )
+  return outcomes
+}
+
+async function ask(
+  cluster: Cluster,
+  leader: number,
+  queries: readonly OffsetQuery[],
+  isolation: Isolation,
+  signal: AbortSignal | undefined,
+): Promise<Array<FoundOffset | VarveError>> {
+  const connection = await cluster.connectionTo(leader)
+  const version = connection.versionOf(listOffsets)
+  if (version < MAX_TIMESTAMP_FROM_VERSION && queries.some(({ timestamp }) => timestamp === 'maxTimestamp')) {
+    throw new VarveError(
+      'VARVE_UNSUPPORTED_VERSION',
+      `The broker at ${connection.address} is too old to be asked for the highest timestamp`,
+    )
+  }
+  const topics = [...new Set(queries.map(({ topic }) => topic))].map((name) => ({
+    name,
+    partitions: queries
+      .filter(({ topic }) => topic === name)
+      .map(({ partition, timestamp }) => ({
+        partitionIndex: partition,
+        timestamp: typeof timestamp === 'number' ? timestamp : specs[timestamp],
+      })),
+  }))
+  const response = await connection.request(
+    listOffsets,
+    { replicaId: -1, isolationLevel: isolationLevel(isolation), topics, timeoutMs: 30_000 },
+    { signal },
+  )
+  const answers = new Map<string, ListOffsetsResponse['topics'][number]['partitions'][number]>()
+  for (const { name, partitions } of response.topics) {
+    for (const answer of partitions) answers.set(`${name}-${answer.partitionIndex}`, answer)
+  }
+  return queries.map(({ topic, partition }) => {
+    const answer = answers.get(`${topic}-${partition}`)
+    if (answer === undefined) {
+      const problem = `The broker's response to ListOffsets says nothing about ${topic}-${partition}`
+      return new VarveError('VARVE_INVALID_RESPONSE', problem)
+    }
+    const { errorCode, offset, timestamp } = answer
+    if (errorCode !== 0) return new KafkaError(errorCode, `Looking up an offset of ${topic}-${partition}`)
+    return { topic, partition, offset, timestamp }
+  })
+}
+
+function noLeader(topic: string, partition: number): VarveError {
+  return new VarveError('VARVE_NO_LEADER', `No leader of ${topic}-${partition} is known`, { retriable: true })
+}

@@ -1,0 +1,266 @@
+import { produce, type ProduceRequestInput, type ProduceResponse } from '@varve/protocol'
+import { VarveError, type WritableCompression } from '@varve/records'
+import type { Clock } from './clock.js'
+import type { Cluster } from './cluster.js'
+import { isStaleMetadata, KafkaError } from './kafka-error.js'
+import type { PartitionQueue, ProducerBatch } from './producer-batch.js'
+
+// The last version that names topics; later ones know them by id alone.
+const LAST_WITH_NAMES = 12
+
+export interface SenderOptions {
+  acks: -1 | 0 | 1
+  compression: WritableCompression
+  maxInFlight: number
+  maxRequestBytes: number
+  requestTimeoutMs: number
+  retries: number
+  retryBackoffMs: number
+  deliveryTimeoutMs: number
+}
+
+/** What the sender tells its owner. */
+export interface SenderEvents {
+  /** The batch has its outcome, and its memory is free. */
+  settled(batch: ProducerBatch): void
+  /** A leader is missing or was the wrong one: call `schedule` when metadata has come. */
+  staleMetadata(): void
+}
+
+interface Sent {
+  readonly queue: PartitionQueue
+  readonly batch: ProducerBatch
+}
+
+/**
+ * Takes ready batches to the leaders of their partitions: one request per leader with a batch of each of its
+ * partitions, several requests under way at once.
+ *
+ * A partition's batches stay in order. Without retries they may follow one another without waiting, because a
+ * connection is served in order; with retries a partition waits for each outcome, as a batch that has to be sent again
+ * must not find its successors already written.
+ */
+export class ProduceSender {
+  private readonly cluster: Cluster
+  private readonly options: SenderOptions
+  private readonly clock: Clock
+  private readonly events: SenderEvents
+  private readonly ready = new Set<PartitionQueue>()
+  private readonly requestsTo = new Map<number, number>()
+  private scheduled = false
+
+  constructor(cluster: Cluster, options: SenderOptions, clock: Clock, events: SenderEvents) {
+    this.cluster = cluster
+    this.options = options
+    this.clock = clock
+    this.events = events
+  }
+
+  /** Whether a batch waits for a partition that has no known leader. */
+  get lacksLeaders(): boolean {
+    for (const { topic, partition } of this.ready) {
+      if (this.cluster.leaderOf(topic, partition) === undefined) return true
+    }
+    return false
+  }
+
+  add(queue: PartitionQueue): void {
+    this.ready.add(queue)
+    this.schedule()
+  }
+
+  /** Sends what can be sent, after what runs now, so that everything that becomes ready at once leaves together. */
+  schedule(): void {
+    if (this.scheduled) return
+    this.scheduled = true
+    queueMicrotask(() => {
+      this.scheduled = false
+      this.drain()
+    })
+  }
+
+  /** Rejects every batch that is not under way, of one topic or of all. */
+  discard(error: unknown, topic?: string): void {
+    this.discardWhere(error, (queue) => topic === undefined || queue.topic === topic)
+  }
+
+  /** Rejects the batches of partitions without a known leader. */
+  discardLeaderless(error: unknown): void {
+    this.discardWhere(error, ({ topic, partition }) => this.cluster.leaderOf(topic, partition) === undefined)
+  }
+
+  private discardWhere(error: unknown, which: (queue: PartitionQueue) => boolean): void {
+    for (const queue of this.ready) {
+      if (!which(queue)) continue
+      this.ready.delete(queue)
+      for (const batch of queue.ready.splice(0)) this.fail(batch, error)
+    }
+  }
+
+  private drain(): void {
+    const now = this.clock.now()
+    let leaderless = false
+    const byLeader = new Map<number, PartitionQueue[]>()
+    for (const queue of this.ready) {
+      this.expire(queue, now)
+      const first = queue.ready[0]
+      if (first === undefined) {
+        this.ready.delete(queue)
+        continue
+      }
+      if (first.retryAt > now || (this.options.retries > 0 && queue.inFlight > 0)) continue
+      const leader = this.cluster.leaderOf(queue.topic, queue.partition)
+      if (leader === undefined) {
+        leaderless = true
+        continue
+      }
+      const queues = byLeader.get(leader)
+      if (queues === undefined) byLeader.set(leader, [queue])
+      else queues.push(queue)
+    }
+    for (const [leader, queues] of byLeader) this.drainTo(leader, queues)
+    if (leaderless) this.events.staleMetadata()
+  }
+
+  private drainTo(leader: number, queues: PartitionQueue[]): void {
+    let waiting = queues
+    while (waiting.length > 0 && (this.requestsTo.get(leader) ?? 0) < this.options.maxInFlight) {
+      const request: Sent[] = []
+      const next: PartitionQueue[] = []
+      let bytes = 0
+      for (const queue of waiting) {
+        const batch = queue.ready[0]!
+        const size = batch.bytes(this.options.compression).length
+        if (request.length > 0 && bytes + size > this.options.maxRequestBytes) {
+          next.push(queue)
+          continue
+        }
+        bytes += size
+        queue.ready.shift()
+        queue.inFlight++
+        request.push({ queue, batch })
+        // Behind the partitions that were passed over, so that those come first in the next request.
+        this.ready.delete(queue)
+        if (queue.ready.length > 0) this.ready.add(queue)
+      }
+      if (this.options.retries === 0)
+        next.push(...request.map(({ queue }) => queue).filter(({ ready }) => ready.length > 0))
+      waiting = next
+      void this.send(leader, request)
+    }
+  }
+
+  private async send(leader: number, request: readonly Sent[]): Promise<void> {
+    this.requestsTo.set(leader, (this.requestsTo.get(leader) ?? 0) + 1)
+    for (const { batch } of request) batch.attempts++
+    const { acks, requestTimeoutMs } = this.options
+    try {
+      const connection = await this.cluster.connectionTo(leader)
+      const { topicData, hasIds } = this.topicData(request)
+      const body: ProduceRequestInput = { acks, timeoutMs: requestTimeoutMs, topicData }
+      const maxVersion = hasIds ? undefined : LAST_WITH_NAMES
+      if (acks === 0) {
+        await connection.send(produce, body, { maxVersion })
+        for (const sent of request) this.complete(sent, -1)
+      } else {
+        // The broker may take all of its own timeout before it answers that replicas were too slow.
+        const timeoutMs = requestTimeoutMs + 5_000
+        this.take(request, await connection.request(produce, body, { maxVersion, timeoutMs }))
+      }
+    } catch (error) {
+      for (const sent of request) this.failed(sent, error, true)
+    } finally {
+      this.requestsTo.set(leader, this.requestsTo.get(leader)! - 1)
+      this.schedule()
+    }
+  }
+
+  private topicData(request: readonly Sent[]): {
+    topicData: ProduceRequestInput['topicData']
+    hasIds: boolean
+  } {
+    const partitions = new Map<string, Array<{ index: number; records: Buffer }>>()
+    for (const { batch } of request) {
+      const records = batch.bytes(this.options.compression)
+      const data = { index: batch.partition, records }
+      const known = partitions.get(batch.topic)
+      if (known === undefined) partitions.set(batch.topic, [data])
+      else known.push(data)
+    }
+    let hasIds = true
+    const topicData = [...partitions].map(([name, partitionData]) => {
+      const topicId = this.cluster.topic(name)?.topicId
+      if (topicId === undefined || topicId === null) {
+        hasIds = false
+        return { name, partitionData }
+      }
+      return { name, topicId, partitionData }
+    })
+    return { topicData, hasIds }
+  }
+
+  private take(request: readonly Sent[], response: ProduceResponse): void {
+    const outcomes = new Map<string, ProduceResponse['responses'][number]['partitionResponses'][number]>()
+    for (const topic of response.responses) {
+      const name = topic.name === '' ? this.cluster.topicName(topic.topicId) : topic.name
+      for (const partition of topic.partitionResponses) outcomes.set(`${name}-${partition.index}`, partition)
+    }
+    for (const sent of request) {
+      const { topic, partition } = sent.batch
+      const outcome = outcomes.get(`${topic}-${partition}`)
+      if (outcome === undefined) {
+        const problem = `The broker's response to Produce says nothing about ${topic}-${partition}`
+        this.failed(sent, new VarveError('VARVE_INVALID_RESPONSE', problem), false)
+      } else if (outcome.errorCode === 0) {
+        this.complete(sent, outcome.baseOffset)
+      } else {
+        const why = outcome.errorMessage ?? outcome.recordErrors[0]?.batchIndexErrorMessage
+        const error = new KafkaError(outcome.errorCode, `Produce to ${topic}-${partition}`, why)
+        this.failed(sent, error, isStaleMetadata(outcome.errorCode))
+      }
+    }
+  }
+
+  private complete({ queue, batch }: Sent, baseOffset: number): void {
+    queue.inFlight--
+    batch.complete(baseOffset)
+    this.events.settled(batch)
+  }
+
+  private failed({ queue, batch }: Sent, error: unknown, metadataIsStale: boolean): void {
+    queue.inFlight--
+    if (metadataIsStale) this.events.staleMetadata()
+    const { retries, retryBackoffMs, deliveryTimeoutMs } = this.options
+    const retriable = VarveError.is(error) && error.retriable
+    const now = this.clock.now()
+    const backoff = Math.min(
+      retryBackoffMs * 2 ** Math.min(batch.attempts - 1, 10),
+      Math.max(retryBackoffMs, 1_000),
+    )
+    if (!retriable || batch.attempts > retries || now + backoff - batch.createdAt >= deliveryTimeoutMs) {
+      this.fail(batch, error)
+      return
+    }
+    batch.retryAt = now + backoff
+    queue.ready.unshift(batch)
+    this.ready.add(queue)
+    this.clock.after(backoff, () => this.schedule())
+  }
+
+  private expire(queue: PartitionQueue, now: number): void {
+    const { deliveryTimeoutMs } = this.options
+    while (queue.ready.length > 0 && now - queue.ready[0]!.createdAt >= deliveryTimeoutMs) {
+      const what = `${queue.ready[0]!.recordsCount} record(s) for ${queue.topic}-${queue.partition}`
+      const error = new VarveError(
+        'VARVE_DELIVERY_TIMEOUT',
+        `${what} could not be delivered within ${deliveryTimeoutMs} ms`,
+      )
+      this.fail(queue.ready.shift()!, error)
+    }
+  }
+
+  private fail(batch: ProducerBatch, error: unknown): void {
+    batch.fail(error)
+    this.events.settled(batch)
+  }
+}

@@ -1,0 +1,104 @@
+import { BatchBuilder, type RecordInput, type WritableCompression } from '@varve/records'
+
+/** Where a record ended up. */
+export interface Delivery {
+  readonly topic: string
+  readonly partition: number
+  /** −1 with acks 0: the broker does not say. */
+  readonly offset: number
+}
+
+export type Resolve = (delivery: Delivery) => void
+export type Reject = (error: unknown) => void
+
+/** Records of one partition that are sent together, and those who wait to hear of them. */
+export class ProducerBatch {
+  readonly topic: string
+  readonly partition: number
+  /** When the first record came, in ms since 1970. */
+  readonly createdAt: number
+  /** How often it has been sent. */
+  attempts = 0
+  /** Not to be sent again before this time. */
+  retryAt = 0
+  private builder: BatchBuilder | null
+  private encoded: Buffer | null = null
+  private readonly resolvers: Resolve[] = []
+  private readonly rejecters: Reject[] = []
+  private settledListeners: Array<() => void> | null = null
+  private plainBytes = 0
+
+  constructor(topic: string, partition: number, maxBytes: number, createdAt: number) {
+    this.topic = topic
+    this.partition = partition
+    this.createdAt = createdAt
+    this.builder = new BatchBuilder(maxBytes)
+  }
+
+  get recordsCount(): number {
+    return this.resolvers.length
+  }
+
+  /** Bytes of the records before compression: what the batch counts for in the producer's memory. */
+  get byteLength(): number {
+    return this.plainBytes
+  }
+
+  /** False when the batch is too full for the record. @throws VarveError `VARVE_RECORD_INVALID` */
+  append(record: RecordInput, now: number, resolve: Resolve, reject: Reject): boolean {
+    const builder = this.builder!
+    if (!builder.append(record, now)) return false
+    this.plainBytes = builder.byteLength
+    this.resolvers.push(resolve)
+    this.rejecters.push(reject)
+    return true
+  }
+
+  /** The bytes to send. The first call compresses and ends the batch; a retry gets the same bytes again. */
+  bytes(compression: WritableCompression): Buffer {
+    if (this.encoded === null) {
+      this.encoded = this.builder!.finish(compression)
+      this.builder = null
+    }
+    return this.encoded
+  }
+
+  complete(baseOffset: number): void {
+    const { topic, partition, resolvers } = this
+    for (let index = 0; index < resolvers.length; index++) {
+      resolvers[index]!({ topic, partition, offset: baseOffset < 0 ? -1 : baseOffset + index })
+    }
+    this.settle()
+  }
+
+  /** Every record gets the same error. */
+  fail(error: unknown): void {
+    for (const reject of this.rejecters) reject(error)
+    this.settle()
+  }
+
+  /** Resolves, whatever the outcome is, when there is one. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => (this.settledListeners ??= []).push(resolve))
+  }
+
+  private settle(): void {
+    this.encoded = null
+    this.builder = null
+    for (const listener of this.settledListeners ?? []) listener()
+  }
+}
+
+/** The batches of one partition, oldest first: some under way, some ready, and one that still takes records. */
+export class PartitionQueue {
+  readonly topic: string
+  readonly partition: number
+  open: ProducerBatch | null = null
+  readonly ready: ProducerBatch[] = []
+  inFlight = 0
+
+  constructor(topic: string, partition: number) {
+    this.topic = topic
+    this.partition = partition
+  }
+}

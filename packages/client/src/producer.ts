@@ -1,0 +1,262 @@
+import { errors } from '@varve/protocol'
+import { defaultPartitioner, type Partitioner } from '@varve/partitioning'
+import { VarveError, type WritableCompression } from '@varve/records'
+import { systemClock, type Clock } from './clock.js'
+import { Cluster, type ClusterOptions, type Refreshed } from './cluster.js'
+import { KafkaError } from './kafka-error.js'
+import { ProduceSender } from './produce-sender.js'
+import type { Delivery } from './producer-batch.js'
+import { RecordAccumulator, type ProducerRecord } from './record-accumulator.js'
+
+export type { Delivery } from './producer-batch.js'
+export type { ProducerRecord } from './record-accumulator.js'
+
+export interface ProducerOptions extends Pick<
+  ClusterOptions,
+  'brokers' | 'clientId' | 'connectTimeoutMs' | 'clock'
+> {
+  /** Who must have a record before it counts as delivered: −1 all in-sync replicas (default), 1 the leader, 0 nobody. */
+  acks?: -1 | 0 | 1
+  /** How long a record may wait for others to share its batch, in ms. Default 5; 0 waits for the end of the tick. */
+  lingerMs?: number
+  /** Size at which a batch is sent without waiting, before compression. Default 131 072 (128 KiB). */
+  batchBytes?: number
+  /** Default `'none'`. */
+  compression?: WritableCompression
+  /** Bytes of records that may be on their way; beyond it `send` holds records back. Default 33 554 432 (32 MiB). */
+  maxBufferedBytes?: number
+  /** Size of one request, which carries batches of several partitions. Default 1 048 576 (1 MiB). */
+  maxRequestBytes?: number
+  /** Default: Kafka's own, murmur2 of the key, or one partition after another for records without a key. */
+  partitioner?: Partitioner
+  /** How long the broker may take to fulfil a request, in ms. Default 30 000. */
+  requestTimeoutMs?: number
+  /**
+   * How often a batch is sent again after an error that may pass. Default 10. There is no idempotence yet: a retry
+   * after a lost connection can write a batch twice. 0 writes everything at most once.
+   */
+  retries?: number
+  /** Pause before the first retry, in ms; it doubles with each up to one second. Default 100. */
+  retryBackoffMs?: number
+  /** How long a record may take from `send` to its outcome, retries included, in ms. Default 120 000. */
+  deliveryTimeoutMs?: number
+  /** Requests under way to each broker. Default 5. */
+  maxInFlight?: number
+  /** Whether brokers may create a topic because a record is sent to it. Default true; the broker decides as well. */
+  allowAutoTopicCreation?: boolean
+}
+
+const METADATA_MAX_AGE_MS = 300_000
+// A topic that is being created is unknown at first; one that stays unknown this long will not come.
+const UNKNOWN_TOPIC_GRACE_MS = 10_000
+
+/**
+ * Sends records to the topics of a Kafka cluster.
+ *
+ * Each `send` gives a promise of its own, and need not be awaited before the next: records to the same partition are
+ * written in the order of their `send` calls.
+ */
+export class Producer {
+  private readonly cluster: Cluster
+  private readonly clock: Clock
+  private readonly accumulator: RecordAccumulator
+  private readonly sender: ProduceSender
+  private readonly retries: number
+  private readonly retryBackoffMs: number
+  private readonly deliveryTimeoutMs: number
+  private readonly allowAutoTopicCreation: boolean
+  private refreshing = false
+  private refreshFailures = 0
+  private closed = false
+
+  /** Connects with the first `send`. @throws VarveError `VARVE_INVALID_OPTION` */
+  constructor(options: ProducerOptions) {
+    const acks = options.acks ?? -1
+    const compression = options.compression ?? 'none'
+    if (![-1, 0, 1].includes(acks)) throw invalidOption('acks', acks, '-1, 0 or 1')
+    if (!['none', 'gzip', 'lz4'].includes(compression)) {
+      throw invalidOption('compression', compression, "'none', 'gzip' or 'lz4'")
+    }
+    this.retries = wholeNumber('retries', options.retries, 10)
+    this.retryBackoffMs = wholeNumber('retryBackoffMs', options.retryBackoffMs, 100)
+    this.deliveryTimeoutMs = wholeNumber('deliveryTimeoutMs', options.deliveryTimeoutMs, 120_000, 1)
+    this.allowAutoTopicCreation = options.allowAutoTopicCreation ?? true
+    this.clock = options.clock ?? systemClock
+
+    const requestTimeoutMs = wholeNumber('requestTimeoutMs', options.requestTimeoutMs, 30_000, 1)
+    const maxInFlight = wholeNumber('maxInFlight', options.maxInFlight, 5, 1)
+    const { brokers, clientId, connectTimeoutMs, clock } = options
+    // One request more than batches use, so that asking for metadata does not have to wait for them.
+    this.cluster = new Cluster({
+      brokers,
+      clientId,
+      connectTimeoutMs,
+      requestTimeoutMs,
+      clock,
+      maxInFlight: maxInFlight + 1,
+    })
+    this.accumulator = new RecordAccumulator(
+      {
+        lingerMs: wholeNumber('lingerMs', options.lingerMs, 5),
+        batchBytes: wholeNumber('batchBytes', options.batchBytes, 131_072, 1),
+        maxBufferedBytes: wholeNumber('maxBufferedBytes', options.maxBufferedBytes, 33_554_432, 1),
+        partitioner: options.partitioner ?? defaultPartitioner(),
+      },
+      this.clock,
+      {
+        ready: (queue) => {
+          this.sender.add(queue)
+          if (this.cluster.metadataAgeMs > METADATA_MAX_AGE_MS) void this.refreshMetadata()
+        },
+        unknownTopic: () => void this.refreshMetadata(),
+      },
+    )
+    this.sender = new ProduceSender(
+      this.cluster,
+      {
+        acks,
+        compression,
+        maxInFlight,
+        requestTimeoutMs,
+        maxRequestBytes: wholeNumber('maxRequestBytes', options.maxRequestBytes, 1_048_576, 1),
+        retries: this.retries,
+        retryBackoffMs: this.retryBackoffMs,
+        deliveryTimeoutMs: this.deliveryTimeoutMs,
+      },
+      this.clock,
+      {
+        settled: (batch) => this.accumulator.release(batch),
+        staleMetadata: () => void this.refreshMetadata(),
+      },
+    )
+  }
+
+  /** Bytes of records on their way, as the format stores them before compression. */
+  get bufferedBytes(): number {
+    return this.accumulator.bufferedBytes
+  }
+
+  /**
+   * Sends one record. The promise is its delivery, as `acks` defines it. The record is encoded before `send` returns,
+   * except while its topic is not known yet or the memory is full: leave its buffers alone until it is delivered.
+   *
+   * @throws VarveError `VARVE_KAFKA_ERROR` (a KafkaError with Kafka's own name); `VARVE_CONNECTION_CLOSED` and
+   * `VARVE_REQUEST_TIMEOUT` (the broker may or may not have written the record); `VARVE_CONNECTION_FAILED`,
+   * `VARVE_NO_BROKER`, `VARVE_DELIVERY_TIMEOUT`, `VARVE_UNKNOWN_PARTITION`, `VARVE_RECORD_INVALID`,
+   * `VARVE_CLIENT_CLOSED`.
+   */
+  send(topic: string, record: ProducerRecord): Promise<Delivery> {
+    if (this.closed) return Promise.reject(clientClosed())
+    return this.accumulator.append(topic, record)
+  }
+
+  /**
+   * Resolves when there is room for more records, at once while there is. A caller that does not await each delivery
+   * should await this from time to time: records beyond `maxBufferedBytes` wait in the caller's memory, without bound.
+   */
+  drained(): Promise<void> {
+    return this.accumulator.drained()
+  }
+
+  /** Sends what lingers, and resolves when every record sent before has its outcome, good or bad. It never rejects. */
+  flush(): Promise<void> {
+    return this.accumulator.flush()
+  }
+
+  /**
+   * Takes no more records, delivers what it has and closes the connections.
+   *
+   * @param options `discard`: reject what has not been delivered with `VARVE_CLIENT_CLOSED` or
+   * `VARVE_CONNECTION_CLOSED` instead of waiting for it
+   */
+  async close(options: { discard?: boolean } = {}): Promise<void> {
+    this.closed = true
+    if (options.discard === true) {
+      this.accumulator.discard(clientClosed())
+      this.sender.discard(clientClosed())
+      this.cluster.close()
+    }
+    await this.accumulator.flush()
+    this.cluster.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** Asks for metadata, again and again while somebody waits for it, once at a time. */
+  private async refreshMetadata(): Promise<void> {
+    if (this.refreshing) return
+    this.refreshing = true
+    let asked: ReadonlySet<string>
+    do {
+      // Sends of the same tick are asked for together.
+      await Promise.resolve()
+      asked = new Set(this.accumulator.topics)
+      try {
+        const { allowAutoTopicCreation } = this
+        this.take(await this.cluster.refresh([...asked], { allowAutoTopicCreation }))
+      } catch (error) {
+        this.refreshFailed(error)
+      }
+    } while ([...this.accumulator.waitingTopics.keys()].some((topic) => !asked.has(topic)))
+
+    if (this.accumulator.waitingTopics.size === 0 && !this.sender.lacksLeaders) {
+      this.refreshing = false
+      this.refreshFailures = 0
+      return
+    }
+    const backoff = Math.min(this.retryBackoffMs * 2 ** Math.min(this.refreshFailures++, 10), 1_000)
+    this.clock.after(backoff, () => {
+      this.refreshing = false
+      // The sender asks for metadata itself if it still lacks leaders.
+      this.sender.schedule()
+      if (this.accumulator.waitingTopics.size > 0) void this.refreshMetadata()
+    })
+  }
+
+  private take({ topics, errors: failed }: Refreshed): void {
+    for (const topic of topics.values()) this.accumulator.setPartitions(topic)
+    const now = this.clock.now()
+    const waiting = this.accumulator.waitingTopics
+    for (const [topic, code] of failed) {
+      const error = new KafkaError(code, `Finding the leaders of topic '${topic}'`)
+      const isUnknown = code === errors.UNKNOWN_TOPIC_OR_PARTITION.code
+      const patienceMs = isUnknown
+        ? Math.min(UNKNOWN_TOPIC_GRACE_MS, this.deliveryTimeoutMs)
+        : this.deliveryTimeoutMs
+      const since = waiting.get(topic)
+      if (!error.retriable || (since !== undefined && now - since >= patienceMs)) {
+        this.accumulator.rejectHeld(topic, error)
+      }
+      if (!error.retriable) this.sender.discard(error, topic)
+    }
+    this.sender.schedule()
+  }
+
+  private refreshFailed(error: unknown): void {
+    const now = this.clock.now()
+    for (const [topic, since] of this.accumulator.waitingTopics) {
+      if (this.retries === 0 || now - since >= this.deliveryTimeoutMs)
+        this.accumulator.rejectHeld(topic, error)
+    }
+    if (this.retries === 0) this.sender.discardLeaderless(error)
+  }
+}
+
+function wholeNumber(name: string, value: number | undefined, fallback: number, least = 0): number {
+  if (value === undefined) return fallback
+  if (Number.isSafeInteger(value) && value >= least) return value
+  throw invalidOption(name, value, `a whole number from ${least} on`)
+}
+
+function invalidOption(name: string, value: unknown, expected: string): VarveError {
+  return new VarveError(
+    'VARVE_INVALID_OPTION',
+    `The producer's option '${name}' must be ${expected}, not ${String(value)}`,
+  )
+}
+
+function clientClosed(): VarveError {
+  return new VarveError('VARVE_CLIENT_CLOSED', 'The producer has been closed')
+}
