@@ -1,1 +1,14 @@
-export {}
+/**
+ * Everything of varve in one package: the log ({@link openLog}), the broker ({@link startBroker}) and the clients
+ * ({@link Producer}, {@link Consumer}, {@link Admin}). The layers below, for those who build on them, are the namespaces
+ * {@link records}, {@link partitioning} and {@link protocol}.
+ *
+ * @packageDocumentation
+ */
+export { startBroker, type Broker, type BrokerLog, type BrokerOptions, type LogLevel } from '@varve/broker'
+export * from '@varve/client'
+export * from '@varve/log'
+export * as partitioning from '@varve/partitioning'
+export * as protocol from '@varve/protocol'
+export * as records from '@varve/records'
+export { VarveError } from '@varve/records'

@@ -67,7 +67,6 @@ test('produce', () => {
     compression: 'none',
     linger: 5,
     batchSize: 65_536,
-    quiet: false,
   })
   const args = [
     '-b',
@@ -105,8 +104,6 @@ test('consume', () => {
   expect(optionsOf('consume', 't')).toEqual({
     broker: ['localhost:9092'],
     from: { at: 'earliest' },
-    follow: false,
-    quiet: false,
   })
   expect(optionsOf('consume', 't', '--from', '5', '-f', '-P', '1', '-n', '9', '-k', '\\t')).toMatchObject({
     from: { at: 'offset', offset: 5 },

@@ -1,24 +1,25 @@
+import { VarveError } from '@varve/records'
 import { Failure, systemCode } from './failure.js'
 
-/** Turns what a client says when nobody answers into what the user can do about it. */
-export function brokerFailure(error: unknown, brokers: readonly string[]): unknown {
+const kafkaName = (error: VarveError): string | undefined => (error as { kafkaName?: string }).kafkaName
+
+/** Turns what a client says when nobody answers, or when a topic is not there, into what the user can do about it. */
+export function brokerFailure(error: unknown, brokers: readonly string[], topic?: string): unknown {
+  if (!VarveError.is(error)) return error
   const where = brokers.join(', ')
-  switch (systemCode(error)) {
-    case 'ECONNREFUSED':
-      return new Failure(
-        `no broker answers at ${where}. Start one with: varve serve, or name another with --broker HOST:PORT`,
-        { cause: error },
-      )
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return new Failure(`the host of ${where} has no address. Check --broker HOST:PORT`, { cause: error })
-    case 'ETIMEDOUT':
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return new Failure(`${where} cannot be reached. Check the network and --broker HOST:PORT`, {
-        cause: error,
-      })
-    default:
-      return error
+  if (error.code === 'VARVE_NO_BROKER') {
+    const code = systemCode(error)
+    const remedy =
+      code === 'ENOTFOUND' || code === 'EAI_AGAIN'
+        ? 'That host has no address; check --broker HOST:PORT'
+        : 'Start one with: varve serve, or name another with --broker HOST:PORT'
+    return new Failure(`no broker answers at ${where}. ${remedy}`, { cause: error })
   }
+  if (kafkaName(error) === 'UNKNOWN_TOPIC_OR_PARTITION' && topic !== undefined) {
+    return new Failure(
+      `there is no topic ${topic} at ${where}. Create it with: varve topic create ${topic}`,
+      { cause: error },
+    )
+  }
+  return error
 }

@@ -19,7 +19,7 @@ const brokerOption = (): Option =>
 // Each command's code is loaded when it runs: a consumer should not wait for the broker's modules.
 function serveCommand(): Command {
   return new Command('serve')
-    .description('serve Kafka’s protocol from a data directory')
+    .description("serve Kafka's protocol from a data directory")
     .option('-p, --port <port>', 'port to listen on; 0 lets the system choose', integer(0, 65_535), 9092)
     .option('--host <host>', 'address to listen on', '127.0.0.1')
     .option('-d, --data <directory>', 'where the logs are kept; made if missing', './varve-data')
@@ -38,7 +38,7 @@ function serveCommand(): Command {
       ).conflicts(['port', 'host']),
     )
     .option('--advertised-listeners <list>', 'what clients are told to connect to, where that differs')
-    .option('--node-id <id>', 'this broker’s number', integer(0, 2_147_483_647))
+    .option('--node-id <id>', "this broker's number", integer(0, 2_147_483_647))
     .option(
       '--partitions <count>',
       'partitions of a topic that is created by its first use',
@@ -69,7 +69,11 @@ function produceCommand(): Command {
       separator,
     )
     .option('-P, --partition <number>', 'write to this partition only', integer(0, 2_147_483_647))
-    .option('--acks <acks>', 'wait for all replicas, for the leader (1) or for nobody (0)', acks, -1)
+    .addOption(
+      new Option('--acks <acks>', 'wait for all replicas, for the leader (1) or for nobody (0)')
+        .argParser(acks)
+        .default(-1, 'all'),
+    )
     .addOption(
       new Option('-z, --compression <codec>', 'compress batches')
         .choices(['none', 'gzip', 'lz4'])
@@ -77,7 +81,7 @@ function produceCommand(): Command {
     )
     .option('--linger <ms>', 'how long a batch waits to fill', integer(0, 60_000), 5)
     .option('--batch-size <bytes>', 'how large a batch grows', integer(1, 1_048_576), 65_536)
-    .option('-q, --quiet', 'no progress and no summary', false)
+    .option('-q, --quiet', 'no progress and no summary')
     .addHelpText(
       'after',
       examples(
@@ -99,11 +103,11 @@ function consumeCommand(): Command {
     .option('--from <where>', 'earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z', from, {
       at: 'earliest',
     })
-    .option('-f, --follow', 'go on with what arrives later', false)
+    .option('-f, --follow', 'go on with what arrives later')
     .option('-P, --partition <number>', 'read this partition only', integer(0, 2_147_483_647))
     .option('-n, --max <count>', 'stop after so many records', integer(1))
     .option('-k, --key-separator <text>', 'print the key and this before the value', separator)
-    .option('-q, --quiet', 'no progress and no summary', false)
+    .option('-q, --quiet', 'no progress and no summary')
     .addHelpText(
       'after',
       examples(
@@ -126,12 +130,12 @@ function topicCommand(): Command {
     .addOption(brokerOption())
     .option(
       '--partitions <count>',
-      'how many partitions; the broker’s default if not given',
+      "how many partitions; the broker's default if not given",
       integer(1, 10_000),
     )
     .option(
       '--replication-factor <count>',
-      'how many copies; the broker’s default if not given',
+      "how many copies; the broker's default if not given",
       integer(1, 32_767),
     )
     .action(async (name: string, options: CreateTopicOptions) =>
@@ -149,7 +153,7 @@ function topicCommand(): Command {
 /** The whole command line. */
 export function program(): Command {
   const varve = new Command('varve')
-    .description('Kafka’s commit log: a broker and its command line')
+    .description("Kafka's commit log: a broker and its command line")
     .version(version(), '-V, --version')
     .addCommand(serveCommand())
     .addCommand(produceCommand())

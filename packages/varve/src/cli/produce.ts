@@ -15,7 +15,7 @@ export interface ProduceOptions {
   compression: 'none' | 'gzip' | 'lz4'
   linger: number
   batchSize: number
-  quiet: boolean
+  quiet?: boolean
 }
 
 /** How much may wait for an answer before reading stops; a record counts more than its bytes, for what it costs besides. */

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { startBroker, type Broker } from '@varve/broker'
 import { banner } from './banner.js'
-import { Failure, systemCode } from './failure.js'
+import { Failure } from './failure.js'
 import { invocation } from './invocation.js'
 import { version } from './version.js'
 
@@ -17,23 +17,22 @@ export interface ServeOptions {
   autoCreate: boolean
 }
 
+/** The broker says what is wrong; here it is said in terms of this command's options. */
 function startFailure(error: unknown, options: ServeOptions): unknown {
   const at = options.listeners ?? `${options.host}:${options.port}`
-  switch (systemCode(error)) {
-    case 'EADDRINUSE':
+  switch ((error as { code?: unknown } | null)?.code) {
+    case 'VARVE_PORT_IN_USE':
       return new Failure(
-        `${at} is in use by another process. Stop that one, or choose another port: --port ${options.port === 0 ? 9092 : options.port + 100}`,
-        { cause: error },
+        `${at} is in use by another process. Stop that one, or choose another port: --port ${options.port < 65_000 ? options.port + 100 : 9092}`,
+        {
+          cause: error,
+        },
       )
-    case 'EACCES':
-      // Directories answer with VARVE_NOT_WRITABLE, so this is the port.
-      return (error as { code?: unknown }).code === 'EACCES'
-        ? new Failure(`this user may not listen on ${at}. Choose a port from 1024 on: --port 9092`, {
-            cause: error,
-          })
-        : error
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
+    case 'VARVE_PORT_NOT_PERMITTED':
+      return new Failure(`this user may not listen on ${at}. Choose a port from 1024 on: --port 9092`, {
+        cause: error,
+      })
+    case 'VARVE_ADDRESS_NOT_AVAILABLE':
       return new Failure(
         `${at} is not an address of this machine. Choose one with --host, such as 127.0.0.1 or 0.0.0.0`,
         {
@@ -73,15 +72,17 @@ export async function serve(options: ServeOptions): Promise<void> {
   try {
     broker = await startBroker({
       data: resolve(options.data),
-      host: options.host,
-      port: options.port,
-      listeners: options.listeners,
+      ...(options.listeners === undefined
+        ? { host: options.host, port: options.port }
+        : { listeners: options.listeners }),
       advertisedListeners: options.advertisedListeners,
       durability: options.durability,
       nodeId: options.nodeId,
       defaultPartitions: options.partitions,
       autoCreateTopics: options.autoCreate,
-      log: (level: string, message: string) => process.stderr.write(`${level}: ${message}\n`),
+      log: (level, message) => {
+        if (level !== 'debug' || process.env['VARVE_DEBUG']) process.stderr.write(`${level}: ${message}\n`)
+      },
     })
   } catch (error) {
     throw startFailure(error, options)
