@@ -113,7 +113,8 @@ async function find(partition: Partition, timestamp: number, end: number): Promi
   }
   const found =
     timestamp === maxTimestamp ? await partition.maxTimestamp() : await partition.offsetForTime(timestamp)
-  return found === null || found.offset >= end ? nothing : { ...found, leaderEpoch }
+  if (found === null || found.offset >= end) return nothing
+  return { offset: found.offset, timestamp: found.timestamp, leaderEpoch }
 }
 
 function refused({ partitionIndex }: PartitionRequest, errorCode: number): PartitionResponse {

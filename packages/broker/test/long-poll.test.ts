@@ -1,0 +1,112 @@
+// A fetch that waits must wake for every reason there is: enough bytes, no time left, a log that fails, a broker that
+// closes, a client that leaves. One that is missed is a consumer that hangs, or a waiter that stays for ever.
+import { errors, fetch } from '@varve/protocol'
+import { expect, test } from 'vitest'
+import { recordsIn } from './memory-log.js'
+import {
+  batchOf,
+  fetchBody,
+  fetchFrom,
+  produceTo,
+  settle,
+  startTestBroker,
+  until,
+} from './support/test-broker.js'
+
+async function withWaitingFetch(wants: Parameters<typeof fetchBody>[1] = {}) {
+  const test = await startTestBroker()
+  await test.createTopic('orders')
+  const consumer = await test.connect()
+  const producer = await test.connect()
+  // What is set already is not the fetch's.
+  const before = test.clock.pending
+  const answer = fetchFrom(consumer, 'orders', { maxWaitMs: 500, ...wants })
+  await until(() => test.clock.pending > before, 'the fetch waits')
+  await settle()
+  expect(consumer.hasUnread).toBe(false)
+  return { ...test, consumer, producer, answer, before }
+}
+
+test('an append wakes it', async () => {
+  const { producer, answer, clock, before } = await withWaitingFetch()
+  await produceTo(producer, 'orders', 'a')
+  expect(recordsIn((await answer).records)).toHaveLength(1)
+  expect(clock.pending).toBe(before)
+})
+
+test('an append that is not durable yet does not', async () => {
+  const { producer, answer, disk, consumer } = await withWaitingFetch()
+  disk.log('orders-0').holdDurability()
+  const produced = produceTo(producer, 'orders', 'a')
+  await settle()
+  expect(consumer.hasUnread).toBe(false)
+  await disk.log('orders-0').flush()
+  expect(recordsIn((await answer).records)).toHaveLength(1)
+  await produced
+})
+
+test('it ends, empty, with its time', async () => {
+  const { answer, clock, consumer } = await withWaitingFetch()
+  clock.advance(499)
+  await settle()
+  expect(consumer.hasUnread).toBe(false)
+  clock.advance(1)
+  expect(await answer).toMatchObject({ errorCode: 0, highWatermark: 0, records: Buffer.alloc(0) })
+})
+
+test('it waits for min bytes, and takes what there is when its time is over', async () => {
+  const size = batchOf('a').length
+  const { producer, answer, consumer, clock } = await withWaitingFetch({ minBytes: 3 * size })
+  await produceTo(producer, 'orders', 'a')
+  await produceTo(producer, 'orders', 'b')
+  await settle()
+  expect(consumer.hasUnread).toBe(false)
+  await produceTo(producer, 'orders', 'c')
+  expect(recordsIn((await answer).records)).toHaveLength(3)
+  const late = fetchFrom(consumer, 'orders', { offset: 2, maxWaitMs: 500, minBytes: 1000 })
+  await settle()
+  clock.advance(500)
+  expect(recordsIn((await late).records)).toHaveLength(1)
+})
+
+test('min bytes above max bytes do not make it wait for ever', async () => {
+  const { connect, createTopic } = await startTestBroker()
+  await createTopic('orders')
+  const client = await connect()
+  await produceTo(client, 'orders', 'a')
+  const { records } = await fetchFrom(client, 'orders', { maxWaitMs: 500, minBytes: 1 << 30, maxBytes: 10 })
+  expect(recordsIn(records)).toHaveLength(1)
+})
+
+test('it does not wait without partitions, without patience, or with an error in hand', async () => {
+  const { connect, createTopic } = await startTestBroker()
+  await createTopic('orders')
+  const client = await connect()
+  const waiting = fetchBody('orders', { maxWaitMs: 500 })
+  expect((await client.request(fetch, 12, { ...waiting, topics: [] })).responses).toEqual([])
+  expect((await fetchFrom(client, 'orders', { maxWaitMs: 0 })).errorCode).toBe(0)
+  expect((await fetchFrom(client, 'orders', { maxWaitMs: 500, minBytes: 0 })).errorCode).toBe(0)
+  const unknown = errors.UNKNOWN_TOPIC_OR_PARTITION.code
+  expect((await fetchFrom(client, 'nowhere', { maxWaitMs: 500 })).errorCode).toBe(unknown)
+})
+
+test('a log that fails wakes it with an error', async () => {
+  const { answer, disk } = await withWaitingFetch()
+  disk.log('orders-0').fail()
+  expect((await answer).errorCode).toBe(errors.KAFKA_STORAGE_ERROR.code)
+})
+
+test('a broker that closes answers it', async () => {
+  const { answer, broker } = await withWaitingFetch()
+  const closed = broker.close()
+  expect((await answer).errorCode).toBe(0)
+  await closed
+})
+
+test('a client that leaves takes its waiter with it', async () => {
+  const { answer, consumer, clock, before, disk } = await withWaitingFetch()
+  await consumer.close()
+  await expect(answer).rejects.toThrow('the connection was closed')
+  await until(() => clock.pending === before, 'the timer is cleared')
+  expect(disk.log('orders-0').openSlices).toBe(0)
+})

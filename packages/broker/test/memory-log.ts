@@ -1,0 +1,346 @@
+import { mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { AppendResult, DataDirectory, Durability, Log, LogOptions, ReadOptions, Slice } from '@varve/log'
+import {
+  batchesIn,
+  encodeBatch,
+  type LogRecord,
+  RecordBatch,
+  type RecordInput,
+  VarveError,
+} from '@varve/records'
+
+interface StoredBatch {
+  readonly baseOffset: number
+  readonly nextOffset: number
+  readonly bytes: Buffer
+}
+
+/** What a log leaves behind when it is closed, or crashes. */
+interface Stored {
+  batches: StoredBatch[]
+  durableOffset: number
+}
+
+interface Pending {
+  readonly result: AppendResult
+  readonly resolve: (result: AppendResult) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * A log in memory: the contract of @varve/log without files, and with failures on command. What it holds survives
+ * close() and crash() in its MemoryDisk.
+ */
+export class MemoryLog implements Log {
+  readonly dir: string
+  readonly durability: Durability
+  readonly recovered = null
+  readonly startOffset = 0
+  readonly #stored: Stored
+  readonly #maxBatchBytes: number
+  readonly #listeners = new Set<() => void>()
+  readonly #pending: Pending[] = []
+  #endOffset: number
+  #state: Log['state'] = 'open'
+  #failure: VarveError | null = null
+  #held = false
+  #scheduled = false
+  #damaged: { readonly from: number; readonly to: number } | null = null
+  leaderEpoch = 0
+  /** Slices that nobody has closed yet. */
+  openSlices = 0
+  /** Batches of each call of appendBatches since the last flush: how appends were grouped. */
+  readonly groups: number[] = []
+  /** Makes slices that are read one turn of the event loop later, as those of a cold file are. */
+  cold = false
+
+  constructor(
+    dir: string,
+    stored: Stored,
+    { durability = 'fsync', maxBatchBytes = 1024 * 1024 + 12 }: LogOptions,
+  ) {
+    this.dir = dir
+    this.durability = durability
+    this.#stored = stored
+    this.#maxBatchBytes = maxBatchBytes
+    stored.batches = stored.batches.filter(({ nextOffset }) => nextOffset <= stored.durableOffset)
+    this.#endOffset = stored.durableOffset
+  }
+
+  get endOffset(): number {
+    return this.#endOffset
+  }
+
+  get durableOffset(): number {
+    return this.#stored.durableOffset
+  }
+
+  get state(): Log['state'] {
+    return this.#state
+  }
+
+  get failure(): VarveError | null {
+    return this.#failure
+  }
+
+  setLeaderEpoch(epoch: number): void {
+    this.leaderEpoch = epoch
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  append(records: readonly RecordInput[]): Promise<AppendResult> {
+    return this.appendBatches([encodeBatch(records)])[0]!
+  }
+
+  appendBatches(batches: readonly Uint8Array[]): Promise<AppendResult>[] {
+    return batches.map((bytes) =>
+      this.#appendBatch(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
+    )
+  }
+
+  /** Appends become durable only when `flush` says so. */
+  holdDurability(): void {
+    this.#held = true
+  }
+
+  /** The disk is gone: rejects what is not durable and takes nothing any more. */
+  fail(): void {
+    this.#end('failed', new VarveError('VARVE_LOG_FAILED', `${this.dir}: the disk said no; reopen the log`))
+  }
+
+  /** Offsets from `from` to below `to` cannot be read any more, and the log takes no writes. */
+  damage(from: number, to: number): void {
+    this.#damaged = { from, to }
+    this.#end(
+      'corrupt',
+      new VarveError('VARVE_LOG_CORRUPT', `${this.dir}: offsets ${from} to ${to - 1} are damaged`),
+    )
+  }
+
+  slice({
+    from,
+    upTo = Infinity,
+    maxBytes = Infinity,
+    minOneBatch = false,
+  }: {
+    from: number
+    upTo?: number
+    maxBytes?: number
+    minOneBatch?: boolean
+  }): Slice | Promise<Slice> {
+    if (from < 0 || from > this.durableOffset) {
+      throw new VarveError('VARVE_OFFSET_OUT_OF_RANGE', `${from} is outside 0 to ${this.durableOffset}`)
+    }
+    if (this.#damaged !== null && from >= this.#damaged.from && from < this.#damaged.to) throw this.#failure!
+    const end = Math.min(
+      upTo,
+      this.durableOffset,
+      this.#damaged !== null && from < this.#damaged.from ? this.#damaged.from : Infinity,
+    )
+    const chosen: Buffer[] = []
+    let bytes = 0
+    let nextOffset = from
+    for (const batch of this.#stored.batches) {
+      if (batch.nextOffset <= from) continue
+      const fits = bytes + batch.bytes.length <= maxBytes || (minOneBatch && chosen.length === 0)
+      if (batch.nextOffset > end || !fits) break
+      chosen.push(batch.bytes)
+      bytes += batch.bytes.length
+      nextOffset = batch.nextOffset
+    }
+    this.openSlices++
+    let closed = false
+    const slice: Slice = {
+      from,
+      nextOffset,
+      byteLength: bytes,
+      read: () => {
+        if (closed) throw new Error('a closed slice was read')
+        const read = Buffer.concat(chosen)
+        return this.cold ? new Promise((resolve) => setImmediate(() => resolve(read))) : read
+      },
+      close: () => {
+        if (!closed) this.openSlices--
+        closed = true
+      },
+    }
+    return this.cold ? Promise.resolve(slice) : slice
+  }
+
+  async *readBatches({ from = 0 }: ReadOptions = {}): AsyncIterableIterator<RecordBatch> {
+    for (const { nextOffset, bytes } of this.#stored.batches) {
+      if (this.#damaged !== null && nextOffset > this.#damaged.from) throw this.#failure!
+      if (nextOffset > from && nextOffset <= this.durableOffset) yield RecordBatch.parse(bytes)
+    }
+  }
+
+  async *read(options: ReadOptions = {}): AsyncIterableIterator<LogRecord> {
+    for await (const batch of this.readBatches(options)) yield* batch.records()
+  }
+
+  async offsetForTime(timestamp: number): Promise<{ offset: number; timestamp: number } | null> {
+    for await (const record of this.read())
+      if (record.timestamp >= timestamp) return { offset: record.offset, timestamp: record.timestamp }
+    return null
+  }
+
+  async maxTimestamp(): Promise<{ offset: number; timestamp: number } | null> {
+    let found: LogRecord | null = null
+    for await (const record of this.read())
+      if (found === null || record.timestamp > found.timestamp) found = record
+    return found === null ? null : { offset: found.offset, timestamp: found.timestamp }
+  }
+
+  /** Makes everything durable that has been appended, also while durability is held. */
+  flush(): Promise<number> {
+    this.#stored.durableOffset = this.#endOffset
+    this.groups.push(this.#pending.length)
+    const pending = this.#pending.splice(0)
+    this.#notify()
+    for (const { result, resolve } of pending) resolve(result)
+    return Promise.resolve(this.durableOffset)
+  }
+
+  close(): Promise<void> {
+    if (this.#state !== 'closed') {
+      if (this.#state === 'open') void this.flush()
+      this.#end('closed', null)
+    }
+    return Promise.resolve()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #appendBatch(bytes: Buffer): Promise<AppendResult> {
+    if (this.#state !== 'open') {
+      return Promise.reject(this.#failure ?? new VarveError('VARVE_LOG_CLOSED', `${this.dir} is closed`))
+    }
+    let batch: RecordBatch
+    try {
+      batch = RecordBatch.parse(bytes)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    if (bytes.length > this.#maxBatchBytes) {
+      return Promise.reject(new VarveError('VARVE_BATCH_TOO_LARGE', `${bytes.length} bytes are too many`))
+    }
+    if (!batch.verifyCrc())
+      return Promise.reject(new VarveError('VARVE_BATCH_CORRUPT', 'the CRC does not match'))
+    const count = batch.lastOffset - batch.baseOffset + 1
+    const baseOffset = this.#endOffset
+    bytes.writeBigInt64BE(BigInt(baseOffset), 0)
+    bytes.writeInt32BE(this.leaderEpoch, 12)
+    this.#endOffset += count
+    // A copy, so that a caller who uses its buffer again too early is found out by nobody but its own test.
+    this.#stored.batches.push({ baseOffset, nextOffset: this.#endOffset, bytes: Buffer.from(bytes) })
+    const result = { baseOffset, lastOffset: this.#endOffset - 1 }
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ result, resolve, reject })
+      if (this.#held || this.#scheduled) return
+      this.#scheduled = true
+      setImmediate(() => {
+        this.#scheduled = false
+        if (this.#state === 'open' && !this.#held) void this.flush()
+      })
+    })
+  }
+
+  #end(state: 'failed' | 'corrupt' | 'closed', failure: VarveError | null): void {
+    this.#state = state
+    this.#failure = failure
+    const error = failure ?? new VarveError('VARVE_LOG_CLOSED', `${this.dir} was closed`)
+    const pending = this.#pending.splice(0)
+    this.#notify()
+    for (const { reject } of pending) reject(error)
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener()
+  }
+}
+
+/** The logs of data directories, kept from one opening to the next. */
+export class MemoryDisk {
+  readonly #stored = new Map<string, Stored>()
+  readonly #openErrors = new Map<string, VarveError>()
+  readonly #locked = new Set<string>()
+  /** The open logs by the name of their directory. */
+  readonly logs = new Map<string, MemoryLog>()
+
+  /** Makes the next opening of a log fail. */
+  failOpen(name: string, error: VarveError): void {
+    this.#openErrors.set(name, error)
+  }
+
+  log(name: string): MemoryLog {
+    const log = this.logs.get(name)
+    if (log === undefined)
+      throw new Error(`${name} is not open; there are ${[...this.logs.keys()].join(', ')}`)
+    return log
+  }
+
+  /** Loses what is not durable and lets go of all locks, as the end of the process would. */
+  crash(): void {
+    this.logs.clear()
+    this.#locked.clear()
+  }
+
+  /** Changes a byte of the last batch of a log that is not open. */
+  flipByte(name: string, at: number): void {
+    for (const [dir, { batches }] of this.#stored) {
+      if (dir.endsWith(`/${name}`)) batches.at(-1)!.bytes[at]! ^= 0xff
+    }
+  }
+
+  readonly openDataDirectory = async (
+    dir: string,
+    { clusterId = 'memory-cluster-0000000', nodeId = 0 }: { clusterId?: string; nodeId?: number } = {},
+  ): Promise<DataDirectory> => {
+    await mkdir(dir, { recursive: true })
+    if (this.#locked.has(dir)) throw new VarveError('VARVE_LOCKED', `${dir} is in use by another process`)
+    this.#locked.add(dir)
+    return {
+      dir,
+      clusterId,
+      nodeId,
+      directoryId: 'memory-directory-00000',
+      cleanShutdown: true,
+      openLog: (name, options = {}) => this.#openLog(join(dir, name), name, options),
+      logs: async () => {
+        const entries = await readdir(dir, { withFileTypes: true })
+        return entries
+          .filter((entry) => entry.isDirectory() && /-\d+$/.test(entry.name))
+          .map((entry) => entry.name)
+      },
+      close: async () => {
+        this.#locked.delete(dir)
+        for (const log of this.logs.values()) await log.close()
+        this.logs.clear()
+      },
+    }
+  }
+
+  async #openLog(dir: string, name: string, options: LogOptions): Promise<Log> {
+    const error = this.#openErrors.get(name)
+    this.#openErrors.delete(name)
+    if (error !== undefined) throw error
+    await mkdir(dir, { recursive: true })
+    let stored = this.#stored.get(dir)
+    if (stored === undefined) this.#stored.set(dir, (stored = { batches: [], durableOffset: 0 }))
+    const log = new MemoryLog(dir, stored, options)
+    this.logs.set(name, log)
+    return log
+  }
+}
+
+/** The records of a Fetch response's bytes. */
+export function recordsIn(bytes: Buffer | null): LogRecord[] {
+  return [...batchesIn(bytes ?? Buffer.alloc(0))].flatMap((batch) => [...batch.records()])
+}
