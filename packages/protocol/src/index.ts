@@ -23,6 +23,8 @@ export { requestHeader } from './messages/request-header.js'
 export { responseHeader } from './messages/response-header.js'
 export type { ProtocolErrorCode } from './protocol-error.js'
 export { ProtocolError } from './protocol-error.js'
+/** The words in which messages are declared. */
+export * as schema from './schema.js'
 export type { Decoded, Encodable, Field, FieldOptions, Fields, ScalarType } from './schema.js'
 export { isUuid, randomUuid, uuidFromBytes, uuidToBytes, ZERO_UUID } from './uuid.js'
 export type { VersionRange, VersionSpec } from './versions.js'

@@ -161,7 +161,9 @@ describe('random frames in random pieces', () => {
         })
       })
       let pauses = 0
-      for (;;) {
+      for (let round = 0; ; round++) {
+        // Nobody may be left waiting for ever.
+        expect(round).toBeLessThan(50_000)
         const left = connections.filter((connection) => connection.at < connection.stream.length)
         if (left.length === 0) break
         const live = left.filter((connection) => !connection.paused)
