@@ -44,9 +44,7 @@ test('no input is no record', async () => {
 
 test('a key is everything before the first separator', async () => {
   await produce('keys', 'a\t1\n\tempty key\nno key\nb\t2\t3\n', '--key-separator', '\\t')
-  expect((await consume('keys', '--key-separator', '=')).toString()).toBe(
-    'a=1\n=empty key\n=no key\nb=2\t3\n',
-  )
+  expect((await consume('keys', '--key-separator', '=')).toString()).toBe('a=1\n=empty key\nno key\nb=2\t3\n')
 })
 
 test('kcat sees a missing key as missing and an empty one as empty', async (context) => {

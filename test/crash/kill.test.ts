@@ -53,7 +53,6 @@ async function produceUntilKilled(
         attempt.offset = (await producer.send(TOPIC, { value: attempt.value, partition })).offset
       } catch {
         isOver = true
-        return
       }
       // Not after a pause, but at a point of progress: the same for every run, while others are in flight.
       if (++acknowledged === killAfter) broker.child.kill('SIGKILL')
@@ -105,6 +104,11 @@ describe.each([
       ).toBeGreaterThanOrEqual(killAfter)
       attempts.push(...sent)
     }
+
+    expect(
+      attempts.filter(({ offset }) => offset === null),
+      'kills came in the middle',
+    ).not.toEqual([])
 
     const broker = await BrokerProcess.start(join(data, 'log'), args)
     const found = await readAll(broker)

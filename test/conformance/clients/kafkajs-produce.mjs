@@ -30,11 +30,6 @@ const kafka = new Kafka({
   retry: { retries: 0 },
 })
 const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner, retry: { retries: 0 } })
-// With retries off nobody waits for a topic that the first request creates.
-const admin = kafka.admin()
-await admin.connect()
-await admin.fetchTopicMetadata({ topics: [topic] })
-await admin.disconnect()
 await producer.connect()
 for (let at = 0; at < lines.length; at += BATCH) {
   await producer.send({

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { Producer } from '@varve/client'
+import { Admin, Producer } from '@varve/client'
 import { brokerFailure } from './broker-failure.js'
 import { Failure } from './failure.js'
 import { onInterrupt } from './interrupt.js'
@@ -117,8 +117,21 @@ function produceFailure(sender: LineSender, topic: string, options: ProduceOptio
   )
 }
 
+/** A producer goes on trying for minutes; whoever types a wrong port should hear of it at once. */
+async function checkBroker(brokers: string[]): Promise<void> {
+  const admin = new Admin({ brokers, clientId: 'varve-produce' })
+  try {
+    await admin.listTopics()
+  } catch (error) {
+    throw brokerFailure(error, brokers)
+  } finally {
+    await admin.close()
+  }
+}
+
 export async function produce(topic: string, options: ProduceOptions): Promise<void> {
   const { signal, exitCode } = onInterrupt()
+  await checkBroker(options.broker)
   const source = input(options.file)
   const producer = new Producer({
     brokers: options.broker,
