@@ -6,6 +6,7 @@ import { Cancellation } from './cancellation.js'
 import { dispatch, overlaps } from './dispatch.js'
 import { formatAddress } from './listener-address.js'
 import { ReceivedRequest } from './received-request.js'
+import { ProgressWatch } from './progress-watch.js'
 import { receivingSocket } from './receiving-socket.js'
 import { CloseConnection, type Endpoint, type RequestContext } from './request-context.js'
 import type { RequestMemory } from './request-memory.js'
@@ -14,14 +15,6 @@ import { closeChunks, ResponseWriter } from './response-writer.js'
 /** Beyond these no further request of the connection is taken in until earlier ones have been worked off. */
 const mostRequestsInFlight = 512
 const mostBytesInFlight = 16 * 1024 * 1024
-
-/** A peer that takes nothing of what it asked for is given up after this long. */
-const unreadTimeoutMs = 30_000
-/** While others wait for memory, a peer in the middle of a frame is given up if it sends less than this in this time. */
-const stalledFrameTimeoutMs = 5_000
-const stalledFrameBytes = 32 * 1024
-/** Kafka's connections.max.idle.ms. */
-const idleTimeoutMs = 10 * 60_000
 
 export interface ConnectionOptions {
   readonly broker: BrokerState
@@ -40,6 +33,8 @@ interface Turn {
   readonly overlaps: boolean
   done: boolean
   response: readonly Chunk[] | null
+  /** Nobody is to be answered any more. */
+  dropped: boolean
 }
 
 /**
@@ -72,19 +67,12 @@ export class Connection {
   #draining = false
   #closed = false
   #onIdle: (() => void) | null = null
-  #receivedBytes = 0
-  /** When the peer last sent something, or something of its was being worked on. */
-  #lastActive: number
-  #lastUnsent = 0
-  #lastSent: number
-  /** Since when, and from which count on, the peer has been watched for a stalled frame. */
-  #watchedSince: number
-  #watchedBytes = 0
+  readonly #watch: ProgressWatch
 
   constructor(accepted: Socket, options: ConnectionOptions) {
     this.#options = options
     const { broker, memory, staging, maxRequestBytes } = options
-    this.#lastActive = this.#lastSent = this.#watchedSince = broker.clock.now()
+    this.#watch = new ProgressWatch(broker.clock.now())
     this.#peer = formatAddress(accepted.remoteAddress ?? 'unknown', accepted.remotePort ?? 0)
     this.#endpoint = options.endpointFor(accepted.localAddress ?? '')
     this.#reader = new FrameReader({
@@ -111,45 +99,23 @@ export class Connection {
     this.#socket.resume()
   }
 
-  /** Looks for a peer that makes no progress; called about once a second. */
+  /** Gives up a peer that makes no progress; called about once a second. */
   checkProgress(now: number): void {
     if (this.#closed) return
-    const unsent = this.#writer.unsentBytes
-    if (unsent === 0 || unsent !== this.#lastUnsent) this.#lastSent = now
-    this.#lastUnsent = unsent
-    if (now - this.#lastSent >= unreadTimeoutMs) {
-      this.#close(
-        `the client has read nothing for ${unreadTimeoutMs / 1000} s while ${unsent} bytes wait for it`,
-      )
-      return
+    const progress = {
+      unsentBytes: this.#writer.unsentBytes,
+      partialBytes: this.#reader.partialBytes,
+      paused: this.#held || this.#reader.waiting,
+      working: this.#turns.length > 0 || this.#waiting.length > 0,
+      memoryShort: this.#options.memory.frames.waiting > 0,
     }
-    const working = this.#turns.length > 0 || this.#waiting.length > 0 || unsent > 0
-    if (working || this.#paused) this.#lastActive = now
-    if (now - this.#lastActive >= idleTimeoutMs) this.#close(null)
-    else if (this.#stalls(now))
-      this.#close('the client stopped in the middle of a request while others wait for memory')
-  }
-
-  /** Whether it is us who do not read. */
-  get #paused(): boolean {
-    return this.#held || this.#reader.waiting
-  }
-
-  #stalls(now: number): boolean {
-    const pressure = this.#options.memory.frames.waiting > 0
-    const watched = pressure && !this.#paused && this.#reader.partialBytes > 0
-    if (!watched || this.#receivedBytes - this.#watchedBytes >= stalledFrameBytes) {
-      this.#watchedSince = now
-      this.#watchedBytes = this.#receivedBytes
-    }
-    return now - this.#watchedSince >= stalledFrameTimeoutMs
+    const verdict = this.#watch.verdict(progress, now)
+    if (verdict !== null) this.#close(verdict === '' ? null : verdict)
   }
 
   /** Takes in nothing more, and ends the connection as soon as every request that has been received is answered. */
   drain(): Promise<void> {
-    this.#draining = true
-    this.#held = true
-    this.#socket.pause()
+    this.#stopReceiving()
     return new Promise((resolve) => {
       this.#onIdle = resolve
       this.#endIfIdle()
@@ -163,18 +129,17 @@ export class Connection {
 
   /** Nothing may be thrown into the socket's callback: it would end the process, not the connection. */
   #receive(count: number, step: () => boolean): boolean {
-    this.#receivedBytes += count
-    this.#lastActive = this.#options.broker.clock.now()
+    this.#watch.received(count, this.#options.broker.clock.now())
     try {
       return step()
     } catch (error) {
-      this.#close(messageOf(error))
+      this.#fail(null, messageOf(error))
       return false
     }
   }
 
   #onFrame(frame: Buffer, owned: boolean): boolean {
-    if (this.#closed) {
+    if (this.#closed || this.#draining) {
       if (owned) this.#reader.release(frame)
       return false
     }
@@ -219,7 +184,13 @@ export class Connection {
 
   #mayBegin(overlap: boolean): boolean {
     if (this.#waiting.length > 0 || this.#writer.congested) return false
-    return this.#turns.length === 0 || (overlap && this.#turns.every((turn) => turn.overlaps))
+    return this.#mayJoin(overlap)
+  }
+
+  /** Whether a request may run beside those that do; one that may not is always alone, so the last tells of all. */
+  #mayJoin(overlap: boolean): boolean {
+    const last = this.#turns.at(-1)
+    return last === undefined || (overlap && last.overlaps)
   }
 
   #mayReceive(): boolean {
@@ -252,9 +223,9 @@ export class Connection {
       const request = this.#waiting[0]!
       const overlap = overlaps(request.header.apiKey)
       if (this.#writer.congested) return
-      if (this.#turns.length > 0 && !(overlap && this.#turns[this.#turns.length - 1]!.overlaps)) return
+      if (!this.#mayJoin(overlap)) return
       this.#waiting.shift()
-      this.#run({ request, overlaps: overlap, done: false, response: null })
+      this.#run({ request, overlaps: overlap, done: false, response: null, dropped: false })
     }
   }
 
@@ -274,7 +245,7 @@ export class Connection {
       response = dispatch(request.header, request.frame, context)
     } catch (error) {
       request.done()
-      this.#fail(request.header, error)
+      this.#failTurn(turn, error)
       return
     }
     if (!(response instanceof Promise)) {
@@ -292,12 +263,12 @@ export class Connection {
           throw error
         },
       )
-      .catch((error: unknown) => this.#fail(request.header, error))
+      .catch((error: unknown) => this.#failTurn(turn, error))
   }
 
   #finish(turn: Turn, response: readonly Chunk[] | null): void {
     turn.request.done()
-    if (this.#closed) {
+    if (this.#closed || turn.dropped) {
       if (response !== null) closeChunks(response)
       return
     }
@@ -309,10 +280,34 @@ export class Connection {
     }
   }
 
-  #fail(header: RequestHeader, error: unknown): void {
+  #failTurn(turn: Turn, error: unknown): void {
+    const { apiKey, apiVersion } = turn.request.header
     const expected = error instanceof CloseConnection || (error as Error)?.name === 'ProtocolError'
-    const where = expected ? '' : `, while working on API key ${header.apiKey} version ${header.apiVersion}`
-    this.#close(messageOf(error) + where)
+    const where = expected ? '' : `, while working on API key ${apiKey} version ${apiVersion}`
+    this.#fail(turn, messageOf(error) + where)
+  }
+
+  /** Ends the connection for a reason, after what came before it has been answered. */
+  #fail(turn: Turn | null, reason: string): void {
+    if (this.#closed) return
+    this.#logEnd(reason)
+    this.#stopReceiving()
+    for (const request of this.#waiting.splice(0)) request.done()
+    if (turn !== null) this.#drop(this.#turns.splice(this.#turns.indexOf(turn)))
+    this.#endIfIdle()
+  }
+
+  #drop(turns: readonly Turn[]): void {
+    for (const turn of turns) {
+      turn.dropped = true
+      if (turn.done && turn.response !== null) closeChunks(turn.response)
+    }
+  }
+
+  #stopReceiving(): void {
+    this.#draining = true
+    this.#held = true
+    this.#socket.pause()
   }
 
   /** Goes on with whatever has become possible. */
@@ -376,5 +371,11 @@ export class Connection {
     this.#settleWhenDone()
     this.#options.onClose(this)
     this.#onIdle?.()
+  }
+
+  #logEnd(reason: string): void {
+    const client =
+      this.#clientId === null ? '' : ` (client id ${JSON.stringify(this.#clientId.slice(0, 100))})`
+    this.#options.broker.log('warn', `closed the connection of ${this.#peer}${client}: ${reason}`)
   }
 }
