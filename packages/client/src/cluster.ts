@@ -94,6 +94,14 @@ export class Cluster {
     return leader !== undefined && leader >= 0 && this.nodes.has(leader) ? leader : undefined
   }
 
+  /** The broker that was taken for the leader says that it is not: there is none until metadata names one again. */
+  forgetLeader(topic: string, partition: number): void {
+    const known = this.topics.get(topic)
+    if (known?.partitions[partition] === undefined) return
+    const partitions = known.partitions.with(partition, { ...known.partitions[partition], leader: -1 })
+    this.topics.set(topic, { ...known, partitions })
+  }
+
   /**
    * Asks any broker that can be reached. `topics` null asks for all.
    *

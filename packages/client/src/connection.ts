@@ -308,7 +308,7 @@ export class Connection {
   }
 
   private receive(frame: Buffer, owned: boolean): void {
-    const request = this.inFlight.shift()
+    const request = this.inFlight[0]
     const correlationId = frame.readInt32BE(0)
     if (request === undefined || request.correlationId !== correlationId) {
       const expected = request === undefined ? 'none was expected' : `${request.correlationId} was due`
@@ -317,6 +317,7 @@ export class Connection {
         `The broker at ${this.address} sent a response with correlation id ${correlationId} where ${expected}`,
       )
     }
+    this.inFlight.shift()
     let bytes = frame
     if (owned) this.reader.release(frame)
     else if (request.api.key === fetch.key) bytes = Buffer.from(frame)

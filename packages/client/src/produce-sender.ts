@@ -216,7 +216,9 @@ export class ProduceSender {
       } else {
         const why = outcome.errorMessage ?? outcome.recordErrors[0]?.batchIndexErrorMessage
         const error = new KafkaError(outcome.errorCode, `Produce to ${topic}-${partition}`, why)
-        this.failed(sent, error, isStaleMetadata(outcome.errorCode))
+        const isStale = isStaleMetadata(outcome.errorCode)
+        if (isStale) this.cluster.forgetLeader(topic, partition)
+        this.failed(sent, error, isStale)
       }
     }
   }
