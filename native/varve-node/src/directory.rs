@@ -5,9 +5,10 @@ use napi::bindgen_prelude::{AsyncTask, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use varve_log::runner::ThreadRunner;
-use varve_log::{DataDir, DiskStorage, Durability, Identity, Listener, Log, LogConfig};
+use varve_log::{DataDir, Durability, Identity, Listener, Log, LogConfig};
 
 use crate::failure::task;
+use crate::fault::storage;
 use crate::log::NativeLog;
 
 /// Flushes of separate files scale up to about this many threads; idle ones cost nothing.
@@ -57,28 +58,28 @@ pub fn open_directory(path: String, identity: DirectoryIdentity) -> AsyncTask<Op
         new_directory_id: identity.new_directory_id,
     };
     AsyncTask::new(OpenDirectory(Box::new(move || {
-        DataDir::open(Arc::new(DiskStorage), &PathBuf::from(path), &identity)
+        DataDir::open(storage()?, &PathBuf::from(path), &identity)
     })))
 }
 
 #[napi]
 impl NativeDirectory {
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn cluster_id(&self) -> String {
         self.inner.cluster_id.clone()
     }
 
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn node_id(&self) -> i32 {
         self.inner.node_id
     }
 
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn directory_id(&self) -> String {
         self.inner.directory_id.clone()
     }
 
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn clean_shutdown(&self) -> bool {
         self.inner.clean_shutdown
     }

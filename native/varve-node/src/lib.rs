@@ -3,6 +3,7 @@
 
 mod directory;
 mod failure;
+mod fault;
 mod log;
 mod slice;
 

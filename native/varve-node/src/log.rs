@@ -50,27 +50,27 @@ impl NativeLog {
 
 #[napi]
 impl NativeLog {
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn start_offset(&self) -> f64 {
         self.log.start_offset() as f64
     }
 
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn end_offset(&self) -> f64 {
         self.log.end_offset() as f64
     }
 
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn durable_offset(&self) -> f64 {
         self.log.durable_offset() as f64
     }
 
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn flushed_offset(&self) -> f64 {
         self.log.flushed_offset() as f64
     }
 
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn recovered(&self) -> Option<NativeRecovered> {
         let recovered = self.log.recovered?;
         let (end_offset, cut_bytes) = (recovered.end_offset as f64, recovered.cut_bytes as f64);
@@ -78,7 +78,7 @@ impl NativeLog {
     }
 
     /// 0 open, 1 rolling, 2 failed or corrupt, 3 closed.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn phase(&self) -> u32 {
         match self.log.phase() {
             Phase::Open => 0,
@@ -89,7 +89,7 @@ impl NativeLog {
     }
 
     /// Why the log takes no writes.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn failure(&self) -> Option<Failure> {
         match self.log.phase() {
             Phase::Failed(error) => Some(error.into()),
@@ -97,12 +97,12 @@ impl NativeLog {
         }
     }
 
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn leader_epoch(&self) -> i32 {
         self.log.leader_epoch()
     }
 
-    #[napi(setter)]
+    #[napi(setter, catch_unwind)]
     pub fn set_leader_epoch(&self, epoch: i32) {
         self.log.set_leader_epoch(epoch);
     }

@@ -16,6 +16,13 @@ pub struct NativeSlice {
     next_offset: i64,
 }
 
+/// How many bytes hold good batches, and what is wrong behind them.
+#[napi(object)]
+pub struct NativeVerified {
+    pub good: u32,
+    pub failure: Option<Failure>,
+}
+
 task!(ReadSlice, u32, u32, |bytes| bytes);
 
 impl NativeSlice {
@@ -26,12 +33,12 @@ impl NativeSlice {
 
 #[napi]
 impl NativeSlice {
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn bytes(&self) -> f64 {
         self.bytes as f64
     }
 
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn next_offset(&self) -> f64 {
         self.next_offset as f64
     }
@@ -57,31 +64,28 @@ impl NativeSlice {
 
     /// Checks the batches that were read from this slice against their checksums. A bad one makes the log read-only.
     #[napi(catch_unwind)]
-    pub fn verify(&self, bytes: BufferSlice<'_>) -> Option<Failure> {
-        let slice = self.slice.as_ref()?;
-        let mut at = 0;
-        let mut offset = None;
-        while at < bytes.len() {
-            let header = BatchHeader::parse(&bytes[at..]).filter(BatchHeader::is_plausible);
-            let end = header.map_or(usize::MAX, |header| at.saturating_add(header.total_bytes() as usize));
-            match header {
-                Some(header) if end <= bytes.len() && header.crc_matches(&bytes[at..end]) => {
-                    offset = Some(header.next_offset());
-                    at = end;
+    pub fn verify(&self, bytes: BufferSlice<'_>) -> NativeVerified {
+        let mut good = 0;
+        let mut next_offset = None;
+        while good < bytes.len() {
+            let header = BatchHeader::parse(&bytes[good..]).filter(BatchHeader::is_plausible);
+            let end = header.map_or(usize::MAX, |header| good.saturating_add(header.total_bytes() as usize));
+            let detail = match header {
+                Some(header) if end <= bytes.len() && header.crc_matches(&bytes[good..end]) => {
+                    next_offset = Some(header.next_offset());
+                    good = end;
+                    continue;
                 }
-                header => {
-                    let detail = match header {
-                        Some(_) if end <= bytes.len() => "its CRC-32C does not match its bytes",
-                        _ => "there is no whole batch",
-                    };
-                    let offset = offset.or(header.map(|header| header.base_offset)).unwrap_or(0);
-                    let error = slice.corrupt(at as u64, offset, detail.into());
-                    self.log.report_corrupt(error.clone());
-                    return Some(error.into());
-                }
-            }
+                Some(_) if end <= bytes.len() => "its CRC-32C does not match its bytes",
+                _ => "there is no whole batch",
+            };
+            let offset = next_offset.or(header.map(|header| header.base_offset)).unwrap_or(0);
+            let Some(slice) = &self.slice else { break };
+            let error = slice.corrupt(good as u64, offset, detail.into());
+            self.log.report_corrupt(error.clone());
+            return NativeVerified { good: good as u32, failure: Some(error.into()) };
         }
-        None
+        NativeVerified { good: good as u32, failure: None }
     }
 
     /// Lets go of the file.

@@ -1,12 +1,16 @@
 import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { openDirectory, type NativeDirectory } from '@varve/native'
 import { VarveError } from '@varve/records'
 import { unwrap } from './failure.js'
-import { hold, release } from './keep-alive.js'
 import { EngineLog, type Log } from './log.js'
 import { completeOptions, type LogOptions } from './options.js'
+import { checkWholeNumber, invalidOption } from './whole-number.js'
 
+export const META_PROPERTIES = 'meta.properties'
+
+/** Who a data directory shall belong to. */
 export interface DataDirectoryOptions {
   /** The cluster that the directory must belong to. Default: whichever it does; a new id for a new directory. */
   clusterId?: string
@@ -55,18 +59,15 @@ export async function openEngineDirectory(
   dir: string,
   options: DataDirectoryOptions,
 ): Promise<EngineDirectory> {
-  const path = resolve(dir)
-  hold()
-  try {
-    const native = await openDirectory(path, {
-      ...options,
-      newClusterId: newId(),
-      newDirectoryId: newId(),
-    })
-    return new EngineDirectory(path, unwrap(native))
-  } finally {
-    release()
+  const { clusterId, nodeId } = options
+  // It becomes a line of meta.properties, where a blank or a line break would say something else.
+  if (clusterId !== undefined && !/^[!-~]+$/.test(clusterId)) {
+    throw invalidOption('clusterId', clusterId, 'of printable ASCII characters without blanks')
   }
+  if (nodeId !== undefined) checkWholeNumber('nodeId', nodeId, 0, 0x7fff_ffff)
+  const path = resolve(dir)
+  const identity = { clusterId, nodeId, newClusterId: newId(), newDirectoryId: newId() }
+  return new EngineDirectory(path, unwrap(await openDirectory(path, identity)))
 }
 
 /** A random UUID as Kafka writes its ids: base64url without padding, and no dash in front that a shell would trip over. */
@@ -97,10 +98,16 @@ export class EngineDirectory implements DataDirectory {
   }
 
   async openLog(name: string, options: LogOptions = {}): Promise<Log> {
-    if (name === '' || name === '.' || name === '..' || /[/\\\0]/.test(name)) {
+    if (name === '' || name === '.' || name === '..' || /[/\\\p{Cc}]/u.test(name)) {
       throw new VarveError(
         'VARVE_INVALID_OPTION',
         `${JSON.stringify(name)} cannot name a log in ${this.dir}; it must be a plain directory name`,
+      )
+    }
+    if (existsSync(join(this.dir, name, META_PROPERTIES))) {
+      throw new VarveError(
+        'VARVE_INVALID_OPTION',
+        `${join(this.dir, name)} is a data directory of its own, with its own lock; open it by openLog`,
       )
     }
     return this.open(name, options, async () => {})
@@ -137,17 +144,14 @@ export class EngineDirectory implements DataDirectory {
   ): Promise<EngineLog> {
     let log: EngineLog | undefined
     const config = { ...options, fsync: options.durability === 'fsync' }
-    hold()
-    try {
-      const native = unwrap(await this.#native.openLog(name, config, () => log?.changed()))
-      log = new EngineLog(native, dir, options, async () => {
-        this.#open.delete(name)
-        await closed()
-      })
-      return log
-    } finally {
-      release()
-    }
+    const native = unwrap(await this.#native.openLog(name, config, () => log?.changed()))
+    log = new EngineLog(native, dir, options, async () => {
+      // The engine holds the callback and the log holds the engine: neither would ever be collected.
+      log = undefined
+      this.#open.delete(name)
+      await closed()
+    })
+    return log
   }
 
   async logs(): Promise<string[]> {
@@ -174,11 +178,6 @@ export class EngineDirectory implements DataDirectory {
 
   /** Writes the clean marker if all is well and lets go of the lock. */
   async release(): Promise<void> {
-    hold()
-    try {
-      unwrap(await this.#native.close())
-    } finally {
-      release()
-    }
+    unwrap(await this.#native.close())
   }
 }

@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 export { openDataDirectory, type DataDirectory, type DataDirectoryOptions } from './data-directory.js'
-export type { AppendOptions, AppendResult, Log, LogState, Recovered } from './log.js'
+export type { AppendOptions, AppendResult, Log, LogState, OffsetAndTimestamp, Recovered } from './log.js'
 export { openLog } from './open-log.js'
 export type { Durability, LogOptions } from './options.js'
 export type { ReadOptions } from './reader.js'

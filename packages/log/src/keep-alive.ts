@@ -2,8 +2,8 @@ let timer: NodeJS.Timeout | undefined
 let holders = 0
 
 /**
- * Keeps the event loop alive while something is waited for that only the engine's threads know of: their way back to
- * JavaScript does not hold the process by itself.
+ * Keeps the event loop alive while a flush or a roll is waited for, of which only the engine's threads know: their way
+ * back to JavaScript must not hold the process by itself, or an open log would.
  */
 export function hold(): void {
   if (holders++ > 0) return

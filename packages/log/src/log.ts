@@ -1,11 +1,12 @@
 import type { NativeLog } from '@varve/native'
 import { RecordBatch, VarveError, type LogRecord, type RecordInput } from '@varve/records'
 import { AppendQueue } from './append-queue.js'
-import { isFailure, toError, unwrap } from './failure.js'
+import { toError, unwrap } from './failure.js'
 import { hold, release } from './keep-alive.js'
 import type { Durability, LogOptions } from './options.js'
-import { readBatches, RecordReader, type ReadOptions } from './reader.js'
-import { LogSlice, type Slice, type SliceOptions } from './slice.js'
+import { BatchReader, RecordReader, type ReadOptions } from './reader.js'
+import { checkSliceOptions, LogSlice, type Slice, type SliceOptions } from './slice.js'
+import { checkWholeNumber } from './whole-number.js'
 
 export interface AppendResult {
   /** The offset of the first record. */
@@ -17,6 +18,13 @@ export interface AppendResult {
 export interface AppendOptions {
   /** Refuses the append if it is aborted by then. What has been handed in cannot be taken back. */
   signal?: AbortSignal
+}
+
+/** A record found by its time. */
+export interface OffsetAndTimestamp {
+  offset: number
+  /** In ms since 1970; beyond 2^53 − 1, which only an odd producer writes, the nearest that a number can hold. */
+  timestamp: number
 }
 
 /** What an unclean stop left of a log. */
@@ -84,9 +92,9 @@ export interface Log extends AsyncDisposable {
   slice(options: SliceOptions): Slice | Promise<Slice>
 
   /** The first record at or after `timestamp` (ms since 1970); `null` when all are older. */
-  offsetForTime(timestamp: number): Promise<{ offset: number; timestamp: number } | null>
+  offsetForTime(timestamp: number): Promise<OffsetAndTimestamp | null>
   /** The first record with the largest timestamp; `null` for an empty log. */
-  maxTimestamp(): Promise<{ offset: number; timestamp: number } | null>
+  maxTimestamp(): Promise<OffsetAndTimestamp | null>
 
   /** Calls `listener` after `durableOffset` moved or `state` changed. Returns how to stop that. */
   subscribe(listener: () => void): () => void
@@ -98,6 +106,12 @@ export interface Log extends AsyncDisposable {
    * @throws VarveError `VARVE_LOG_FAILED` when something written could not be made durable.
    */
   close(): Promise<void>
+}
+
+/** Of the engine's timestamps, all 64 bits wide, the ones that a number cannot hold count as the nearest that it can. */
+function saturated(timestamp: bigint): number {
+  const number = Number(timestamp)
+  return Math.max(Number.MIN_SAFE_INTEGER, Math.min(number, Number.MAX_SAFE_INTEGER))
 }
 
 const PHASE_FAILED = 2
@@ -121,10 +135,7 @@ export class EngineLog implements Log {
     this.dir = dir
     this.durability = options.durability
     this.recovered = native.recovered
-    // Under 'os' what is written is visible at once, and nobody but the queue knows when that is.
-    this.#queue = new AppendQueue(native, options, () => {
-      if (this.durability === 'os') this.#notify()
-    })
+    this.#queue = new AppendQueue(native, options, () => this.#notify())
   }
 
   get startOffset(): number {
@@ -156,6 +167,7 @@ export class EngineLog implements Log {
   }
 
   setLeaderEpoch(epoch: number): void {
+    checkWholeNumber('leader epoch', epoch, 0, 0x7fff_ffff)
     this.#native.leaderEpoch = epoch
   }
 
@@ -182,30 +194,32 @@ export class EngineLog implements Log {
 
   readBatches(options: ReadOptions = {}): AsyncIterableIterator<RecordBatch> {
     this.#assertOpen()
-    return readBatches(this, options)
+    return new BatchReader(this, options)
   }
 
   slice(options: SliceOptions): LogSlice | Promise<LogSlice> {
     this.#assertOpen()
-    const { from, upTo = Number.MAX_SAFE_INTEGER, maxBytes = 1 << 20, minOneBatch = true } = options
+    checkSliceOptions(options)
+    const { from, upTo = Infinity, maxBytes = 1 << 20, minOneBatch = true } = options
     const native = this.#native.slice(from, upTo, maxBytes, minOneBatch)
     if (native === null) return this.#sliceCold(from, upTo, maxBytes, minOneBatch)
     return new LogSlice(unwrap(native), from)
   }
 
   async #sliceCold(from: number, upTo: number, maxBytes: number, minOne: boolean): Promise<LogSlice> {
-    return new LogSlice(await this.#wait(this.#native.sliceCold(from, upTo, maxBytes, minOne)), from)
+    return new LogSlice(unwrap(await this.#native.sliceCold(from, upTo, maxBytes, minOne)), from)
   }
 
-  async offsetForTime(timestamp: number): Promise<{ offset: number; timestamp: number } | null> {
+  async offsetForTime(timestamp: number): Promise<OffsetAndTimestamp | null> {
     this.#assertOpen()
-    const base = await this.#wait(this.#native.batchForTime(timestamp))
+    checkWholeNumber('timestamp', timestamp, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
+    const base = unwrap(await this.#native.batchForTime(timestamp))
     return base === null ? null : this.#recordInBatch(base, (time) => time >= timestamp)
   }
 
-  async maxTimestamp(): Promise<{ offset: number; timestamp: number } | null> {
+  async maxTimestamp(): Promise<OffsetAndTimestamp | null> {
     this.#assertOpen()
-    const base = await this.#wait(this.#native.batchOfMaxTimestamp())
+    const base = unwrap(await this.#native.batchOfMaxTimestamp())
     return base === null ? null : this.#recordInBatch(base, (time, max) => time === max)
   }
 
@@ -213,22 +227,21 @@ export class EngineLog implements Log {
   async #recordInBatch(
     base: number,
     fits: (timestamp: number, max: number) => boolean,
-  ): Promise<{ offset: number; timestamp: number }> {
+  ): Promise<OffsetAndTimestamp> {
     const slice = await this.slice({ from: base, maxBytes: 1 })
+    const { bytes, failure } = await slice.readChecked()
+    if (failure !== null) throw failure
+    const batch = RecordBatch.parse(bytes)
+    const max = saturated(batch.maxTimestampBigInt)
     try {
-      const batch = RecordBatch.parse(await slice.read())
-      const max = batch.maxTimestamp
-      try {
-        for (const { offset, timestamp } of batch.records()) {
-          if (fits(timestamp, max)) return { offset, timestamp }
-        }
-      } catch (error) {
-        if (!VarveError.is(error) || error.code !== 'VARVE_UNSUPPORTED_CODEC') throw error
+      for (const { offset, timestampBigInt } of batch.records()) {
+        const timestamp = saturated(timestampBigInt)
+        if (fits(timestamp, max)) return { offset, timestamp }
       }
-      return { offset: batch.baseOffset, timestamp: max }
-    } finally {
-      slice.close()
+    } catch (error) {
+      if (!VarveError.is(error) || error.code !== 'VARVE_UNSUPPORTED_CODEC') throw error
     }
+    return { offset: batch.baseOffset, timestamp: max }
   }
 
   subscribe(listener: () => void): () => void {
@@ -239,18 +252,23 @@ export class EngineLog implements Log {
   }
 
   /** Resolves when readers may see beyond `offset`. @throws VarveError when that cannot happen any more. */
-  durableBeyond(offset: number, signal?: AbortSignal): Promise<void> {
+  durableBeyond(offset: number, ...signals: Array<AbortSignal | undefined>): Promise<void> {
     return this.#until(() => {
       if (this.durableOffset > offset) return true
       const { state } = this
       if (state === 'open') return false
       throw state === 'closed' ? this.#closedError() : this.failure!
-    }, signal)
+    }, signals)
   }
 
   async flush(): Promise<number> {
     this.#assertOpen()
     await this.#queue.written()
+    if (this.#closing !== null) {
+      // Closing flushes as well, and nothing is appended behind it.
+      await this.#closing
+      return this.endOffset
+    }
     const target = unwrap(this.#native.requestFlush())
     hold()
     try {
@@ -258,6 +276,7 @@ export class EngineLog implements Log {
         if (this.#native.flushedOffset >= target) return true
         const { failure } = this
         if (failure !== null) throw failure
+        if (this.#native.phase === PHASE_CLOSED) throw this.#closedError()
         return false
       })
     } finally {
@@ -267,7 +286,8 @@ export class EngineLog implements Log {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close()
+    // In a later microtask, so that whoever is told meanwhile finds the log closing.
+    this.#closing ??= Promise.resolve().then(() => this.#close())
     return this.#closing
   }
 
@@ -276,12 +296,9 @@ export class EngineLog implements Log {
   }
 
   async #close(): Promise<void> {
-    await this.#until(() => {
-      this.#queue.write()
-      return this.#queue.isEmpty
-    })
+    await this.#queue.settled()
     try {
-      await this.#wait(this.#native.close())
+      unwrap(await this.#native.close())
     } finally {
       this.#notify()
       await this.#closed()
@@ -295,41 +312,38 @@ export class EngineLog implements Log {
   }
 
   #notify(): void {
-    for (const listener of [...this.#listeners]) listener()
+    for (const listener of Array.from(this.#listeners)) {
+      try {
+        listener()
+      } catch (error) {
+        // A listener's mistake is its own: neither the others nor an append may fail for it.
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
   }
 
   /** Resolves when `condition` holds, which is asked now and after every change. */
-  #until(condition: () => boolean, signal?: AbortSignal): Promise<void> {
+  #until(condition: () => boolean, signals: Array<AbortSignal | undefined> = []): Promise<void> {
     return new Promise((resolve, reject) => {
       const finish = (settle: () => void): void => {
         unsubscribe()
-        signal?.removeEventListener('abort', aborted)
+        for (const signal of signals) signal?.removeEventListener('abort', ask)
         settle()
       }
-      const aborted = (): void => finish(() => reject(signal!.reason))
       const ask = (): void => {
         try {
+          for (const signal of signals) signal?.throwIfAborted()
           if (condition()) finish(resolve)
         } catch (error) {
           finish(() => reject(error))
         }
       }
       const unsubscribe = this.subscribe(ask)
-      if (signal?.aborted === true) return aborted()
-      signal?.addEventListener('abort', aborted)
+      for (const signal of signals) signal?.addEventListener('abort', ask)
       ask()
     })
-  }
-
-  async #wait<T>(work: Promise<T>): Promise<Exclude<T, { code: string; message: string }>> {
-    hold()
-    try {
-      const result = await work
-      if (isFailure(result)) throw toError(result)
-      return result as Exclude<T, { code: string; message: string }>
-    } finally {
-      release()
-    }
   }
 
   #assertOpen(): void {

@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { openEngineDirectory } from './data-directory.js'
+import { META_PROPERTIES, openEngineDirectory } from './data-directory.js'
 import type { Log } from './log.js'
 import { completeOptions, type LogOptions } from './options.js'
 
@@ -22,12 +22,11 @@ import { completeOptions, type LogOptions } from './options.js'
  */
 export async function openLog(dir: string, options: LogOptions = {}): Promise<Log> {
   completeOptions(options)
-  const path = resolve(dir)
+  // A link to a partition must lead to the lock of the directory that the partition lies in.
+  const path = existsSync(dir) ? realpathSync(dir) : resolve(dir)
   const parent = dirname(path)
   const isPartition =
-    parent !== path &&
-    existsSync(join(parent, 'meta.properties')) &&
-    !existsSync(join(path, 'meta.properties'))
+    parent !== path && existsSync(join(parent, META_PROPERTIES)) && !existsSync(join(path, META_PROPERTIES))
   const directory = await openEngineDirectory(isPartition ? parent : path, {})
   try {
     return await directory.open(isPartition ? basename(path) : '', options, () => directory.release())

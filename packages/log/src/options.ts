@@ -1,4 +1,4 @@
-import { VarveError } from '@varve/records'
+import { checkWholeNumber, invalidOption } from './whole-number.js'
 
 /**
  * When an append is acknowledged, and what a reader may see: `'os'` once the page cache has it, so that it survives
@@ -6,10 +6,14 @@ import { VarveError } from '@varve/records'
  */
 export type Durability = 'os' | 'fsync'
 
+/** How a log is written. Nothing of it is stored: a log may be opened with other options than the last time. */
 export interface LogOptions {
   /** Default `'fsync'`. */
   durability?: Durability
-  /** A segment is rolled before it grows beyond this many bytes. Default 1 GiB, at most 2^31 − 1 (Kafka's `segment.bytes`). */
+  /**
+   * A segment is rolled before it grows beyond this many bytes. Default 1 GiB, from 256 to 2^31 − 1 (Kafka's
+   * `segment.bytes`).
+   */
   segmentBytes?: number
   /** An index entry is written about every so many bytes. Default 4096 (Kafka's `index.interval.bytes`). */
   indexIntervalBytes?: number
@@ -24,24 +28,21 @@ export interface LogOptions {
 
 const INT32_MAX = 0x7fff_ffff
 const LIMITS = {
-  segmentBytes: { min: 256, max: INT32_MAX, default: 1 << 30 },
-  indexIntervalBytes: { min: 0, max: INT32_MAX, default: 4096 },
-  maxBatchBytes: { min: 61, max: INT32_MAX, default: (1 << 20) + 12 },
+  segmentBytes: { min: 256, default: 1 << 30 },
+  indexIntervalBytes: { min: 0, default: 4096 },
+  maxBatchBytes: { min: 61, default: (1 << 20) + 12 },
 } as const
 
 /** @throws VarveError `VARVE_INVALID_OPTION` naming the option and what it may be. */
 export function completeOptions(options: LogOptions): Required<LogOptions> {
   const number = (name: keyof typeof LIMITS): number => {
-    const { min, max, default: fallback } = LIMITS[name]
-    const value = options[name] ?? fallback
-    if (!Number.isSafeInteger(value) || value < min || value > max) {
-      throw invalid(name, value, `a whole number from ${min} to ${max}`)
-    }
+    const value = options[name] ?? LIMITS[name].default
+    checkWholeNumber(name, value, LIMITS[name].min, INT32_MAX)
     return value
   }
   const oneOf = <T extends string>(name: keyof LogOptions, value: T, allowed: readonly T[]): T => {
-    if (!allowed.includes(value)) throw invalid(name, value, allowed.map((item) => `'${item}'`).join(' or '))
-    return value
+    if (allowed.includes(value)) return value
+    throw invalidOption(name, value, allowed.map((item) => `'${item}'`).join(' or '))
   }
   return {
     durability: oneOf('durability', options.durability ?? 'fsync', ['os', 'fsync']),
@@ -50,11 +51,4 @@ export function completeOptions(options: LogOptions): Required<LogOptions> {
     maxBatchBytes: number('maxBatchBytes'),
     gather: oneOf('gather', options.gather ?? 'microtask', ['microtask', 'immediate']),
   }
-}
-
-function invalid(name: string, value: unknown, allowed: string): VarveError {
-  return new VarveError(
-    'VARVE_INVALID_OPTION',
-    `the log option ${name} is ${JSON.stringify(value)}; it must be ${allowed}`,
-  )
 }

@@ -1,48 +1,104 @@
-import { batchesIn, type LogRecord, type RecordBatch } from '@varve/records'
+import { batchesIn, VarveError, type LogRecord, type RecordBatch } from '@varve/records'
 import type { EngineLog } from './log.js'
+import { checkBound, invalidOption } from './whole-number.js'
 
+/** What to read, and how long. */
 export interface ReadOptions {
   /** The first offset wanted. Default: the log's start. */
   from?: number
   /** Exclusive. Default: the durable end when the reading starts, or none with `follow`. */
   to?: number
-  /** Whether to wait for more at the end. Default `false`. */
+  /**
+   * Whether to wait for more at the end, until the log closes (`VARVE_LOG_CLOSED`) or fails. Waiting does not keep the
+   * process alive: only this process can append, and when nothing else in it is left to do nothing more will come.
+   * Default `false`.
+   */
   follow?: boolean
   /** Ends the reading with the signal's reason. */
   signal?: AbortSignal
-  /** Bytes read at once. Default 256 KiB. */
+  /** Bytes read at once, at least one batch. Default 256 KiB. */
   maxBytes?: number
+}
+
+interface Range {
+  from: number
+  to: number
+  follow: boolean
+  signal: AbortSignal | undefined
+  maxBytes: number
 }
 
 const READ_BYTES = 256 << 10
 
-/** Batches from an offset on, checked against their checksums. Reads no further than the log's durability reaches. */
-export async function* readBatches(
-  log: EngineLog,
-  options: ReadOptions,
-): AsyncGenerator<RecordBatch, void, undefined> {
-  const { follow = false, signal, maxBytes = READ_BYTES } = options
+/** @throws VarveError `VARVE_INVALID_OPTION` */
+function rangeOf(log: EngineLog, options: ReadOptions): Range {
+  const { follow = false, signal, maxBytes = READ_BYTES, from = log.startOffset } = options
   const to = options.to ?? (follow ? Infinity : log.durableOffset)
-  let from = options.from ?? log.startOffset
-  while (from < to) {
+  if (!Number.isSafeInteger(from)) throw invalidOption('from', from, 'an offset, a whole number')
+  checkBound('to', to)
+  checkBound('maxBytes', maxBytes)
+  return { from, to, follow, signal, maxBytes }
+}
+
+/** Batches of a range, each checked against its checksum. Reads no further than the log's durability reaches. */
+async function* batchesOf(
+  log: EngineLog,
+  { from, to, follow, signal, maxBytes }: Range,
+  stopped: AbortSignal,
+): AsyncGenerator<RecordBatch, void, undefined> {
+  for (let next = from; ;) {
     signal?.throwIfAborted()
-    const slice = await log.slice({ from, upTo: to, maxBytes, minOneBatch: true })
-    try {
-      if (slice.byteLength === 0) {
-        if (!follow) return
-        await log.durableBeyond(from, signal)
-        continue
+    // What is written but not durable yet is no error to wait for; what lies beyond the end is.
+    const isHidden = next > log.durableOffset && next <= log.endOffset
+    const slice = isHidden ? null : await log.slice({ from: next, maxBytes })
+    if (slice === null || slice.byteLength === 0 || next >= to) {
+      slice?.close()
+      if (!follow || next >= to) return
+      try {
+        await log.durableBeyond(next, signal, stopped)
+      } catch (error) {
+        if (stopped.aborted) return
+        throw error
       }
-      const bytes = await slice.read()
-      slice.verify(bytes)
-      for (const batch of batchesIn(bytes)) {
-        yield batch
-        signal?.throwIfAborted()
-      }
-      from = slice.nextOffset
-    } finally {
-      slice.close()
+      continue
     }
+    const { bytes, failure } = await slice.readChecked()
+    for (const batch of batchesIn(bytes)) {
+      if (batch.baseOffset >= to) return
+      next = batch.nextOffset
+      yield batch
+      signal?.throwIfAborted()
+    }
+    if (next >= to) return
+    if (failure !== null) throw failure
+    next = Math.max(next, slice.nextOffset)
+  }
+}
+
+/** Whole batches from an offset on. */
+export class BatchReader implements AsyncIterableIterator<RecordBatch> {
+  readonly range: Readonly<Range>
+  readonly #batches: AsyncGenerator<RecordBatch, void, undefined>
+  readonly #stop = new AbortController()
+
+  constructor(log: EngineLog, options: ReadOptions) {
+    this.range = rangeOf(log, options)
+    this.#batches = batchesOf(log, this.range, this.#stop.signal)
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  next(): Promise<IteratorResult<RecordBatch, undefined>> {
+    return this.#batches.next() as Promise<IteratorResult<RecordBatch, undefined>>
+  }
+
+  /** Also ends a `next` that is waiting for more, behind which a generator's own `return` would queue. */
+  async return(): Promise<IteratorResult<RecordBatch, undefined>> {
+    this.#stop.abort()
+    await this.#batches.return()
+    return { value: undefined, done: true }
   }
 }
 
@@ -51,18 +107,17 @@ export async function* readBatches(
  * and this one.
  */
 export class RecordReader implements AsyncIterableIterator<LogRecord> {
-  readonly #batches: AsyncGenerator<RecordBatch, void, undefined>
-  readonly #from: number
-  readonly #to: number
-  #records: Iterator<LogRecord> | null = null
+  readonly #log: EngineLog
+  readonly #batches: BatchReader
+  #records: Iterator<LogRecord, undefined> | null = null
+  #ended = false
   /** Calls of `next` are answered in turn, also when the caller does not wait for each. */
   #last: Promise<unknown> = Promise.resolve()
   #busy = 0
 
   constructor(log: EngineLog, options: ReadOptions) {
-    this.#from = options.from ?? log.startOffset
-    this.#to = options.to ?? (options.follow ? Infinity : log.durableOffset)
-    this.#batches = readBatches(log, options)
+    this.#log = log
+    this.#batches = new BatchReader(log, options)
   }
 
   [Symbol.asyncIterator](): this {
@@ -75,40 +130,72 @@ export class RecordReader implements AsyncIterableIterator<LogRecord> {
         const record = this.#nextInBatch()
         if (record !== null) return Promise.resolve({ value: record, done: false })
       } catch (error) {
-        return Promise.reject(error)
+        return Promise.reject(this.#failed(error))
       }
     }
     this.#busy++
     const result = this.#last.then(() => this.#nextOfLaterBatch())
-    this.#last = result.then(
-      () => this.#busy--,
-      () => this.#busy--,
-    )
+    const answered = (): void => void this.#busy--
+    this.#last = result.then(answered, answered)
     return result
   }
 
   async return(): Promise<IteratorResult<LogRecord, undefined>> {
-    this.#records = null
+    this.#end()
     await this.#batches.return()
     return { value: undefined, done: true }
   }
 
+  #end(): void {
+    this.#ended = true
+    this.#records = null
+  }
+
   #nextInBatch(): LogRecord | null {
+    const { from, to, signal } = this.#batches.range
     while (this.#records !== null) {
-      const { value, done } = this.#records.next()
-      if (done === true) this.#records = null
-      else if (value.offset >= this.#from && value.offset < this.#to) return value
+      signal?.throwIfAborted()
+      const { value, done } = this.#inLog(this.#records, nextOf)
+      if (done === true || value.offset >= to) this.#records = null
+      else if (value.offset >= from) return value
     }
     return null
   }
 
   async #nextOfLaterBatch(): Promise<IteratorResult<LogRecord, undefined>> {
-    for (;;) {
-      const record = this.#nextInBatch()
-      if (record !== null) return { value: record, done: false }
-      const batch = await this.#batches.next()
-      if (batch.done === true) return { value: undefined, done: true }
-      if (!batch.value.isControl) this.#records = batch.value.records()
+    try {
+      while (!this.#ended) {
+        const record = this.#nextInBatch()
+        if (record !== null) return { value: record, done: false }
+        const { value: batch, done } = await this.#batches.next()
+        if (done === true) this.#end()
+        // A transaction's markers are no records of the application's.
+        else if (!this.#ended && !batch.isControl) this.#records = this.#inLog(batch, recordsOf)
+      }
+      return { value: undefined, done: true }
+    } catch (error) {
+      throw this.#failed(error)
     }
   }
+
+  /** Decodes; what a batch says of itself lacks the log that it is in. */
+  #inLog<T, R>(from: T, decode: (from: T) => R): R {
+    try {
+      return decode(from)
+    } catch (error) {
+      if (!VarveError.is(error)) throw error
+      throw new VarveError(error.code, `${this.#log.dir}: ${error.message}`, { cause: error })
+    }
+  }
+
+  /** Ends the reading: going on behind what could not be read would hide it. */
+  #failed(error: unknown): unknown {
+    this.#end()
+    void this.#batches.return()
+    return error
+  }
 }
+
+const nextOf = (records: Iterator<LogRecord, undefined>): IteratorResult<LogRecord, undefined> =>
+  records.next()
+const recordsOf = (batch: RecordBatch): IterableIterator<LogRecord> => batch.records()

@@ -1,11 +1,13 @@
 import type { NativeSlice } from '@varve/native'
+import { VarveError } from '@varve/records'
 import { toError, unwrap } from './failure.js'
-import { hold, release } from './keep-alive.js'
+import { checkBound, invalidOption } from './whole-number.js'
 
+/** What a {@link Slice} shall hold. */
 export interface SliceOptions {
-  /** The first offset wanted. */
+  /** The first offset wanted; the batch that holds it may start before it. */
   from: number
-  /** Exclusive; the durable end when that is lower. */
+  /** Exclusive, and the durable end when that is lower: the slice ends before the batch that holds it. Default: none. */
   upTo?: number
   /** How many bytes the slice may have. Default 1 MiB. */
   maxBytes?: number
@@ -15,25 +17,50 @@ export interface SliceOptions {
 
 /**
  * A range of whole batches in a segment file. Making one touches no record; the file stays readable as long as the
- * slice is open, whatever becomes of its segment.
+ * slice is open, whatever becomes of its segment. A slice that is dropped without {@link close} holds its file until it
+ * is collected.
  */
 export interface Slice {
   /** The offset that was asked for; the first batch may start before it. */
   readonly from: number
   /** The offset to ask for next. */
   readonly nextOffset: number
+  /** How many bytes {@link read} gives. */
   readonly byteLength: number
-  /** The bytes: at once when they are in memory, else after a read on a thread. @throws VarveError `VARVE_IO` */
+  /**
+   * The bytes, in a buffer of their own: at once when they are in memory, else after a read on a thread. Checksums are
+   * not looked at.
+   *
+   * @throws VarveError `VARVE_IO` when the disk refuses, `VARVE_LOG_CORRUPT` when the file has become shorter,
+   * `VARVE_LOG_CLOSED` when the slice is closed.
+   */
   read(): Buffer | Promise<Buffer>
-  /** Lets go of the file. */
+  /** Lets go of the file; reads under way still end. */
   close(): void
 }
 
+export interface CheckedBytes {
+  /** Whole batches whose checksums agree. */
+  readonly bytes: Buffer
+  /** What is wrong with the batch behind them; the log is read-only from now on. */
+  readonly failure: VarveError | null
+}
+
+/** @throws VarveError `VARVE_INVALID_OPTION` */
+export function checkSliceOptions({ from, upTo = 0, maxBytes = 0 }: SliceOptions): void {
+  // A negative offset passes: the engine says which offsets there are.
+  if (!Number.isSafeInteger(from)) throw invalidOption('from', from, 'an offset, a whole number')
+  checkBound('upTo', upTo)
+  checkBound('maxBytes', maxBytes)
+}
+
+/** A {@link Slice} over the native engine. */
 export class LogSlice implements Slice {
   readonly from: number
   readonly nextOffset: number
   readonly byteLength: number
   readonly #native: NativeSlice
+  #closed = false
 
   constructor(native: NativeSlice, from: number) {
     this.#native = native
@@ -43,28 +70,35 @@ export class LogSlice implements Slice {
   }
 
   read(): Buffer | Promise<Buffer> {
+    if (this.#closed) {
+      throw new VarveError(
+        'VARVE_LOG_CLOSED',
+        `the slice from offset ${this.from} on is closed; take another`,
+      )
+    }
     const buffer = Buffer.allocUnsafeSlow(this.byteLength)
     const cached = this.byteLength === 0 ? 0 : this.#native.readCached(buffer, 0)
     return cached === this.byteLength ? buffer : this.#readRest(buffer, cached)
   }
 
   async #readRest(buffer: Buffer, at: number): Promise<Buffer> {
-    hold()
-    try {
-      unwrap(await this.#native.read(buffer.subarray(at), at))
-    } finally {
-      release()
-    }
+    unwrap(await this.#native.read(buffer.subarray(at), at))
     return buffer
   }
 
-  /** Checks what {@link read} gave. @throws VarveError `VARVE_LOG_CORRUPT`; the log is read-only from then on. */
-  verify(bytes: Uint8Array): void {
-    const failure = this.#native.verify(bytes)
-    if (failure !== null) throw toError(failure)
+  /** What {@link read} gives up to the first bad batch. Closes the slice. */
+  async readChecked(): Promise<CheckedBytes> {
+    try {
+      const bytes = await this.read()
+      const { good, failure } = this.#native.verify(bytes)
+      return { bytes: bytes.subarray(0, good), failure: failure == null ? null : toError(failure) }
+    } finally {
+      this.close()
+    }
   }
 
   close(): void {
+    this.#closed = true
     this.#native.close()
   }
 }

@@ -67,8 +67,8 @@ export interface NativeSlice {
   /** Fills the buffer with what is in memory; returns how many bytes were. */
   readCached(buffer: Uint8Array, at: number): number
   read(buffer: Uint8Array, at: number): Promise<number | Failure>
-  /** Checks bytes of this slice; a failure has made the log read-only. */
-  verify(bytes: Uint8Array): Failure | null
+  /** Checks bytes of this slice: how many hold good batches. A bad one has made the log read-only. */
+  verify(bytes: Uint8Array): { good: number; failure?: Failure | null }
   close(): void
 }
 

@@ -1,0 +1,170 @@
+//! Faults of the disk on request, so that tests can meet them through the real addon.
+//!
+//! `VARVE_TEST_FAULT` is read once, when the first directory is opened; without it the disk is used as it is. It holds
+//! rules separated by commas:
+//!
+//! - `sync_data:3`: the third call of `sync_data` fails with EIO; it is done on no other.
+//! - `sync_data@.log:3`: the same, counting only files whose path ends in `.log`.
+//! - `sync_data@.log:while=/tmp/gate`: each call waits as long as `/tmp/gate` exists.
+//!
+//! Operations are `write_at`, `sync_data`, `set_len`, `open`, `rename`, `remove` and `sync_dir`, named as in [`Storage`] and
+//! [`File`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::sleep;
+use std::time::Duration;
+
+use varve_log::storage::{File, LockGuard, OpenMode, Storage};
+use varve_log::{DiskStorage, LogError};
+
+const VARIABLE: &str = "VARVE_TEST_FAULT";
+const OPERATIONS: [&str; 7] = ["write_at", "sync_data", "set_len", "open", "rename", "remove", "sync_dir"];
+
+/// The disk, with the faults that the environment asks for.
+pub fn storage() -> varve_log::Result<Arc<dyn Storage>> {
+    static STORAGE: OnceLock<Result<Arc<dyn Storage>, String>> = OnceLock::new();
+    let storage = STORAGE.get_or_init(|| match std::env::var(VARIABLE) {
+        Ok(rules) if !rules.is_empty() => Ok(Arc::new(FaultyDisk(Arc::new(parse(&rules)?)))),
+        _ => Ok(Arc::new(DiskStorage)),
+    });
+    storage.clone().map_err(|rule| {
+        let problem = io::Error::new(io::ErrorKind::InvalidInput, format!("there is no rule {rule}"));
+        LogError::Io { action: "follow", path: VARIABLE.into(), source: Arc::new(problem) }
+    })
+}
+
+fn parse(rules: &str) -> Result<Vec<Rule>, String> {
+    rules.split(',').map(|rule| Rule::parse(rule).ok_or_else(|| rule.to_string())).collect()
+}
+
+struct Rule {
+    operation: String,
+    path_end: String,
+    action: Action,
+}
+
+enum Action {
+    /// Counts down; the call that reaches zero fails.
+    Fail(AtomicU64),
+    While(PathBuf),
+}
+
+impl Rule {
+    fn parse(rule: &str) -> Option<Self> {
+        let (place, action) = rule.split_once(':')?;
+        let (operation, path_end) = place.split_once('@').unwrap_or((place, ""));
+        let action = match action.strip_prefix("while=") {
+            Some(gate) => Action::While(gate.into()),
+            None => Action::Fail(AtomicU64::new(action.parse().ok().filter(|&nth| nth > 0)?)),
+        };
+        let known = OPERATIONS.contains(&operation);
+        known.then(|| Self { operation: operation.into(), path_end: path_end.into(), action })
+    }
+
+    fn meet(&self, operation: &str, path: &Path) -> io::Result<()> {
+        if self.operation != operation || !path.to_string_lossy().ends_with(&self.path_end) {
+            return Ok(());
+        }
+        match &self.action {
+            Action::Fail(rest) => {
+                match rest.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)) {
+                    Ok(1) => Err(io::Error::from_raw_os_error(libc::EIO)),
+                    _ => Ok(()),
+                }
+            }
+            Action::While(gate) => {
+                while gate.exists() {
+                    sleep(Duration::from_millis(1));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+struct FaultyDisk(Arc<Vec<Rule>>);
+
+fn meet(rules: &[Rule], operation: &str, path: &Path) -> io::Result<()> {
+    rules.iter().try_for_each(|rule| rule.meet(operation, path))
+}
+
+impl Storage for FaultyDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        DiskStorage.create_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        DiskStorage.list(path)
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        DiskStorage.is_dir(path)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        DiskStorage.exists(path)
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        meet(&self.0, "open", path)?;
+        let file = DiskStorage.open(path, mode)?;
+        Ok(Arc::new(FaultyFile { file, path: path.into(), rules: self.0.clone() }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        meet(&self.0, "rename", from)?;
+        DiskStorage.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        meet(&self.0, "remove", path)?;
+        DiskStorage.remove(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        meet(&self.0, "sync_dir", path)?;
+        DiskStorage.sync_dir(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
+        DiskStorage.lock(path)
+    }
+}
+
+struct FaultyFile {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    rules: Arc<Vec<Rule>>,
+}
+
+impl File for FaultyFile {
+    fn write_at(&self, buffers: &[&[u8]], position: u64) -> io::Result<()> {
+        meet(&self.rules, "write_at", &self.path)?;
+        self.file.write_at(buffers, position)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, position)
+    }
+
+    fn try_read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.file.try_read_at(buffer, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        meet(&self.rules, "sync_data", &self.path)?;
+        self.file.sync_data()
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        meet(&self.rules, "set_len", &self.path)?;
+        self.file.set_len(bytes)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+}
