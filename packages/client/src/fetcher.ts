@@ -43,6 +43,10 @@ interface Leader {
   fetching: boolean
   /** Responses of which something is still to be handed out. */
   buffered: number
+  /** What the fetch under way asks for. */
+  asked: readonly AssignedPartition[]
+  /** Gives the fetch under way up. */
+  cancel: (() => void) | null
 }
 
 type PartitionData = FetchResponse['responses'][number]['partitions'][number]
@@ -72,6 +76,7 @@ export class Fetcher {
   private lookingUp = false
   private refreshing = false
   private hasMetadata = false
+  private cancelWakeUp: (() => void) | null = null
   private closed = false
 
   /** @param wake something has come that `take` will give */
@@ -82,8 +87,12 @@ export class Fetcher {
     this.wake = wake
   }
 
+  /** A fetch that waits at its broker for partitions that are no longer wanted is given up. */
   assign(assignment: readonly AssignedPartition[]): void {
     this.assignment = assignment
+    for (const { asked, cancel } of this.leaders.values()) {
+      if (asked.some(({ revoked }) => revoked)) cancel?.()
+    }
   }
 
   /** The next thing to hand out; `done` must be called for it. Also asks for more where there is room. */
@@ -108,6 +117,7 @@ export class Fetcher {
   close(): void {
     this.closed = true
     this.fetched.length = 0
+    this.cancelWakeUp?.()
   }
 
   /** Does whatever is due: metadata, offsets to look up, fetches. */
@@ -117,13 +127,19 @@ export class Fetcher {
     const byLeader = new Map<number, AssignedPartition[]>()
     let leaderless = false
     let unresolved = false
+    let retryAt = Infinity
     for (const assigned of this.assignment) {
-      if (assigned.failed || assigned.retryAt > now) continue
+      if (assigned.failed) continue
+      if (assigned.retryAt > now) {
+        retryAt = Math.min(retryAt, assigned.retryAt)
+        continue
+      }
       const leader = this.cluster.leaderOf(assigned.topic, assigned.partition)
       if (leader === undefined) leaderless = true
       else if (assigned.start !== null) unresolved = true
       else byLeader.set(leader, [...(byLeader.get(leader) ?? []), assigned])
     }
+    this.wakeUpAt(retryAt, now)
     if (leaderless) void this.refresh()
     if (unresolved) void this.lookUp()
     for (const [leader, partitions] of byLeader) {
@@ -132,16 +148,24 @@ export class Fetcher {
     }
   }
 
+  private wakeUpAt(time: number, now: number): void {
+    this.cancelWakeUp?.()
+    this.cancelWakeUp = null
+    if (time === Infinity) return
+    this.cancelWakeUp = this.clock.after(time - now, () => this.pump())
+  }
+
   private leader(nodeId: number): Leader {
     const known = this.leaders.get(nodeId)
     if (known !== undefined) return known
-    const created = { fetching: false, buffered: 0 }
+    const created: Leader = { fetching: false, buffered: 0, asked: [], cancel: null }
     this.leaders.set(nodeId, created)
     return created
   }
 
   private async fetch(leader: number, state: Leader, partitions: AssignedPartition[]): Promise<void> {
     state.fetching = true
+    let cancelled = false
     try {
       const connection = await this.cluster.connectionTo(leader, LANE)
       const asked = partitions.filter(({ revoked }) => !revoked)
@@ -154,6 +178,12 @@ export class Fetcher {
         isolationLevel: isolationLevel(isolation),
         topics,
       }
+      state.asked = asked
+      // A broker answers a connection's requests one after another: only a new connection is rid of one that waits.
+      state.cancel = () => {
+        cancelled = true
+        connection.close()
+      }
       const response = await connection.request(fetch, body, {
         maxVersion: hasIds ? undefined : LAST_WITH_NAMES,
         timeoutMs: maxWaitMs + requestTimeoutMs,
@@ -162,9 +192,11 @@ export class Fetcher {
         throw new KafkaError(response.errorCode, `Fetch from ${connection.address}`)
       this.takeResponse(leader, state, asked, response)
     } catch (error) {
-      if (!this.closed) this.fetchFailed(partitions, error)
+      if (!this.closed && !cancelled) this.fetchFailed(partitions, error)
     } finally {
       state.fetching = false
+      state.asked = []
+      state.cancel = null
       this.pump()
     }
   }
@@ -283,8 +315,8 @@ export class Fetcher {
       this.options.retryBackoffMs * 2 ** Math.min(assigned.failures++, 10),
       MAX_BACKOFF_MS,
     )
+    // Whoever calls this pumps afterwards, which sets the timer.
     assigned.retryAt = this.clock.now() + backoff
-    this.clock.after(backoff, () => this.pump())
   }
 
   private async lookUp(): Promise<void> {

@@ -40,22 +40,26 @@ export async function lookUpOffsets(
   signal?: AbortSignal,
 ): Promise<Array<FoundOffset | VarveError>> {
   const outcomes: Array<FoundOffset | VarveError> = []
-  const byLeader = new Map<number, number[]>()
+  const requests = new Map<string, { leader: number; indexes: number[] }>()
+  const asked = new Map<string, number>()
   queries.forEach(({ topic, partition }, index) => {
     const leader = cluster.leaderOf(topic, partition)
-    if (leader === undefined) outcomes[index] = noLeader(topic, partition)
-    else byLeader.set(leader, [...(byLeader.get(leader) ?? []), index])
+    if (leader === undefined) {
+      outcomes[index] = noLeader(topic, partition)
+      return
+    }
+    // A request may name a partition once: the second question about it goes into a second request.
+    const times = asked.get(`${topic}-${partition}`) ?? 0
+    asked.set(`${topic}-${partition}`, times + 1)
+    const request = requests.get(`${leader}/${times}`) ?? { leader, indexes: [] }
+    requests.set(`${leader}/${times}`, request)
+    request.indexes.push(index)
   })
   await Promise.all(
-    [...byLeader].map(async ([leader, indexes]) => {
+    [...requests.values()].map(async ({ leader, indexes }) => {
       try {
-        const found = await ask(
-          cluster,
-          leader,
-          indexes.map((index) => queries[index]!),
-          isolation,
-          signal,
-        )
+        const asking = indexes.map((index) => queries[index]!)
+        const found = await ask(cluster, leader, asking, isolation, signal)
         indexes.forEach((index, position) => (outcomes[index] = found[position]!))
       } catch (error) {
         if (!VarveError.is(error)) throw error

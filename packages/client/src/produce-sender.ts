@@ -48,6 +48,7 @@ export class ProduceSender {
   private readonly ready = new Set<PartitionQueue>()
   private readonly requestsTo = new Map<number, number>()
   private scheduled = false
+  private cancelWakeUp: (() => void) | null = null
 
   constructor(cluster: Cluster, options: SenderOptions, clock: Clock, events: SenderEvents) {
     this.cluster = cluster
@@ -100,6 +101,7 @@ export class ProduceSender {
   private drain(): void {
     const now = this.clock.now()
     let leaderless = false
+    let retryAt = Infinity
     const byLeader = new Map<number, PartitionQueue[]>()
     for (const queue of this.ready) {
       this.expire(queue, now)
@@ -108,7 +110,11 @@ export class ProduceSender {
         this.ready.delete(queue)
         continue
       }
-      if (first.retryAt > now || (this.options.retries > 0 && queue.inFlight > 0)) continue
+      if (this.options.retries > 0 && queue.inFlight > 0) continue
+      if (first.retryAt > now) {
+        retryAt = Math.min(retryAt, first.retryAt)
+        continue
+      }
       const leader = this.cluster.leaderOf(queue.topic, queue.partition)
       if (leader === undefined) {
         leaderless = true
@@ -120,6 +126,14 @@ export class ProduceSender {
     }
     for (const [leader, queues] of byLeader) this.drainTo(leader, queues)
     if (leaderless) this.events.staleMetadata()
+    this.wakeUpAt(retryAt, now)
+  }
+
+  private wakeUpAt(time: number, now: number): void {
+    this.cancelWakeUp?.()
+    this.cancelWakeUp = null
+    if (time === Infinity) return
+    this.cancelWakeUp = this.clock.after(time - now, () => this.schedule())
   }
 
   private drainTo(leader: number, queues: PartitionQueue[]): void {
@@ -245,8 +259,7 @@ export class ProduceSender {
     }
     batch.retryAt = now + backoff
     queue.ready.unshift(batch)
-    this.ready.add(queue)
-    this.clock.after(backoff, () => this.schedule())
+    this.add(queue)
   }
 
   private expire(queue: PartitionQueue, now: number): void {

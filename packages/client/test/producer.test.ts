@@ -7,6 +7,7 @@ import { errors } from '@varve/protocol'
 import { roundRobin } from '@varve/partitioning'
 import { batchesIn } from '@varve/records'
 import { Producer, type ProducerOptions } from '../src/producer.js'
+import { HastyClock } from './hasty-clock.js'
 import { ManualClock } from './manual-clock.js'
 import { outcomeOf } from './outcome.js'
 import type { ScriptedRequest } from './scripted-broker.js'
@@ -221,6 +222,17 @@ test('a batch that has to be sent again is not overtaken', async () => {
   const values = Array.from({ length: 6 }, (_, index) => `${index}`.repeat(90))
   await Promise.all(values.map((value) => producer.send('t', { value })))
   expect(cluster.log('t').values()).toEqual(values)
+})
+
+test('a timer that comes a moment too early does not end the retries', async () => {
+  const cluster = await startCluster()
+  cluster.topics['t'] = { leaders: [0] }
+  let refused = 0
+  cluster.brokers[0]!.on('Produce', (request) =>
+    cluster.produce(request, 0, () => (refused++ < 3 ? errors.NOT_ENOUGH_REPLICAS.code : 0)),
+  )
+  const producer = startProducer(cluster, { clock: new HastyClock(), lingerMs: 5, retryBackoffMs: 10 })
+  expect(await producer.send('t', { value: 'a' })).toMatchObject({ offset: 0 })
 })
 
 test('retries come to an end', async () => {
