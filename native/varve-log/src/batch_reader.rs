@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use varve_records::{BatchHeader, HEADER_BYTES};
+use varve_records::{BatchHeader, CHECKSUM_FROM, HEADER_BYTES, crc32c, crc32c_combine};
 
 use crate::error::{LogError, Result};
 use crate::storage::File;
@@ -39,14 +39,36 @@ pub struct BatchReader<'a> {
     access: Access,
     position: u64,
     end: u64,
+    base_offset: i64,
     next_offset: i64,
+    /// Bytes to read when the window has run out.
+    ahead: usize,
     window: Vec<u8>,
     window_at: u64,
 }
 
 impl<'a> BatchReader<'a> {
-    pub fn new(file: &'a dyn File, path: PathBuf, access: Access, position: u64, end: u64) -> Self {
-        Self { file, path, access, position, end, next_offset: -1, window: Vec::new(), window_at: 0 }
+    /// Walks from `position` up to `end` in the file of the segment that starts at `base_offset`.
+    pub fn new(
+        file: &'a dyn File,
+        path: PathBuf,
+        access: Access,
+        base_offset: i64,
+        position: u64,
+        end: u64,
+    ) -> Self {
+        Self {
+            file,
+            path,
+            access,
+            position,
+            end,
+            base_offset,
+            next_offset: base_offset,
+            ahead: WINDOW_BYTES,
+            window: Vec::new(),
+            window_at: 0,
+        }
     }
 
     /// Where the next batch should start.
@@ -62,7 +84,7 @@ impl<'a> BatchReader<'a> {
         if self.end - self.position < HEADER_BYTES as u64 {
             return Ok(self.bad("the file ends within a batch header"));
         }
-        self.fill(HEADER_BYTES, WINDOW_BYTES)?;
+        self.fill(HEADER_BYTES)?;
         let at = (self.position - self.window_at) as usize;
         let header = BatchHeader::parse(&self.window[at..]).expect("filled above");
         Ok(self.step(header))
@@ -70,20 +92,29 @@ impl<'a> BatchReader<'a> {
 
     /// Steps over one batch, whose bytes are read and checked against their checksum.
     pub fn next_checked(&mut self) -> Result<Step> {
-        let (position, next_offset) = (self.position, self.next_offset);
+        self.ahead = CHUNK_BYTES;
         let step = self.next_header()?;
-        let Step::Batch(header, _) = step else { return Ok(step) };
-        let after = (self.position, self.next_offset);
-        self.position = position;
-        let bytes = header.total_bytes() as usize;
-        self.fill(bytes, CHUNK_BYTES)?;
-        let at = (position - self.window_at) as usize;
-        if !header.crc_matches(&self.window[at..at + bytes]) {
-            self.next_offset = next_offset.max(header.base_offset);
-            return Ok(self.bad("its CRC-32C does not match its bytes"));
+        let Step::Batch(header, position) = step else { return Ok(step) };
+        if self.checksum(position + CHECKSUM_FROM as u64, self.position)? == header.crc {
+            return Ok(step);
         }
-        (self.position, self.next_offset) = after;
-        Ok(step)
+        (self.position, self.next_offset) = (position, header.base_offset);
+        Ok(self.bad("its CRC-32C does not match its bytes"))
+    }
+
+    /// The checksum of the bytes from one position up to another, where the reader stands afterwards. They are read
+    /// in pieces: a length field that lies must not claim more memory than that.
+    fn checksum(&mut self, from: u64, to: u64) -> Result<u32> {
+        self.position = from;
+        let mut sum = crc32c(&[]);
+        while self.position < to {
+            self.fill(1)?;
+            let piece = &self.window[(self.position - self.window_at) as usize..];
+            let piece = &piece[..piece.len().min((to - self.position) as usize)];
+            sum = crc32c_combine(sum, crc32c(piece), piece.len() as u64);
+            self.position += piece.len() as u64;
+        }
+        Ok(sum)
     }
 
     /// Steps over a batch whose checksum failed, if its length can be believed.
@@ -98,6 +129,9 @@ impl<'a> BatchReader<'a> {
         if header.base_offset < self.next_offset {
             return self.bad("its offsets go backwards");
         }
+        if header.last_offset() - self.base_offset > i64::from(i32::MAX) {
+            return self.bad("its offsets lie too far from the segment's to be indexed");
+        }
         if header.total_bytes() > self.end - self.position {
             return self.bad("the file ends within the batch");
         }
@@ -108,16 +142,16 @@ impl<'a> BatchReader<'a> {
     }
 
     fn bad(&self, detail: &str) -> Step {
-        Step::Bad { position: self.position, offset: self.next_offset.max(0), detail: detail.into() }
+        Step::Bad { position: self.position, offset: self.next_offset, detail: detail.into() }
     }
 
     /// Makes `needed` bytes from the current position on available in the window.
-    fn fill(&mut self, needed: usize, wanted: usize) -> Result<()> {
+    fn fill(&mut self, needed: usize) -> Result<()> {
         let held = self.window_at + self.window.len() as u64;
         if self.position >= self.window_at && self.position + needed as u64 <= held {
             return Ok(());
         }
-        let bytes = (wanted.max(needed) as u64).min(self.end - self.position) as usize;
+        let bytes = (self.ahead.max(needed) as u64).min(self.end - self.position) as usize;
         self.window.resize(bytes, 0);
         self.window_at = self.position;
         let read = match self.access {
@@ -135,7 +169,7 @@ impl<'a> BatchReader<'a> {
         Err(LogError::Corrupt {
             file: self.path.clone(),
             position: self.position,
-            offset: self.next_offset.max(0),
+            offset: self.next_offset,
             detail: format!("the file has {} bytes, {} were expected", self.position + read as u64, self.end),
         })
     }

@@ -1,6 +1,7 @@
 //! Small files that are replaced whole: written beside the old one, made durable, renamed, the name made durable.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use crate::error::{LogError, Result};
@@ -19,10 +20,11 @@ pub fn replace_file(storage: &dyn Storage, dir: &Path, name: &str, content: &[u8
 /// The content of `dir/name`; `None` when it is not there.
 pub fn read_file(storage: &dyn Storage, dir: &Path, name: &str) -> Result<Option<String>> {
     let path = dir.join(name);
-    if !storage.exists(&path) {
-        return Ok(None);
-    }
-    let file = storage.open(&path, OpenMode::Read).map_err(LogError::io("open", &path))?;
+    let file = match storage.open(&path, OpenMode::Read) {
+        // Only this means that it is not there; a file that cannot be read must not be taken for none.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(LogError::io("open", &path))?,
+    };
     let mut bytes = vec![0; file.len().map_err(LogError::io("read", &path))? as usize];
     let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", &path))?;
     bytes.truncate(read);
@@ -30,7 +32,8 @@ pub fn read_file(storage: &dyn Storage, dir: &Path, name: &str) -> Result<Option
 }
 
 /// Offsets by log name, in the text form of Kafka's `OffsetCheckpointFile`: version, count, then
-/// `topic partition offset` a line.
+/// `topic partition offset` a line. A log that is not named like a partition has the partition -1, and the directory's
+/// own log, whose name is empty, the topic `.` with it: whatever the name, it comes back as itself.
 pub fn format_offsets(offsets: &BTreeMap<String, i64>) -> String {
     let mut text = format!("0\n{}\n", offsets.len());
     for (name, offset) in offsets {
@@ -51,23 +54,30 @@ pub fn parse_offsets(text: &str) -> Option<BTreeMap<String, i64>> {
     for line in lines.by_ref().take(count) {
         let mut words = line.rsplitn(3, ' ');
         let offset = words.next()?.parse().ok()?;
-        let partition: u32 = words.next()?.parse().ok()?;
-        offsets.insert(format!("{}-{partition}", words.next()?), offset);
+        let partition: i32 = words.next()?.parse().ok()?;
+        let name = match (words.next()?, partition) {
+            (OWN_NAME, NO_PARTITION) => String::new(),
+            (topic, NO_PARTITION) => topic.to_string(),
+            (topic, partition) => format!("{topic}-{partition}"),
+        };
+        offsets.insert(name, offset);
     }
     (offsets.len() == count).then_some(offsets)
 }
 
-/// `<topic>-<partition>` in its two parts; a name without a partition counts as partition 0 of itself.
-fn split_name(name: &str) -> (&str, u32) {
-    name.rsplit_once('-')
-        .and_then(|(topic, partition)| Some((topic, partition.parse().ok()?)))
-        .unwrap_or((name, 0))
-}
+const NO_PARTITION: i32 = -1;
+/// No log has this name, because no file can.
+const OWN_NAME: &str = ".";
 
-/// The name under which [`parse_offsets`] gives back what [`format_offsets`] wrote for `name`.
-pub fn checkpoint_name(name: &str) -> String {
-    let (topic, partition) = split_name(name);
-    format!("{topic}-{partition}")
+/// `<topic>-<partition>` in its two parts, if the name is exactly that.
+fn split_name(name: &str) -> (&str, i32) {
+    if name.is_empty() {
+        return (OWN_NAME, NO_PARTITION);
+    }
+    name.rsplit_once('-')
+        .and_then(|(topic, digits)| Some((topic, digits, digits.parse::<i32>().ok()?)))
+        .filter(|(_, digits, partition)| *partition >= 0 && *digits == partition.to_string())
+        .map_or((name, NO_PARTITION), |(topic, _, partition)| (topic, partition))
 }
 
 #[cfg(test)]
@@ -77,11 +87,21 @@ mod tests {
     #[test]
     fn reads_what_it_writes_and_what_kafka_writes() {
         let offsets = BTreeMap::from([("orders-0".to_string(), 12), ("my-topic-3".to_string(), 0)]);
-        assert_eq!(parse_offsets(&format_offsets(&offsets)), Some(offsets));
+        let text = format_offsets(&offsets);
+        assert_eq!(text, "0\n2\nmy-topic 3 0\norders 0 12\n");
+        assert_eq!(parse_offsets(&text), Some(offsets));
         assert_eq!(
             parse_offsets("0\n1\norders 0 12\n"),
             Some(BTreeMap::from([("orders-0".to_string(), 12)]))
         );
+    }
+
+    #[test]
+    fn no_two_names_share_an_entry() {
+        let names =
+            ["", "a", "a-0", "a-00", "a-", "-0", "-", "a--1", "a-0-0", "a b-0", "a b", "a-4294967296"];
+        let offsets: BTreeMap<String, i64> = names.iter().map(|name| name.to_string()).zip(1..).collect();
+        assert_eq!(parse_offsets(&format_offsets(&offsets)), Some(offsets));
     }
 
     #[test]

@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::checkpoint::{checkpoint_name, format_offsets, parse_offsets, read_file, replace_file};
+use crate::checkpoint::{format_offsets, parse_offsets, read_file, replace_file};
 use crate::error::{LogError, Result};
+use crate::segment::offset_in;
 use crate::storage::{LockGuard, Storage};
 
 const LOCK_FILE: &str = ".lock";
@@ -46,7 +47,22 @@ struct DirState {
     recovery_points: BTreeMap<String, i64>,
     /// Logs that may hold bytes past their recovery point.
     unclean: BTreeSet<String>,
+    open: BTreeSet<String>,
     lock: Option<LockGuard>,
+}
+
+/// Keeps a log from being opened a second time, until it is dropped.
+pub(crate) struct Hold {
+    directory: Arc<DataDir>,
+    name: String,
+    lock: Option<LockGuard>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.lock = None;
+        self.directory.state().open.remove(&self.name);
+    }
 }
 
 impl DataDir {
@@ -59,8 +75,11 @@ impl DataDir {
         }
         let lock = storage.lock(&path.join(LOCK_FILE)).map_err(refused)?;
         let lock = lock.ok_or_else(|| LogError::Locked { dir: path.into() })?;
-        let (cluster_id, node_id, directory_id) = identify(storage.as_ref(), path, identity)?;
+        if is_log_of_a_locked_directory(storage.as_ref(), path).map_err(refused)? {
+            return Err(LogError::Locked { dir: path.into() });
+        }
         let clean_shutdown = storage.exists(&path.join(CLEAN_MARKER));
+        let (cluster_id, node_id, directory_id) = identify(storage.as_ref(), path, identity, clean_shutdown)?;
         let recovery_points = read_file(storage.as_ref(), path, RECOVERY_POINTS)?
             .and_then(|text| parse_offsets(&text))
             .unwrap_or_default();
@@ -72,6 +91,7 @@ impl DataDir {
         } else {
             unclean.extend(log_names(storage.as_ref(), path)?);
         }
+        let state = DirState { recovery_points, unclean, open: BTreeSet::new(), lock: Some(lock) };
         Ok(Arc::new(Self {
             storage,
             path: path.to_path_buf(),
@@ -79,7 +99,7 @@ impl DataDir {
             node_id,
             directory_id,
             clean_shutdown,
-            state: Mutex::new(DirState { recovery_points, unclean, lock: Some(lock) }),
+            state: Mutex::new(state),
             checkpointing: Mutex::new(()),
         }))
     }
@@ -98,20 +118,47 @@ impl DataDir {
         log_names(self.storage.as_ref(), &self.path)
     }
 
-    fn key(&self, name: &str) -> String {
-        if !name.is_empty() {
-            return checkpoint_name(name);
-        }
-        checkpoint_name(&self.path.file_name().unwrap_or_default().to_string_lossy())
-    }
-
     /// Called when a log opens: its recovery point, and whether nothing can lie behind it. From here on the log counts
     /// as unclean until it is closed.
-    pub(crate) fn log_opens(&self, name: &str) -> (Option<i64>, bool) {
-        let mut state = self.state();
+    pub(crate) fn log_opens(self: &Arc<Self>, name: &str) -> Result<(Hold, Option<i64>, bool)> {
+        let dir = self.log_dir(name);
+        if !name.is_empty() && !is_file_name(name) {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "a log's name is that of one directory");
+            return Err(LogError::io("open the log", &dir)(source));
+        }
+        let mut hold = {
+            let mut state = self.state();
+            if state.lock.is_none() {
+                return Err(LogError::Closed { dir: self.path.clone() });
+            }
+            if !state.open.insert(name.to_string()) {
+                return Err(LogError::Locked { dir });
+            }
+            Hold { directory: self.clone(), name: name.to_string(), lock: None }
+        };
+        hold.lock = self.lock_log(name, &dir)?;
+        let recovery_point = self.state().recovery_points.get(name).copied();
+        let recovery_point = match recovery_point {
+            // The log was deleted since. What its successor writes must not be measured by it.
+            Some(stale) if stale > 0 && !self.storage.is_dir(&dir) => {
+                self.checkpoint(name, 0)?;
+                Some(0)
+            }
+            recovery_point => recovery_point,
+        };
         // A log that is not on the list was closed cleanly, by the last process or by this one, or is new.
-        let clean = state.unclean.insert(name.to_string());
-        (state.recovery_points.get(&self.key(name)).copied(), clean)
+        let clean = self.state().unclean.insert(name.to_string());
+        Ok((hold, recovery_point, clean))
+    }
+
+    /// A log that was opened on its own before, as a data directory, may be so now.
+    fn lock_log(&self, name: &str, dir: &Path) -> Result<Option<LockGuard>> {
+        let path = dir.join(LOCK_FILE);
+        if name.is_empty() || !self.storage.exists(&path) {
+            return Ok(None);
+        }
+        let lock = self.storage.lock(&path).map_err(LogError::io("lock", &path))?;
+        lock.map(Some).ok_or_else(|| LogError::Locked { dir: dir.into() })
     }
 
     /// Called when a log has closed with everything flushed and its recovery point at its end.
@@ -124,7 +171,7 @@ impl DataDir {
         let _one_at_a_time = self.checkpointing.lock().expect("never held across a panic");
         let text = {
             let mut state = self.state();
-            state.recovery_points.insert(self.key(name), offset);
+            state.recovery_points.insert(name.to_string(), offset);
             format_offsets(&state.recovery_points)
         };
         replace_file(self.storage.as_ref(), &self.path, RECOVERY_POINTS, text.as_bytes())
@@ -144,34 +191,72 @@ impl DataDir {
     }
 }
 
+/// Whether `name` is one component of a path, on one line.
+fn is_file_name(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name)
+        && !name.contains(['\n', '\r'])
+}
+
 pub(crate) fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
-        Some(_) => Path::new("."),
-        None => path,
+        Some(_) if path != Path::new(".") => Path::new("."),
+        _ => path,
     }
+}
+
+/// Whether `path` lies in a data directory that somebody has open.
+fn is_log_of_a_locked_directory(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
+    let parent = parent_of(path);
+    let lock = parent.join(LOCK_FILE);
+    let is_data_directory = storage.exists(&parent.join(META_PROPERTIES)) && storage.exists(&lock);
+    Ok(is_data_directory && parent != path && storage.lock(&lock)?.is_none())
 }
 
 /// Sub-directories with segments in them, and the directory itself under the empty name when it has some.
 fn log_names(storage: &dyn Storage, path: &Path) -> Result<Vec<String>> {
-    let list = |dir: &Path| storage.list(dir).map_err(LogError::io("list", dir));
-    let is_segment = |file: &String| file.ends_with(".log") || file.ends_with(".log.renew");
-    let mut names = Vec::new();
-    for name in list(path)? {
+    let is_segment =
+        |file: &String| offset_in(file, ".log").or_else(|| offset_in(file, ".log.renew")).is_some();
+    let mut names = BTreeSet::new();
+    for name in storage.list(path).map_err(LogError::io("list", path))? {
         let dir = path.join(&name);
-        let set_aside = name.ends_with("-stray") || name.ends_with("-delete");
-        if !set_aside && storage.is_dir(&dir) && list(&dir)?.iter().any(is_segment) {
-            names.push(name);
-        } else if is_segment(&name) && !names.contains(&String::new()) {
-            names.push(String::new());
+        if is_segment(&name) {
+            names.insert(String::new());
+        } else if !name.ends_with("-stray") && !name.ends_with("-delete") && storage.is_dir(&dir) {
+            match storage.list(&dir) {
+                Ok(files) if files.iter().any(is_segment) => drop(names.insert(name)),
+                Ok(_) => {}
+                // No log of ours, such as `lost+found` at the root of a disk.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(LogError::io("list", &dir)(error)),
+            }
         }
     }
-    names.sort();
-    Ok(names)
+    Ok(names.into_iter().collect())
+}
+
+/// Makes the names of `path` and of every directory above it durable: any of them may be as new as it is.
+fn sync_names_of(storage: &dyn Storage, path: &Path) -> Result<()> {
+    let mut dir = path;
+    while parent_of(dir) != dir {
+        dir = parent_of(dir);
+        match storage.sync_dir(dir) {
+            // Whoever created something in a directory may read it; this one is older than we are.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            synced => synced.map_err(LogError::io("fsync", dir))?,
+        }
+    }
+    Ok(())
 }
 
 /// Reads `meta.properties` and compares it with who is asking, or writes it (Kafka's version 1, KIP-858).
-fn identify(storage: &dyn Storage, path: &Path, asked: &Identity) -> Result<(String, i32, String)> {
+fn identify(
+    storage: &dyn Storage,
+    path: &Path,
+    asked: &Identity,
+    clean: bool,
+) -> Result<(String, i32, String)> {
     let mismatch = |detail: String| LogError::MetaMismatch { file: path.join(META_PROPERTIES), detail };
     let text = read_file(storage, path, META_PROPERTIES)?;
     let found: BTreeMap<&str, &str> = text
@@ -210,11 +295,21 @@ fn identify(storage: &dyn Storage, path: &Path, asked: &Identity) -> Result<(Str
     };
     let directory_id = found.get("directory.id").map_or(asked.new_directory_id.clone(), |&id| id.to_string());
     if text.is_none() {
-        let parent = parent_of(path);
-        storage.sync_dir(parent).map_err(LogError::io("fsync", parent))?;
-        let text =
-            format!("cluster.id={cluster_id}\ndirectory.id={directory_id}\nnode.id={node_id}\nversion=1\n");
-        replace_file(storage, path, META_PROPERTIES, text.as_bytes())?;
+        sync_names_of(storage, path)?;
+    }
+    let mut complete = text.clone().unwrap_or_default();
+    let node = node_id.to_string();
+    let entries =
+        [("version", "1"), ("cluster.id", &cluster_id), ("node.id", &node), ("directory.id", &directory_id)];
+    for (key, value) in entries.into_iter().filter(|(key, _)| !found.contains_key(key)) {
+        if !complete.is_empty() && !complete.ends_with('\n') {
+            complete.push('\n');
+        }
+        complete.push_str(&format!("{key}={value}\n"));
+    }
+    // After an unclean stop it is written anew: the process that wrote it may have ended before its name was durable.
+    if !clean || text.as_ref() != Some(&complete) {
+        replace_file(storage, path, META_PROPERTIES, complete.as_bytes())?;
     }
     Ok((cluster_id, node_id, directory_id))
 }

@@ -143,8 +143,10 @@ impl File for DiskFile {
             return Ok(read as usize);
         }
         match io::Error::last_os_error() {
-            // A file system without RWF_NOWAIT is read on threads only.
-            error if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Err(io::ErrorKind::WouldBlock.into()),
+            // A file system or kernel without RWF_NOWAIT, or one whose wait a signal ended, is read on threads only.
+            error if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINTR)) => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
             error => Err(error),
         }
     }

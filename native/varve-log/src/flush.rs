@@ -73,21 +73,31 @@ impl State {
         FlushPlan { sealed, names, active: with_active.then_some(active), target }
     }
 
-    /// Takes the result of a flush; says whether a recovery point is due.
-    pub(crate) fn flushed(&mut self, plan: &FlushPlan, now_seconds: u64) -> Option<Work> {
+    /// Takes the result of a flush.
+    pub(crate) fn flushed(&mut self, plan: &FlushPlan, now_seconds: u64) {
         self.flush_running = false;
         if plan.target.offset > self.flushed.offset {
-            self.flushed_bytes += plan.target.position.saturating_sub(self.flushed.position);
+            let same_segment = plan.target.segment_base == self.flushed.segment_base;
+            let flushed_before = if same_segment { self.flushed.position } else { 0 };
+            self.flushed_bytes += plan.target.position - flushed_before;
             self.flushed = plan.target;
         }
         self.unflushed_base = self.unflushed_base.max(plan.target.segment_base);
-        let due = !plan.sealed.is_empty()
+        plan.sealed.iter().for_each(|segment| segment.forget_indexes());
+        self.checkpoint_due |= !plan.sealed.is_empty()
             || self.flushed_bytes >= CHECKPOINT_BYTES
             || now_seconds >= self.checkpointed_at + CHECKPOINT_SECONDS;
-        if !due || self.checkpointing || self.flushed.offset <= self.recovery_point {
+    }
+
+    /// The next checkpoint, if one is due and none is under way. There is no timer: a log that nobody appends to has
+    /// nothing to checkpoint, and one that is appended to is flushed.
+    pub(crate) fn plan_checkpoint(&mut self, now_seconds: u64) -> Option<Work> {
+        let open = matches!(self.phase, Phase::Open | Phase::Rolling);
+        if !open || !self.checkpoint_due || self.checkpointing || self.flushed.offset <= self.recovery_point {
             return None;
         }
         self.checkpointing = true;
+        self.checkpoint_due = false;
         self.flushed_bytes = 0;
         self.checkpointed_at = now_seconds;
         Some(Work::Checkpoint { offset: self.flushed.offset })

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use varve_records::{BatchHeader, assign_epoch, assign_offset, validate};
+use varve_records::{BatchError, BatchHeader, assign_epoch, assign_offset, validate};
 
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, Hold};
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
 use crate::recovery::{Opening, Recovered};
@@ -26,7 +26,7 @@ pub enum Durability {
 #[derive(Clone, Copy, Debug)]
 pub struct LogConfig {
     pub durability: Durability,
-    /// A segment is rolled before it grows beyond this. At most 2^31 - 1: index positions are `int32`.
+    /// A segment is rolled before it grows beyond this, or beyond 2^31 - 1: index positions are `int32`.
     pub segment_bytes: u64,
     pub index_interval_bytes: u64,
     pub max_batch_bytes: u64,
@@ -58,7 +58,8 @@ pub enum Phase {
     Closed,
 }
 
-/// Told after every change that somebody may wait for: the durable end moved, the log rolled, failed or closed.
+/// Told after every change that somebody may wait for: more is durable, the log rolled, failed or closed. Holds no
+/// lock of the log, on any thread. An append under [`Durability::Os`] is no such change: who made it knows.
 pub type Listener = Box<dyn Fn(&Log) + Send + Sync>;
 
 pub struct Log {
@@ -88,9 +89,13 @@ pub struct State {
     pub(crate) names_dirty: bool,
     pub(crate) recovery_point: i64,
     pub(crate) checkpointing: bool,
+    pub(crate) checkpoint_due: bool,
+    /// Since the last checkpoint; the sealed segments before the active one are not counted, they make one due.
     pub(crate) flushed_bytes: u64,
     pub(crate) checkpointed_at: u64,
     jobs: u32,
+    /// Keeps others from opening the log.
+    hold: Option<Hold>,
 }
 
 impl State {
@@ -122,9 +127,10 @@ impl Log {
         runner: Arc<dyn Runner>,
         listener: Listener,
     ) -> Result<Arc<Self>> {
+        let (hold, recovery_point, clean) = directory.log_opens(name)?;
         let dir = directory.log_dir(name);
-        let (recovery_point, clean) = directory.log_opens(name);
         let storage = directory.storage.clone();
+        let config = LogConfig { segment_bytes: config.segment_bytes.min(i32::MAX as u64), ..config };
         let index_interval_bytes = config.index_interval_bytes;
         let opened =
             Opening { storage: &storage, dir: &dir, recovery_point, clean, index_interval_bytes }.run()?;
@@ -142,6 +148,7 @@ impl Log {
             names_dirty: false,
             recovery_point: end.offset,
             checkpointing: false,
+            checkpoint_due: false,
             flushed_bytes: 0,
             checkpointed_at: runner.now().as_secs(),
             end_offset: end.offset,
@@ -149,6 +156,7 @@ impl Log {
             phase: opened.corrupt.map_or(Phase::Open, Phase::Failed),
             segments: opened.segments,
             jobs: 0,
+            hold: Some(hold),
         };
         Ok(Arc::new(Self {
             dir,
@@ -232,6 +240,9 @@ impl Log {
             work.extend(state.plan_flush());
         }
         self.hand_out(state, work);
+        if appended.failed {
+            (self.listener)(self);
+        }
         appended.appended
     }
 
@@ -242,17 +253,18 @@ impl Log {
         checked: Vec<Result<BatchHeader>>,
     ) -> WriteOutcome {
         let rolling_before = matches!(state.phase, Phase::Rolling);
+        let mut failed = false;
         let mut results: Vec<Result<i64>> = Vec::with_capacity(checked.len());
         match &state.phase {
             Phase::Open => {}
             Phase::Rolling => {
-                return WriteOutcome { appended: Appended { results, taken: 0 }, rolling_before };
+                return WriteOutcome { appended: Appended { results, taken: 0 }, rolling_before, failed };
             }
             phase => {
                 let error = self.refusal(phase);
                 results.resize_with(checked.len(), || Err(error.clone()));
                 let taken = checked.len();
-                return WriteOutcome { appended: Appended { results, taken }, rolling_before };
+                return WriteOutcome { appended: Appended { results, taken }, rolling_before, failed };
             }
         }
         let active = state.active().clone();
@@ -269,6 +281,11 @@ impl Log {
                 }
             };
             header.base_offset = next;
+            if !header.is_plausible() {
+                let detail = format!("the log has no offsets for its records behind {next}");
+                results.push(Err(LogError::Batch(BatchError::Invalid(detail))));
+                continue;
+            }
             let full = bytes + header.total_bytes() > self.config.segment_bytes && bytes > 0;
             if full || header.last_offset() - active.base_offset > i64::from(i32::MAX) {
                 state.phase = Phase::Rolling;
@@ -296,13 +313,14 @@ impl Log {
                 Err(cause) => {
                     let error = self.failed(cause);
                     state.phase = Phase::Failed(error.clone());
+                    failed = true;
                     for result in results.iter_mut().filter(|result| result.is_ok()) {
                         *result = Err(error.clone());
                     }
                 }
             }
         }
-        WriteOutcome { appended: Appended { results, taken }, rolling_before }
+        WriteOutcome { appended: Appended { results, taken }, rolling_before, failed }
     }
 
     fn refusal(&self, phase: &Phase) -> LogError {
@@ -342,20 +360,21 @@ impl Log {
     /// Flushes, makes the recovery point durable and closes. Waits for jobs under way, and for the disk.
     pub fn close(&self) -> Result<()> {
         let mut state = self.state();
-        while state.jobs > 0 {
+        while state.jobs > 0 || matches!(state.phase, Phase::Closing) {
             state = self.idle.wait(state).expect("the log's lock is never held across a panic");
         }
         let result = match &state.phase {
-            Phase::Closing | Phase::Closed => return Ok(()),
+            Phase::Closed => return Ok(()),
             Phase::Failed(error) => {
                 // A corrupt log lost nothing by closing; a failed one may have, and says so once more.
                 let result =
                     if matches!(error, LogError::Failed { .. }) { Err(error.clone()) } else { Ok(()) };
                 state.phase = Phase::Closed;
+                state.hold = None;
                 drop(state);
                 result
             }
-            Phase::Open | Phase::Rolling => {
+            Phase::Open | Phase::Rolling | Phase::Closing => {
                 state.phase = Phase::Closing;
                 let plan = state.flush_plan(true);
                 let (end_offset, active) = (state.end_offset, state.active().clone());
@@ -370,9 +389,11 @@ impl Log {
                     self.directory.log_closed_cleanly(&self.name);
                 }
                 state.phase = Phase::Closed;
+                state.hold = None;
                 result.map_err(|cause| self.failed(cause))
             }
         };
+        self.idle.notify_all();
         (self.listener)(self);
         result
     }
@@ -396,11 +417,11 @@ impl Log {
 
     /// Takes the outcome of a job.
     pub(crate) fn take(self: &Arc<Self>, outcome: Outcome) {
+        let now_seconds = self.runner.now().as_secs();
         let mut state = self.state();
-        let mut work = Vec::new();
         let result = match outcome {
             Outcome::Flushed(plan, Ok(())) => {
-                work.extend(state.flushed(&plan, self.runner.now().as_secs()));
+                state.flushed(&plan, now_seconds);
                 if self.config.durability == Durability::Fsync {
                     state.flush_wanted = state.end_offset;
                 }
@@ -429,9 +450,9 @@ impl Log {
         {
             state.phase = Phase::Failed(self.failed(cause));
         }
-        work.extend(state.plan_flush());
+        let work = [state.plan_checkpoint(now_seconds), state.plan_flush()];
         state.jobs -= 1;
-        self.hand_out(state, work);
+        self.hand_out(state, work.into_iter().flatten());
         self.idle.notify_all();
         (self.listener)(self);
     }
@@ -451,4 +472,5 @@ impl Log {
 struct WriteOutcome {
     appended: Appended,
     rolling_before: bool,
+    failed: bool,
 }

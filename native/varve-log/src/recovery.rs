@@ -2,20 +2,25 @@
 //!
 //! Below the recovery point everything was flushed, so it is trusted and not read. Past it nothing is: the batches are
 //! scanned and the log ends at the first bad one. What is kept is written again in place and flushed before anybody
-//! sees it, because after a failed fsync the kernel may call pages clean that never reached the disk.
+//! sees it, because after a failed fsync the kernel may call pages clean that never reached the disk. A log that ends
+//! exactly at its recovery point has nothing to scan; only there is the clean marker believed, so that a marker whose
+//! removal was lost does no harm.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use varve_records::{BatchHeader, HEADER_BYTES};
+use varve_records::{BatchHeader, HEADER_BYTES, MAGIC};
 
 use crate::batch_reader::{Access, Step};
 use crate::data_dir::parent_of;
 use crate::error::{LogError, Result};
-use crate::segment::{Indexes, Segment};
+use crate::segment::{Indexes, Segment, offset_in};
 use crate::storage::{File, OpenMode, Storage};
 
 const COPY_BYTES: usize = 1 << 20;
+const MAGIC_AT: usize = 16;
+/// How often, at most, the bytes of a cut tail are read in search of batches.
+const SEARCH_FACTOR: u64 = 8;
 
 /// What an unclean stop left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +74,9 @@ impl Opening<'_> {
         let Some(last) = segments.last() else { return self.create_first(existed) };
         if self.clean
             && let Some(recovery_point) = self.recovery_point
+            && self.ends_at(last, recovery_point)?
         {
-            let (end_offset, corrupt) = self.open_clean(last, recovery_point)?;
-            return Ok(Opened { end_offset, segments, recovered: None, corrupt });
+            return Ok(Opened { end_offset: recovery_point, segments, recovered: None, corrupt: None });
         }
         self.recover(segments)
     }
@@ -79,24 +84,19 @@ impl Opening<'_> {
     /// The segments in order of their offsets. Files of an earlier crash that belong to none are removed.
     fn find_segments(&self) -> Result<Vec<Arc<Segment>>> {
         let names = self.storage.list(self.dir).map_err(LogError::io("list", self.dir))?;
-        let base = |name: &str, extension: &str| {
-            let digits = name.strip_suffix(extension).filter(|digits| digits.len() == 20)?;
-            digits.parse::<i64>().ok()
-        };
-        let mut bases: Vec<i64> = names.iter().filter_map(|name| base(name, ".log")).collect();
+        let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_in(name, ".log")).collect();
         for name in &names {
             // A recovery was interrupted between the two renames of `renew_name`.
-            if let Some(base_offset) = base(name, ".log.renew") {
+            if let Some(base_offset) = offset_in(name, ".log.renew").filter(|base| !bases.contains(base)) {
                 let (from, to) = (self.dir.join(name), self.dir.join(name.trim_end_matches(".renew")));
                 self.storage.rename(&from, &to).map_err(LogError::io("rename", &from))?;
                 bases.push(base_offset);
             }
         }
         bases.sort_unstable();
-        bases.dedup();
         for name in &names {
             let orphan = [".index", ".timeindex"].iter().any(|extension| {
-                base(name, extension).is_some_and(|base| bases.binary_search(&base).is_err())
+                offset_in(name, extension).is_some_and(|base| bases.binary_search(&base).is_err())
             });
             if orphan {
                 self.remove(&self.dir.join(name))?;
@@ -132,29 +132,17 @@ impl Opening<'_> {
         Ok(Opened { segments, end_offset: 0, recovered: None, corrupt: None })
     }
 
-    /// Finds the end from the last segment's index and the headers behind its last entry.
-    fn open_clean(&self, last: &Segment, recovery_point: i64) -> Result<(i64, Option<LogError>)> {
-        let bytes = last.bytes();
+    /// Whether the last segment ends with the batch before `offset`, seen from its index and the headers behind the
+    /// index's last entry.
+    fn ends_at(&self, last: &Segment, offset: i64) -> Result<bool> {
         let from = last.with_indexes(Access::Blocking, |indexes| indexes.offsets.last_position())?;
-        let mut reader = last.reader(Access::Blocking, from, bytes)?;
+        let mut reader = last.reader(Access::Blocking, from, last.bytes())?;
         let mut end_offset = last.base_offset;
-        let corrupt = |position, offset, detail| {
-            Some(LogError::Corrupt { file: last.log_path(), position, offset, detail })
-        };
         loop {
             match reader.next_header()? {
                 Step::Batch(header, _) => end_offset = header.next_offset(),
-                Step::End if end_offset == recovery_point => return Ok((end_offset, None)),
-                Step::End => {
-                    let detail =
-                        format!("the log was closed at offset {recovery_point} and its files end here");
-                    return Ok((end_offset, corrupt(bytes, end_offset, detail)));
-                }
-                Step::Bad { position, detail, .. } => {
-                    let indexes = last.read_indexes(bytes)?.unwrap_or(Indexes::new(last.base_offset));
-                    last.restore(position, indexes);
-                    return Ok((end_offset, corrupt(position, end_offset, detail)));
-                }
+                Step::End => return Ok(end_offset == offset),
+                Step::Bad { .. } => return Ok(false),
             }
         }
     }
@@ -200,19 +188,21 @@ impl Opening<'_> {
             });
         }
         if corrupt.is_some() {
-            // Nothing is cut, renamed or written: the files stay as they were found, for whoever repairs them.
+            // Nothing is cut: the files stay as they were found, for whoever repairs them.
+            segments.truncate(kept);
             for (segment, scan) in segments[first..].iter().zip(scans) {
+                self.rewrite(segment, &scan, segment.bytes())?;
                 segment.restore(scan.bytes, scan.indexes);
             }
+            self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
             return Ok(Opened { segments, end_offset: next_offset, recovered: None, corrupt });
         }
         let cut_bytes = self.cut(&segments[first..], kept - first, &scans)?;
         segments.truncate(kept);
         for (segment, scan) in segments[first..].iter().zip(scans) {
-            self.rewrite(segment, scan.rewrite_from, scan.bytes)?;
+            self.rewrite(segment, &scan, scan.bytes)?;
             segment.restore(scan.bytes, scan.indexes);
             segment.write_indexes()?;
-            self.renew_name(&segment.log_path())?;
         }
         self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
         let recovered = Some(Recovered { end_offset: next_offset, cut_bytes });
@@ -232,7 +222,7 @@ impl Opening<'_> {
         let mut reader = segment.reader(Access::Blocking, 0, end)?;
         loop {
             match reader.next_checked()? {
-                Step::Batch(header, position) if header.base_offset >= segment.base_offset => {
+                Step::Batch(header, position) => {
                     if header.last_offset() >= recovery_point {
                         scan.rewrite_from = scan.rewrite_from.min(position);
                     }
@@ -241,17 +231,8 @@ impl Opening<'_> {
                     scan.bytes = reader.position();
                 }
                 Step::End => return Ok(scan),
-                Step::Batch(..) | Step::Bad { .. } if scan.next_offset >= recovery_point => {
+                Step::Bad { .. } if scan.next_offset >= recovery_point => {
                     scan.cut = true;
-                    return Ok(scan);
-                }
-                Step::Batch(_, position) => {
-                    scan.corrupt.get_or_insert(LogError::Corrupt {
-                        file: segment.log_path(),
-                        position,
-                        offset: scan.next_offset,
-                        detail: "its offset lies before the segment's".into(),
-                    });
                     return Ok(scan);
                 }
                 Step::Bad { position, detail, .. } => {
@@ -270,13 +251,14 @@ impl Opening<'_> {
         }
     }
 
-    /// Removes what lies behind the kept part, last segment first so that a crash never leaves a gap that looks like
-    /// data. Whatever still parses there is kept aside as `<base>.cut`. Returns the bytes cut off.
+    /// Removes the segments behind the kept part, last one first so that a crash never leaves a gap that looks like
+    /// data. Whatever still parses, there or in the last kept one's tail, is kept aside as `<base>.cut`. Returns the
+    /// bytes cut off.
     fn cut(&self, segments: &[Arc<Segment>], kept: usize, scans: &[Scan]) -> Result<u64> {
         let mut cut_bytes = 0;
         for segment in segments[kept..].iter().rev() {
             cut_bytes += segment.bytes();
-            if self.any_batch_parses(segment, 0)? {
+            if self.any_batch_parses(segment, 0, segment.base_offset)? {
                 let aside = self.cut_path(segment.base_offset);
                 let path = segment.log_path();
                 self.storage.rename(&path, &aside).map_err(LogError::io("rename", &path))?;
@@ -297,11 +279,9 @@ impl Opening<'_> {
         if from == end {
             return Ok(cut_bytes);
         }
-        if self.any_batch_parses(segment, from)? {
+        if self.any_batch_parses(segment, from, scan.next_offset)? {
             self.copy_aside(segment, from, end, &self.cut_path(scan.next_offset))?;
         }
-        let path = segment.log_path();
-        segment.file(Access::Blocking)?.set_len(from).map_err(LogError::io("truncate", &path))?;
         Ok(cut_bytes + end - from)
     }
 
@@ -317,29 +297,33 @@ impl Opening<'_> {
         self.storage.remove(path).map_err(LogError::io("remove", path))
     }
 
-    /// Whether a whole batch with a matching checksum starts anywhere at or behind `from`.
-    fn any_batch_parses(&self, segment: &Segment, from: u64) -> Result<bool> {
+    /// Whether a whole batch with a matching checksum starts anywhere at or behind `from`. Batches that stood there
+    /// have offsets of the segment from `next_offset` on, which hardly any other bytes seem to have; if many do all
+    /// the same, so that looking would take too long, the answer is yes: to keep too much aside does no harm.
+    fn any_batch_parses(&self, segment: &Segment, from: u64, next_offset: i64) -> Result<bool> {
         let (path, end) = (segment.log_path(), segment.bytes());
         let file = segment.file(Access::Blocking)?;
         let mut chunk = vec![0; COPY_BYTES + HEADER_BYTES];
+        let mut budget = SEARCH_FACTOR * (end - from);
         let mut at = from;
         while at + (HEADER_BYTES as u64) <= end {
             let read = file.read_at(&mut chunk, at).map_err(LogError::io("read", &path))?;
-            let starts = read.saturating_sub(HEADER_BYTES - 1).min(COPY_BYTES);
-            for start in 0..starts {
-                let header = BatchHeader::parse(&chunk[start..]).expect("a whole header was read");
+            let starts = (read + 1).saturating_sub(HEADER_BYTES).min(COPY_BYTES);
+            for start in (0..starts).filter(|start| chunk[start + MAGIC_AT] == MAGIC) {
+                let header = BatchHeader::parse(&chunk[start..read]).expect("a whole header was read");
                 let position = at + start as u64;
-                if !header.is_plausible()
+                if header.base_offset < next_offset
                     || header.records_count == 0
+                    || !header.is_plausible()
                     || header.total_bytes() > end - position
                 {
                     continue;
                 }
-                let mut batch = vec![0; header.total_bytes() as usize];
-                let read = file.read_at(&mut batch, position).map_err(LogError::io("read", &path))?;
-                if header.crc_matches(&batch[..read]) {
+                let mut reader = segment.reader(Access::Blocking, position, end)?;
+                if header.total_bytes() > budget || matches!(reader.next_checked()?, Step::Batch(..)) {
                     return Ok(true);
                 }
+                budget -= header.total_bytes();
             }
             if starts == 0 {
                 break;
@@ -359,21 +343,23 @@ impl Opening<'_> {
         self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))
     }
 
-    /// Makes a name anew, as `rewrite` does with bytes: after a failed fsync of the directory no later one is bound to
-    /// make it durable.
+    /// Makes durable what is kept of a segment, whatever failed before: bytes past the recovery point, the length and
+    /// the name are changed anew, because after a failed fsync no later one is bound to bring the old changes to disk.
+    fn rewrite(&self, segment: &Segment, scan: &Scan, length: u64) -> Result<()> {
+        let path = segment.log_path();
+        let file = segment.file(Access::Blocking)?;
+        file.set_len(length).map_err(LogError::io("truncate", &path))?;
+        copy_range(file.as_ref(), &path, scan.rewrite_from, scan.bytes, |bytes, position| {
+            file.write_at(&[bytes], position).map_err(LogError::io("write", &path))
+        })?;
+        segment.sync()?;
+        self.renew_name(&path)
+    }
+
     fn renew_name(&self, path: &Path) -> Result<()> {
         let aside = path.with_extension("log.renew");
         self.storage.rename(path, &aside).map_err(LogError::io("rename", path))?;
         self.storage.rename(&aside, path).map_err(LogError::io("rename", &aside))
-    }
-
-    fn rewrite(&self, segment: &Segment, from: u64, end: u64) -> Result<()> {
-        let path = segment.log_path();
-        let file = segment.file(Access::Blocking)?;
-        copy_range(file.as_ref(), &path, from, end, |bytes, position| {
-            file.write_at(&[bytes], position).map_err(LogError::io("write", &path))
-        })?;
-        segment.sync()
     }
 }
 

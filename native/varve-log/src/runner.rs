@@ -115,8 +115,10 @@ fn work(queue: &Queue, runner: &Weak<ThreadRunner>) {
         };
         drop(jobs);
         let log = job.log.clone();
-        if catch_unwind(AssertUnwindSafe(|| job.execute().publish())).is_err() {
-            log.fail_after_panic();
+        match catch_unwind(AssertUnwindSafe(|| job.execute())) {
+            // A listener that panics must not take the thread with it; what it was told of has happened.
+            Ok(done) => drop(catch_unwind(AssertUnwindSafe(|| done.publish()))),
+            Err(_) => log.fail_after_panic(),
         }
     }
 }
@@ -134,6 +136,8 @@ impl Runner for ThreadRunner {
 
 impl Drop for ThreadRunner {
     fn drop(&mut self) {
+        // Under the lock: a thread between its look at the runner and its wait would miss the call and stay for ever.
+        let _jobs = self.queue.jobs.lock();
         self.queue.some.notify_all();
     }
 }

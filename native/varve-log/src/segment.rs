@@ -1,5 +1,6 @@
 //! One segment: a `.log` file of batches and its two sparse indexes, named by the segment's first offset.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -7,6 +8,7 @@ use varve_records::BatchHeader;
 
 use crate::batch_reader::{Access, BatchReader, Step};
 use crate::error::{LogError, Result};
+use crate::flush::Mark;
 use crate::offset_index::OffsetIndex;
 use crate::storage::{File, OpenMode, Storage};
 use crate::time_index::TimeIndex;
@@ -17,6 +19,16 @@ pub struct Segment {
     storage: Arc<dyn Storage>,
     file: OnceLock<Arc<dyn File>>,
     content: Mutex<Content>,
+}
+
+/// Of Kafka and of [`crate::LogConfig`], for indexes that are rebuilt without knowing the configuration.
+const DEFAULT_INTERVAL_BYTES: u64 = 4096;
+
+/// The offset in a file name of Kafka's form, twenty digits and an extension.
+pub fn offset_in(name: &str, extension: &str) -> Option<i64> {
+    let digits = name.strip_suffix(extension)?;
+    let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { digits.parse().ok() } else { None }
 }
 
 /// What is known of a segment's bytes. The indexes of a sealed segment are read when first asked for.
@@ -165,7 +177,8 @@ impl Segment {
             drop(content);
             let loaded = match self.read_indexes(bytes)? {
                 Some(indexes) => indexes,
-                None => self.rebuild_indexes(bytes)?,
+                // What follows a bad batch cannot be indexed; a read that gets there reports it.
+                None => self.rebuild_indexes(bytes)?.0,
             };
             content = self.content();
             content.indexes.get_or_insert(loaded);
@@ -189,31 +202,54 @@ impl Segment {
     }
 
     fn read_file(&self, path: &Path) -> Result<Option<Vec<u8>>> {
-        if !self.storage.exists(path) {
+        let file = match self.storage.open(path, OpenMode::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(LogError::io("open", path))?,
+        };
+        let length = file.len().map_err(LogError::io("read", path))?;
+        // An entry is shorter than the batch it stands for; a file of another kind must not be read whole.
+        if length > self.bytes() {
             return Ok(None);
         }
-        let file = self.storage.open(path, OpenMode::Read).map_err(LogError::io("open", path))?;
-        let mut bytes = vec![0; file.len().map_err(LogError::io("read", path))? as usize];
+        let mut bytes = vec![0; length as usize];
         let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", path))?;
         bytes.truncate(read);
         Ok(Some(bytes))
     }
 
-    fn rebuild_indexes(&self, bytes: u64) -> Result<Indexes> {
+    /// The indexes as the batches say they are, and whether no bad batch ended the walk before `bytes`.
+    fn rebuild_indexes(&self, bytes: u64) -> Result<(Indexes, bool)> {
         let mut indexes = Indexes::new(self.base_offset);
         let mut reader = self.reader(Access::Blocking, 0, bytes)?;
         loop {
             match reader.next_header()? {
-                Step::Batch(header, position) => indexes.note(&header, position, 4096),
-                // What follows cannot be indexed; a read that gets there reports it.
-                Step::Bad { .. } | Step::End => return Ok(indexes),
+                Step::Batch(header, position) => indexes.note(&header, position, DEFAULT_INTERVAL_BYTES),
+                Step::Bad { .. } => return Ok((indexes, false)),
+                Step::End => return Ok((indexes, true)),
             }
         }
     }
 
+    /// Called when an index led to a position where no batch starts. The files have no checksum: if all batches are
+    /// sound the index was not, and is replaced. If one is not, the index may be the only way past it, and stays.
+    fn replace_indexes(&self, access: Access) -> Result<()> {
+        if access == Access::Cached {
+            return Err(LogError::WouldBlock);
+        }
+        let bytes = self.bytes();
+        let (indexes, sound) = self.rebuild_indexes(bytes)?;
+        let mut content = self.content();
+        // An append meanwhile has noted its batch in the old index only; the next read that is misled tries again.
+        if sound && content.bytes == bytes {
+            content.indexes = Some(indexes);
+        }
+        Ok(())
+    }
+
     /// Walks the batches from `position` up to `end`.
     pub fn reader(&self, access: Access, position: u64, end: u64) -> Result<BatchReader<'_>> {
-        Ok(BatchReader::new(self.file(access)?.as_ref(), self.log_path(), access, position, end))
+        let file = self.file(access)?.as_ref();
+        Ok(BatchReader::new(file, self.log_path(), access, self.base_offset, position, end))
     }
 
     /// Writes both index files from memory and makes them durable. The time index gets the segment's largest
@@ -233,24 +269,82 @@ impl Segment {
         Ok(())
     }
 
+    /// Lets go of indexes that are in their files: a log of a terabyte would keep gigabytes of them.
+    pub fn forget_indexes(&self) {
+        self.content().indexes = None;
+    }
+
     /// Makes the `.log` file's bytes durable.
     pub fn sync(&self) -> Result<()> {
         self.file(Access::Blocking)?.sync_data().map_err(LogError::io("fsync", &self.log_path()))
     }
 
-    /// The start of the batch that holds `offset`, or of the first one behind it; `end` when there is none before it.
-    pub fn locate(&self, offset: i64, end: u64, access: Access) -> Result<u64> {
+    /// The first batch before `end` that reaches `offset`, and where it starts: the one that holds the offset, or the
+    /// one behind it where there is a gap.
+    pub fn locate(&self, offset: i64, end: u64, access: Access) -> Result<Option<(BatchHeader, u64)>> {
         let from = self.with_indexes(access, |indexes| indexes.offsets.position_for(offset))?;
+        match self.walk_to(offset, from, end, access)? {
+            Walk::Found(batch) => Ok(batch),
+            Walk::Misled => {
+                self.replace_indexes(access)?;
+                match self.walk_to(offset, 0, end, access)? {
+                    Walk::Found(batch) => Ok(batch),
+                    Walk::Misled => unreachable!("no index led to the start of the file"),
+                }
+            }
+        }
+    }
+
+    fn walk_to(&self, offset: i64, from: u64, end: u64, access: Access) -> Result<Walk> {
         let mut reader = self.reader(access, from.min(end), end)?;
         loop {
             match reader.next_header()? {
-                Step::Batch(header, position) if header.last_offset() >= offset => return Ok(position),
-                Step::Batch(..) => {}
-                Step::End => return Ok(end),
+                Step::Batch(header, position) => {
+                    if position == from && from > 0 && header.base_offset > offset {
+                        return Ok(Walk::Misled);
+                    }
+                    if header.last_offset() >= offset {
+                        return Ok(Walk::Found(Some((header, position))));
+                    }
+                }
+                Step::End => return Ok(Walk::Found(None)),
+                Step::Bad { position, .. } if position == from && from > 0 => return Ok(Walk::Misled),
                 Step::Bad { position, offset, detail } => {
                     return Err(LogError::Corrupt { file: self.log_path(), position, offset, detail });
                 }
             }
         }
     }
+
+    /// The largest timestamp in the batches before `end`.
+    pub fn max_timestamp(&self, end: Mark) -> Result<Option<i64>> {
+        let whole = end.position >= self.bytes();
+        let (max, known, from) = self.with_indexes(Access::Blocking, |indexes| {
+            let max = indexes.max_timestamp().map(|(timestamp, _)| timestamp);
+            let known = indexes.times.last_before(end.offset);
+            (max, known, indexes.offsets.batch_start_before(end.position.saturating_sub(1)))
+        })?;
+        if whole {
+            return Ok(max);
+        }
+        // The index goes on behind `end`. Up to its last entry before that it knows the largest; the rest is walked.
+        let mut max = known;
+        let mut reader = self.reader(Access::Blocking, from, end.position)?;
+        loop {
+            match reader.next_header()? {
+                Step::Batch(header, _) => max = max.max(Some(header.max_timestamp)),
+                Step::End => return Ok(max),
+                Step::Bad { position, offset, detail } => {
+                    return Err(LogError::Corrupt { file: self.log_path(), position, offset, detail });
+                }
+            }
+        }
+    }
+}
+
+/// How a walk from where an index pointed went.
+enum Walk {
+    Found(Option<(BatchHeader, u64)>),
+    /// No batch starts there, or one that lies behind what was looked for.
+    Misled,
 }

@@ -26,7 +26,8 @@ pub struct Slice {
 #[derive(Clone, Copy, Debug)]
 pub struct SliceRequest {
     pub from: i64,
-    /// Exclusive; the durable end when that is lower.
+    /// Exclusive; the durable end when that is lower. Batches are whole, so the last one may reach beyond it, as the
+    /// first one may start before `from`.
     pub up_to: i64,
     pub max_bytes: u64,
     /// Whether the first batch is given even if it is larger than `max_bytes`, so that a reader gets on (KIP-74).
@@ -78,45 +79,45 @@ impl Log {
     /// A slice of what readers may see. With [`Access::Cached`] it is [`LogError::WouldBlock`] when an index or a batch
     /// header is not in memory.
     pub fn slice(&self, request: SliceRequest, access: Access) -> Result<Slice> {
-        let result = self.try_slice(request, access);
-        if let Err(error @ LogError::Corrupt { .. }) = &result {
-            self.report_corrupt(error.clone());
-        }
-        result
+        self.told(self.try_slice(request, access))
     }
 
     fn try_slice(&self, request: SliceRequest, access: Access) -> Result<Slice> {
-        let SliceRequest { from, .. } = request;
-        let (visible, segments) = {
-            let state = self.state();
-            let visible = self.visible(&state);
-            let start = state.segments[0].base_offset;
-            if from < start || from > visible.offset {
-                let (dir, end) = (self.dir.clone(), visible.offset);
-                return Err(LogError::OffsetOutOfRange { dir, offset: from, start, end });
-            }
-            let first = state.segments.partition_point(|segment| segment.base_offset <= from) - 1;
-            let last = (first + 3).min(state.segments.len());
-            (visible, state.segments[first..last].to_vec())
-        };
-        let limit = request.up_to.min(visible.offset);
-        for (i, segment) in segments.iter().enumerate() {
-            let from = from.max(segment.base_offset);
+        let mut from = request.from;
+        loop {
+            let (segment, next_base, visible) = self.segment_of(from)?;
+            let limit = request.up_to.min(visible.offset);
             if from >= limit {
                 break;
             }
-            let next_base = segments.get(i + 1).map(|next| next.base_offset);
-            let end = self.end_within(segment, next_base, limit, visible, access)?;
+            let end = self.end_within(&segment, next_base, limit, visible, access)?;
             let start = match self.cursor(from, segment.base_offset).filter(|&start| start <= end.position) {
-                Some(start) => start,
-                None => segment.locate(from, end.position, access)?,
+                Some(start) => Some(start),
+                None => segment.locate(from, end.position, access)?.map(|(_, position)| position),
             };
-            if start < end.position {
-                return self.cut_to_size(segment, start, end, request, access);
+            match (start.filter(|&start| start < end.position), next_base) {
+                (Some(start), _) => {
+                    return self.cut_to_size(&segment, start, end, request, access);
+                }
+                // Nothing at or behind `from` is left in this segment, as after a compaction: the next one goes on.
+                (None, Some(next_base)) => from = next_base,
+                (None, None) => break,
             }
-            // Nothing at or behind `from` is left in this segment, as after a compaction: the next one goes on.
         }
-        Ok(Slice::empty(from))
+        Ok(Slice::empty(request.from))
+    }
+
+    /// The segment that holds `offset`, where the next one starts, and how far readers may see.
+    fn segment_of(&self, offset: i64) -> Result<(Arc<Segment>, Option<i64>, Mark)> {
+        let state = self.state();
+        let visible = self.visible(&state);
+        let (start, end) = (state.segments[0].base_offset, visible.offset);
+        if offset < start || offset > end {
+            return Err(LogError::OffsetOutOfRange { dir: self.dir.clone(), offset, start, end });
+        }
+        let next = state.segments.partition_point(|segment| segment.base_offset <= offset);
+        let next_base = state.segments.get(next).map(|segment| segment.base_offset);
+        Ok((state.segments[next - 1].clone(), next_base, visible))
     }
 
     /// How far readers may see in `segment`, as offset and position.
@@ -137,11 +138,17 @@ impl Log {
         if limit >= whole.offset {
             return Ok(whole);
         }
-        let position = match self.cursor(limit, segment_base) {
-            Some(position) => position,
-            None => segment.locate(limit, whole.position, access)?,
-        };
-        Ok(Mark { offset: limit, segment_base, position })
+        if let Some(position) = self.cursor(limit, segment_base) {
+            return Ok(Mark { offset: limit, segment_base, position });
+        }
+        Ok(match segment.locate(limit - 1, whole.position, access)? {
+            Some((header, position)) if header.base_offset < limit => {
+                let position = position + header.total_bytes();
+                Mark { offset: header.next_offset(), segment_base, position }
+            }
+            Some((_, position)) => Mark { offset: limit, segment_base, position },
+            None => whole,
+        })
     }
 
     fn cut_to_size(
@@ -222,45 +229,70 @@ impl Log {
 
     /// The base offset of the first batch with a record at or after `timestamp` (ms). Waits for the disk.
     pub fn batch_for_time(&self, timestamp: i64) -> Result<Option<i64>> {
-        let (visible, segments) = self.visible_segments();
-        for segment in segments {
-            let end =
-                if segment.base_offset == visible.segment_base { visible.position } else { segment.bytes() };
+        self.told(self.find_time(timestamp))
+    }
+
+    /// The base offset of the first batch that holds the largest timestamp. Waits for the disk.
+    pub fn batch_of_max_timestamp(&self) -> Result<Option<i64>> {
+        self.told(self.find_max_timestamp())
+    }
+
+    fn find_max_timestamp(&self) -> Result<Option<i64>> {
+        let mut max: Option<i64> = None;
+        for (segment, end) in self.visible_segments() {
+            max = max.max(segment.max_timestamp(end)?);
+        }
+        max.map_or(Ok(None), |max| self.find_time(max))
+    }
+
+    fn find_time(&self, timestamp: i64) -> Result<Option<i64>> {
+        for (segment, end) in self.visible_segments() {
             let (max, from) = segment.with_indexes(Access::Blocking, |indexes| {
                 (indexes.max_timestamp(), indexes.times.offset_before(timestamp))
             })?;
             if max.is_none_or(|(max, _)| max < timestamp) {
                 continue;
             }
-            let start = segment.locate(from, end, Access::Blocking)?;
-            let mut reader = segment.reader(Access::Blocking, start, end)?;
-            while let Step::Batch(header, _) = reader.next_header()? {
-                if header.max_timestamp >= timestamp {
-                    return Ok(Some(header.base_offset));
+            let Some((_, start)) = segment.locate(from, end.position, Access::Blocking)? else { continue };
+            let mut reader = segment.reader(Access::Blocking, start, end.position)?;
+            loop {
+                match reader.next_header()? {
+                    Step::Batch(header, _) if header.max_timestamp >= timestamp => {
+                        return Ok(Some(header.base_offset));
+                    }
+                    Step::Batch(..) => {}
+                    Step::End => break,
+                    Step::Bad { position, offset, detail } => {
+                        return Err(LogError::Corrupt { file: segment.log_path(), position, offset, detail });
+                    }
                 }
             }
         }
         Ok(None)
     }
 
-    /// The base offset of the first batch that holds the largest timestamp. Waits for the disk.
-    pub fn batch_of_max_timestamp(&self) -> Result<Option<i64>> {
-        let (_, segments) = self.visible_segments();
-        let mut max: Option<i64> = None;
-        for segment in &segments {
-            let found = segment.with_indexes(Access::Blocking, |indexes| indexes.max_timestamp())?;
-            max = max.max(found.map(|(timestamp, _)| timestamp));
-        }
-        match max {
-            Some(max) => self.batch_for_time(max),
-            None => Ok(None),
-        }
-    }
-
-    fn visible_segments(&self) -> (Mark, Vec<Arc<Segment>>) {
+    /// The segments that readers may see, each with its end.
+    fn visible_segments(&self) -> Vec<(Arc<Segment>, Mark)> {
         let state = self.state();
         let visible = self.visible(&state);
-        let seen = state.segments.iter().filter(|segment| segment.base_offset <= visible.offset);
-        (visible, seen.cloned().collect())
+        let seen = state.segments.partition_point(|segment| segment.base_offset <= visible.segment_base);
+        let ends = state.segments.iter().skip(1).map(|next| next.base_offset);
+        let ends = ends.chain([visible.offset]);
+        let with_end = |(segment, offset): (&Arc<Segment>, i64)| {
+            let end = match segment.base_offset == visible.segment_base {
+                true => visible,
+                false => Mark { offset, segment_base: segment.base_offset, position: segment.bytes() },
+            };
+            (segment.clone(), end)
+        };
+        state.segments[..seen].iter().zip(ends).map(with_end).collect()
+    }
+
+    /// Corrupt bytes make the log read-only, whoever meets them.
+    fn told<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(error @ LogError::Corrupt { .. }) = &result {
+            self.report_corrupt(error.clone());
+        }
+        result
     }
 }

@@ -47,6 +47,13 @@ impl TimeIndex {
         self.entries.last().map(|&(timestamp, offset)| (timestamp, self.base_offset + i64::from(offset)))
     }
 
+    /// The largest timestamp known of the batches that end before `offset`.
+    pub fn last_before(&self, offset: i64) -> Option<i64> {
+        let relative = offset - self.base_offset;
+        let after = self.entries.partition_point(|&(_, entry)| i64::from(entry) < relative);
+        after.checked_sub(1).map(|i| self.entries[i].0)
+    }
+
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.entries.len() * ENTRY_BYTES);
         for &(timestamp, offset) in &self.entries {
@@ -69,6 +76,10 @@ mod tests {
         }
         assert_eq!([0, 1000, 1001, 5000].map(|timestamp| index.offset_before(timestamp)), [50, 50, 52, 60]);
         assert_eq!(index.last(), Some((2000, 60)));
+        assert_eq!(
+            [52, 53, 60, 61].map(|end| index.last_before(end)),
+            [None, Some(1000), Some(1000), Some(2000)]
+        );
         assert_eq!(TimeIndex::parse(50, &index.to_bytes()), Some(index.clone()));
         assert_eq!(TimeIndex::parse(50, &[0; 24]), None, "zeros after a power loss");
     }

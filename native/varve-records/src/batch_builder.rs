@@ -50,7 +50,8 @@ impl BatchBuilder {
         let record = &mut self.record;
         record.clear();
         record.push(0);
-        write_varlong(record, timestamp - self.base_timestamp);
+        // As in Java, whose readers wrap the sum back.
+        write_varlong(record, timestamp.wrapping_sub(self.base_timestamp));
         write_varint(record, self.count);
         write_bytes(record, key);
         write_bytes(record, value);

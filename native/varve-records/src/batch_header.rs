@@ -15,8 +15,11 @@ pub const TRANSACTIONAL_FLAG: u16 = 0x10;
 /// Attribute bit 5.
 pub const CONTROL_FLAG: u16 = 0x20;
 
+/// The checksum covers a batch from this byte on to its end.
+pub const CHECKSUM_FROM: usize = 21;
+
 const CRC_AT: usize = 17;
-const CRC_FROM: usize = 21;
+const LAST_CODEC: u16 = 4;
 
 /// The fixed part of a batch, as it stands in the bytes; nothing in it is trusted until [`crate::validate`] agrees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +88,14 @@ impl BatchHeader {
         self.attributes & CODEC_MASK != 0
     }
 
+    /// Whether the codec is one that the format knows.
+    pub fn has_known_codec(&self) -> bool {
+        self.attributes & CODEC_MASK <= LAST_CODEC
+    }
+
     /// Whether the checksum agrees with `batch`, which must be the whole batch.
     pub fn crc_matches(&self, batch: &[u8]) -> bool {
-        batch.len() >= HEADER_BYTES && crc32c(&batch[CRC_FROM..]) == self.crc
+        batch.len() >= HEADER_BYTES && crc32c(&batch[CHECKSUM_FROM..]) == self.crc
     }
 }
 
@@ -103,8 +111,8 @@ pub fn assign_epoch(batch: &mut [u8], partition_leader_epoch: i32) {
 
 /// Computes the checksum of a batch that its writer left unsealed, and stores it.
 pub fn seal(batch: &mut [u8]) {
-    let crc = crc32c(&batch[CRC_FROM..]);
-    batch[CRC_AT..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+    let crc = crc32c(&batch[CHECKSUM_FROM..]);
+    batch[CRC_AT..CHECKSUM_FROM].copy_from_slice(&crc.to_be_bytes());
 }
 
 fn field<const N: usize>(bytes: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {

@@ -12,8 +12,8 @@ mod varint;
 
 pub use batch_builder::{BatchBuilder, RecordHeader};
 pub use batch_header::{
-    BatchHeader, CODEC_MASK, CONTROL_FLAG, HEADER_BYTES, LENGTH_PREFIX_BYTES, LOG_APPEND_TIME_FLAG, MAGIC,
-    TRANSACTIONAL_FLAG, assign_epoch, assign_offset, seal,
+    BatchHeader, CHECKSUM_FROM, CODEC_MASK, CONTROL_FLAG, HEADER_BYTES, LENGTH_PREFIX_BYTES,
+    LOG_APPEND_TIME_FLAG, MAGIC, TRANSACTIONAL_FLAG, assign_epoch, assign_offset, seal,
 };
 pub use crc::{crc32c, crc32c_combine};
 pub use validate::{BatchError, validate};

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::batch_header::{BatchHeader, HEADER_BYTES, MAGIC};
+use crate::batch_header::{BatchHeader, CODEC_MASK, HEADER_BYTES, MAGIC};
 use crate::varint::{read_varint, read_varlong};
 
 /// Why a batch was refused. Nothing of it has been stored.
@@ -59,6 +59,9 @@ pub fn validate(bytes: &[u8], max_bytes: u64) -> Result<BatchHeader, BatchError>
             "{} records with a last offset delta of {}",
             header.records_count, header.last_offset_delta
         )));
+    }
+    if !header.has_known_codec() {
+        return Err(BatchError::Invalid(format!("there is no codec {}", header.attributes & CODEC_MASK)));
     }
     if !header.is_compressed() {
         validate_records(&bytes[HEADER_BYTES..], header.records_count)?;
@@ -163,6 +166,32 @@ mod tests {
             bad[at] = value;
             seal(&mut bad);
             assert!(matches!(validate(&bad, 1000), Err(BatchError::Invalid(_))), "byte {at} = {value}");
+        }
+    }
+
+    #[test]
+    fn a_codec_that_nobody_could_read_is_refused() {
+        for codec in 5..8 {
+            let mut bad = batch();
+            bad[22] = codec;
+            seal(&mut bad);
+            let told = BatchError::Invalid(format!("there is no codec {codec}"));
+            assert_eq!(validate(&bad, 1000), Err(told));
+        }
+    }
+
+    #[test]
+    fn no_header_however_extreme_makes_it_panic() {
+        let good = batch();
+        for at in [0, 8, 23, 27, 35, 53, 57, 61] {
+            for fill in [0x00, 0x7f, 0x80, 0xff] {
+                let mut bad = good.clone();
+                bad[at..(at + 8).min(good.len())].fill(fill);
+                seal(&mut bad);
+                let _ = validate(&bad, 1000);
+                let header = BatchHeader::parse(&bad).unwrap();
+                let _ = (header.is_plausible(), header.last_offset(), header.next_offset());
+            }
         }
     }
 
