@@ -22,7 +22,7 @@ export interface BrokerOptions {
   durability?: Durability
   /** Kafka's cluster id. Default: the data directory's, a random one in a new directory. */
   clusterId?: string
-  /** Kafka's node id. Default 0. */
+  /** Kafka's node id. Default: the data directory's, 0 in a new directory. */
   nodeId?: number
   /** Whether asking for the metadata of an unknown topic creates it. Default true. */
   autoCreateTopics?: boolean
@@ -49,7 +49,7 @@ export interface ResolvedOptions {
   readonly advertised: ReadonlyMap<string, ListenerAddress>
   readonly durability: Durability
   readonly clusterId: string | undefined
-  readonly nodeId: number
+  readonly nodeId: number | undefined
   readonly autoCreateTopics: boolean
   readonly defaultPartitions: number
   readonly maxRequestBytes: number
@@ -79,7 +79,7 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
     advertised: resolveAdvertised(options, listeners),
     durability,
     clusterId: options.clusterId,
-    nodeId: integer(options, 'nodeId', 0, 0, 2 ** 31 - 1),
+    nodeId: options.nodeId === undefined ? undefined : integer(options, 'nodeId', 0, 0, 2 ** 31 - 1),
     autoCreateTopics: options.autoCreateTopics ?? true,
     defaultPartitions: integer(options, 'defaultPartitions', 1, 1, mostPartitions),
     maxRequestBytes: integer(options, 'maxRequestBytes', 100 * 1024 * 1024, 1024, 2 ** 31 - 1),

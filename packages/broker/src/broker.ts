@@ -46,6 +46,7 @@ export interface Broker {
 /** What a broker stands on; tests put a double in its place. */
 export interface BrokerDependencies {
   readonly openDataDirectory: typeof openDataDirectory
+  readonly memory?: RequestMemory
 }
 
 /** Everything that has to be closed, in the order in which it was opened. */
@@ -70,12 +71,12 @@ async function open(
   dependencies: BrokerDependencies,
   opened: Closer[],
 ): Promise<Broker> {
-  const { clock, log, nodeId, durability } = options
+  const { clock, log, durability } = options
   const dir = options.data ?? (await mkdtemp(join(tmpdir(), 'varve-')))
   const temporary = options.data === null
   if (temporary) opened.push(() => rm(dir, { recursive: true, force: true }))
   const directory: DataDirectory = await dependencies.openDataDirectory(dir, {
-    nodeId,
+    ...(options.nodeId !== undefined && { nodeId: options.nodeId }),
     ...(options.clusterId !== undefined && { clusterId: options.clusterId }),
   })
   opened.push(() => directory.close())
@@ -91,11 +92,11 @@ async function open(
   opened.push(() => topics.detach())
 
   const closing = new Cancellation()
-  const memory = new RequestMemory(options.requestMemoryBytes)
+  const memory = dependencies.memory ?? new RequestMemory(options.requestMemoryBytes)
   const connections = new Connections(clock, options.maxConnections)
   const { autoCreateTopics, defaultPartitions, maxBatchBytes, maxRequestBytes } = options
   const state: BrokerState = {
-    nodeId,
+    nodeId: directory.nodeId,
     clusterId: directory.clusterId,
     topics,
     clock,

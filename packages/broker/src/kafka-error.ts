@@ -14,6 +14,7 @@ export function kafkaErrorOf(error: unknown): KafkaError {
       return errors.MESSAGE_TOO_LARGE
     case 'VARVE_BATCH_MAGIC':
     case 'VARVE_BATCH_INVALID':
+    case 'VARVE_RECORD_INVALID':
       return errors.INVALID_RECORD
     case 'VARVE_OFFSET_OUT_OF_RANGE':
       return errors.OFFSET_OUT_OF_RANGE

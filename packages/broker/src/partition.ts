@@ -13,6 +13,8 @@ export interface PartitionOptions {
   readonly topic: string
   readonly index: number
   readonly leaderEpoch: number
+  /** Called once, when the log stops taking writes while it is served. */
+  readonly onFailure?: (partition: Partition, failure: VarveError) => void
 }
 
 /**
@@ -32,8 +34,10 @@ export class Partition {
   #unsubscribe: () => void = () => {}
   readonly #commitWaiters = new Set<CommitWaiter>()
   readonly #listeners = new Set<() => void>()
+  #onFailure: PartitionOptions['onFailure']
 
-  constructor({ topic, index, leaderEpoch }: PartitionOptions) {
+  constructor({ topic, index, leaderEpoch, onFailure }: PartitionOptions) {
+    this.#onFailure = onFailure
     this.topic = topic
     this.index = index
     this.leaderEpoch = leaderEpoch
@@ -174,7 +178,17 @@ export class Partition {
 
   #onLogChange(): void {
     this.#advanceHighWatermark()
-    this.#settleCommitWaiters(this.failure)
+    const state = this.#log?.state
+    if (state !== 'open') {
+      const { failure } = this
+      this.#settleCommitWaiters(failure)
+      if (failure !== null && state !== 'closed') {
+        this.#onFailure?.(this, failure)
+        this.#onFailure = undefined
+      }
+    } else if (this.#commitWaiters.size > 0) {
+      this.#settleCommitWaiters(null)
+    }
     this.#notify()
   }
 

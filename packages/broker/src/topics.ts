@@ -138,10 +138,17 @@ export class Topics {
     const topic = new Topic(
       name,
       topicId,
-      Array.from({ length: partitions }, (_, index) => new Partition({ topic: name, index, leaderEpoch })),
+      Array.from({ length: partitions }, (_, index) => this.#partition(name, index, leaderEpoch)),
     )
     this.#publish(topic)
     return topic
+  }
+
+  #partition(topic: string, index: number, leaderEpoch: number): Partition {
+    const onFailure = ({ name }: Partition, { message }: VarveError): void => {
+      this.#options.log('error', `${name} takes no writes any more: ${message}`)
+    }
+    return new Partition({ topic, index, leaderEpoch, onFailure })
   }
 
   #publish(topic: Topic): void {
@@ -153,9 +160,8 @@ export class Topics {
   async #create(entry: TopicEntry): Promise<Topic> {
     const { directory, metadata, durable, log } = this.#options
     const { name, topicId, partitions, leaderEpoch } = entry
-    const created = Array.from(
-      { length: partitions },
-      (_, index) => new Partition({ topic: name, index, leaderEpoch }),
+    const created = Array.from({ length: partitions }, (_, index) =>
+      this.#partition(name, index, leaderEpoch),
     )
     const present = new Set(await directory.logs())
     let committed = false

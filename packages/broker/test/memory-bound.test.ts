@@ -28,6 +28,13 @@ const declare = (bytes: number): Buffer => {
   return prefix
 }
 
+/** Whether a promise is settled by now. */
+function over(promise: Promise<unknown>): () => boolean {
+  let settled = false
+  void promise.finally(() => (settled = true))
+  return () => settled
+}
+
 describe.each(receivingWays)('with %s', (_way, receiving) => {
   receiving()
 
@@ -118,9 +125,8 @@ describe.each(receivingWays)('with %s', (_way, receiving) => {
     // Small requests have their own share of the memory.
     expect((await produceTo(bystander, 'orders', 'small')).errorCode).toBe(0)
     const large = produceTo(bystander, 'orders', 'x'.repeat(2 * MiB))
-    let answered = false
-    void large.then(() => (answered = true))
-    for (let seconds = 0; seconds < 60 && !answered; seconds++) {
+    const answered = over(large)
+    for (let seconds = 0; seconds < 60 && !answered(); seconds++) {
       clock.advance(1000)
       await settle(20)
     }
@@ -137,9 +143,8 @@ describe.each(receivingWays)('with %s', (_way, receiving) => {
     stranger.write(Buffer.alloc(6 * MiB))
     await settle(50)
     const large = produceTo(bystander, 'orders', 'x'.repeat(900_000))
-    let answered = false
-    void large.then(() => (answered = true))
-    for (let seconds = 0; seconds < 30 && !answered; seconds++) {
+    const answered = over(large)
+    for (let seconds = 0; seconds < 30 && !answered(); seconds++) {
       stranger.write(Buffer.from([0]))
       clock.advance(1000)
       await settle(20)
@@ -159,5 +164,31 @@ describe.each(receivingWays)('with %s', (_way, receiving) => {
     })
     await Promise.all(answers)
     expect(disk.log('orders-0').durableOffset).toBe(60)
+  })
+
+  test('what connections held when they went is given back', async () => {
+    const { connect, createTopic, disk, memory } = await startTestBroker({ requestMemoryBytes: 4 * MiB })
+    await createTopic('orders')
+    const log = disk.log('orders-0')
+    const last = await connect()
+    const large = batchOf('x'.repeat(900_000))
+    for (let i = 0; i < 4; i++) await produceTo(last, 'orders', 'x'.repeat(900_000))
+    log.holdDurability()
+    for (let i = 0; i < 20; i++) {
+      const [half, unread, unanswered] = [await connect(), await connect(), await connect()]
+      half.write(declare(MiB))
+      half.write(Buffer.alloc(600_000))
+      unread.socket.pause()
+      unread.send(fetch, 12, fetchBody('orders', { partitionMaxBytes: 50 * MiB }))
+      unanswered.send(produce, 9, produceBody('orders', i % 2 === 0 ? large : batchOf('small'), { acks: 1 }))
+      await settle()
+      for (const client of [half, unread, unanswered]) await client.close()
+    }
+    // What had been received completely is still being appended.
+    log.releaseDurability()
+    await until(() => memory.usedBytes === 0, 'everything is given back')
+    expect((await produceTo(last, 'orders', 'x'.repeat(900_000))).errorCode).toBe(0)
+    expect((await fetchFrom(last, 'orders', { partitionMaxBytes: 50 * MiB })).errorCode).toBe(0)
+    expect(log.openSlices).toBe(0)
   })
 })

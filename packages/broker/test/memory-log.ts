@@ -108,6 +108,12 @@ export class MemoryLog implements Log {
     this.#held = true
   }
 
+  /** Appends become durable by themselves again. */
+  releaseDurability(): void {
+    this.#held = false
+    void this.flush()
+  }
+
   /** The disk is gone: rejects what is not durable and takes nothing any more. */
   fail(): void {
     this.#end('failed', new VarveError('VARVE_LOG_FAILED', `${this.dir}: the disk said no; reopen the log`))
@@ -288,6 +294,7 @@ export class MemoryDisk {
 
   /** Loses what is not durable and lets go of all locks, as the end of the process would. */
   crash(): void {
+    for (const log of this.logs.values()) log.fail()
     this.logs.clear()
     this.#locked.clear()
   }
@@ -306,6 +313,11 @@ export class MemoryDisk {
     await mkdir(dir, { recursive: true })
     if (this.#locked.has(dir)) throw new VarveError('VARVE_LOCKED', `${dir} is in use by another process`)
     this.#locked.add(dir)
+    const close = async (): Promise<void> => {
+      this.#locked.delete(dir)
+      for (const log of this.logs.values()) await log.close()
+      this.logs.clear()
+    }
     return {
       dir,
       clusterId,
@@ -319,11 +331,8 @@ export class MemoryDisk {
           .filter((entry) => entry.isDirectory() && /-\d+$/.test(entry.name))
           .map((entry) => entry.name)
       },
-      close: async () => {
-        this.#locked.delete(dir)
-        for (const log of this.logs.values()) await log.close()
-        this.logs.clear()
-      },
+      close,
+      [Symbol.asyncDispose]: close,
     }
   }
 

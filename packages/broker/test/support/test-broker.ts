@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { encodeBatch } from '@varve/records'
 import { createTopics, fetch, type FetchRequestInput, metadata, produce } from '@varve/protocol'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { type Broker, openBroker } from '../../src/broker.js'
 import { type BrokerOptions, resolveOptions } from '../../src/broker-options.js'
+import { RequestMemory } from '../../src/request-memory.js'
 import { MemoryDisk } from '../memory-log.js'
 import { ManualClock } from './manual-clock.js'
 import { RawClient } from './raw-client.js'
@@ -13,6 +14,7 @@ import { RawClient } from './raw-client.js'
 /** A broker over logs in memory, a clock that a test turns, and the lines it has logged. */
 export interface TestBroker {
   readonly broker: Broker
+  readonly memory: RequestMemory
   readonly disk: MemoryDisk
   readonly clock: ManualClock
   readonly lines: string[]
@@ -34,11 +36,17 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   const log = (level: string, message: string): void => {
     lines.push(`${level} ${message}`)
   }
-  const broker = await openBroker(resolveOptions({ clock, log, ...rest }), disk)
+  const resolved = resolveOptions({ clock, log, ...rest })
+  const memory = new RequestMemory(resolved.requestMemoryBytes)
+  const { openDataDirectory } = disk
+  const broker = await openBroker(resolved, { openDataDirectory, memory })
   onTestFinished(async () => {
     const closed = broker.close()
     clock.advance(10_000)
     await closed
+    // Whatever a test does to its connections, they hold nothing when they are gone.
+    await settle()
+    expect(memory.usedBytes).toBe(0)
   })
   const connect = async (): Promise<RawClient> => {
     const client = await RawClient.connect(broker.port)
@@ -47,6 +55,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   }
   return {
     broker,
+    memory,
     disk,
     clock,
     lines,

@@ -1,0 +1,106 @@
+// A broker that tells its clients a wrong address looks like a broker that is down. And a port that is taken, or an
+// option that cannot be, must be one clear line, before anything has been created.
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { findCoordinator, metadata } from '@varve/protocol'
+import { expect, onTestFinished, test } from 'vitest'
+import { resolveOptions } from '../src/broker-options.js'
+import { parseListeners } from '../src/listener-address.js'
+import { RawClient } from './support/raw-client.js'
+import { startTestBroker } from './support/test-broker.js'
+
+test('listeners are written as in Kafka', () => {
+  expect(parseListeners('listeners', 'PLAINTEXT://127.0.0.1:9092, internal://[::1]:0,ALL://:9094')).toEqual([
+    { name: 'PLAINTEXT', host: '127.0.0.1', port: 9092 },
+    { name: 'INTERNAL', host: '::1', port: 0 },
+    { name: 'ALL', host: '', port: 9094 },
+  ])
+})
+
+test.each([
+  ['127.0.0.1:9092', /is not of the form PLAINTEXT:\/\/host:port/],
+  ['PLAINTEXT://host', /is not of the form/],
+  ['PLAINTEXT://host:99999', /port above 65535/],
+  ['SSL://host:9093', /security protocol that this broker does not speak/],
+  ['A://x:1,A://y:2', /is there twice/],
+])('%s is refused', (listeners, message) => {
+  expect(() => resolveOptions({ listeners })).toThrow(message)
+})
+
+test.each([
+  [{ port: 70000 }, /port must be an integer from 0 to 65535, not 70000/],
+  [{ listeners: 'A://x:1', port: 1 }, /either listeners or host and port/],
+  [{ advertisedListeners: 'OTHER://x:1' }, /no listener is called OTHER/],
+  [{ advertisedListeners: 'PLAINTEXT://0.0.0.0:1' }, /no client can connect to 0\.0\.0\.0/],
+  [{ defaultPartitions: 0 }, /defaultPartitions must be an integer from 1/],
+  [{ durability: 'maybe' as 'os' }, /durability must be 'os' or 'fsync', not "maybe"/],
+])('the options %j are refused', (options, message) => {
+  expect(() => resolveOptions(options)).toThrow(message)
+})
+
+async function advertisedTo(port: number, host = '127.0.0.1'): Promise<string> {
+  const client = await RawClient.connect(port, host)
+  const { brokers } = await client.request(metadata, 12, { topics: [] })
+  const { coordinators } = await client.request(findCoordinator, 4, { keyType: 0, coordinatorKeys: ['g'] })
+  await client.close()
+  expect(coordinators[0]).toMatchObject({ host: brokers[0]!.host, port: brokers[0]!.port })
+  return `${brokers[0]!.host}:${brokers[0]!.port}`
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+test('a client is told the advertised address of the listener that it came in on', async () => {
+  const second = await freePort()
+  const { broker } = await startTestBroker({
+    listeners: ['INSIDE://127.0.0.1:0', `OUTSIDE://127.0.0.1:${second}`],
+    advertisedListeners: 'OUTSIDE://broker.example:19092',
+  })
+  expect(broker.address).toBe(`127.0.0.1:${broker.port}`)
+  expect(await advertisedTo(broker.port)).toBe(broker.address)
+  expect(await advertisedTo(second)).toBe('broker.example:19092')
+})
+
+test('port 0 is advertised as the port it became', async () => {
+  const { broker } = await startTestBroker({ advertisedListeners: 'PLAINTEXT://broker.example:0' })
+  expect(broker.address).toBe(`broker.example:${broker.port}`)
+  expect(await advertisedTo(broker.port)).toBe(broker.address)
+})
+
+test('a listener on all interfaces names the one that was reached', async () => {
+  const { broker } = await startTestBroker({ host: '0.0.0.0' })
+  expect(await advertisedTo(broker.port)).toBe(`127.0.0.1:${broker.port}`)
+  expect(await advertisedTo(broker.port, '127.0.0.2')).toBe(`127.0.0.2:${broker.port}`)
+})
+
+test('a port that is in use is named with the remedy, and nothing is left locked', async () => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  onTestFinished(() => void taken.close())
+  const { port } = taken.address() as { port: number }
+  const data = (await startTestBroker()).broker.dataDirectory
+  await expect(startTestBroker({ port, data: `${data}-other` })).rejects.toMatchObject({
+    code: 'VARVE_PORT_IN_USE',
+    message: expect.stringMatching(`^127\\.0\\.0\\.1:${port} is in use .* choose another port`),
+  })
+  await expect(startTestBroker({ host: '192.0.2.1' })).rejects.toMatchObject({
+    code: 'VARVE_ADDRESS_NOT_AVAILABLE',
+  })
+})
+
+test('one listener that cannot be bound takes the others down with it', async () => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  onTestFinished(() => void taken.close())
+  const free = await freePort()
+  const { port } = taken.address() as { port: number }
+  const listeners = [`A://127.0.0.1:${free}`, `B://127.0.0.1:${port}`]
+  await expect(startTestBroker({ listeners })).rejects.toMatchObject({ code: 'VARVE_PORT_IN_USE' })
+  await expect(RawClient.connect(free)).rejects.toThrow('ECONNREFUSED')
+})

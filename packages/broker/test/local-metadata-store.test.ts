@@ -1,0 +1,113 @@
+// The metadata log is the only thing that knows which topics there are. A transaction that is half replayed, or a
+// damaged log that is replayed up to the damage, would make the broker put aside directories full of records.
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { LocalMetadataStore, metadataLogName } from '../src/local-metadata-store.js'
+import { MemoryDisk } from './memory-log.js'
+import { temporaryDirectory } from './support/test-broker.js'
+
+async function opened(disk = new MemoryDisk(), dir?: string) {
+  const data = dir ?? (await temporaryDirectory())
+  const directory = await disk.openDataDirectory(data)
+  const store = await LocalMetadataStore.open(directory, 'fsync')
+  /** Opens again what a crash, or else a clean end, has left. */
+  const reopen = async (crash = false) => {
+    if (crash) disk.crash()
+    else await directory.close()
+    return await opened(disk, data)
+  }
+  return { disk, data, store, reopen }
+}
+
+const keys = async (store: LocalMetadataStore, prefix = ''): Promise<string[]> =>
+  (await store.list(prefix)).map(({ key, value, revision }) => `${key}=${value}@${revision}`)
+
+test('puts and deletes are there at once and after a restart', async () => {
+  const { store, reopen } = await opened()
+  await store.txn({
+    puts: [
+      { key: '/b', value: '1' },
+      { key: '/a', value: '2' },
+    ],
+  })
+  await store.txn({ puts: [{ key: '/c', value: '3' }], deletes: ['/b'] })
+  await store.txn({ puts: [{ key: '/a', value: 'ä' }] })
+  const expected = ['/a=ä@5', '/c=3@3']
+  expect(await keys(store)).toEqual(expected)
+  const again = await reopen()
+  expect(await keys(again.store)).toEqual(expected)
+  expect(await keys(again.store, '/c')).toEqual(['/c=3@3'])
+  const { revision } = await again.store.txn({ puts: [{ key: '/d', value: '4' }] })
+  expect(revision).toBe(6)
+})
+
+test('a transaction whose comparison does not hold changes nothing', async () => {
+  const { store } = await opened()
+  const put = { key: '/a', value: '1' }
+  expect(await store.txn({ compares: [{ key: '/a', revision: 0 }], puts: [put] })).toEqual({
+    succeeded: true,
+    revision: 1,
+  })
+  const again = { compares: [{ key: '/a', revision: 0 }], puts: [{ key: '/a', value: '2' }], deletes: ['/z'] }
+  expect(await store.txn(again)).toEqual({ succeeded: false, revision: 1 })
+  expect(await store.txn({ compares: [{ key: '/a', revision: 1 }], deletes: ['/a'] })).toEqual({
+    succeeded: true,
+    revision: 2,
+  })
+  expect(await keys(store)).toEqual([])
+})
+
+test('of two transactions with the same comparison one wins', async () => {
+  const { store } = await opened()
+  const attempt = (value: string) =>
+    store.txn({ compares: [{ key: '/a', revision: 0 }], puts: [{ key: '/a', value }] })
+  const results = await Promise.all([attempt('1'), attempt('2'), attempt('3')])
+  expect(results.map(({ succeeded }) => succeeded)).toEqual([true, false, false])
+  expect(await keys(store)).toEqual(['/a=1@1'])
+})
+
+test('a crash before the flush leaves nothing of a transaction, and nobody was told otherwise', async () => {
+  const { store, disk, reopen } = await opened()
+  await store.txn({ puts: [{ key: '/a', value: '1' }] })
+  disk.log(metadataLogName).holdDurability()
+  let answered = false
+  const lost = store.txn({ puts: [{ key: '/b', value: '2' }], deletes: ['/a'] })
+  lost.then(
+    () => (answered = true),
+    () => {},
+  )
+  await new Promise((resolve) => setImmediate(resolve))
+  expect([answered, await keys(store)]).toEqual([false, ['/a=1@1']])
+  expect(await keys((await reopen(true)).store)).toEqual(['/a=1@1'])
+})
+
+test('a failed log rejects transactions and changes nothing', async () => {
+  const { store, disk } = await opened()
+  await store.txn({ puts: [{ key: '/a', value: '1' }] })
+  disk.log(metadataLogName).fail()
+  await expect(store.txn({ puts: [{ key: '/a', value: '2' }] })).rejects.toMatchObject({
+    code: 'VARVE_LOG_FAILED',
+  })
+  expect(await keys(store)).toEqual(['/a=1@1'])
+})
+
+test('a transaction has at most 128 operations, and one of that size is one batch', async () => {
+  const { store, disk } = await opened()
+  const puts = Array.from({ length: 128 }, (_, i) => ({ key: `/${i}`, value: 'x' }))
+  await expect(store.txn({ puts, deletes: ['/a'] })).rejects.toMatchObject({
+    code: 'VARVE_METADATA_TXN_TOO_LARGE',
+  })
+  expect(disk.log(metadataLogName).endOffset).toBe(0)
+  expect(await store.txn({ puts })).toEqual({ succeeded: true, revision: 1 })
+  expect(disk.log(metadataLogName).groups).toEqual([1])
+})
+
+test('a damaged metadata log is not opened, in one line that names it', async () => {
+  const { store, disk, data, reopen } = await opened()
+  await store.txn({ puts: [{ key: '/a', value: '1' }] })
+  disk.flipByte(metadataLogName, 70)
+  const error = await reopen().catch((caught: unknown) => caught as Error & { code: string })
+  expect(error).toMatchObject({ code: 'VARVE_METADATA_CORRUPT' })
+  expect((error as Error).message).toContain(join(data, metadataLogName))
+  expect((error as Error).message).not.toContain('\n')
+})
