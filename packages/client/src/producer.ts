@@ -19,13 +19,13 @@ export interface ProducerOptions extends Pick<
   acks?: -1 | 0 | 1
   /** How long a record may wait for others to share its batch, in ms. Default 5; 0 waits for the end of the tick. */
   lingerMs?: number
-  /** Size at which a batch is sent without waiting, before compression. Default 131 072 (128 KiB). */
+  /** Size at which a batch is sent without waiting, before compression. Default 524 288 (512 KiB). */
   batchBytes?: number
   /** Default `'none'`. */
   compression?: WritableCompression
   /** Bytes of records that may be on their way; beyond it `send` holds records back. Default 33 554 432 (32 MiB). */
   maxBufferedBytes?: number
-  /** Size of one request, which carries batches of several partitions. Default 1 048 576 (1 MiB). */
+  /** Size of one request, which carries batches of several partitions. Default 4 194 304 (4 MiB). */
   maxRequestBytes?: number
   /** Default: Kafka's own, murmur2 of the key, or one partition after another for records without a key. */
   partitioner?: Partitioner
@@ -98,7 +98,7 @@ export class Producer {
     this.accumulator = new RecordAccumulator(
       {
         lingerMs: wholeNumber('lingerMs', options.lingerMs, 5),
-        batchBytes: wholeNumber('batchBytes', options.batchBytes, 131_072, 1),
+        batchBytes: wholeNumber('batchBytes', options.batchBytes, 524_288, 1),
         maxBufferedBytes: wholeNumber('maxBufferedBytes', options.maxBufferedBytes, 33_554_432, 1),
         partitioner: options.partitioner ?? defaultPartitioner(),
       },
@@ -118,7 +118,7 @@ export class Producer {
         compression,
         maxInFlight,
         requestTimeoutMs,
-        maxRequestBytes: wholeNumber('maxRequestBytes', options.maxRequestBytes, 1_048_576, 1),
+        maxRequestBytes: wholeNumber('maxRequestBytes', options.maxRequestBytes, 4_194_304, 1),
         retries: this.retries,
         retryBackoffMs: this.retryBackoffMs,
         deliveryTimeoutMs: this.deliveryTimeoutMs,

@@ -93,8 +93,7 @@ export class RecordAccumulator {
         this.events.unknownTopic()
       } else if (this.isFull) {
         this.blocked.push({ route, record, resolve, reject, since: 0, left: null })
-        // What lingers holds the memory that this record waits for.
-        this.sealAll()
+        this.unblock()
       } else {
         this.accumulate(route, record, resolve, reject)
       }
@@ -263,6 +262,11 @@ export class RecordAccumulator {
     this.linger()
   }
 
+  /** Where all the memory is held by batches that linger, waiting for memory would be waiting for their timer. */
+  private unblock(): void {
+    if (this.blocked.length > 0 && this.incomplete.size === this.lingering.size) this.sealAll()
+  }
+
   private admitBlocked(): void {
     let admitted = 0
     while (admitted < this.blocked.length && this.buffered < this.options.maxBufferedBytes) {
@@ -271,7 +275,7 @@ export class RecordAccumulator {
       leave(send)
     }
     if (admitted > 0) this.blocked.splice(0, admitted)
-    if (this.blocked.length > 0) this.sealAll()
+    this.unblock()
     if (this.isFull) return
     for (const listener of this.drainListeners.splice(0)) listener()
   }

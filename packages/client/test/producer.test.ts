@@ -150,6 +150,21 @@ test('send waits while the memory is full, in order, and drained tells when ther
   expect(producer.bufferedBytes).toBe(0)
 })
 
+test('waiting for memory does not break batches up', async () => {
+  const cluster = await startCluster()
+  cluster.topics['t'] = { leaders: [0, 0, 0, 0] }
+  const producer = startProducer(cluster, {
+    maxBufferedBytes: 4000,
+    batchBytes: 1000,
+    partitioner: roundRobin(),
+  })
+  const value = 'x'.repeat(50)
+  await Promise.all(Array.from({ length: 1000 }, () => producer.send('t', { value })))
+  const batches = [0, 1, 2, 3].flatMap((partition) => cluster.log('t', partition).batches)
+  // A full batch holds about sixteen of them.
+  expect(batches.length).toBeLessThan(200)
+})
+
 test('records that come before the metadata keep their place', async () => {
   const cluster = await startCluster()
   cluster.topics['t'] = { leaders: [0] }
