@@ -66,6 +66,11 @@ const mostPartitions = 10_000
 /** @throws VarveError `VARVE_INVALID_OPTION` or `VARVE_INVALID_LISTENER` */
 export function resolveOptions(options: BrokerOptions): ResolvedOptions {
   const { data = null, durability = data === null ? 'os' : 'fsync' } = options
+  if (data === '')
+    throw new VarveError(
+      'VARVE_INVALID_OPTION',
+      'data must name a directory; leave it out for a temporary one',
+    )
   if (durability !== 'os' && durability !== 'fsync') {
     throw new VarveError(
       'VARVE_INVALID_OPTION',

@@ -9,6 +9,7 @@ import type { BrokerState } from './broker-state.js'
 import { Cancellation } from './cancellation.js'
 import { Connection } from './connection.js'
 import { Connections } from './connections.js'
+import { refuseForeignDirectory } from './foreign-directory.js'
 import { formatAddress } from './listener-address.js'
 import { Listener } from './listener.js'
 import { LocalMetadataStore } from './local-metadata-store.js'
@@ -75,6 +76,7 @@ async function open(
   const dir = options.data ?? (await mkdtemp(join(tmpdir(), 'varve-')))
   const temporary = options.data === null
   if (temporary) opened.push(() => rm(dir, { recursive: true, force: true }))
+  await refuseForeignDirectory(dir)
   const directory: DataDirectory = await dependencies.openDataDirectory(dir, {
     ...(options.nodeId !== undefined && { nodeId: options.nodeId }),
     ...(options.clusterId !== undefined && { clusterId: options.clusterId }),

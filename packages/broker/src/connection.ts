@@ -16,6 +16,12 @@ import { closeChunks, ResponseWriter } from './response-writer.js'
 const mostRequestsInFlight = 512
 const mostBytesInFlight = 16 * 1024 * 1024
 
+/**
+ * The largest request that carries no records: a hundred thousand partitions to fetch. What a small request decodes to
+ * may be fifty times its size, so that a large one would be an attack on the heap.
+ */
+const mostBytesWithoutRecords = 4 * 1024 * 1024
+
 export interface ConnectionOptions {
   readonly broker: BrokerState
   readonly memory: RequestMemory
@@ -152,6 +158,10 @@ export class Connection {
     }
     this.#clientId = header.clientId
     const overlap = overlaps(header.apiKey)
+    if (!overlap && frame.length > mostBytesWithoutRecords) {
+      if (owned) this.#reader.release(frame)
+      throw new CloseConnection(`a request of ${frame.length} bytes that is not a Produce`)
+    }
     const now = this.#mayBegin(overlap)
     this.#waiting.push(
       owned || (now && !overlap) ? this.#take(header, frame, owned) : this.#copy(header, frame),
@@ -374,8 +384,9 @@ export class Connection {
   }
 
   #logEnd(reason: string): void {
-    const client =
-      this.#clientId === null ? '' : ` (client id ${JSON.stringify(this.#clientId.slice(0, 100))})`
-    this.#options.broker.log('warn', `closed the connection of ${this.#peer}${client}: ${reason}`)
+    const client = this.#clientId === null ? '' : ` (client id '${this.#clientId.slice(0, 100)}')`
+    const line = `closed the connection of ${this.#peer}${client}: ${reason.slice(0, 500)}`
+    // Client ids and topic names are the peer's words: they may not break a line, or colour a terminal.
+    this.#options.broker.log('warn', line.replaceAll(/\p{Cc}/gu, '?'))
   }
 }

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises'
 import type { DataDirectory, Durability, Log } from '@varve/log'
 import { VarveError, type RecordInput } from '@varve/records'
 import { messageOf } from './broker-log.js'
@@ -48,6 +49,11 @@ export class LocalMetadataStore implements MetadataStore {
     }
     try {
       if (log.state === 'corrupt') throw log.failure ?? new Error('the log is damaged')
+      // Recovery keeps aside whole batches that follow a bad one. One transaction is written after the other, so here
+      // that never is the trace of a crash, and those batches were acknowledged.
+      const cut = (await readdir(log.dir)).find((name) => name.endsWith('.cut'))
+      if (cut !== undefined)
+        throw new Error(`recovery cut whole transactions off, which are in ${log.dir}/${cut}`)
       const entries = new Map<string, MetadataEntry>()
       let revision = 0
       let nextOffset = log.startOffset

@@ -13,6 +13,7 @@ import { type BrokerOptions, resolveOptions } from './broker-options.js'
  * - `VARVE_PORT_IN_USE`, `VARVE_PORT_NOT_PERMITTED`, `VARVE_ADDRESS_NOT_AVAILABLE`: it cannot listen where it should.
  * - `VARVE_LOCKED`, `VARVE_NOT_WRITABLE`, `VARVE_META_MISMATCH`: the data directory is in use by another process, cannot
  *   be written, or belongs to another node or cluster.
+ * - `VARVE_FOREIGN_DIRECTORY`: the data directory has partitions, and no metadata of ours that names their topics.
  * - `VARVE_METADATA_CORRUPT`: the log of the broker's own metadata is damaged.
  */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {

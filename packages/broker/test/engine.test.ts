@@ -2,7 +2,7 @@
 // real one: what is produced must come back byte for byte, also after a restart, and a real client must agree.
 import { execFile } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { cp, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errors, listOffsets, metadata, produce } from '@varve/protocol'
 import { crc32c } from '@varve/records'
@@ -154,6 +154,23 @@ test('a damaged metadata log stops the start in one line', async () => {
   expect((failure as Error).message).not.toContain('\n')
   // Nothing was put aside on the strength of a log that cannot be read.
   expect(readdirSync(data).filter((name) => name.endsWith('-stray'))).toEqual([])
+})
+
+test('metadata that recovery after a crash would have to cut stops the start, every time', async () => {
+  const data = await temporaryDirectory()
+  const broker = await start({ data })
+  const client = await connect(broker)
+  for (const topic of ['a', 'b', 'c']) await createTopic(client, topic)
+  // What a crash leaves is what is on the disk now.
+  const crashed = join(await temporaryDirectory(), 'data')
+  await cp(data, crashed, { recursive: true, filter: (source) => !source.endsWith('.lock') })
+  const file = await open(join(crashed, '__varve_metadata-0', '00000000000000000000.log'), 'r+')
+  await file.write(Buffer.from([0xff]), 0, 1, 75)
+  await file.close()
+  for (let attempt = 0; attempt < 2; attempt++) {
+    await expect(startBroker({ data: crashed })).rejects.toMatchObject({ code: 'VARVE_METADATA_CORRUPT' })
+  }
+  expect(readdirSync(crashed).filter((name) => name.endsWith('-stray'))).toEqual([])
 })
 
 const kcat = ['/usr/bin/kcat', '/usr/local/bin/kcat', '/opt/homebrew/bin/kcat'].find((path) =>

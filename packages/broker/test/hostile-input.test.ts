@@ -1,10 +1,10 @@
 // Whatever arrives at an open port will arrive. It may cost its own connection, with one line that says why; it may not
 // throw into a socket's callback, which would end the process, and no other client may notice.
 import { randomBytes } from 'node:crypto'
-import { produce } from '@varve/protocol'
+import { fetch, metadata, produce } from '@varve/protocol'
 import { describe, expect, test } from 'vitest'
 import { receivingWays } from './support/receiving-ways.js'
-import { batchOf, produceBody, produceTo, settle, startTestBroker } from './support/test-broker.js'
+import { batchOf, fetchBody, produceBody, produceTo, settle, startTestBroker } from './support/test-broker.js'
 
 const frame = (...bytes: number[]): Buffer => {
   const framed = Buffer.alloc(4 + bytes.length)
@@ -180,6 +180,46 @@ describe.each(receivingWays)('with %s', (_way, receiving) => {
     expect(other.socket.destroyed).toBe(false)
     expect(lines).toEqual([])
   })
+})
+
+test('what a peer calls itself cannot break a line of the log', async () => {
+  const { connect, lines } = await startTestBroker()
+  const client = await connect()
+  client.send(produce, 9, produceBody('a\nerror b', batchOf('x'), { acks: 0 }), 'evil\n\u001b[31m')
+  await client.closed
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toMatch(/client id 'evil\?\?\[31m'.*a\?error b-0/)
+})
+
+test('a large request without records ends its connection before it is decoded', async () => {
+  const { connect, lines } = await startTestBroker()
+  const client = await connect()
+  client.write(Buffer.concat([Buffer.from([0, 0x40, 0, 1, ...header(3, 1), 0x7f]), Buffer.alloc(4 << 20)]))
+  await client.closed
+  expect(lines.join('\n')).toMatch(/a request of 4194305 bytes that is not a Produce/)
+})
+
+test('requests of very many elements are answered, and others in between', async () => {
+  const { connect, createTopic } = await startTestBroker({ autoCreateTopics: false })
+  await createTopic('orders')
+  const bystander = await connect()
+  await produceTo(bystander, 'orders', 'x')
+  const [greedy, curious] = [await connect(), await connect()]
+  const partitions = Array.from({ length: 60_000 }, () => ({
+    partition: 0,
+    fetchOffset: 0,
+    partitionMaxBytes: 1,
+  }))
+  const fetched = greedy.request(fetch, 12, {
+    ...fetchBody('orders'),
+    topics: [{ topic: 'orders', partitions }],
+  })
+  const topics = Array.from({ length: 200_000 }, (_, i) => ({ name: i.toString(36) }))
+  const described = curious.request(metadata, 9, { topics })
+  await settle()
+  expect((await produceTo(bystander, 'orders', 'y')).errorCode).toBe(0)
+  expect((await fetched).responses[0]!.partitions).toHaveLength(60_000)
+  expect((await described).topics).toHaveLength(200_000)
 })
 
 test('an idle connection is closed after ten minutes, one that waits for its answer is not', async () => {

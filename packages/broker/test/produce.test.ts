@@ -97,7 +97,7 @@ test('acks 0 ends the connection on an error, since it has no other way to say s
   client.send(produce, 9, produceBody('nowhere', batchOf('a'), { acks: 0 }))
   await client.closed
   expect(lines.at(-1)).toMatch(
-    /^warn closed the connection of .*"raw".*acks=0 failed \(nowhere-0: error 3\)$/,
+    /^warn closed the connection of .*'raw'.*acks=0 failed \(nowhere-0: error 3\)$/,
   )
 })
 

@@ -141,3 +141,14 @@ test('a lost partition.metadata is written again', async () => {
   expect(broker.problems).toEqual([])
   expect(await readFile(join(data, 'orders-0', 'partition.metadata'), 'utf8')).toContain(topicId)
 })
+
+test("another broker's directory is refused, and nothing in it is renamed", async () => {
+  const data = await temporaryDirectory()
+  await mkdir(join(data, 'theirs-0'))
+  await writeFile(join(data, 'meta.properties'), 'version=1\nnode.id=1\ncluster.id=x\n')
+  await expect(startTestBroker({ data })).rejects.toMatchObject({
+    code: 'VARVE_FOREIGN_DIRECTORY',
+    message: expect.stringMatching(/holds 1 partitions, theirs-0 for one, .*__varve_metadata-0/),
+  })
+  expect(await readdir(data)).toEqual(['meta.properties', 'theirs-0'])
+})

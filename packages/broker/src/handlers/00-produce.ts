@@ -60,7 +60,7 @@ export async function handleProduce(
     await (acks === -1 ? withinTimeout(all, responses, timeoutMs, context) : all)
   }
   if (acks !== 0) return { responses }
-  closeOnError(responses, context)
+  closeOnError(responses)
   return null
 }
 
@@ -146,7 +146,7 @@ async function withinTimeout(
   }
 }
 
-function closeOnError(responses: TopicResponse[], { clientId }: RequestContext): void {
+function closeOnError(responses: TopicResponse[]): void {
   const failed: string[] = []
   for (const { name, topicId, partitionResponses } of responses) {
     for (const { index, errorCode } of partitionResponses) {
@@ -155,5 +155,5 @@ function closeOnError(responses: TopicResponse[], { clientId }: RequestContext):
   }
   if (failed.length === 0) return
   const shown = failed.slice(0, 5).join(', ') + (failed.length > 5 ? ', …' : '')
-  throw new CloseConnection(`a Produce of client ${clientId ?? '(none)'} with acks=0 failed (${shown})`)
+  throw new CloseConnection(`a Produce with acks=0 failed (${shown})`)
 }
