@@ -50,7 +50,7 @@ async function* batchesOf(
     signal?.throwIfAborted()
     // What is written but not durable yet is no error to wait for; what lies beyond the end is.
     const isHidden = next > log.durableOffset && next <= log.endOffset
-    const slice = isHidden ? null : await log.slice({ from: next, maxBytes })
+    const slice = isHidden ? null : await log.slice({ from: next, upTo: to, maxBytes })
     if (slice === null || slice.byteLength === 0 || next >= to) {
       slice?.close()
       if (!follow || next >= to) return
@@ -64,14 +64,12 @@ async function* batchesOf(
     }
     const { bytes, failure } = await slice.readChecked()
     for (const batch of batchesIn(bytes)) {
-      if (batch.baseOffset >= to) return
-      next = batch.nextOffset
       yield batch
       signal?.throwIfAborted()
     }
-    if (next >= to) return
     if (failure !== null) throw failure
-    next = Math.max(next, slice.nextOffset)
+    next = slice.nextOffset
+    if (next >= to) return
   }
 }
 

@@ -7,7 +7,7 @@ import { checkBound, invalidOption } from './whole-number.js'
 export interface SliceOptions {
   /** The first offset wanted; the batch that holds it may start before it. */
   from: number
-  /** Exclusive, and the durable end when that is lower: the slice ends before the batch that holds it. Default: none. */
+  /** Exclusive, and the durable end when that is lower. The last batch may reach beyond it. Default: none. */
   upTo?: number
   /** How many bytes the slice may have. Default 1 MiB. */
   maxBytes?: number
