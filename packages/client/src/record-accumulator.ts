@@ -110,7 +110,8 @@ export class RecordAccumulator {
     }
     const led = partitions.filter(({ leader }) => leader >= 0).map(({ partition }) => partition)
     route.available = led.length === partitions.length ? undefined : led
-    if (route.queues.length > 0) this.blocked.push(...route.held.splice(0))
+    // Not push(...): a hundred thousand arguments do not fit on the stack.
+    if (route.queues.length > 0) this.blocked = this.blocked.concat(route.held.splice(0))
     this.admitBlocked()
   }
 

@@ -20,7 +20,7 @@ export interface ProduceOptions {
 
 /** How much may wait for an answer before reading stops; a record counts more than its bytes, for what it costs besides. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024
-const RECORD_COST = 128
+const RECORD_COST = 400
 
 function input(file: string | undefined): AsyncIterable<Buffer> {
   if (file !== undefined && file !== '-') return createReadStream(file, { highWaterMark: 256 * 1024 })

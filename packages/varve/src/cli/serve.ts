@@ -81,7 +81,8 @@ export async function serve(options: ServeOptions): Promise<void> {
       defaultPartitions: options.partitions,
       autoCreateTopics: options.autoCreate,
       log: (level, message) => {
-        if (level !== 'debug' || process.env['VARVE_DEBUG']) process.stderr.write(`${level}: ${message}\n`)
+        if (level === 'warn' || level === 'error' || process.env['VARVE_DEBUG'])
+          process.stderr.write(`${level}: ${message}\n`)
       },
     })
   } catch (error) {

@@ -40,7 +40,9 @@ export class Tally {
 
   summary(): string {
     const seconds = (performance.now() - this.#started) / 1000
-    const rate = this.records > 1 && seconds > 0 ? `, ${whole.format(this.records / seconds)} a second` : ''
+    // Of a few records the time says more about whoever typed them.
+    const rate =
+      this.records >= 1000 && seconds > 0 ? `, ${whole.format(this.records / seconds)} a second` : ''
     return `${this.#amount()} in ${seconds.toFixed(2)} s${rate}`
   }
 }
