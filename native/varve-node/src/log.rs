@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use napi::Either;
 use napi::bindgen_prelude::{AsyncTask, BufferSlice, Float64ArraySlice, Uint32ArraySlice};
@@ -17,10 +17,12 @@ pub struct NativeRecovered {
     pub cut_bytes: f64,
 }
 
+/// No method takes `&mut self`: napi counts an object as borrowed until a task of it has ended, and refuses to lend it
+/// for a change meanwhile, so that an append during a cold read would throw.
 #[napi]
 pub struct NativeLog {
     log: Arc<Log>,
-    refusals: Vec<LogError>,
+    refusals: Mutex<Vec<LogError>>,
 }
 
 task!(FindBatch, Option<i64>, Option<f64>, |offset: Option<i64>| offset.map(|offset| offset as f64));
@@ -28,19 +30,20 @@ task!(TakeSlice, NativeSlice, NativeSlice, |slice| slice);
 
 impl NativeLog {
     pub fn new(log: Arc<Log>) -> Self {
-        Self { log, refusals: Vec::new() }
+        Self { log, refusals: Mutex::default() }
     }
 
     /// Appends, and notes for each batch its base offset or, as -1 - n, the n-th of the refusals.
-    fn append(&mut self, batches: &mut [&mut [u8]], results: &mut [f64]) -> u32 {
-        self.refusals.clear();
+    fn append(&self, batches: &mut [&mut [u8]], results: &mut [f64]) -> u32 {
+        let mut refusals = self.refusals.lock().expect("never held across a panic");
+        refusals.clear();
         let appended = self.log.append(batches);
         for (result, slot) in appended.results.into_iter().zip(results) {
             *slot = match result {
                 Ok(base_offset) => base_offset as f64,
                 Err(error) => {
-                    self.refusals.push(error);
-                    -(self.refusals.len() as f64)
+                    refusals.push(error);
+                    -(refusals.len() as f64)
                 }
             };
         }
@@ -111,7 +114,7 @@ impl NativeLog {
     /// -1 - n for each, n being the index in `refusals()`.
     #[napi(catch_unwind)]
     pub fn append_batches(
-        &mut self,
+        &self,
         mut buffers: Vec<BufferSlice<'_>>,
         mut results: Float64ArraySlice<'_>,
     ) -> u32 {
@@ -131,7 +134,7 @@ impl NativeLog {
     /// checksums: they are sealed here.
     #[napi(catch_unwind)]
     pub fn append_staged(
-        &mut self,
+        &self,
         mut staging: BufferSlice<'_>,
         lengths: Uint32ArraySlice<'_>,
         mut results: Float64ArraySlice<'_>,
@@ -153,7 +156,8 @@ impl NativeLog {
     /// The refusals of the last append.
     #[napi(catch_unwind)]
     pub fn refusals(&self) -> Vec<Failure> {
-        self.refusals.iter().cloned().map(Failure::from).collect()
+        let refusals = self.refusals.lock().expect("never held across a panic");
+        refusals.iter().cloned().map(Failure::from).collect()
     }
 
     /// Asks for a flush; it is done when `flushedOffset` reaches the answer.

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use napi::bindgen_prelude::{AsyncTask, Buffer, BufferSlice};
 use napi_derive::napi;
@@ -7,11 +7,12 @@ use varve_records::BatchHeader;
 
 use crate::failure::{Failure, task};
 
-/// Whole batches of a segment file, which stays open until the slice is closed or collected.
+/// Whole batches of a segment file, which stays open until the slice is closed or collected. No method takes
+/// `&mut self`, for the reason that [`crate::log::NativeLog`] has none.
 #[napi]
 pub struct NativeSlice {
     log: Arc<Log>,
-    slice: Option<Slice>,
+    slice: Mutex<Option<Slice>>,
     bytes: u64,
     next_offset: i64,
 }
@@ -27,7 +28,11 @@ task!(ReadSlice, u32, u32, |bytes| bytes);
 
 impl NativeSlice {
     pub fn new(log: Arc<Log>, slice: Slice) -> Self {
-        Self { log, bytes: slice.bytes, next_offset: slice.next_offset, slice: Some(slice) }
+        Self { log, bytes: slice.bytes, next_offset: slice.next_offset, slice: Mutex::new(Some(slice)) }
+    }
+
+    fn slice(&self) -> MutexGuard<'_, Option<Slice>> {
+        self.slice.lock().expect("never held across a panic")
     }
 }
 
@@ -46,7 +51,7 @@ impl NativeSlice {
     /// Fills `buffer` from byte `at` of the slice on as far as the bytes are in memory; returns how many were.
     #[napi(catch_unwind)]
     pub fn read_cached(&self, mut buffer: BufferSlice<'_>, at: f64) -> u32 {
-        let Some(slice) = &self.slice else { return 0 };
+        let Some(slice) = &*self.slice() else { return 0 };
         // An error is met again by the read that waits, and told there.
         slice.read(&mut buffer, at as u64, Access::Cached).unwrap_or(0) as u32
     }
@@ -54,7 +59,7 @@ impl NativeSlice {
     /// Fills `buffer` on a thread that waits for the disk.
     #[napi(catch_unwind)]
     pub fn read(&self, mut buffer: Buffer, at: f64) -> AsyncTask<ReadSlice> {
-        let slice = self.slice.clone();
+        let slice = self.slice().clone();
         let dir = self.log.dir.clone();
         AsyncTask::new(ReadSlice(Box::new(move || match slice {
             Some(slice) => Ok(slice.read(&mut buffer, at as u64, Access::Blocking)? as u32),
@@ -80,7 +85,7 @@ impl NativeSlice {
                 _ => "there is no whole batch",
             };
             let offset = next_offset.or(header.map(|header| header.base_offset)).unwrap_or(0);
-            let Some(slice) = &self.slice else { break };
+            let Some(slice) = &*self.slice() else { break };
             let error = slice.corrupt(good as u64, offset, detail.into());
             self.log.report_corrupt(error.clone());
             return NativeVerified { good: good as u32, failure: Some(error.into()) };
@@ -90,7 +95,7 @@ impl NativeSlice {
 
     /// Lets go of the file.
     #[napi(catch_unwind)]
-    pub fn close(&mut self) {
-        self.slice = None;
+    pub fn close(&self) {
+        *self.slice() = None;
     }
 }
