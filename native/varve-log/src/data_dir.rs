@@ -71,7 +71,7 @@ impl DataDir {
         let refused =
             |source: io::Error| LogError::NotWritable { dir: path.into(), source: Arc::new(source) };
         if !storage.is_dir(path) {
-            storage.create_dir(path).map_err(refused)?;
+            create_dir_durably(storage.as_ref(), path).map_err(refused)?;
         }
         let lock = storage.lock(&path.join(LOCK_FILE)).map_err(refused)?;
         let lock = lock.ok_or_else(|| LogError::Locked { dir: path.into() })?;
@@ -234,6 +234,19 @@ fn log_names(storage: &dyn Storage, path: &Path) -> Result<Vec<String>> {
         }
     }
     Ok(names.into_iter().collect())
+}
+
+/// Creates a directory and its missing parents, all of them durable. If that fails none of them stays: the next attempt
+/// would find them and take their names for durable, which no later fsync is bound to make them.
+pub(crate) fn create_dir_durably(storage: &dyn Storage, path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !storage.is_dir(dir)).collect();
+    storage.create_dir(path)?;
+    let synced = missing.iter().try_for_each(|dir| storage.sync_dir(parent_of(dir)));
+    if synced.is_err() {
+        // Fails where somebody else has put something in the directory meanwhile, which must stay.
+        missing.iter().for_each(|dir| drop(storage.remove(dir)));
+    }
+    synced
 }
 
 /// Makes the names of `path` and of every directory above it durable: any of them may be as new as it is.

@@ -49,7 +49,7 @@ impl Storage for DiskStorage {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use varve_records::{BatchHeader, HEADER_BYTES, MAGIC};
 
 use crate::batch_reader::{Access, Step};
-use crate::data_dir::parent_of;
+use crate::data_dir::{create_dir_durably, parent_of};
 use crate::error::{LogError, Result};
 use crate::segment::{Indexes, Segment, offset_in};
 use crate::storage::{File, OpenMode, Storage};
@@ -68,13 +68,13 @@ impl Opening<'_> {
     pub fn run(&self) -> Result<Opened> {
         let existed = self.storage.is_dir(self.dir);
         if !existed {
-            self.storage.create_dir(self.dir).map_err(LogError::io("create", self.dir))?;
+            create_dir_durably(self.storage.as_ref(), self.dir).map_err(LogError::io("create", self.dir))?;
         }
         let segments = self.find_segments()?;
         let Some(last) = segments.last() else { return self.create_first(existed) };
         if self.clean
             && let Some(recovery_point) = self.recovery_point
-            && self.ends_at(last, recovery_point)?
+            && last.end_offset()? == Some(recovery_point)
         {
             return Ok(Opened { end_offset: recovery_point, segments, recovered: None, corrupt: None });
         }
@@ -94,23 +94,40 @@ impl Opening<'_> {
             }
         }
         bases.sort_unstable();
+        let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(bases.len());
+        for &base_offset in &bases {
+            let path = self.dir.join(format!("{base_offset:020}.log"));
+            let file = self.storage.open(&path, OpenMode::Read).map_err(LogError::io("open", &path))?;
+            let bytes = file.len().map_err(LogError::io("read", &path))?;
+            let segment = Segment::at(self.storage, self.dir, base_offset, bytes);
+            let is_last = Some(&base_offset) == bases.last();
+            if self.is_stray(&segment, segments.last(), is_last)? {
+                self.remove(&path)?;
+            } else {
+                segments.push(Arc::new(segment));
+            }
+        }
         for name in &names {
-            let orphan = [".index", ".timeindex"].iter().any(|extension| {
-                offset_in(name, extension).is_some_and(|base| bases.binary_search(&base).is_err())
-            });
-            if orphan {
+            let mut orphan =
+                [".index", ".timeindex"].iter().filter_map(|extension| offset_in(name, extension));
+            if orphan.any(|base| segments.binary_search_by_key(&base, |segment| segment.base_offset).is_err())
+            {
                 self.remove(&self.dir.join(name))?;
             }
         }
-        bases
-            .into_iter()
-            .map(|base_offset| {
-                let path = self.dir.join(format!("{base_offset:020}.log"));
-                let file = self.storage.open(&path, OpenMode::Read).map_err(LogError::io("open", &path))?;
-                let bytes = file.len().map_err(LogError::io("read", &path))?;
-                Ok(Arc::new(Segment::at(self.storage, self.dir, base_offset, bytes)))
-            })
-            .collect()
+        Ok(segments)
+    }
+
+    /// Whether an empty segment is one that was cut before and whose name came back: others follow it, or the one
+    /// before it has grown past it. The first segment tells where the log starts and stays.
+    fn is_stray(&self, segment: &Segment, before: Option<&Arc<Segment>>, is_last: bool) -> Result<bool> {
+        match before {
+            Some(before) if segment.bytes() == 0 && is_last => {
+                Ok(before.end_offset()?.is_some_and(|end| end > segment.base_offset))
+            }
+            Some(_) => Ok(segment.bytes() == 0),
+            None => Ok(false),
+        }
     }
 
     fn create_first(&self, existed: bool) -> Result<Opened> {
@@ -124,27 +141,15 @@ impl Opening<'_> {
                 detail: format!("offsets up to {lost} were durable and the directory holds no segment"),
             });
         }
-        let parent = parent_of(self.dir);
-        self.storage.sync_dir(parent).map_err(LogError::io("fsync", parent))?;
+        if existed {
+            // Whoever created it may have ended before its name was durable.
+            let parent = parent_of(self.dir);
+            self.storage.sync_dir(parent).map_err(LogError::io("fsync", parent))?;
+        }
         let segments = vec![Arc::new(Segment::create(self.storage, self.dir, 0)?)];
         // Were this name lost and a later segment's kept, the log would seem to start there.
         self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
         Ok(Opened { segments, end_offset: 0, recovered: None, corrupt: None })
-    }
-
-    /// Whether the last segment ends with the batch before `offset`, seen from its index and the headers behind the
-    /// index's last entry.
-    fn ends_at(&self, last: &Segment, offset: i64) -> Result<bool> {
-        let from = last.with_indexes(Access::Blocking, |indexes| indexes.offsets.last_position())?;
-        let mut reader = last.reader(Access::Blocking, from, last.bytes())?;
-        let mut end_offset = last.base_offset;
-        loop {
-            match reader.next_header()? {
-                Step::Batch(header, _) => end_offset = header.next_offset(),
-                Step::End => return Ok(end_offset == offset),
-                Step::Bad { .. } => return Ok(false),
-            }
-        }
     }
 
     fn recover(&self, mut segments: Vec<Arc<Segment>>) -> Result<Opened> {
@@ -259,12 +264,13 @@ impl Opening<'_> {
         for segment in segments[kept..].iter().rev() {
             cut_bytes += segment.bytes();
             if self.any_batch_parses(segment, 0, segment.base_offset)? {
-                let aside = self.cut_path(segment.base_offset);
-                let path = segment.log_path();
-                self.storage.rename(&path, &aside).map_err(LogError::io("rename", &path))?;
-            } else {
-                self.remove(&segment.log_path())?;
+                self.copy_aside(segment, 0, segment.bytes(), &self.cut_path(segment.base_offset))?;
             }
+            // Emptied first: should the name come back, because an fsync of the directory fails, then without data.
+            let path = segment.log_path();
+            segment.file(Access::Blocking)?.set_len(0).map_err(LogError::io("truncate", &path))?;
+            segment.sync()?;
+            self.remove(&path)?;
             for index in [segment.index_path(), segment.time_index_path()] {
                 if self.storage.exists(&index) {
                     self.remove(&index)?;

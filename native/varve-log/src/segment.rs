@@ -316,6 +316,21 @@ impl Segment {
         }
     }
 
+    /// The offset behind the last batch, seen from the index and the headers behind its last entry; `None` when those
+    /// are not sound.
+    pub fn end_offset(&self) -> Result<Option<i64>> {
+        let from = self.with_indexes(Access::Blocking, |indexes| indexes.offsets.last_position())?;
+        let mut reader = self.reader(Access::Blocking, from, self.bytes())?;
+        let mut end_offset = self.base_offset;
+        loop {
+            match reader.next_header()? {
+                Step::Batch(header, _) => end_offset = header.next_offset(),
+                Step::End => return Ok(Some(end_offset)),
+                Step::Bad { .. } => return Ok(None),
+            }
+        }
+    }
+
     /// The largest timestamp in the batches before `end`.
     pub fn max_timestamp(&self, end: Mark) -> Result<Option<i64>> {
         let whole = end.position >= self.bytes();

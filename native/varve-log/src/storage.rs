@@ -32,6 +32,7 @@ pub trait Storage: Send + Sync + 'static {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
     /// Replaces `to` atomically.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file, or a directory that is empty.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in `path` durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;

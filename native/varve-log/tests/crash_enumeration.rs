@@ -1,31 +1,43 @@
 //! The failure this guards against: a record that was acknowledged, or that a reader has seen, is gone after a crash.
 //!
-//! A seeded workload is run once to count its disk operations, then once for every operation with a crash at it. After
-//! each crash the disk keeps nothing, everything, a random subset or a torn part of what was not synced, names of
-//! files included, and the log is opened again; that recovery is crashed at every one of its own operations as well.
-//! `VARVE_CRASH_SEEDS` sets how many workloads are tried.
+//! A process lives a few times: it opens a data directory with two logs, appends, flushes, rolls, reads, and ends by
+//! closing, by crashing or by a power loss. The last life is run once to count its disk operations, then once for every
+//! operation with a crash, or a failure, at it. After each, the disk keeps nothing, everything, a random subset or a
+//! torn part of what was not synced, names of files included; then the logs are opened, checked, appended to, lose
+//! power and are checked again. Every so often that recovery is crashed at each of its own operations as well.
+//!
+//! `VARVE_CRASH_SEEDS` sets how many workloads each test tries, `VARVE_CRASH_FIRST` the first one's number. The long run:
+//! `VARVE_CRASH_SEEDS=200 cargo test --release --test crash_enumeration`.
 
 mod simulation;
 
-use simulation::{History, LOG, World, read_all};
-use varve_log::sim::{SimStorage, Survival, is_simulated_crash};
+use simulation::{DATA, Histories, History, LOGS, World, batch_of, read_all};
+use varve_log::sim::{SimRng, SimStorage, Survival, is_simulated_crash};
 use varve_log::{Durability, LogError, Phase};
 
-const STEPS: u32 = 24;
+/// A life that is enumerated is short, because its operations multiply.
+const STEPS: u32 = 14;
+const STEPS_BEFORE: u32 = 30;
+const STEPS_AFTER: u32 = 6;
 
-fn seeds(default: u64) -> u64 {
-    std::env::var("VARVE_CRASH_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+fn seeds(default: u64) -> std::ops::Range<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
+    let first = number("VARVE_CRASH_FIRST").unwrap_or(0);
+    first..first + number("VARVE_CRASH_SEEDS").unwrap_or(default)
 }
 
 /// What a crash leaves of the disk.
 #[derive(Clone, Copy, Debug)]
 enum Crash {
     Process,
+    /// The process, and the page cache was needed for something else since.
+    Evicted,
     Power(Survival),
 }
 
-const CRASHES: [Crash; 5] = [
+const CRASHES: [Crash; 6] = [
     Crash::Process,
+    Crash::Evicted,
     Crash::Power(Survival::Nothing),
     Crash::Power(Survival::Everything),
     Crash::Power(Survival::Subset),
@@ -35,139 +47,188 @@ const CRASHES: [Crash; 5] = [
 fn after(storage: &SimStorage, crash: Crash, seed: u64) -> SimStorage {
     match crash {
         Crash::Process => storage.process_crash(),
+        Crash::Evicted => {
+            let storage = storage.process_crash();
+            storage.evict_all();
+            storage
+        }
         Crash::Power(survival) => storage.power_loss(survival, seed),
     }
 }
 
-/// Runs the workload of a seed against a disk that crashes, or fails, as it was told to.
-fn workload(storage: &SimStorage, durability: Durability, seed: u64) -> History {
-    let mut history = History::default();
-    for round in 0..2 {
-        let Ok(mut world) = World::open(storage, durability, seed + round) else { return history };
-        world.run(&mut history, STEPS);
-        if matches!(world.log.phase(), Phase::Failed(_)) {
-            drop(world.close());
-            return history;
-        }
-        if world.close().is_err() {
-            return history;
-        }
-        // Closing flushed everything, so the promise now covers all that was written.
-        history.acknowledged = history.written;
-    }
-    history
-}
-
 /// What must be there whatever the crash left.
 fn promised(history: &History, durability: Durability, crash: Crash) -> i64 {
-    match (durability, crash) {
+    let durable = match (durability, crash) {
         (Durability::Fsync, _) => history.acknowledged.max(history.seen),
         (Durability::Os, Crash::Process) => history.written.max(history.seen),
-        (Durability::Os, Crash::Power(_)) => 0,
+        (Durability::Os, _) => 0,
+    };
+    durable.max(history.flushed)
+}
+
+/// A run of the engine: what it promised, and the context for a message.
+#[derive(Clone)]
+struct Run {
+    durability: Durability,
+    seed: u64,
+    histories: Histories,
+    context: String,
+}
+
+impl Run {
+    /// Opens what a crash left and checks it against what was promised.
+    fn open_and_check(&mut self, storage: &SimStorage, crash: Crash) -> World {
+        println!("{}", self.context);
+        let Self { durability, seed, histories, context } = self;
+        let world =
+            World::open(storage, *durability, *seed).unwrap_or_else(|error| panic!("{context}: {error}"));
+        for ((log, history), name) in world.logs.iter().zip(histories).zip(LOGS) {
+            let promise = promised(history, *durability, crash);
+            assert!(matches!(log.phase(), Phase::Open), "{context}, {name}: {:?}", log.phase());
+            let records = read_all(log).unwrap_or_else(|error| panic!("{context}, {name}: {error}"));
+            let end = log.end_offset();
+            assert_eq!(records.len() as i64, end, "{context}, {name}: everything recovered is visible");
+            assert!(end >= promise, "{context}, {name}: {promise} records were promised, {end} are there");
+            let attempted = history.attempted.len();
+            assert!(end as usize <= attempted, "{context}, {name}: {end} of {attempted} records are there");
+            assert_eq!(records, history.attempted[..records.len()], "{context}, {name}: the log is a prefix");
+            history.settle(end);
+        }
+        world
+    }
+
+    /// Lives on a healthy disk, each ending in some way, so that a crash meets more than the files of one process.
+    fn live_before(&mut self, lives: u64) -> SimStorage {
+        let mut rng = SimRng::new(self.seed);
+        let mut storage = SimStorage::new(self.seed);
+        let mut ended = Crash::Process;
+        for life in 0..lives {
+            self.context = format!("seed {}, {:?}, opening life {life}", self.seed, self.durability);
+            self.seed = self.seed.wrapping_add(1);
+            let mut world = self.open_and_check(&storage, ended);
+            world.run(&mut self.histories, STEPS_BEFORE);
+            if rng.chance(1, 3) {
+                assert!(world.close(&mut self.histories), "{}", self.context);
+            }
+            ended = *rng.pick(&CRASHES);
+            storage = after(&storage, ended, rng.below(u64::MAX));
+        }
+        self.histories.iter_mut().for_each(|history| history.settle_as(self.durability, ended));
+        storage
+    }
+
+    /// Two lives, the first one closed, until something goes wrong.
+    fn live(&mut self, storage: &SimStorage) {
+        for round in 0..2 {
+            let Ok(mut world) = World::open(storage, self.durability, self.seed + round) else { return };
+            for (log, history) in world.logs.iter().zip(&mut self.histories) {
+                let end = log.end_offset();
+                assert!(end >= history.written, "{}: {} were promised", self.context, history.written);
+                history.settle(end);
+            }
+            world.run(&mut self.histories, STEPS);
+            if !world.close(&mut self.histories) {
+                return;
+            }
+        }
+    }
+
+    /// Opens what a crash left, checks it, goes on with it, loses power and checks again: what a recovery has shown
+    /// must last, and what is acknowledged after it too.
+    fn check_lasting(mut self, crashed: &SimStorage, crash: Crash) {
+        let mut world = self.open_and_check(crashed, crash);
+        world.run(&mut self.histories, STEPS_AFTER);
+        world.drain(&mut self.histories);
+        let crash = Crash::Power(Survival::ALL[self.seed as usize % Survival::ALL.len()]);
+        let again = after(crashed, crash, self.seed);
+        self.context.push_str(", power lost after the recovery");
+        self.open_and_check(&again, crash);
+    }
+
+    fn crash_the_recovery(&self, storage: &SimStorage, crash: Crash, at: u64) {
+        for recovery_at in 1.. {
+            let crashed = after(storage, crash, self.seed ^ at);
+            crashed.crash_at(recovery_at);
+            match World::open(&crashed, self.durability, 1) {
+                Ok(_) => return,
+                Err(LogError::Io { source, .. } | LogError::NotWritable { source, .. })
+                    if is_simulated_crash(&source) => {}
+                Err(error) => panic!("{}, recovery crashed at {recovery_at}: {error}", self.context),
+            }
+            let second = CRASHES[recovery_at as usize % CRASHES.len()];
+            let again = after(&crashed, second, self.seed);
+            let mut run = self.clone();
+            run.context =
+                format!("{}, recovery crashed at operation {recovery_at}, {second:?}", self.context);
+            // What the first crash could take, the second cannot give back.
+            run.open_and_check(&again, worse(crash, second));
+        }
     }
 }
 
-/// Opens what a crash left and checks it; returns the end offset.
-fn check(
-    storage: &SimStorage,
-    durability: Durability,
-    history: &History,
-    promised: i64,
-    context: &str,
-) -> i64 {
-    let world = World::open(storage, durability, 1).unwrap_or_else(|error| panic!("{context}: {error}"));
-    assert!(matches!(world.log.phase(), Phase::Open), "{context}: {:?}", world.log.phase());
-    let records = read_all(&world.log).unwrap_or_else(|error| panic!("{context}: {error}"));
-    let end = world.log.end_offset();
-    assert_eq!(records.len() as i64, end, "{context}: everything recovered is visible");
-    assert!(end >= promised, "{context}: {promised} records were promised, {end} are there");
-    assert!(end as usize <= history.attempted.len(), "{context}: nothing is there that was never written");
-    assert_eq!(records, history.attempted[..records.len()], "{context}: the log is a prefix");
-    end
+/// The crash that promises less.
+fn worse(a: Crash, b: Crash) -> Crash {
+    if matches!(a, Crash::Process) { b } else { a }
 }
 
-/// Opens, checks, loses power again at once and checks again: what a recovery has shown must last.
-fn check_lasting(
-    crashed: &SimStorage,
+impl History {
+    /// What a crash may have taken counts no longer as written.
+    fn settle_as(&mut self, durability: Durability, crash: Crash) {
+        let promise = promised(self, durability, crash);
+        (self.acknowledged, self.seen, self.written, self.flushed) = (promise, promise, promise, promise);
+    }
+}
+
+/// Runs the lives of a seed on a disk that crashes, or fails, at every operation in turn, and hands each outcome on.
+fn enumerate(
     durability: Durability,
-    history: &History,
-    promise: i64,
-    context: &str,
+    seed: u64,
+    fault: impl Fn(&SimStorage, u64),
+    check: impl Fn(Run, &SimStorage, u64),
 ) {
-    let end = check(crashed, durability, history, promise, context);
-    let again = crashed.power_loss(Survival::Nothing, 7);
-    let promise = if durability == Durability::Fsync { end } else { 0 };
-    check(
-        &again,
-        durability,
-        history,
-        promise.max(end),
-        &format!("{context}, power lost after the recovery"),
-    );
-}
-
-fn enumerate(durability: Durability, seed: u64) {
-    let storage = SimStorage::new(seed);
-    let whole = workload(&storage, durability, seed);
-    let operations = storage.operation_count();
-    assert!(whole.written > 20 && operations > 40, "the workload of seed {seed} does something");
+    let mut before = Run { durability, seed, histories: Histories::default(), context: String::new() };
+    let found = before.live_before(seed % 3);
+    let whole = found.fork();
+    before.clone().live(&whole);
+    let operations = whole.operation_count();
+    assert!(operations > 40, "the workload of seed {seed} does something");
     for at in 1..=operations {
-        let storage = SimStorage::new(seed);
-        storage.crash_at(at);
-        let history = workload(&storage, durability, seed);
+        let storage = found.fork();
+        fault(&storage, at);
+        let mut run = before.clone();
+        run.live(&storage);
         let operation = storage.operations().into_iter().find(|operation| operation.number == at);
-        for crash in CRASHES {
-            let context = format!("seed {seed}, {durability:?}, crash at {operation:?}, {crash:?}");
-            let promise = promised(&history, durability, crash);
-            let crashed = after(&storage, crash, seed ^ at);
-            check_lasting(&crashed, durability, &history, promise, &context);
-            crash_the_recovery(&storage, crash, durability, &history, (seed, at), promise, &context);
-        }
+        let operation = operation.map(|operation| operation.to_string());
+        run.context = format!("seed {seed}, {durability:?}, {operation:?}");
+        check(run, &storage, at);
     }
 }
 
-fn crash_the_recovery(
-    storage: &SimStorage,
-    crash: Crash,
-    durability: Durability,
-    history: &History,
-    (seed, at): (u64, u64),
-    promise: i64,
-    context: &str,
-) {
-    // Every fourth crash point, a different one for every seed: each recovery is itself enumerated whole.
-    if (at + seed) % 4 != 0 {
-        return;
-    }
-    for recovery_at in 1.. {
-        let crashed = after(storage, crash, seed ^ at);
-        crashed.crash_at(recovery_at);
-        match World::open(&crashed, durability, 1) {
-            Ok(_) => return,
-            Err(LogError::Io { source, .. } | LogError::NotWritable { source, .. })
-                if is_simulated_crash(&source) => {}
-            Err(error) => panic!("{context}, recovery crashed at {recovery_at}: {error}"),
+fn crash_everywhere(durability: Durability, seed: u64) {
+    enumerate(durability, seed, SimStorage::crash_at, |run, storage, at| {
+        for (n, crash) in CRASHES.into_iter().enumerate() {
+            let mut run = run.clone();
+            run.context.push_str(&format!(" crashed, {crash:?}"));
+            // A different one of the crash points for every seed: each recovery is itself enumerated whole.
+            if (at + seed + n as u64) % 24 == 0 {
+                run.crash_the_recovery(storage, crash, at);
+            }
+            run.check_lasting(&after(storage, crash, seed ^ at), crash);
         }
-        let second = CRASHES[recovery_at as usize % CRASHES.len()];
-        let again = after(&crashed, second, seed);
-        let promise =
-            if matches!(second, Crash::Power(_)) && durability == Durability::Os { 0 } else { promise };
-        let context = format!("{context}, recovery crashed at operation {recovery_at}, {second:?}");
-        check(&again, durability, history, promise, &context);
-    }
+    });
 }
 
 #[test]
 fn fsync_keeps_every_acknowledged_and_every_seen_record() {
-    for seed in 0..seeds(4) {
-        enumerate(Durability::Fsync, seed);
+    for seed in seeds(3) {
+        crash_everywhere(Durability::Fsync, seed);
     }
 }
 
 #[test]
 fn os_keeps_every_written_record_through_a_process_crash_and_a_prefix_through_a_power_loss() {
-    for seed in 0..seeds(3) {
-        enumerate(Durability::Os, seed);
+    for seed in seeds(3) {
+        crash_everywhere(Durability::Os, seed);
     }
 }
 
@@ -176,22 +237,16 @@ fn os_keeps_every_written_record_through_a_process_crash_and_a_prefix_through_a_
 #[test]
 fn every_failed_operation_closes_the_log_and_loses_nothing() {
     const EIO: i32 = 5;
-    for durability in [Durability::Fsync, Durability::Os] {
-        for seed in 100..100 + seeds(4) {
-            let storage = SimStorage::new(seed);
-            workload(&storage, durability, seed);
-            for at in 1..=storage.operation_count() {
-                let storage = SimStorage::new(seed);
-                storage.fail_at(at, EIO);
-                let history = workload(&storage, durability, seed);
-                let operation = storage.operations().into_iter().find(|operation| operation.number == at);
+    for seed in seeds(3) {
+        for durability in [Durability::Fsync, Durability::Os] {
+            let fault = |storage: &SimStorage, at| storage.fail_at(at, EIO);
+            enumerate(durability, seed, fault, |run, storage, at| {
                 for crash in CRASHES {
-                    let context = format!("seed {seed}, {durability:?}, failed {operation:?}, {crash:?}");
-                    let promise = promised(&history, durability, crash);
-                    let crashed = after(&storage, crash, seed ^ at);
-                    check_lasting(&crashed, durability, &history, promise, &context);
+                    let mut run = run.clone();
+                    run.context.push_str(&format!(" failed, {crash:?}"));
+                    run.check_lasting(&after(storage, crash, seed ^ at), crash);
                 }
-            }
+            });
         }
     }
 }
@@ -200,19 +255,20 @@ fn every_failed_operation_closes_the_log_and_loses_nothing() {
 fn a_failed_write_refuses_writes_and_keeps_durable_records_readable() {
     let storage = SimStorage::new(3);
     let mut world = World::open(&storage, Durability::Fsync, 3).unwrap();
-    let mut history = History::default();
-    world.append(&mut history);
-    world.runner.drain(&mut world.rng);
-    let durable = world.log.durable_offset();
+    let mut histories = Histories::default();
+    world.append(0, &mut histories[0]);
+    world.drain(&mut histories);
+    let log = world.logs[0].clone();
+    let durable = log.durable_offset();
     assert!(durable > 0);
     storage.fail_at(storage.operation_count() + 1, 28);
-    world.append(&mut history);
-    assert!(matches!(world.log.phase(), Phase::Failed(_)), "{:?}", world.log.phase());
-    let mut batch = varve_records::BatchBuilder::new(0);
-    batch.push(None, None, &[]);
-    let mut batch = batch.build();
-    let refused = world.log.append(&mut [&mut batch]).results.pop().unwrap().unwrap_err();
+    world.append(0, &mut histories[0]);
+    assert!(matches!(log.phase(), Phase::Failed(_)), "{:?}", log.phase());
+    let refused = log.append(&mut [&mut batch_of(0, &[b"x"])]).results.pop().unwrap().unwrap_err();
     assert_eq!((refused.code(), refused.os_error()), ("VARVE_LOG_FAILED", Some(28)));
-    assert!(refused.to_string().contains(LOG), "the message names the log: {refused}");
-    assert_eq!(read_all(&world.log).unwrap().len() as i64, durable);
+    assert!(
+        refused.to_string().contains(&format!("{DATA}/{}", LOGS[0])),
+        "the message names the log: {refused}"
+    );
+    assert_eq!(read_all(&log).unwrap().len() as i64, durable);
 }

@@ -1,5 +1,7 @@
-//! A log over the simulated disk, driven by a seed: appends, flushes, rolls, checkpoints and reads in any order, with
+//! Logs over the simulated disk, driven by a seed: appends, flushes, rolls, checkpoints and reads in any order, with
 //! jobs executed and published whenever the seed says so.
+
+#![allow(dead_code, reason = "every test file takes what it needs")]
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -12,8 +14,10 @@ use varve_log::storage::Storage;
 use varve_log::{Access, DataDir, Durability, Identity, Log, LogConfig, LogError, Phase, SliceRequest};
 use varve_records::{BatchBuilder, BatchHeader, HEADER_BYTES};
 
-pub const LOG: &str = "orders-0";
-pub const DATA: &str = "/data";
+/// Names that a careless checkpoint file would take for one.
+pub const LOGS: [&str; 2] = ["orders-0", "orders"];
+/// Two levels, so that the names of both must be made durable.
+pub const DATA: &str = "/srv/data";
 
 /// Holds jobs until the test runs them.
 #[derive(Default)]
@@ -61,8 +65,8 @@ impl SimRunner {
     }
 }
 
-/// What a run knows, whatever happens to the disk.
-#[derive(Default)]
+/// What is known of a log, whatever happens to the disk.
+#[derive(Clone, Default)]
 pub struct History {
     /// The value of every record that was offered in a batch that got an offset, or might have.
     pub attempted: Vec<Vec<u8>>,
@@ -72,11 +76,27 @@ pub struct History {
     pub seen: i64,
     /// Everything below returned from a write (the page cache has it).
     pub written: i64,
+    /// Everything below was said to be on disk for good.
+    pub flushed: i64,
+    /// How often the log was opened; part of every value, so that none is written twice.
+    pub lives: u32,
 }
+
+impl History {
+    /// The log was opened, or closed, and everything up to `end` is there to stay.
+    pub fn settle(&mut self, end: i64) {
+        self.attempted.truncate(end as usize);
+        (self.acknowledged, self.seen, self.written, self.flushed) = (end, end, end, end);
+        self.lives += 1;
+    }
+}
+
+/// Of the logs, in the order of [`LOGS`].
+pub type Histories = [History; LOGS.len()];
 
 pub struct World {
     pub directory: Arc<DataDir>,
-    pub log: Arc<Log>,
+    pub logs: Vec<Arc<Log>>,
     pub runner: Arc<SimRunner>,
     pub rng: SimRng,
 }
@@ -89,43 +109,60 @@ pub fn config(durability: Durability) -> LogConfig {
     LogConfig { durability, segment_bytes: 900, index_interval_bytes: 150, ..LogConfig::default() }
 }
 
+pub fn open_directory(storage: &SimStorage) -> Result<Arc<DataDir>, LogError> {
+    let storage: Arc<dyn Storage> = Arc::new(storage.clone());
+    DataDir::open(storage, Path::new(DATA), &identity())
+}
+
 impl World {
     pub fn open(storage: &SimStorage, durability: Durability, seed: u64) -> Result<Self, LogError> {
-        let storage: Arc<dyn Storage> = Arc::new(storage.clone());
-        let directory = DataDir::open(storage, Path::new(DATA), &identity())?;
-        let runner = Arc::new(SimRunner::default());
-        let log = Log::open(directory.clone(), LOG, config(durability), runner.clone(), Box::new(|_| {}))?;
-        Ok(Self { directory, log, runner, rng: SimRng::new(seed) })
+        Self::open_with(storage, config(durability), seed)
     }
 
-    /// One random workload; ends early when the log fails.
-    pub fn run(&mut self, history: &mut History, steps: u32) {
+    pub fn open_with(storage: &SimStorage, config: LogConfig, seed: u64) -> Result<Self, LogError> {
+        let directory = open_directory(storage)?;
+        let runner = Arc::new(SimRunner::default());
+        let open = |name| Log::open(directory.clone(), name, config, runner.clone(), Box::new(|_| {}));
+        let logs = LOGS.into_iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { directory, logs, runner, rng: SimRng::new(seed) })
+    }
+
+    /// One random workload.
+    pub fn run(&mut self, histories: &mut Histories, steps: u32) {
         for _ in 0..steps {
+            let log = self.rng.below(LOGS.len() as u64) as usize;
             match self.rng.below(10) {
-                0..=4 => self.append(history),
+                0..=4 => self.append(log, &mut histories[log]),
                 5..=7 => {
                     self.runner.step(&mut self.rng);
                 }
                 8 => self.runner.advance(Duration::from_secs(self.rng.below(50))),
-                _ => drop(self.log.request_flush()),
+                _ => drop(self.logs[log].request_flush()),
             }
-            self.look(history);
+            self.look(histories);
         }
     }
 
-    pub fn append(&mut self, history: &mut History) {
+    pub fn drain(&mut self, histories: &mut Histories) {
+        self.runner.drain(&mut self.rng);
+        self.look(histories);
+    }
+
+    pub fn append(&mut self, log: usize, history: &mut History) {
+        let log = self.logs[log].clone();
         let mut batches: Vec<Vec<u8>> = Vec::new();
         let mut values: Vec<Vec<Vec<u8>>> = Vec::new();
+        let mut number = history.attempted.len();
         for _ in 0..1 + self.rng.below(3) {
-            let mut builder = BatchBuilder::new(1_700_000_000_000 + history.attempted.len() as i64);
+            let mut builder = BatchBuilder::new(1_700_000_000_000 + number as i64);
             let mut batch_values = Vec::new();
             for _ in 0..1 + self.rng.below(3) {
-                let number =
-                    history.attempted.len() + values.iter().map(Vec::len).sum::<usize>() + batch_values.len();
-                let mut value = format!("{number}:").into_bytes();
-                value.resize(8 + self.rng.below(120) as usize, number as u8);
+                let mut value = format!("{}.{number}:", history.lives).into_bytes();
+                // Few sizes, so that what a cut left behind may fit where something new ends.
+                value.resize(10 + 30 * self.rng.below(5) as usize, number as u8);
                 builder.push(None, Some(&value), &[]);
                 batch_values.push(value);
+                number += 1;
             }
             batches.push(builder.build());
             values.push(batch_values);
@@ -133,7 +170,7 @@ impl World {
         let mut offered = 0;
         while offered < batches.len() {
             let mut rest: Vec<&mut [u8]> = batches[offered..].iter_mut().map(Vec::as_mut_slice).collect();
-            let appended = self.log.append(&mut rest);
+            let appended = log.append(&mut rest);
             for (result, values) in appended.results.iter().zip(&values[offered..]) {
                 match result {
                     Ok(base_offset) => {
@@ -150,26 +187,46 @@ impl World {
             }
             offered += appended.taken;
             if offered < batches.len() && !self.runner.step(&mut self.rng) {
-                assert!(!matches!(self.log.phase(), Phase::Rolling), "nothing will end the roll");
+                assert!(!matches!(log.phase(), Phase::Rolling), "nothing will end the roll");
             }
         }
     }
 
     /// Notes what is acknowledged, and reads what a reader may see.
-    pub fn look(&mut self, history: &mut History) {
-        history.acknowledged = history.acknowledged.max(self.log.durable_offset());
-        if self.rng.chance(1, 4)
-            && let Ok(records) = read_all(&self.log)
-        {
-            assert_eq!(records, history.attempted[..records.len()], "a reader sees what was written");
-            history.seen = history.seen.max(records.len() as i64);
+    pub fn look(&mut self, histories: &mut Histories) {
+        for (log, history) in self.logs.iter().zip(histories) {
+            history.acknowledged = history.acknowledged.max(log.durable_offset());
+            history.flushed = history.flushed.max(log.flushed_offset());
+            if self.rng.chance(1, 4)
+                && let Ok(records) = read_all(log)
+            {
+                assert_eq!(records, history.attempted[..records.len()], "a reader sees what was written");
+                history.seen = history.seen.max(records.len() as i64);
+            }
         }
     }
 
-    pub fn close(mut self) -> Result<(), LogError> {
-        self.runner.drain(&mut self.rng);
-        self.log.close().and(self.directory.close())
+    /// Closes the logs and the directory; says whether all of it went well.
+    pub fn close(mut self, histories: &mut Histories) -> bool {
+        self.drain(histories);
+        let mut well = true;
+        for (log, history) in self.logs.iter().zip(histories) {
+            match log.close() {
+                Ok(()) => history.settle(history.written),
+                Err(_) => well = false,
+            }
+        }
+        self.directory.close().is_ok() && well
     }
+}
+
+/// A batch of one record for each value.
+pub fn batch_of(timestamp: i64, values: &[&[u8]]) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(timestamp);
+    for value in values {
+        builder.push(None, Some(value), &[]);
+    }
+    builder.build()
 }
 
 /// Every visible record's value.
