@@ -25,10 +25,9 @@ const checks = [
     command: cargo('fmt', '--all', '--check'),
     remedy: 'cargo fmt --all --manifest-path native/Cargo.toml',
   },
-  {
-    name: 'lint (Rust)',
-    command: cargo('clippy', '--workspace', '--all-targets', '--quiet', '--', '-D', 'warnings'),
-  },
+  // The addon without its tests: napi exports nothing to a test, so everything in it would seem unused.
+  { name: 'lint (Rust)', command: cargo('clippy', '--workspace', '--quiet', '--', '-D', 'warnings') },
+  { name: 'lint (Rust tests)', command: cargo('clippy', '--all-targets', '--quiet', '--', '-D', 'warnings') },
   { name: 'tidiness and direction of imports', run: tidy },
 ]
 

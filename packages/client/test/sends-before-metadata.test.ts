@@ -13,7 +13,9 @@ test('two hundred thousand records sent at once, before anything is known of the
   const producer = new Producer({ brokers: [broker.address] })
   try {
     const value = Buffer.from('x')
-    const deliveries = await Promise.all(Array.from({ length: count }, () => producer.send('burst', { value })))
+    const deliveries = await Promise.all(
+      Array.from({ length: count }, () => producer.send('burst', { value })),
+    )
     expect(deliveries.at(0)!.offset).toBe(0)
     expect(deliveries.at(-1)!.offset).toBe(count - 1)
   } finally {
