@@ -46,7 +46,7 @@ const withoutComments = (source) => source.replaceAll(/\/\*[\s\S]*?\*\//g, '').r
 const specifiers = (source) =>
   [
     ...withoutComments(source).matchAll(
-      /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(['"])([^'"\n]+)\1/g,
+      /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(['"])([^'"\s,]+)\1/g,
     ),
   ].map((match) => match[2])
 

@@ -48,8 +48,9 @@ test('a package may not reach into another one by path', () => {
   expect(packageProblems(pack('@varve/log', {}, "import '../../records/src/varint.js'"))).toHaveLength(1)
 })
 
-test('an example in a comment is not an import', () => {
+test('an example in a comment is not an import, nor is the word "from"', () => {
   expect(packageProblems(pack('@varve/protocol', {}, "/** import { Log } from '@varve/log' */"))).toEqual([])
+  expect(packageProblems(pack('@varve/log', {}, "invalid('from', from, 'an offset')"))).toEqual([])
 })
 
 test('the engine crates know nothing of Node, and records nothing of the log', () => {
