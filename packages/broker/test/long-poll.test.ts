@@ -69,6 +69,20 @@ test('it waits for min bytes, and takes what there is when its time is over', as
   expect(recordsIn((await late).records)).toHaveLength(1)
 })
 
+test('an append that comes while it reads is not missed', async () => {
+  const { answer, disk } = await withWaitingFetch({ minBytes: 2 * batchOf('a').length })
+  const log = disk.log('orders-0')
+  log.holdDurability()
+  log.cold = true
+  for (const value of ['a', 'b']) {
+    void log.append([{ value, timestamp: 1000 }])
+    await log.flush()
+    // As far as the read of a cold file, which needs another turn of the event loop.
+    for (let i = 0; i < 20; i++) await Promise.resolve()
+  }
+  expect(recordsIn((await answer).records)).toHaveLength(2)
+})
+
 test('min bytes above max bytes do not make it wait for ever', async () => {
   const { connect, createTopic } = await startTestBroker()
   await createTopic('orders')
