@@ -9,10 +9,10 @@ import { VarveError } from '@varve/records'
 import {
   fetchFrom,
   produceTo,
-  settle,
   startTestBroker,
   temporaryDirectory,
   topicNames,
+  until,
 } from './support/test-broker.js'
 
 const partitionDirectories = async (data: string): Promise<string[]> =>
@@ -47,11 +47,12 @@ test("each directory tells its topic's id in Kafka's format", async () => {
 test('a crash before the metadata entry leaves no topic, and directories that are put aside', async () => {
   const data = await temporaryDirectory()
   const first = await startTestBroker({ data })
-  first.disk.log(metadataLogName).holdDurability()
+  const log = first.disk.log(metadataLogName)
+  log.holdDurability()
   const client = await first.connect()
   void first.createTopic('orders', 2).catch(() => {})
-  while ((await partitionDirectories(data)).length < 2) await settle()
-  await settle()
+  await until(() => log.endOffset === 1, 'the entry is written, and not yet durable')
+  expect(await partitionDirectories(data)).toEqual(['orders-0', 'orders-1'])
   expect(await topicNames(client)).toEqual([])
   first.disk.crash()
 
