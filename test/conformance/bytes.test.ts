@@ -100,6 +100,26 @@ test('follow shows what arrives later', { timeout: 30_000 }, async () => {
   expect(await once(child, 'exit')).toEqual([0, null])
 })
 
+test('an interrupted producer says how far it came', { timeout: 30_000 }, async () => {
+  const producer = startChild(process.execPath, [varve, 'produce', 'stopped', '--broker', broker.address])
+  let summary = ''
+  producer.stderr!.setEncoding('utf8').on('data', (text: string) => (summary += text))
+  await mustRun(process.execPath, [varve, 'topic', 'create', 'stopped', '--broker', broker.address])
+  producer.stdin!.write('whole line\npart of a li')
+  const reader = startChild(process.execPath, [
+    varve,
+    'consume',
+    'stopped',
+    '--follow',
+    '--broker',
+    broker.address,
+  ])
+  expect((await once(reader.stdout!, 'data')).toString()).toBe('whole line\n')
+  producer.kill('SIGINT')
+  expect(await once(producer, 'close')).toEqual([130, null])
+  expect(summary).toMatch(/^Produced to stopped: 1 record \(10 bytes\)/)
+})
+
 test('a reader that has enough ends consume quietly', async () => {
   await produce('enough', `${'x'.repeat(1000)}\n`.repeat(5000))
   const command = `'${process.execPath}' '${varve}' consume enough --broker ${broker.address} | head -n 1 | wc -c`

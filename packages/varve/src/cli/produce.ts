@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { Admin, Producer } from '@varve/client'
 import { brokerFailure } from './broker-failure.js'
 import { Failure } from './failure.js'
@@ -22,7 +23,10 @@ export interface ProduceOptions {
 const MAX_WAITING_BYTES = 16 * 1024 * 1024
 const RECORD_COST = 400
 
-function input(file: string | undefined): AsyncIterable<Buffer> {
+/** How long Ctrl-C waits for answers to what has been sent. */
+const PATIENCE_MS = 2000
+
+function input(file: string | undefined): Readable {
   if (file !== undefined && file !== '-') return createReadStream(file, { highWaterMark: 256 * 1024 })
   if (process.stdin.isTTY && process.stderr.isTTY)
     process.stderr.write('Each line is a record; Ctrl-D ends.\n')
@@ -142,8 +146,13 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
     batchBytes: options.batchSize,
   })
   const sender = new LineSender(producer, topic, options)
-  // A read that waits for a terminal ends with the stream.
-  signal.addEventListener('abort', () => (source as { destroy?: () => void }).destroy?.())
+  const stop = (): void => {
+    // A read that waits for a terminal ends with the stream.
+    source.destroy()
+    setTimeout(() => void producer.close({ discard: true }), PATIENCE_MS).unref()
+  }
+  signal.addEventListener('abort', stop)
+  if (signal.aborted) stop()
   if (!options.quiet && !process.stdin.isTTY) sender.acknowledged.show('acknowledged')
   try {
     await sendAll(sender, linesOf(source), signal)
@@ -160,8 +169,6 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
   if (sender.failure !== undefined) throw produceFailure(sender, topic, options)
   if (!options.quiet) process.stderr.write(`Produced to ${topic}: ${sender.acknowledged.summary()}\n`)
   process.exitCode = exitCode()
-  // The rest of an interrupted standard input is nobody's.
-  if (process.stdin.readable && signal.aborted) process.stdin.destroy()
 }
 
 function inputFailure(error: unknown, { file }: ProduceOptions): unknown {

@@ -50,6 +50,8 @@ function closeOnSignal(broker: Broker): void {
   for (const [signal, exitCode] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
+    // The terminal was closed.
+    ['SIGHUP', 129],
   ] as const) {
     process.on(signal, () => {
       if (closing) process.exit(exitCode)
@@ -89,6 +91,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     throw startFailure(error, options)
   }
   closeOnSignal(broker)
+  // A terminal that is gone, or a log pipe that broke, is no reason to stop serving.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   process.stdout.write(
     banner({
       version: version(),
