@@ -103,6 +103,15 @@ impl State {
         self.segments.last().expect("a log has a segment")
     }
 
+    /// Lets go of the directory and of every open file, whoever still holds the log.
+    fn end(&mut self) {
+        self.phase = Phase::Closed;
+        self.hold = None;
+        for segment in &mut self.segments {
+            *segment = Arc::new(segment.unopened());
+        }
+    }
+
     pub(crate) fn end_mark(&self) -> Mark {
         let active = self.active();
         Mark { offset: self.end_offset, segment_base: active.base_offset, position: active.bytes() }
@@ -369,8 +378,7 @@ impl Log {
                 // A corrupt log lost nothing by closing; a failed one may have, and says so once more.
                 let result =
                     if matches!(error, LogError::Failed { .. }) { Err(error.clone()) } else { Ok(()) };
-                state.phase = Phase::Closed;
-                state.hold = None;
+                state.end();
                 drop(state);
                 result
             }
@@ -388,8 +396,7 @@ impl Log {
                     state.flushed = state.end_mark();
                     self.directory.log_closed_cleanly(&self.name);
                 }
-                state.phase = Phase::Closed;
-                state.hold = None;
+                state.end();
                 result.map_err(|cause| self.failed(cause))
             }
         };

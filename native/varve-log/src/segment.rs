@@ -110,6 +110,11 @@ impl Segment {
         }
     }
 
+    /// The same segment without its open file and its indexes, which slices that have them keep.
+    pub fn unopened(&self) -> Self {
+        Self::at(&self.storage, &self.dir, self.base_offset, self.bytes())
+    }
+
     pub fn log_path(&self) -> PathBuf {
         self.path("log")
     }

@@ -172,10 +172,10 @@ fn worse(a: Crash, b: Crash) -> Crash {
 }
 
 impl History {
-    /// What a crash may have taken counts no longer as written.
+    /// What a crash may have taken counts no longer as written. What it left in the page cache is no safer than before.
     fn settle_as(&mut self, durability: Durability, crash: Crash) {
         let promise = promised(self, durability, crash);
-        (self.acknowledged, self.seen, self.written, self.flushed) = (promise, promise, promise, promise);
+        (self.acknowledged, self.seen, self.written) = (promise, promise, promise);
     }
 }
 

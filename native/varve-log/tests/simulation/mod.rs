@@ -4,13 +4,13 @@
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use varve_log::runner::{Done, Job, Runner};
 use varve_log::sim::{SimRng, SimStorage};
-use varve_log::storage::Storage;
+use varve_log::storage::{OpenMode, Storage};
 use varve_log::{Access, DataDir, Durability, Identity, Log, LogConfig, LogError, Phase, SliceRequest};
 use varve_records::{BatchBuilder, BatchHeader, HEADER_BYTES};
 
@@ -274,4 +274,87 @@ fn values_of(header: &BatchHeader, batch: &[u8]) -> Vec<Vec<u8>> {
             value
         })
         .collect()
+}
+
+/// One log of a simulated directory, its jobs run only when the test says so.
+pub struct Solo {
+    pub directory: Arc<DataDir>,
+    pub log: Arc<Log>,
+    pub runner: Arc<SimRunner>,
+}
+
+impl Solo {
+    pub fn open(storage: &SimStorage, config: LogConfig) -> Result<Self, LogError> {
+        let directory = open_directory(storage)?;
+        let runner = Arc::new(SimRunner::default());
+        let log = Log::open(directory.clone(), LOGS[0], config, runner.clone(), Box::new(|_| {}))?;
+        Ok(Self { directory, log, runner })
+    }
+
+    /// Appends one batch, rolling if need be; its base offset.
+    pub fn append(&self, mut batch: Vec<u8>) -> Result<i64, LogError> {
+        loop {
+            let mut appended = self.log.append(&mut [&mut batch]);
+            match appended.results.pop() {
+                Some(result) => return result,
+                None => self.drain(),
+            }
+        }
+    }
+
+    /// Appends a batch of each value and makes all of them durable.
+    pub fn append_all(&self, values: &[&str]) {
+        for value in values {
+            self.append(batch_of(1_700_000_000_000, &[value.as_bytes()])).unwrap();
+        }
+        self.log.request_flush().unwrap();
+        self.drain();
+    }
+
+    pub fn drain(&self) {
+        self.runner.drain(&mut SimRng::new(0));
+    }
+
+    pub fn close(self) {
+        self.drain();
+        self.log.close().unwrap();
+        self.directory.close().unwrap();
+    }
+
+    /// The values of all records that readers may see.
+    pub fn values(&self) -> Vec<String> {
+        let values = read_all(&self.log).unwrap();
+        values.into_iter().map(|value| String::from_utf8(value).unwrap()).collect()
+    }
+}
+
+/// A file of the solo log.
+pub fn file(name: &str) -> PathBuf {
+    Path::new(DATA).join(LOGS[0]).join(name)
+}
+
+pub fn segment_file(base_offset: i64, extension: &str) -> PathBuf {
+    file(&format!("{base_offset:020}.{extension}"))
+}
+
+/// Changes a file behind the engine's back, durably.
+pub fn edit(storage: &SimStorage, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = storage.contents(path).unwrap_or_default();
+    change(&mut bytes);
+    let file = storage.open(path, OpenMode::Create).unwrap();
+    file.write_at(&[&bytes], 0).unwrap();
+    file.sync_data().unwrap();
+    storage.sync_dir(path.parent().unwrap()).unwrap();
+}
+
+/// The names of the solo log's files that end so, sorted.
+pub fn names(storage: &SimStorage, extension: &str) -> Vec<String> {
+    let mut names = storage.list(&Path::new(DATA).join(LOGS[0])).unwrap();
+    names.retain(|name| name.ends_with(extension));
+    names.sort();
+    names
+}
+
+pub fn all() -> SliceRequest {
+    SliceRequest { from: 0, up_to: i64::MAX, max_bytes: u64::MAX, min_one_batch: true }
 }
