@@ -1,0 +1,77 @@
+/**
+ * What is forgotten once is forgotten a million times: a descriptor for every slice that nobody closed, a log for every
+ * close. A closed log that kept its files open once kept its file system from being unmounted.
+ */
+import { readdirSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { runScript } from './child-script.js'
+import { temporaryDirectory } from './temporary-directory.js'
+
+const canCount = process.platform === 'linux' && readdirSync('/proc/self/fd').length > 0
+
+/** Runs code that sets `result`, with what it takes to count. */
+async function count(code: string): Promise<unknown> {
+  const { stdout, stderr } = await runScript(
+    `
+    import { readdirSync } from 'node:fs'
+    import { openLog } from '@varve/log'
+    const dir = process.argv[1]
+    const descriptors = () => readdirSync('/proc/self/fd').length
+    const collect = async () => {
+      for (let n = 0; n < 5; n++) {
+        gc()
+        await new Promise(setImmediate)
+      }
+    }
+    let result
+    ${code}
+    console.log(JSON.stringify(result))
+  `,
+    [temporaryDirectory()],
+    { flags: ['--expose-gc'] },
+  )
+  expect(stderr).toBe('')
+  return JSON.parse(stdout)
+}
+
+test.runIf(canCount)('a closed log holds no descriptor, and is collected', async () => {
+  const { before, after, alive } = (await count(`
+    let alive = 0
+    const ended = new FinalizationRegistry(() => alive--)
+    const cycle = async () => {
+      const log = await openLog(dir)
+      await log.append([{ value: 'a' }])
+      await log.close()
+      ended.register(log)
+      alive++
+    }
+    await cycle()
+    const before = descriptors()
+    for (let n = 0; n < 20; n++) await cycle()
+    const after = descriptors()
+    await collect()
+    result = { before, after, alive }
+  `)) as { before: number; after: number; alive: number }
+  expect(after).toBe(before)
+  // The last one may still lie in a register.
+  expect(alive).toBeLessThanOrEqual(1)
+})
+
+test.runIf(canCount)('abandoned slices and readings hold no descriptor beyond the log', async () => {
+  const { open, closed } = (await count(`
+    const log = await openLog(dir, { segmentBytes: 256 })
+    for (let n = 0; n < 40; n++) await log.append([{ value: 'x'.repeat(100) }])
+    for (let n = 0; n < 40; n++) {
+      await log.slice({ from: n })
+      await log.readBatches({ from: n }).next()
+      await log.read({ from: n }).next()
+      for await (const record of log.read({ from: n })) break
+    }
+    const open = descriptors()
+    await log.close()
+    await collect()
+    result = { open, closed: descriptors() }
+  `)) as { open: number; closed: number }
+  expect(open - closed).toBeLessThan(60)
+  expect(open - closed).toBeGreaterThan(0)
+})

@@ -1,0 +1,72 @@
+/**
+ * Consumers ask where yesterday begins. Producers' clocks run backwards, batches hold many times, and a record may carry a
+ * time that no JavaScript number can: each of these has sent consumers to the wrong offset, or nowhere.
+ */
+import { expect, test } from 'vitest'
+import { openLog } from '../src/index.js'
+import { batchOf, resealed, withAttributes } from './sample-batch.js'
+import { temporaryDirectory } from './temporary-directory.js'
+
+const at = (timestamp: number): { timestamp: number; value: string } => ({ timestamp, value: `${timestamp}` })
+
+test('finds the first record at or after a time, within batches and across segments', async () => {
+  await using log = await openLog(temporaryDirectory(), { segmentBytes: 256, indexIntervalBytes: 0 })
+  expect(await log.offsetForTime(0)).toBeNull()
+  expect(await log.maxTimestamp()).toBeNull()
+  // Two records a batch, the second one earlier than the first of the next, and one batch late by 25.
+  for (let n = 0; n < 20; n++) await log.append([at(100 + 10 * n), at(105 + 10 * n)])
+  await log.append([at(275)])
+  expect(await log.offsetForTime(0)).toEqual({ offset: 0, timestamp: 100 })
+  expect(await log.offsetForTime(100)).toEqual({ offset: 0, timestamp: 100 })
+  expect(await log.offsetForTime(101)).toEqual({ offset: 1, timestamp: 105 })
+  for (let n = 0; n < 20; n++) {
+    expect(await log.offsetForTime(106 + 10 * (n - 1))).toEqual({ offset: 2 * n, timestamp: 100 + 10 * n })
+  }
+  expect(await log.offsetForTime(296)).toBeNull()
+  expect(await log.maxTimestamp()).toEqual({ offset: 39, timestamp: 295 })
+})
+
+test('of equal largest times the first counts', async () => {
+  await using log = await openLog(temporaryDirectory())
+  await log.append([at(1), at(9), at(9)])
+  await log.append([at(9)])
+  expect(await log.maxTimestamp()).toEqual({ offset: 1, timestamp: 9 })
+})
+
+test('a batch that cannot be decoded answers with its start', async () => {
+  await using log = await openLog(temporaryDirectory())
+  await log.append([at(1)])
+  const zstd = withAttributes(batchOf('a', 'b'), 4)
+  zstd.writeBigInt64BE(7n, 35)
+  await Promise.all(log.appendBatches([resealed(zstd)]))
+  expect(await log.offsetForTime(5)).toEqual({ offset: 1, timestamp: 7 })
+  expect(await log.maxTimestamp()).toEqual({ offset: 1, timestamp: 7 })
+})
+
+test('a time beyond what a number can hold hides nothing', async () => {
+  await using log = await openLog(temporaryDirectory())
+  const odd = batchOf('odd')
+  odd.writeBigInt64BE(2n ** 62n, 27)
+  odd.writeBigInt64BE(2n ** 62n, 35)
+  await Promise.all(log.appendBatches([resealed(odd)]))
+  const found = { offset: 0, timestamp: Number.MAX_SAFE_INTEGER }
+  expect(await log.offsetForTime(5)).toEqual(found)
+  expect(await log.maxTimestamp()).toEqual(found)
+})
+
+test('a time is a whole number', async () => {
+  await using log = await openLog(temporaryDirectory())
+  for (const time of [NaN, 1.5, Infinity, '1' as never, undefined as never]) {
+    await expect(log.offsetForTime(time)).rejects.toMatchObject({ code: 'VARVE_INVALID_OPTION' })
+  }
+})
+
+test('lookups and appends do not get in each other’s way', async () => {
+  await using log = await openLog(temporaryDirectory(), { durability: 'os' })
+  await log.append([at(1)])
+  const lookups = [log.offsetForTime(0), log.maxTimestamp()]
+  await log.append([at(2)])
+  log.setLeaderEpoch(1)
+  expect(log.endOffset).toBe(2)
+  expect((await Promise.all(lookups))[0]).toEqual({ offset: 0, timestamp: 1 })
+})
