@@ -21,6 +21,7 @@ pub struct Segment {
     content: Mutex<Content>,
 }
 
+const NO_TIMESTAMP: i64 = -1;
 /// Of Kafka and of [`crate::LogConfig`], for indexes that are rebuilt without knowing the configuration.
 const DEFAULT_INTERVAL_BYTES: u64 = 4096;
 
@@ -181,9 +182,9 @@ impl Segment {
             let bytes = content.bytes;
             drop(content);
             let loaded = match self.read_indexes(bytes)? {
-                Some(indexes) => indexes,
+                Some(indexes) if self.has_last_time(&indexes, bytes)? => indexes,
                 // What follows a bad batch cannot be indexed; a read that gets there reports it.
-                None => self.rebuild_indexes(bytes)?.0,
+                _ => self.rebuild_indexes(bytes)?.0,
             };
             content = self.content();
             content.indexes.get_or_insert(loaded);
@@ -204,6 +205,20 @@ impl Segment {
         let Some(times) = TimeIndex::parse(self.base_offset, &times) else { return Ok(None) };
         let max_timestamp = times.last();
         Ok(Some(Indexes { offsets, times, bytes_since_entry: 0, max_timestamp }))
+    }
+
+    /// Whether the time index ends with the timestamp of the batch that it names, or is empty because the segment's
+    /// batches have none. Lookups pass over a segment by that entry alone.
+    fn has_last_time(&self, indexes: &Indexes, bytes: u64) -> Result<bool> {
+        let (timestamp, offset) = indexes.times.last().unwrap_or((NO_TIMESTAMP, self.base_offset));
+        let from = indexes.offsets.position_for(offset);
+        match self.walk_to(offset, from, bytes, Access::Blocking) {
+            Ok(Walk::Found(Some((header, _)))) => Ok(header.max_timestamp.max(NO_TIMESTAMP) == timestamp),
+            Ok(Walk::Found(None)) => Ok(timestamp == NO_TIMESTAMP),
+            // Not the time index is wrong but what lies around it, which the reads that get there find out.
+            Ok(Walk::Misled) | Err(LogError::Corrupt { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     fn read_file(&self, path: &Path) -> Result<Option<Vec<u8>>> {

@@ -60,6 +60,24 @@ impl SimRunner {
         while self.step(rng) {}
     }
 
+    /// Jobs handed out and not executed yet, and results not published yet.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.jobs.lock().unwrap().len(), self.done.lock().unwrap().len())
+    }
+
+    /// Executes the job handed out first.
+    pub fn execute(&self) {
+        let job = self.jobs.lock().unwrap().pop_front().expect("a job was handed out");
+        let done = job.execute();
+        self.done.lock().unwrap().push_back(done);
+    }
+
+    /// Publishes the result that came first.
+    pub fn publish(&self) {
+        let done = self.done.lock().unwrap().pop_front().expect("a job was executed");
+        done.publish();
+    }
+
     pub fn advance(&self, by: Duration) {
         *self.now.lock().unwrap() += by;
     }
