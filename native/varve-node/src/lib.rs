@@ -11,7 +11,8 @@ use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
 
 /// CRC-32C of the bytes; `seed` is the checksum of the bytes in front of them.
-#[napi(catch_unwind)]
+// Left to itself, napi would call it crc32C.
+#[napi(js_name = "crc32c", catch_unwind)]
 pub fn crc32c(bytes: BufferSlice, seed: Option<u32>) -> u32 {
     let crc = varve_records::crc32c(&bytes);
     match seed {

@@ -4,7 +4,7 @@ use napi::Either;
 use napi::bindgen_prelude::{AsyncTask, BufferSlice, Float64ArraySlice, Uint32ArraySlice};
 use napi_derive::napi;
 use varve_log::{Access, Log, LogError, Phase, SliceRequest};
-use varve_records::{assign_epoch, seal};
+use varve_records::{HEADER_BYTES, assign_epoch, seal};
 
 use crate::directory::Finish;
 use crate::failure::{Failure, task};
@@ -145,8 +145,11 @@ impl NativeLog {
             let Some((batch, behind)) = rest.split_at_mut_checked(length as usize) else {
                 return Err(napi::Error::from_reason("the lengths exceed the staging buffer"));
             };
-            assign_epoch(batch, -1);
-            seal(batch);
+            // What is shorter has no place for a checksum, and is refused below.
+            if batch.len() >= HEADER_BYTES {
+                assign_epoch(batch, -1);
+                seal(batch);
+            }
             batches.push(batch);
             rest = behind;
         }

@@ -1,77 +1,116 @@
-/** The addon's exports, as `native/varve-node` defines them. Offsets and byte counts are whole numbers. */
+/**
+ * The addon's exports, as `native/varve-node` defines them. Offsets and byte counts are whole numbers; what reaches an
+ * export has been checked by `@varve/log`, because the conversion to the engine's integers makes 0 of what is no number.
+ */
 
-/** An error of the engine, as a value. */
+/** An error of the engine, as a value: a rejection would carry no stable code. */
 export interface Failure {
   /** `VARVE_…` */
   code: string
+  /** What happened, to which file or directory, and what to do. */
   message: string
+  /** The operating system's error number, where it refused something. */
   errno?: number
 }
 
+/** Who a data directory belongs to. */
 export interface DirectoryIdentity {
+  /** Must agree with the directory's. Default: whatever it has. */
   clusterId?: string
+  /** Must agree with the directory's. Default: whatever it has. */
   nodeId?: number
+  /** For a directory that has no cluster id yet and is asked for none. */
   newClusterId: string
+  /** For a directory that has no id yet. */
   newDirectoryId: string
 }
 
+/** How a log is written. */
 export interface NativeLogConfig {
+  /** Whether an acknowledgement waits for an fsync. */
   fsync: boolean
+  /** A segment is rolled before it grows beyond this. */
   segmentBytes: number
+  /** An index entry is written about every so many bytes. */
   indexIntervalBytes: number
+  /** The largest batch accepted. */
   maxBatchBytes: number
 }
 
+/** A locked data directory. */
 export interface NativeDirectory {
   readonly clusterId: string
   readonly nodeId: number
   readonly directoryId: string
   readonly cleanShutdown: boolean
+  /** Names of the sub-directories that hold a log; the empty name for the directory itself. */
   logs(): Promise<string[] | Failure>
+  /**
+   * Opens or creates a log; the empty name is the directory itself. `changed` is called, on the event loop and without
+   * keeping it alive, after more has become durable, and after the log has rolled, failed or closed.
+   */
   openLog(name: string, config: NativeLogConfig, changed: () => void): Promise<NativeLog | Failure>
+  /** Writes the clean marker if every log closed cleanly, and lets go of the lock. */
   close(): Promise<undefined | Failure>
 }
 
+/** An open log. Its methods may be called while tasks of it run. */
 export interface NativeLog {
   readonly startOffset: number
   readonly endOffset: number
+  /** Up to where the log's durability holds. */
   readonly durableOffset: number
+  /** Up to where everything is on disk for good, whatever the durability. */
   readonly flushedOffset: number
   readonly recovered: { endOffset: number; cutBytes: number } | null
   /** 0 open, 1 rolling, 2 failed or corrupt, 3 closed. */
   readonly phase: number
+  /** Why the phase is 2. */
   readonly failure: Failure | null
   leaderEpoch: number
-  /** Returns how many batches were taken; a result is a base offset, or -1 - n for the n-th of `refusals()`. */
+  /**
+   * Appends encoded batches, one per buffer, in place, and returns how many it took: fewer when the log rolls or this
+   * call had enough. A result is a base offset, or -1 - n for the n-th of {@link refusals}.
+   */
   appendBatches(batches: readonly Uint8Array[], results: Float64Array): number
   /** The same for batches that lie one behind the other and have no checksum yet. */
   appendStaged(staging: Uint8Array, lengths: Uint32Array, results: Float64Array): number
+  /** The refusals of the last append. */
   refusals(): Failure[]
+  /** Asks for a flush; it is done when {@link flushedOffset} reaches the answer. */
   requestFlush(): number | Failure
-  /** `null` when the answer is not in memory. */
+  /** A slice of what readers may see; `null` when the answer is not in memory. */
   slice(from: number, upTo: number, maxBytes: number, minOneBatch: boolean): NativeSlice | Failure | null
+  /** The same on a thread that waits for the disk. */
   sliceCold(
     from: number,
     upTo: number,
     maxBytes: number,
     minOneBatch: boolean,
   ): Promise<NativeSlice | Failure>
+  /** The base offset of the first batch with a record at or after a time (ms). */
   batchForTime(timestamp: number): Promise<number | null | Failure>
+  /** The base offset of the first batch that holds the largest time. */
   batchOfMaxTimestamp(): Promise<number | null | Failure>
+  /** Flushes, makes the recovery point durable and lets go of the files. */
   close(): Promise<undefined | Failure>
 }
 
+/** Whole batches of a segment file, which stays open until the slice is closed or collected. */
 export interface NativeSlice {
   readonly bytes: number
   readonly nextOffset: number
-  /** Fills the buffer with what is in memory; returns how many bytes were. */
+  /** Fills the buffer from byte `at` of the slice on with what is in memory; returns how many bytes were. */
   readCached(buffer: Uint8Array, at: number): number
+  /** Fills the buffer on a thread that waits for the disk. */
   read(buffer: Uint8Array, at: number): Promise<number | Failure>
   /** Checks bytes of this slice: how many hold good batches. A bad one has made the log read-only. */
   verify(bytes: Uint8Array): { good: number; failure?: Failure | null }
+  /** Lets go of the file. */
   close(): void
 }
 
+/** What the addon exports. */
 export interface Binding {
   openDirectory(path: string, identity: DirectoryIdentity): Promise<NativeDirectory | Failure>
   crc32c(bytes: Uint8Array, seed?: number): number

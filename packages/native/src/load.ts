@@ -5,34 +5,47 @@ import type { Binding } from './binding.js'
 export function platformName(): string {
   const { platform, arch } = process
   if (platform !== 'linux') return platform === 'win32' ? `win32-${arch}-msvc` : `${platform}-${arch}`
-  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined
-  return `linux-${arch}-${report?.header?.glibcVersionRuntime === undefined ? 'musl' : 'gnu'}`
+  return `linux-${arch}-${usesGlibc() ? 'gnu' : 'musl'}`
+}
+
+function usesGlibc(): boolean {
+  const report = process.report as typeof process.report & { excludeNetwork?: boolean }
+  // Listing the network's interfaces and sockets, with their names, can take seconds.
+  const { excludeNetwork } = report
+  report.excludeNetwork = true
+  try {
+    const { header } = report.getReport() as { header?: { glibcVersionRuntime?: string } }
+    return header?.glibcVersionRuntime !== undefined
+  } finally {
+    if (excludeNetwork !== undefined) report.excludeNetwork = excludeNetwork
+  }
 }
 
 /**
  * Loads the addon: the one built in this package if there is one, else the platform's package.
  *
- * @throws Error with code `VARVE_NATIVE_MISSING` when neither is there.
+ * @param load what `require` does; tests give another one
+ * @throws Error with code `VARVE_NATIVE_MISSING` when neither is there or loads; `cause` says why. `VarveError.is` of
+ * `@varve/records` is true for it.
  */
-export function loadBinding(): Binding {
-  const require = createRequire(import.meta.url)
+export function loadBinding(load: (path: string) => unknown = createRequire(import.meta.url)): Binding {
   const name = platformName()
   const causes: unknown[] = []
   for (const path of [`../varve.${name}.node`, `@varve/native-${name}`]) {
     try {
-      return require(path) as Binding
+      return load(path) as Binding
     } catch (error) {
       causes.push(error)
       // A file that is there and does not load says why; that is worth more than "missing".
       if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') break
     }
   }
-  throw Object.assign(
-    new Error(
-      `the native engine for ${name} could not be loaded. In a clone run "npm run build"; ` +
-        'from npm, install again without --omit=optional',
-      { cause: causes.at(-1) },
-    ),
-    { code: 'VARVE_NATIVE_MISSING' },
-  )
+  const message =
+    `the native engine for ${name} could not be loaded. In a clone run "npm run build"; ` +
+    'from npm, install again without --omit=optional'
+  throw Object.assign(new Error(message, { cause: causes.at(-1) }), {
+    code: 'VARVE_NATIVE_MISSING',
+    retriable: false,
+    [Symbol.for('varve.error')]: true,
+  })
 }

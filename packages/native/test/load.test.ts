@@ -1,0 +1,41 @@
+/**
+ * "Cannot find module" is the most common report about native packages, and the least useful one. Whoever meets it must
+ * learn which file was looked for and why it did not load.
+ */
+import { expect, test } from 'vitest'
+import { loadBinding, platformName } from '../src/load.js'
+
+const failing = (code: string): { load: (path: string) => never; tried: string[] } => {
+  const tried: string[] = []
+  const load = (path: string): never => {
+    tried.push(path)
+    throw Object.assign(new Error(`refused ${path}`), { code })
+  }
+  return { load, tried }
+}
+
+test('names the platform as napi-rs does', () => {
+  expect(platformName()).toMatch(/^(linux-\w+-(gnu|musl)|darwin-\w+|win32-\w+-msvc)$/)
+})
+
+test('looks beside itself and then for the platform’s package', () => {
+  const { load, tried } = failing('MODULE_NOT_FOUND')
+  expect(() => loadBinding(load)).toThrow(
+    expect.objectContaining({
+      code: 'VARVE_NATIVE_MISSING',
+      retriable: false,
+      message: expect.stringMatching(new RegExp(`${platformName()}.*npm run build`)),
+      cause: expect.objectContaining({ code: 'MODULE_NOT_FOUND' }),
+      [Symbol.for('varve.error')]: true,
+    }),
+  )
+  expect(tried).toEqual([`../varve.${platformName()}.node`, `@varve/native-${platformName()}`])
+})
+
+test('a file that is there and does not load is the reason given', () => {
+  const { load, tried } = failing('ERR_DLOPEN_FAILED')
+  expect(() => loadBinding(load)).toThrow(
+    expect.objectContaining({ cause: expect.objectContaining({ code: 'ERR_DLOPEN_FAILED' }) }),
+  )
+  expect(tried).toHaveLength(1)
+})
