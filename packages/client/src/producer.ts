@@ -236,11 +236,11 @@ export class Producer {
 
   private refreshFailed(error: unknown): void {
     const now = this.clock.now()
+    const isFinal = this.retries === 0 || !VarveError.is(error) || !error.retriable
     for (const [topic, since] of this.accumulator.waitingTopics) {
-      if (this.retries === 0 || now - since >= this.deliveryTimeoutMs)
-        this.accumulator.rejectHeld(topic, error)
+      if (isFinal || now - since >= this.deliveryTimeoutMs) this.accumulator.rejectHeld(topic, error)
     }
-    if (this.retries === 0) this.sender.discardLeaderless(error)
+    if (isFinal) this.sender.discardLeaderless(error)
   }
 }
 

@@ -21,6 +21,8 @@ interface HeldSend {
   readonly resolve: Resolve
   readonly reject: Reject
   readonly since: number
+  /** Roughly, of a record that waits for its topic's metadata; 0 of one that waits for memory. */
+  readonly bytes: number
   /** Called when it is held no longer. */
   left: Array<() => void> | null
 }
@@ -61,6 +63,8 @@ export class RecordAccumulator {
   private readonly incomplete = new Map<ProducerBatch, PartitionQueue>()
   private drainListeners: Array<() => void> = []
   private buffered = 0
+  /** Of records that wait for their topic's metadata. */
+  private heldBytes = 0
 
   constructor(options: AccumulatorOptions, clock: Clock, events: AccumulatorEvents) {
     this.options = options
@@ -89,10 +93,12 @@ export class RecordAccumulator {
     return new Promise((resolve, reject) => {
       const route = this.routes.get(topic) ?? this.addRoute(topic)
       if (route.queues.length === 0) {
-        route.held.push({ route, record, resolve, reject, since: this.clock.now(), left: null })
+        const bytes = roughBytes(record)
+        route.held.push({ route, record, resolve, reject, since: this.clock.now(), bytes, left: null })
+        this.heldBytes += bytes
         this.events.unknownTopic()
       } else if (this.isFull) {
-        this.blocked.push({ route, record, resolve, reject, since: 0, left: null })
+        this.blocked.push({ route, record, resolve, reject, since: 0, bytes: 0, left: null })
         this.unblock()
       } else {
         this.accumulate(route, record, resolve, reject)
@@ -111,16 +117,19 @@ export class RecordAccumulator {
     const led = partitions.filter(({ leader }) => leader >= 0).map(({ partition }) => partition)
     route.available = led.length === partitions.length ? undefined : led
     // Not push(...): a hundred thousand arguments do not fit on the stack.
-    if (route.queues.length > 0) this.blocked = this.blocked.concat(route.held.splice(0))
+    if (route.queues.length > 0) this.blocked = this.blocked.concat(this.takeHeld(route))
     this.admitBlocked()
   }
 
   /** Rejects the records of a topic whose metadata cannot be had. */
   rejectHeld(topic: string, error: unknown): void {
-    for (const send of this.routes.get(topic)?.held.splice(0) ?? []) {
+    const route = this.routes.get(topic)
+    if (route === undefined) return
+    for (const send of this.takeHeld(route)) {
       send.reject(error)
       leave(send)
     }
+    this.tellDrained()
   }
 
   /** A batch has its outcome: its memory is free for others. */
@@ -131,7 +140,7 @@ export class RecordAccumulator {
   }
 
   async drained(): Promise<void> {
-    if (this.isFull) await new Promise<void>((resolve) => this.drainListeners.push(resolve))
+    if (!this.hasRoom) await new Promise<void>((resolve) => this.drainListeners.push(resolve))
   }
 
   /** Lets nothing linger, and resolves when every record appended before has its outcome. */
@@ -161,6 +170,18 @@ export class RecordAccumulator {
 
   private get isFull(): boolean {
     return this.buffered >= this.options.maxBufferedBytes || this.blocked.length > 0
+  }
+
+  /** Records of unknown topics do not keep those of known ones waiting, but they fill the memory as well. */
+  private get hasRoom(): boolean {
+    return !this.isFull && this.heldBytes < this.options.maxBufferedBytes
+  }
+
+  private takeHeld(route: Route): HeldSend[] {
+    const held = route.held
+    route.held = []
+    for (const { bytes } of held) this.heldBytes -= bytes
+    return held
   }
 
   private addRoute(topic: string): Route {
@@ -277,7 +298,11 @@ export class RecordAccumulator {
     }
     if (admitted > 0) this.blocked.splice(0, admitted)
     this.unblock()
-    if (this.isFull) return
+    this.tellDrained()
+  }
+
+  private tellDrained(): void {
+    if (!this.hasRoom) return
     for (const listener of this.drainListeners.splice(0)) listener()
   }
 }
@@ -285,4 +310,9 @@ export class RecordAccumulator {
 function leave(send: HeldSend): void {
   for (const listener of send.left ?? []) listener()
   send.left = null
+}
+
+/** A record that is not encoded yet, without a look at how long its strings will be. */
+function roughBytes({ key, value }: ProducerRecord): number {
+  return 64 + (key?.length ?? 0) + (value?.length ?? 0)
 }

@@ -165,6 +165,27 @@ test('waiting for memory does not break batches up', async () => {
   expect(batches.length).toBeLessThan(200)
 })
 
+test('records whose topic is not known yet fill the memory too', async () => {
+  const cluster = await startCluster()
+  cluster.topics['t'] = { leaders: [0] }
+  cluster.brokers[0]!.on('Metadata', () => undefined)
+  const producer = startProducer(cluster, { maxBufferedBytes: 10_000 })
+  const values = Array.from({ length: 200 }, (_, index) => `${index}`)
+  const sent = values.map((value) => producer.send('t', { value }))
+  const drained = producer.drained()
+  const asked = await cluster.brokers[0]!.received('Metadata')
+  expect(await isPending(drained)).toBe(true)
+  asked.answer(cluster.metadata(asked))
+  await drained
+  await Promise.all(sent)
+  expect(cluster.log('t').values()).toEqual(values)
+})
+
+test('a broker that cannot be understood is not asked for ever', async () => {
+  const cluster = await startCluster(1, { versions: { Metadata: [20, 21] } })
+  expect(await outcomeOf(startProducer(cluster).send('t', { value: 'a' }))).toBe('VARVE_UNSUPPORTED_VERSION')
+})
+
 test('records that come before the metadata keep their place', async () => {
   const cluster = await startCluster()
   cluster.topics['t'] = { leaders: [0] }
