@@ -23,22 +23,34 @@ export interface DataDirectoryOptions {
  * points and `meta.properties` for all of them.
  */
 export interface DataDirectory extends AsyncDisposable {
+  /** Its absolute path. */
   readonly dir: string
+  /** As `meta.properties` has it: 22 characters of base64url where it was made here. */
   readonly clusterId: string
+  /** As `meta.properties` has it, from 0 on. */
   readonly nodeId: number
+  /** As `meta.properties` has it (KIP-858). */
   readonly directoryId: string
-  /** Whether it was closed cleanly the last time. */
+  /** Whether it was closed cleanly the last time; false for a new one. */
   readonly cleanShutdown: boolean
   /**
-   * Opens or creates the log `name`, recovering it if need be.
+   * Opens or creates the log in the sub-directory `name`, recovering it if need be.
    *
    * @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_LOCKED` when it is open already, `VARVE_LOG_CORRUPT` when durable
-   * segments are missing, `VARVE_IO`.
+   * segments are missing, `VARVE_LOG_CLOSED` when the directory is closed, `VARVE_IO`.
    */
   openLog(name: string, options?: LogOptions): Promise<Log>
-  /** Names of the sub-directories that hold a log, whether open or not. */
+  /**
+   * Names of the sub-directories that hold a log, whether open or not.
+   *
+   * @throws VarveError `VARVE_LOG_CLOSED`, `VARVE_IO`
+   */
   logs(): Promise<string[]>
-  /** Closes its logs and lets go of the lock. @throws VarveError the first failure to close a log. */
+  /**
+   * Closes its logs, notes that all is well if it is, and lets go of the lock. Calling it again gives the same promise.
+   *
+   * @throws VarveError the first failure to close a log; the directory is closed nevertheless.
+   */
   close(): Promise<void>
 }
 
@@ -46,7 +58,7 @@ export interface DataDirectory extends AsyncDisposable {
  * Opens or creates a data directory and locks it.
  *
  * @throws VarveError `VARVE_LOCKED` when another process has it, `VARVE_NOT_WRITABLE`, `VARVE_META_MISMATCH` when it
- * belongs to another cluster or node, `VARVE_IO`.
+ * belongs to another cluster or node, `VARVE_INVALID_OPTION`, `VARVE_IO`.
  */
 export async function openDataDirectory(
   dir: string,
@@ -117,9 +129,7 @@ export class EngineDirectory implements DataDirectory {
   async open(name: string, options: LogOptions, closed: () => Promise<void>): Promise<EngineLog> {
     const complete = completeOptions(options)
     const dir = join(this.dir, name)
-    if (this.#closing !== null) {
-      throw new VarveError('VARVE_LOG_CLOSED', `the data directory ${this.dir} is closed; open it again`)
-    }
+    this.#assertOpen()
     if (this.#open.has(name)) {
       throw new VarveError(
         'VARVE_LOCKED',
@@ -155,6 +165,7 @@ export class EngineDirectory implements DataDirectory {
   }
 
   async logs(): Promise<string[]> {
+    this.#assertOpen()
     const names = unwrap(await this.#native.logs())
     return names.filter((name) => name !== '')
   }
@@ -174,6 +185,11 @@ export class EngineDirectory implements DataDirectory {
     const closed = await Promise.allSettled(logs.map((log) => log.close()))
     await this.release()
     for (const result of closed) if (result.status === 'rejected') throw result.reason
+  }
+
+  #assertOpen(): void {
+    if (this.#closing === null) return
+    throw new VarveError('VARVE_LOG_CLOSED', `the data directory ${this.dir} is closed; open it again`)
   }
 
   /** Writes the clean marker if all is well and lets go of the lock. */

@@ -8,6 +8,7 @@ import { BatchReader, RecordReader, type ReadOptions } from './reader.js'
 import { checkSliceOptions, LogSlice, type Slice, type SliceOptions } from './slice.js'
 import { checkWholeNumber } from './whole-number.js'
 
+/** Where records were appended. */
 export interface AppendResult {
   /** The offset of the first record. */
   baseOffset: number
@@ -15,6 +16,7 @@ export interface AppendResult {
   lastOffset: number
 }
 
+/** How to append. */
 export interface AppendOptions {
   /** Refuses the append if it is aborted by then. What has been handed in cannot be taken back. */
   signal?: AbortSignal
@@ -43,7 +45,9 @@ export type LogState = 'open' | 'failed' | 'corrupt' | 'closed'
 
 /** An append-only log in a directory. One process, and one `Log` of it, has a directory at a time. */
 export interface Log extends AsyncDisposable {
+  /** The absolute path of its directory. */
   readonly dir: string
+  /** As it was opened with. */
   readonly durability: Durability
   /** The first offset that can be read. */
   readonly startOffset: number
@@ -53,57 +57,92 @@ export interface Log extends AsyncDisposable {
   readonly durableOffset: number
   /** What was found after an unclean stop; `null` after a clean one and for a new log. */
   readonly recovered: Recovered | null
+  /** Whether it can be written and read. `'closed'` as soon as {@link close} is called. */
   readonly state: LogState
-  /** Why the log is `'failed'` or `'corrupt'`. */
+  /** Why the log is `'failed'` or `'corrupt'`; `null` when it is neither, and once it is closed. */
   readonly failure: VarveError | null
   /** The epoch that appended batches carry. Default 0. */
   readonly leaderEpoch: number
+  /** Sets {@link leaderEpoch}, from 0 to 2^31 − 1. @throws VarveError `VARVE_INVALID_OPTION` */
   setLeaderEpoch(epoch: number): void
 
   /**
    * Appends records as one batch and resolves when the log's durability covers them. Appends that are not awaited one
-   * by one are written, and fsynced, together.
+   * by one are written, and fsynced, together; their order is that of the calls. The records are encoded before this
+   * returns. Nothing limits what is pending: whoever is faster than the disk has to wait for some of it.
    *
-   * @throws VarveError `VARVE_EMPTY_BATCH`, `VARVE_RECORD_INVALID`, `VARVE_BATCH_TOO_LARGE` (nothing is stored);
-   * `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED` (the records may be stored or not).
+   * @throws VarveError (as a rejection, as everything here) `VARVE_EMPTY_BATCH`, `VARVE_RECORD_INVALID`,
+   * `VARVE_BATCH_TOO_LARGE`, `VARVE_LOG_CLOSED` (nothing is stored); `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT` (the records
+   * may be stored or not). The signal's reason when it is aborted by now.
    */
   append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendResult>
 
   /**
    * Appends encoded record batches (magic 2), one per buffer, with one result each: a bad one never fails its
    * neighbours. Base offset and leader epoch are written into the buffers, which belong to the log until their
-   * promise settles.
+   * promise settles. The same buffer may be given more than once.
    *
-   * @throws VarveError as {@link append}; and `VARVE_BATCH_CORRUPT`, `VARVE_BATCH_MAGIC`, `VARVE_BATCH_INVALID`.
+   * @throws VarveError (as a rejection of that batch) as {@link append}; and `VARVE_BATCH_CORRUPT` for bytes that are not
+   * exactly one batch or do not agree with their checksum, `VARVE_BATCH_MAGIC` for another format, `VARVE_BATCH_INVALID` for
+   * counts or records that contradict each other and for what is no `Uint8Array`.
    */
   appendBatches(batches: readonly Uint8Array[]): Array<Promise<AppendResult>>
 
-  /** Reads records. @throws VarveError `VARVE_OFFSET_OUT_OF_RANGE`, `VARVE_LOG_CORRUPT`, `VARVE_UNSUPPORTED_CODEC` */
+  /**
+   * Reads records in the order of their offsets; a transaction's markers are left out. Keys and values are views of
+   * memory that the reading holds: copy what must outlive it.
+   *
+   * @throws VarveError at once `VARVE_INVALID_OPTION`, `VARVE_LOG_CLOSED`; from the iterator, which then has ended,
+   * `VARVE_OFFSET_OUT_OF_RANGE` for a `from` outside of `startOffset` to `endOffset`, `VARVE_LOG_CORRUPT` behind the records
+   * in front of the damage, `VARVE_UNSUPPORTED_CODEC` and `VARVE_BATCH_INVALID` for a batch that cannot be decoded,
+   * `VARVE_LOG_CLOSED`, `VARVE_IO`, and with `follow` `VARVE_LOG_FAILED`.
+   */
   read(options?: ReadOptions): AsyncIterableIterator<LogRecord>
-  /** Reads whole batches; the first one may start before `from`. @throws VarveError as {@link read} */
+  /**
+   * Reads whole batches, checked against their checksums: the first may start before `from`, the last may reach beyond
+   * `to`, and a transaction's markers are among them.
+   *
+   * @throws VarveError as {@link read}
+   */
   readBatches(options?: ReadOptions): AsyncIterableIterator<RecordBatch>
 
   /**
-   * A range of whole batches for somebody who sends them on; synchronous unless an index or a header must be fetched
-   * from the disk. Empty at the durable end.
+   * A range of whole batches of one segment for somebody who sends them on; synchronous unless an index or a header
+   * must be fetched from the disk. Empty at the durable end. Close it when it is done with.
    *
-   * @throws VarveError `VARVE_OFFSET_OUT_OF_RANGE` outside `startOffset` to `durableOffset`, `VARVE_LOG_CORRUPT`.
+   * @throws VarveError (as a rejection where it is a promise) `VARVE_OFFSET_OUT_OF_RANGE` for a `from` outside of
+   * `startOffset` to `durableOffset`, `VARVE_INVALID_OPTION`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`.
    */
   slice(options: SliceOptions): Slice | Promise<Slice>
 
-  /** The first record at or after `timestamp` (ms since 1970); `null` when all are older. */
+  /**
+   * The first record at or after `timestamp` (ms since 1970, a whole number); `null` when all are older. For a batch with
+   * a codec that cannot be read, its first offset and its largest time.
+   *
+   * @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`
+   */
   offsetForTime(timestamp: number): Promise<OffsetAndTimestamp | null>
-  /** The first record with the largest timestamp; `null` for an empty log. */
+  /** The first record with the largest timestamp; `null` for an empty log. @throws VarveError as {@link offsetForTime} */
   maxTimestamp(): Promise<OffsetAndTimestamp | null>
 
-  /** Calls `listener` after `durableOffset` moved or `state` changed. Returns how to stop that. */
+  /**
+   * Calls `listener` after `durableOffset` moved or `state` changed, and at times when neither did. Returns how to stop
+   * that. What a listener throws becomes an uncaught exception.
+   */
   subscribe(listener: () => void): () => void
-  /** Makes everything appended so far durable, whatever the log's durability. Returns the offset reached. */
+  /**
+   * Makes everything appended so far durable, whatever the log's durability. Returns the offset reached.
+   *
+   * @throws VarveError `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`
+   */
   flush(): Promise<number>
   /**
-   * Waits for pending appends, flushes and lets go of the directory.
+   * Waits for pending appends, flushes and lets go of the directory and all files. Nothing can be appended or read from
+   * the call on, and readings under way end with `VARVE_LOG_CLOSED`; slices stay readable. Calling it again gives the same
+   * promise.
    *
-   * @throws VarveError `VARVE_LOG_FAILED` when something written could not be made durable.
+   * @throws VarveError `VARVE_LOG_FAILED` when something written could not be made durable, now or before. The log is
+   * closed nevertheless.
    */
   close(): Promise<void>
 }

@@ -129,6 +129,7 @@ test('closing it closes its logs, and nothing can be opened then', async () => {
   expect(log.state).toBe('closed')
   expect((await opening).state).toBe('closed')
   await expect(directory.openLog('c')).rejects.toMatchObject({ code: 'VARVE_LOG_CLOSED' })
+  await expect(directory.logs()).rejects.toMatchObject({ code: 'VARVE_LOG_CLOSED' })
   await directory.close()
   await using again = await openDataDirectory(dir)
   expect(again.cleanShutdown).toBe(true)
