@@ -56,16 +56,38 @@ test("under 'fsync' nothing settles, and nobody sees anything, before an fsync c
   await follower.return!()
 })
 
-test('what is appended during an fsync waits for the next one', async () => {
+test('a reading may begin where records wait for their fsync', async () => {
   await using log = await openLog(temporaryDirectory())
   closeGate()
-  const first = log.append([{ value: 'a' }])
+  const pending = log.append([{ value: 'pending' }, { value: 'pending' }])
   await settle(log)
-  const later = Array.from({ length: 100 }, () => log.append([{ value: 'b' }]))
+  expect([log.endOffset, log.durableOffset]).toEqual([2, 0])
+  for await (const { offset } of log.read({ from: 1 })) expect.unreachable(`${offset} is not durable`)
+  const follower = log.read({ from: log.endOffset, follow: true })
+  const next = follower.next()
+  await new Promise(setImmediate)
   openGate()
-  await first
-  expect(log.durableOffset).toBe(1)
-  await Promise.all(later)
+  await pending
+  await log.append([{ value: 'new' }])
+  expect(String((await next).value.value)).toBe('new')
+  await follower.return!()
+})
+
+test('what is appended during an fsync is settled in order by a later one', async () => {
+  await using log = await openLog(temporaryDirectory())
+  closeGate()
+  const settled: number[] = []
+  const append = (): Promise<unknown> =>
+    log.append([{ value: 'a' }]).then(({ baseOffset }) => settled.push(baseOffset))
+  const first = append()
+  await settle(log)
+  const later = Array.from({ length: 100 }, append)
+  await settle(log)
+  expect(settled).toEqual([])
+  expect([log.endOffset, log.durableOffset]).toEqual([101, 0])
+  openGate()
+  await Promise.all([first, ...later])
+  expect(settled).toEqual(Array.from({ length: 101 }, (_, n) => n))
   expect(log.durableOffset).toBe(101)
 })
 

@@ -26,7 +26,7 @@ test('everybody who waits is told of a write that failed', async () => {
 })
 
 test('a roll that fails refuses what waits for it, and lets the log close', async () => {
-  const log = await openLog(temporaryDirectory(), { segmentBytes: 560 })
+  const log = await openLog(temporaryDirectory(), { segmentBytes: 560, durability: 'os' })
   const appends = Array.from({ length: 20 }, () =>
     log.append([{ value: 'a' }]).catch((error: unknown) => error),
   )

@@ -25,19 +25,6 @@ test.each(['os', 'fsync'] as const)('gives what was there and then what comes (%
   expect(values).toEqual(['0', '1', '2', '3', '4'])
 })
 
-test('begins at the end, also while records wait there for their fsync', async () => {
-  await using log = await openLog(temporaryDirectory())
-  await appendOne(log, 'old')
-  const pending = log.append([{ value: 'pending' }])
-  await Promise.resolve()
-  const reader = log.read({ from: log.endOffset, follow: true })
-  const next = reader.next()
-  await pending
-  await appendOne(log, 'new')
-  expect(String((await next).value.value)).toBe('new')
-  await reader.return!()
-})
-
 test('an end within a batch is reached', async () => {
   await using log = await openLog(temporaryDirectory())
   const offsets: number[] = []
