@@ -13,9 +13,15 @@ export function ratio(a, b) {
 
 /** A Markdown table whose columns line up as plain text too. */
 export function table(header, rows) {
-  const widths = header.map((title, column) => Math.max(3, title.length, ...rows.map((row) => row[column].length)))
+  const widths = header.map((title, column) =>
+    Math.max(3, title.length, ...rows.map((row) => row[column].length)),
+  )
   const line = (cells) => `| ${cells.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`
-  return [line(header), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...rows.map(line)].join('\n')
+  return [
+    line(header),
+    `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`,
+    ...rows.map(line),
+  ].join('\n')
 }
 
 /** Prints the table and replaces `results/<name>.md` and `.json`. */
