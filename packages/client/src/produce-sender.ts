@@ -80,9 +80,9 @@ export class ProduceSender {
     })
   }
 
-  /** Rejects every batch that is not under way, of one topic or of all. */
-  discard(error: unknown, topic?: string): void {
-    this.discardWhere(error, (queue) => topic === undefined || queue.topic === topic)
+  /** Rejects every batch of the topic that is not under way. */
+  discard(error: unknown, topic: string): void {
+    this.discardWhere(error, (queue) => queue.topic === topic)
   }
 
   /** Rejects the batches of partitions without a known leader. */

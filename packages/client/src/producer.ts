@@ -106,9 +106,9 @@ export class Producer {
       {
         ready: (queue) => {
           this.sender.add(queue)
-          if (this.cluster.metadataAgeMs > METADATA_MAX_AGE_MS) void this.refreshMetadata()
+          if (this.cluster.metadataAgeMs > METADATA_MAX_AGE_MS) this.refreshMetadata()
         },
-        unknownTopic: () => void this.refreshMetadata(),
+        unknownTopic: () => this.refreshMetadata(),
       },
     )
     this.sender = new ProduceSender(
@@ -126,7 +126,7 @@ export class Producer {
       this.clock,
       {
         settled: (batch) => this.accumulator.release(batch),
-        staleMetadata: () => void this.refreshMetadata(),
+        staleMetadata: () => this.refreshMetadata(),
       },
     )
   }
@@ -143,7 +143,7 @@ export class Producer {
    * @throws VarveError `VARVE_KAFKA_ERROR` (a KafkaError with Kafka's own name); `VARVE_CONNECTION_CLOSED` and
    * `VARVE_REQUEST_TIMEOUT` (the broker may or may not have written the record); `VARVE_CONNECTION_FAILED`,
    * `VARVE_NO_BROKER`, `VARVE_DELIVERY_TIMEOUT`, `VARVE_UNKNOWN_PARTITION`, `VARVE_RECORD_INVALID`,
-   * `VARVE_CLIENT_CLOSED`.
+   * `VARVE_CLIENT_CLOSED`; `VARVE_INTERNAL` (a defect here or in the partitioner: `cause` is the error itself).
    */
   send(topic: string, record: ProducerRecord): Promise<Delivery> {
     if (this.closed) return Promise.reject(clientClosed())
@@ -173,7 +173,6 @@ export class Producer {
     this.closed = true
     if (options.discard === true) {
       this.accumulator.discard(clientClosed())
-      this.sender.discard(clientClosed())
       this.cluster.close()
     }
     await this.accumulator.flush()
@@ -185,20 +184,20 @@ export class Producer {
   }
 
   /** Asks for metadata, again and again while somebody waits for it, once at a time. */
-  private async refreshMetadata(): Promise<void> {
+  private refreshMetadata(): void {
     if (this.refreshing) return
     this.refreshing = true
+    this.refreshUntilKnown().catch((error: unknown) => this.broke(error))
+  }
+
+  private async refreshUntilKnown(): Promise<void> {
     let asked: ReadonlySet<string>
     do {
       // Sends of the same tick are asked for together.
       await Promise.resolve()
       asked = new Set(this.accumulator.topics)
-      try {
-        const { allowAutoTopicCreation } = this
-        this.take(await this.cluster.refresh([...asked], { allowAutoTopicCreation }))
-      } catch (error) {
-        this.refreshFailed(error)
-      }
+      const refreshed = await this.refresh([...asked])
+      if (refreshed !== null) this.take(refreshed)
     } while ([...this.accumulator.waitingTopics.keys()].some((topic) => !asked.has(topic)))
 
     if (this.accumulator.waitingTopics.size === 0 && !this.sender.lacksLeaders) {
@@ -211,8 +210,34 @@ export class Producer {
       this.refreshing = false
       // The sender asks for metadata itself if it still lacks leaders.
       this.sender.schedule()
-      if (this.accumulator.waitingTopics.size > 0) void this.refreshMetadata()
+      if (this.accumulator.waitingTopics.size > 0) this.refreshMetadata()
     })
+  }
+
+  /** Null where the refresh failed as refreshes do: nobody was there, or the answer could not be understood. */
+  private async refresh(topics: readonly string[]): Promise<Refreshed | null> {
+    try {
+      return await this.cluster.refresh(topics, { allowAutoTopicCreation: this.allowAutoTopicCreation })
+    } catch (error) {
+      if (!VarveError.is(error)) throw error
+      this.refreshFailed(error)
+      return null
+    }
+  }
+
+  /**
+   * An error that no broker and no network can cause. Trying again would hide it, and what it interrupted may never be
+   * touched again: everything that is not under way is rejected with it.
+   */
+  private broke(error: unknown): void {
+    this.refreshing = false
+    const said = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+    const failure = new VarveError(
+      'VARVE_INTERNAL',
+      `The producer gave up what it held because of an error in this process, not in the cluster: ${said}`,
+      { cause: error },
+    )
+    this.accumulator.discard(failure)
   }
 
   private take({ topics, errors: failed }: Refreshed): void {
@@ -234,9 +259,9 @@ export class Producer {
     this.sender.schedule()
   }
 
-  private refreshFailed(error: unknown): void {
+  private refreshFailed(error: VarveError): void {
     const now = this.clock.now()
-    const isFinal = this.retries === 0 || !VarveError.is(error) || !error.retriable
+    const isFinal = this.retries === 0 || !error.retriable
     for (const [topic, since] of this.accumulator.waitingTopics) {
       if (isFinal || now - since >= this.deliveryTimeoutMs) this.accumulator.rejectHeld(topic, error)
     }

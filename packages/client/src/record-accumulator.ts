@@ -152,7 +152,7 @@ export class RecordAccumulator {
     await Promise.all([...this.incomplete.keys()].map((batch) => batch.settled()))
   }
 
-  /** Rejects everything that is not with the sender. */
+  /** Rejects everything that is not under way to a broker. */
   discard(error: unknown): void {
     for (const topic of this.routes.keys()) this.rejectHeld(topic, error)
     for (const send of this.blocked.splice(0)) {
@@ -160,8 +160,10 @@ export class RecordAccumulator {
       leave(send)
     }
     for (const [batch, queue] of this.incomplete) {
-      if (queue.open !== batch) continue
-      queue.open = null
+      const at = queue.ready.indexOf(batch)
+      if (queue.open === batch) queue.open = null
+      else if (at >= 0) queue.ready.splice(at, 1)
+      else continue
       this.lingering.delete(batch)
       batch.fail(error)
       this.release(batch)

@@ -2,11 +2,12 @@
 // partition are written in the order in which they were sent, and with retries off nothing is written twice. Each
 // test breaks the connection, the leader or the broker's patience at a moment that once cost one of the three.
 
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { errors } from '@varve/protocol'
 import { roundRobin } from '@varve/partitioning'
 import { batchesIn } from '@varve/records'
 import { Producer, type ProducerOptions } from '../src/producer.js'
+import { RecordAccumulator } from '../src/record-accumulator.js'
 import { HastyClock } from './hasty-clock.js'
 import { ManualClock } from './manual-clock.js'
 import { outcomeOf } from './outcome.js'
@@ -418,6 +419,49 @@ test('a record that cannot be encoded is rejected alone', async () => {
     'VARVE_UNKNOWN_PARTITION',
     { offset: 1 },
   ])
+})
+
+test('an error of our own is not taken for a refresh that failed: what waits is rejected with it', async () => {
+  const cluster = await startCluster()
+  cluster.topics['t'] = { leaders: [0] }
+  const setPartitions = vi.spyOn(RecordAccumulator.prototype, 'setPartitions')
+  onTestFinished(() => setPartitions.mockRestore())
+  const defect = new RangeError('Maximum call stack size exceeded')
+  setPartitions.mockImplementationOnce(function (this: RecordAccumulator, topic) {
+    // The records have left the place where they waited for metadata when it happens.
+    setPartitions.mockRestore()
+    this.setPartitions(topic)
+    throw defect
+  })
+  const producer = startProducer(cluster, { lingerMs: 60_000 })
+  const sent = [producer.send('t', { value: 'a' }), producer.send('unknown', { value: 'b' })]
+  const outcomes = await Promise.allSettled(sent)
+  for (const outcome of outcomes) {
+    expect(outcome).toMatchObject({
+      status: 'rejected',
+      reason: { code: 'VARVE_INTERNAL', retriable: false, cause: defect },
+    })
+  }
+  expect(producer.bufferedBytes).toBe(0)
+  await producer.flush()
+  const next = producer.send('t', { value: 'c' })
+  await producer.flush()
+  expect(await next).toMatchObject({ offset: 0 })
+})
+
+test('a partitioner that throws between batches loses nothing in silence', async () => {
+  const cluster = await startCluster()
+  cluster.topics['t'] = { leaders: [0] }
+  const partitioner = {
+    partition: () => 0,
+    onNewBatch() {
+      throw new TypeError('no such field')
+    },
+  }
+  // The second record waits for the memory that the first one fills, so that its batch may not linger.
+  const producer = startProducer(cluster, { partitioner, maxBufferedBytes: 1, lingerMs: 60_000 })
+  const outcomes = await outcomesOf(['a', 'b'].map((value) => producer.send('t', { value })))
+  expect(outcomes).toEqual(['VARVE_INTERNAL', 'VARVE_INTERNAL'])
 })
 
 test('a response that leaves a partition out is an error of its records', async () => {
