@@ -210,7 +210,7 @@ fn crash_everywhere(durability: Durability, seed: u64) {
             let mut run = run.clone();
             run.context.push_str(&format!(" crashed, {crash:?}"));
             // A different one of the crash points for every seed: each recovery is itself enumerated whole.
-            if (at + seed + n as u64) % 24 == 0 {
+            if (at + seed + n as u64).is_multiple_of(24) {
                 run.crash_the_recovery(storage, crash, at);
             }
             run.check_lasting(&after(storage, crash, seed ^ at), crash);

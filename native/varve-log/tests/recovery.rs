@@ -215,17 +215,24 @@ fn indexes_that_are_missing_cut_or_garbage_are_rebuilt() {
         // Ascends, as an index does, and points between batches.
         |bytes| *bytes = [1u32, 7, 2, 300].map(u32::to_be_bytes).concat(),
     ];
-    for closed in [true, false] {
+    for (closed, kind) in [(true, ".index"), (true, ".timeindex"), (false, ".index"), (false, ".timeindex")] {
         for (n, spoil) in garbage.into_iter().enumerate() {
             let storage = if closed { closed_with(&values) } else { crashed_with(&values) };
             let sealed = segment_file(0, "index");
             assert!(!storage.contents(&sealed).unwrap().is_empty());
-            for name in names(&storage, "index") {
+            for name in names(&storage, kind) {
                 edit(&storage, &file(&name), spoil);
             }
+            let marker = storage.contents(Path::new(MARKER));
             let solo = Solo::open(&storage, fsync()).unwrap();
             assert_eq!(solo.values(), values, "garbage {n}, closed {closed}");
-            for offset in 0..9 {
+            if let Some(marker) = marker {
+                edit(&storage, Path::new(MARKER), |bytes| *bytes = marker);
+            }
+            drop(solo);
+            let solo = Solo::open(&storage.process_crash(), fsync()).unwrap();
+            // Backwards, so that no read can go on where another one ended.
+            for offset in (0..9).rev() {
                 let batch = slice_at(&solo.log, offset).unwrap();
                 assert_eq!(BatchHeader::parse(&batch).unwrap().base_offset, offset, "garbage {n}");
             }

@@ -67,7 +67,11 @@ impl SimRunner {
 
     /// Executes the job handed out first.
     pub fn execute(&self) {
-        let job = self.jobs.lock().unwrap().pop_front().expect("a job was handed out");
+        self.execute_nth(0);
+    }
+
+    pub fn execute_nth(&self, n: usize) {
+        let job = self.jobs.lock().unwrap().remove(n).expect("so many jobs were handed out");
         let done = job.execute();
         self.done.lock().unwrap().push_back(done);
     }
