@@ -45,6 +45,11 @@ export interface TopicPartition {
 export interface Assignment extends TopicPartition {
   /** An offset, the first record that is there, or the next one to come. */
   readonly offset: number | 'earliest' | 'latest'
+  /**
+   * Records from this offset on are not read. Once every assigned partition has come to its end, iterations end.
+   * Default: there is no end.
+   */
+  readonly end?: number
 }
 
 export interface IterateOptions {
@@ -107,9 +112,10 @@ export class Consumer {
    */
   assign(assignments: readonly Assignment[]): void {
     this.checkOpen()
-    const assigned = assignments.map(({ topic, partition, offset }) => {
+    const assigned = assignments.map(({ topic, partition, offset, end }) => {
       checkOffset(offset)
-      return new AssignedPartition(topic, partition, offset)
+      if (end !== undefined) checkEnd(end)
+      return new AssignedPartition(topic, partition, offset, end)
     })
     for (const partition of this.partitions.values()) partition.revoked = true
     this.partitions.clear()
@@ -118,7 +124,7 @@ export class Consumer {
   }
 
   /**
-   * Goes on reading at `offset`; what has been fetched of that partition is dropped.
+   * Goes on reading at `offset`, up to the same end; what has been fetched of that partition is dropped.
    *
    * @throws VarveError `VARVE_NOT_ASSIGNED`, `VARVE_INVALID_OPTION`, `VARVE_CLIENT_CLOSED`
    */
@@ -127,11 +133,18 @@ export class Consumer {
     checkOffset(offset)
     const before = this.assigned(where)
     before.revoked = true
-    this.partitions.set(keyOf(where), new AssignedPartition(before.topic, before.partition, offset))
+    this.partitions.set(
+      keyOf(where),
+      new AssignedPartition(before.topic, before.partition, offset, before.end),
+    )
     this.reassigned()
   }
 
-  /** The offset of the next record, null while 'earliest' or 'latest' has not been looked up. @throws as `seek` */
+  /**
+   * Where reading goes on: no record before it is still to come. It also passes what is no record of anybody's (control
+   * batches, what compaction removed), once that has been fetched and an iteration asks for what follows. Null while
+   * 'earliest' or 'latest' has not been looked up. @throws as `seek`
+   */
   position(where: TopicPartition): number | null {
     const { position } = this.assigned(where)
     return position < 0 ? null : position
@@ -151,7 +164,8 @@ export class Consumer {
   }
 
   /**
-   * Records as they come, in order within each partition. Ends when the consumer is closed.
+   * Records as they come, in order within each partition. Ends when the consumer is closed, or when every partition
+   * has come to the end that it was assigned with.
    *
    * @throws VarveError (from the iteration) `VARVE_KAFKA_ERROR`, `VARVE_NO_BROKER`, `VARVE_UNSUPPORTED_CODEC`,
    * `VARVE_BATCH_CORRUPT` and the other codes of `@varve/records`, `VARVE_UNKNOWN_PARTITION`, `VARVE_NOT_ASSIGNED`,
@@ -167,7 +181,7 @@ export class Consumer {
       const next = await this.nextBatch(options.signal)
       if (next === null) return
       yield next.batch
-      next.assigned.position = Math.max(next.assigned.position, next.batch.batch.nextOffset)
+      next.assigned.advanceTo(next.batch.batch.nextOffset)
     }
   }
 
@@ -195,6 +209,10 @@ export class Consumer {
           'The consumer has no partitions to read; call assign() first',
         )
       }
+      if (this.isFinished) {
+        if (this.current !== null) this.finishCurrent()
+        return null
+      }
       this.current ??= this.take()
       if (this.current === null) {
         await this.sleep(signal)
@@ -205,6 +223,11 @@ export class Consumer {
       if (batch !== null) return { batch, assigned }
       this.finishCurrent()
     }
+  }
+
+  private get isFinished(): boolean {
+    for (const partition of this.partitions.values()) if (!partition.isFinished) return false
+    return true
   }
 
   private take(): FetchedBatches | null {
@@ -304,7 +327,7 @@ class RecordIteration implements AsyncIterableIterator<ConsumerRecord> {
         assigned.position = result.value.offset + 1
         return result
       }
-      assigned.position = Math.max(assigned.position, batch.batch.nextOffset)
+      assigned.advanceTo(batch.batch.nextOffset)
     }
     this.records = null
     return undefined
@@ -330,9 +353,18 @@ function keyOf({ topic, partition }: TopicPartition): string {
   return `${topic}-${partition}`
 }
 
+const isOffset = (offset: unknown): boolean => Number.isSafeInteger(offset) && (offset as number) >= 0
+
+function checkEnd(end: unknown): void {
+  if (isOffset(end)) return
+  throw new VarveError(
+    'VARVE_INVALID_OPTION',
+    `The end of an assignment must be a whole number from 0 on, not ${String(end)}`,
+  )
+}
+
 function checkOffset(offset: unknown): void {
-  if (offset === 'earliest' || offset === 'latest') return
-  if (Number.isSafeInteger(offset) && (offset as number) >= 0) return
+  if (offset === 'earliest' || offset === 'latest' || isOffset(offset)) return
   throw new VarveError(
     'VARVE_INVALID_OPTION',
     `An offset must be a whole number from 0 on, 'earliest' or 'latest', not ${String(offset)}`,

@@ -5,6 +5,8 @@ import { ConsumerRecord } from './consumer-record.js'
 export class AssignedPartition {
   readonly topic: string
   readonly partition: number
+  /** Records from this offset on are not read; Infinity to go on and on. */
+  readonly end: number
   /** Where to begin, while that has to be looked up. */
   start: 'earliest' | 'latest' | null
   /** The offset of the next record to hand out; −1 while it is being looked up. */
@@ -21,12 +23,28 @@ export class AssignedPartition {
   /** It was assigned anew or taken away: what is still under way for it must not be handed out. */
   revoked = false
 
-  constructor(topic: string, partition: number, offset: number | 'earliest' | 'latest') {
+  constructor(topic: string, partition: number, offset: number | 'earliest' | 'latest', end = Infinity) {
     this.topic = topic
     this.partition = partition
+    this.end = end
     this.start = typeof offset === 'number' ? null : offset
     this.position = typeof offset === 'number' ? offset : -1
     this.fetchOffset = this.position
+  }
+
+  /** Whether nothing is left to hand out. */
+  get isFinished(): boolean {
+    return this.position >= this.end
+  }
+
+  /** Whether nothing is left to fetch. */
+  get isFetched(): boolean {
+    return this.fetchOffset >= this.end
+  }
+
+  /** Everything before `offset` has been handed out, or is nothing that a consumer would see. */
+  advanceTo(offset: number): void {
+    this.position = Math.max(this.position, Math.min(offset, this.end))
   }
 
   begin(offset: number): void {
@@ -46,7 +64,7 @@ export interface ConsumerBatch {
   /** The batch as the broker stores it; its first records may lie before the position. */
   readonly batch: RecordBatch
   /**
-   * The records from the consumer's position on.
+   * The records from the consumer's position on, up to the end of the assignment.
    *
    * @throws VarveError `VARVE_UNSUPPORTED_CODEC`, `VARVE_DECOMPRESSION_LIMIT` or `VARVE_BATCH_INVALID`, naming topic,
    * partition and offset
@@ -62,8 +80,8 @@ export interface AbortedTransaction {
 const ABORT_MARKER = 0
 
 /**
- * What one response brought for one partition, handed out batch by batch. Control batches, batches of aborted
- * transactions (where the broker named those) and batches before the position are passed over.
+ * What one response brought for one partition, handed out batch by batch. Control batches, empty ones, those of
+ * aborted transactions (where the broker named those), before the position and behind the end are passed over.
  */
 export class FetchedPartition {
   readonly assigned: AssignedPartition
@@ -117,15 +135,18 @@ export class FetchedPartition {
     const { assigned } = this
     for (; this.index < this.batches.length; this.index++) {
       const batch = this.batches[this.index]!
+      if (batch.baseOffset >= assigned.end) assigned.advanceTo(assigned.end)
+      // The position of a partition that is finished may lie within a batch.
+      if (assigned.isFinished) return null
       if (this.examined < this.index) {
         this.visible = this.examine(batch)
         this.examined = this.index
       }
       if (batch.nextOffset <= assigned.position) continue
       if (this.visible) return this.consumerBatch(batch)
-      assigned.position = batch.nextOffset
+      assigned.advanceTo(batch.nextOffset)
     }
-    if (this.failure !== null) throw this.failure
+    if (this.failure !== null && !assigned.isFinished) throw this.failure
     return null
   }
 
@@ -170,7 +191,7 @@ export class FetchedPartition {
       } catch (error) {
         throw this.locate(error, batch.baseOffset)
       }
-      if (result.done === true) return
+      if (result.done === true || result.value.offset >= this.assigned.end) return
       if (result.value.offset >= from) yield new ConsumerRecord(topic, partition, result.value)
     }
   }

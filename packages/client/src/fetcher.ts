@@ -129,7 +129,7 @@ export class Fetcher {
     let unresolved = false
     let retryAt = Infinity
     for (const assigned of this.assignment) {
-      if (assigned.failed) continue
+      if (assigned.failed || assigned.isFetched) continue
       if (assigned.retryAt > now) {
         retryAt = Math.min(retryAt, assigned.retryAt)
         continue
@@ -304,7 +304,7 @@ export class Fetcher {
   }
 
   private hand(assigned: AssignedPartition, error: unknown): void {
-    if (assigned.revoked || assigned.failed) return
+    if (assigned.revoked || assigned.failed || assigned.isFetched) return
     assigned.failed = true
     this.fetched.push({ assigned, error })
     this.wake()

@@ -2,7 +2,7 @@ import { Admin, Consumer } from '@varve/client'
 import { brokerFailure } from './broker-failure.js'
 import { onInterrupt } from './interrupt.js'
 import { Output } from './output.js'
-import { rangesOf, type Range } from './starting-offsets.js'
+import { rangesOf } from './starting-offsets.js'
 import { Tally } from './tally.js'
 import type { From } from './values.js'
 
@@ -18,25 +18,17 @@ export interface ConsumeOptions {
 
 const EMPTY = Buffer.alloc(0)
 
-/** Reads until the ends of the ranges, or on and on with `follow`, and prints. Ends early when `signal` says so. */
+/** Prints what the consumer was assigned, to the end where it has one. Ends early when `signal` says so. */
 async function printRecords(
   consumer: Consumer,
-  ranges: readonly Range[],
   options: ConsumeOptions,
   output: Output,
   tally: Tally,
   signal: AbortSignal,
 ): Promise<void> {
   const { follow, max = Infinity, keySeparator } = options
-  const ends = new Map(ranges.map(({ partition, end }) => [partition, end]))
-  const unfinished = new Set(
-    ranges.filter(({ offset, end }) => follow || offset < end).map(({ partition }) => partition),
-  )
-  if (unfinished.size === 0) return
-  for await (const { partition, batch, records } of consumer.batches({ signal })) {
-    const end = follow ? Infinity : ends.get(partition)!
-    for (const { offset, key, value } of records()) {
-      if (offset >= end) break
+  for await (const { records } of consumer.batches({ signal })) {
+    for (const { key, value } of records()) {
       if (keySeparator === undefined || key === null) output.line(value ?? EMPTY)
       else output.line(key, keySeparator, value ?? EMPTY)
       tally.bytes += value?.length ?? 0
@@ -44,7 +36,6 @@ async function printRecords(
       if (output.isFull) await output.flush()
     }
     if (follow) await output.flush()
-    if (batch.nextOffset >= end && unfinished.delete(partition) && unfinished.size === 0) return
   }
 }
 
@@ -59,10 +50,17 @@ export async function consume(topic: string, options: ConsumeOptions): Promise<v
   try {
     const ranges = await rangesOf(admin, topic, options.from, options.partition)
     await admin.close()
-    consumer.assign(ranges.map(({ partition, offset }) => ({ topic, partition, offset })))
+    consumer.assign(
+      ranges.map(({ partition, offset, end }) => ({
+        topic,
+        partition,
+        offset,
+        end: options.follow ? undefined : end,
+      })),
+    )
     // Where records go to the terminal, a line about them would get in between.
     if (!options.quiet && !process.stdout.isTTY) tally.show('consumed')
-    await printRecords(consumer, ranges, options, output, tally, signal)
+    await printRecords(consumer, options, output, tally, signal)
   } catch (error) {
     if (!signal.aborted) throw brokerFailure(error, options.broker, topic)
   } finally {
