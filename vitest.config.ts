@@ -2,8 +2,26 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', '**/dist/**'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'all',
+          globalSetup: './test/support/leftovers.ts',
+          include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+          exclude: ['**/node_modules/**', '**/dist/**'],
+        },
+      },
+      {
+        // The CRC in TypeScript, which takes over where the addon does not load.
+        extends: true,
+        test: {
+          name: 'without the addon',
+          include: ['packages/records/test/**/*.test.ts'],
+          env: { VARVE_NO_NATIVE: '1' },
+        },
+      },
+    ],
     pool: 'forks',
     // The suites start brokers and clients of their own, which need a core as much as the tests do.
     maxWorkers: 2,

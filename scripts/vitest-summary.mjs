@@ -6,7 +6,8 @@ export default class Summary {
   onTestRunEnd(modules) {
     const result = { passed: 0, failed: 0, skipped: [] }
     for (const module of modules) {
-      const file = relative(process.cwd(), module.moduleId)
+      const path = relative(process.cwd(), module.moduleId)
+      const file = module.project.name === 'all' ? path : `${path} (${module.project.name})`
       // A file that cannot be loaded, or whose hooks fail, has no failed test to show for it.
       if (module.errors().length > 0) result.failed++
       for (const suite of module.children.allSuites()) if (suite.errors().length > 0) result.failed++

@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { resolveOptions } from '../src/broker-options.js'
 import { parseListeners } from '../src/listener-address.js'
 import { RawClient } from './support/raw-client.js'
-import { startTestBroker } from './support/test-broker.js'
+import { startTestBroker, temporaryDirectory } from './support/test-broker.js'
 
 test('listeners are written as in Kafka', () => {
   expect(parseListeners('listeners', 'PLAINTEXT://127.0.0.1:9092, internal://[::1]:0,ALL://:9094')).toEqual([
@@ -84,8 +84,8 @@ test('a port that is in use is named with the remedy, and nothing is left locked
   await once(taken, 'listening')
   onTestFinished(() => void taken.close())
   const { port } = taken.address() as { port: number }
-  const data = (await startTestBroker()).broker.dataDirectory
-  await expect(startTestBroker({ port, data: `${data}-other` })).rejects.toMatchObject({
+  const data = await temporaryDirectory()
+  await expect(startTestBroker({ port, data })).rejects.toMatchObject({
     code: 'VARVE_PORT_IN_USE',
     message: expect.stringMatching(`^127\\.0\\.0\\.1:${port} is in use .* choose another port`),
   })

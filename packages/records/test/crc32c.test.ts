@@ -20,6 +20,11 @@ const functions = [['tables', crc32cPortable] as const, ['whatever is there', cr
 const native = loadNativeCrc32c()
 if (native !== null) functions.push(['native', native] as never)
 
+// Without this, either way could go unused and every test below would still pass.
+test('the addon is used exactly where it should be', () => {
+  expect(native === null).toBe(process.env['VARVE_NO_NATIVE'] === '1')
+})
+
 test.each(functions)('published check values: %s', (_, crc) => {
   expect(crc(Buffer.from('123456789'))).toBe(0xe3069283)
   // RFC 3720, appendix B.4.
