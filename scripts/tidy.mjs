@@ -46,7 +46,7 @@ const withoutComments = (source) => source.replaceAll(/\/\*[\s\S]*?\*\//g, '').r
 const specifiers = (source) =>
   [
     ...withoutComments(source).matchAll(
-      /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(['"])([^'"\s,]+)\1/g,
+      /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*|\bcreateRequire\([^()]*\)\(\s*)(['"])([^'"\s,]+)\1/g,
     ),
   ].map((match) => match[2])
 
@@ -71,6 +71,11 @@ export function packageProblems({ path, manifest, sources }, direction = package
   for (const name of declared.filter(isOurs)) {
     if (!allowed.some((entry) => packageOf(entry) === name))
       problems.push(`${path}/package.json: may not depend on ${name}`)
+  }
+  const imported = new Set(sources.flatMap(({ text }) => specifiers(text).map(packageOf)))
+  for (const name of declared) {
+    if (!imported.has(name))
+      problems.push(`${path}/package.json: depends on ${name}, which nothing in it imports`)
   }
   for (const { file, text } of sources) {
     for (const specifier of specifiers(text)) {
@@ -115,6 +120,25 @@ function packages() {
 
 function importDirection() {
   return packages().flatMap((one) => packageProblems(one))
+}
+
+/** What tests, benchmarks and examples import: it is the root that declares it for all of them. */
+function importsOfTests() {
+  const declared = Object.keys(json('package.json').devDependencies)
+  const problems = []
+  const folders = packages().map(({ path }) => join(path, 'test'))
+  for (const { path } of filesIn(['test', 'bench', 'examples', ...folders], (file) =>
+    /\.(ts|mjs)$/.test(file),
+  )) {
+    if (SPELLED_OUT_IN.includes(path)) continue
+    const own = packages().find((one) => path.startsWith(`${one.path}/`))?.manifest
+    const known = [...declared, ...Object.keys({ ...own?.dependencies, ...own?.optionalDependencies })]
+    for (const specifier of specifiers(read(path))) {
+      if (/^\.|^node:/.test(specifier) || known.includes(packageOf(specifier))) continue
+      problems.push(`${path}: imports ${specifier}, which package.json does not declare`)
+    }
+  }
+  return problems
 }
 
 function projectReferences() {
@@ -272,7 +296,13 @@ function deadFiles() {
 
 /** @returns {string[]} all problems of the tree */
 export function tidy() {
-  return [importDirection, projectReferences, cargoDirection, oneVersion, everyFile, deadFiles].flatMap(
-    (rule) => rule(),
-  )
+  return [
+    importDirection,
+    importsOfTests,
+    projectReferences,
+    cargoDirection,
+    oneVersion,
+    everyFile,
+    deadFiles,
+  ].flatMap((rule) => rule())
 }

@@ -44,6 +44,16 @@ test('an import that the manifest does not declare works in this tree only', () 
   expect(packageProblems(pack('@varve/log', {}, "import { join } from 'node:path'"))).toEqual([])
 })
 
+test('a dependency that nothing imports is downloaded by everybody for nothing', () => {
+  const dependencies = { '@varve/records': '*', 'left-pad': '*' }
+  expect(packageProblems(pack('@varve/log', dependencies, "// import '@varve/records'"))).toEqual([
+    'packages/x/package.json: depends on @varve/records, which nothing in it imports',
+    'packages/x/package.json: depends on left-pad, which nothing in it imports',
+  ])
+  const each = "import type { X } from '@varve/records'\ncreateRequire(import.meta.url)('left-pad')"
+  expect(packageProblems(pack('@varve/log', dependencies, each))).toEqual([])
+})
+
 test('a package may not reach into another one by path', () => {
   expect(packageProblems(pack('@varve/log', {}, "import '../../records/src/varint.js'"))).toHaveLength(1)
 })
