@@ -39,12 +39,14 @@ pub struct DataDir {
     /// Whether the directory was closed cleanly the last time.
     pub clean_shutdown: bool,
     state: Mutex<DirState>,
-    /// One writer of the checkpoint file at a time.
-    checkpointing: Mutex<()>,
+    /// The version of the recovery points that is on disk; held by whoever writes them.
+    checkpointed: Mutex<u64>,
 }
 
 struct DirState {
     recovery_points: BTreeMap<String, i64>,
+    /// Counts the changes of the recovery points.
+    version: u64,
     /// Logs that may hold bytes past their recovery point.
     unclean: BTreeSet<String>,
     open: BTreeSet<String>,
@@ -91,7 +93,9 @@ impl DataDir {
         } else {
             unclean.extend(log_names(storage.as_ref(), path)?);
         }
-        let state = DirState { recovery_points, unclean, open: BTreeSet::new(), lock: Some(lock) };
+        // After an unclean stop the file's name may not be durable: the first checkpoint writes it anew.
+        let version = u64::from(!clean_shutdown);
+        let state = DirState { recovery_points, version, unclean, open: BTreeSet::new(), lock: Some(lock) };
         Ok(Arc::new(Self {
             storage,
             path: path.to_path_buf(),
@@ -100,7 +104,7 @@ impl DataDir {
             directory_id,
             clean_shutdown,
             state: Mutex::new(state),
-            checkpointing: Mutex::new(()),
+            checkpointed: Mutex::new(0),
         }))
     }
 
@@ -166,15 +170,27 @@ impl DataDir {
         self.state().unclean.remove(name);
     }
 
-    /// Makes `offset` the durable recovery point of the log `name`: what lies before it is on disk for good.
+    /// Makes `offset` the durable recovery point of the log `name`: what lies before it is on disk for good. Calls of
+    /// several threads share a write.
     pub(crate) fn checkpoint(&self, name: &str, offset: i64) -> Result<()> {
-        let _one_at_a_time = self.checkpointing.lock().expect("never held across a panic");
-        let text = {
+        let wanted = {
             let mut state = self.state();
-            state.recovery_points.insert(name.to_string(), offset);
-            format_offsets(&state.recovery_points)
+            if state.recovery_points.insert(name.to_string(), offset) != Some(offset) {
+                state.version += 1;
+            }
+            state.version
         };
-        replace_file(self.storage.as_ref(), &self.path, RECOVERY_POINTS, text.as_bytes())
+        let mut written = self.checkpointed.lock().expect("never held across a panic");
+        if *written >= wanted {
+            return Ok(());
+        }
+        let (text, version) = {
+            let state = self.state();
+            (format_offsets(&state.recovery_points), state.version)
+        };
+        replace_file(self.storage.as_ref(), &self.path, RECOVERY_POINTS, text.as_bytes())?;
+        *written = version;
+        Ok(())
     }
 
     /// Writes the clean marker if every log here is clean, and lets go of the lock. Close the logs first.

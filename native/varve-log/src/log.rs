@@ -88,6 +88,8 @@ pub struct State {
     pub(crate) unflushed_base: i64,
     pub(crate) names_dirty: bool,
     pub(crate) recovery_point: i64,
+    /// The end when the log was opened; the files were complete then.
+    opened_at: i64,
     pub(crate) checkpointing: bool,
     pub(crate) checkpoint_due: bool,
     /// Since the last checkpoint; the sealed segments before the active one are not counted, they make one due.
@@ -101,6 +103,13 @@ pub struct State {
 impl State {
     pub(crate) fn active(&self) -> &Arc<Segment> {
         self.segments.last().expect("a log has a segment")
+    }
+
+    /// Whether the files are as they were opened, and so complete: a directory of many idle logs closes at once.
+    fn is_unchanged(&self) -> bool {
+        self.end_offset == self.opened_at
+            && !self.names_dirty
+            && self.unflushed_base == self.active().base_offset
     }
 
     /// Lets go of the directory and of every open file, whoever still holds the log.
@@ -143,8 +152,8 @@ impl Log {
         let index_interval_bytes = config.index_interval_bytes;
         let opened =
             Opening { storage: &storage, dir: &dir, recovery_point, clean, index_interval_bytes }.run()?;
-        if let Some(recovered) = opened.recovered {
-            directory.checkpoint(name, recovered.end_offset)?;
+        if opened.corrupt.is_none() {
+            directory.checkpoint(name, opened.end_offset)?;
         }
         let active = opened.segments.last().expect("a log has a segment");
         let end =
@@ -156,6 +165,7 @@ impl Log {
             unflushed_base: active.base_offset,
             names_dirty: false,
             recovery_point: end.offset,
+            opened_at: end.offset,
             checkpointing: false,
             checkpoint_due: false,
             flushed_bytes: 0,
@@ -384,13 +394,16 @@ impl Log {
             }
             Phase::Open | Phase::Rolling | Phase::Closing => {
                 state.phase = Phase::Closing;
+                let unchanged = state.is_unchanged();
                 let plan = state.flush_plan(true);
                 let (end_offset, active) = (state.end_offset, state.active().clone());
                 drop(state);
-                let result = plan
-                    .execute(self)
-                    .and_then(|()| active.write_indexes())
-                    .and_then(|()| self.directory.checkpoint(&self.name, end_offset));
+                let flush = || {
+                    plan.execute(self)?;
+                    active.write_indexes()?;
+                    self.directory.checkpoint(&self.name, end_offset)
+                };
+                let result = if unchanged { Ok(()) } else { flush() };
                 let mut state = self.state();
                 if result.is_ok() {
                     state.flushed = state.end_mark();

@@ -161,11 +161,13 @@ impl Opening<'_> {
         let mut corrupt: Option<LogError> = None;
         let mut kept = segments.len();
         for (i, segment) in segments.iter().enumerate().skip(first) {
-            if segment.base_offset != next_offset && next_offset >= recovery_point {
+            let follows = segment.base_offset == next_offset;
+            let may_follow = self.is_foreign() && segment.base_offset > next_offset;
+            if !follows && !may_follow && !self.is_foreign() && next_offset >= recovery_point {
                 kept = i;
                 break;
             }
-            if segment.base_offset != next_offset {
+            if !follows && !may_follow {
                 corrupt.get_or_insert(LogError::Corrupt {
                     file: segment.log_path(),
                     position: 0,
@@ -173,7 +175,10 @@ impl Opening<'_> {
                     detail: format!("the durable offsets from {next_offset} up to here are missing"),
                 });
             }
-            let scan = self.scan(segment, recovery_point)?;
+            let mut scan = self.scan(segment, recovery_point)?;
+            if scan.cut && self.is_foreign() {
+                self.spare(segment, &mut scan, i + 1 == segments.len())?;
+            }
             next_offset = scan.next_offset;
             corrupt = corrupt.or_else(|| scan.corrupt.clone());
             let ends_here = scan.cut;
@@ -212,6 +217,37 @@ impl Opening<'_> {
         self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
         let recovered = Some(Recovered { end_offset: next_offset, cut_bytes });
         Ok(Opened { segments, end_offset: next_offset, recovered, corrupt: None })
+    }
+
+    /// Every log of ours has a recovery point before its first record. One without was written by somebody else, or came
+    /// without its data directory: how far it was flushed, and whether a compaction left gaps, nobody knows here.
+    fn is_foreign(&self) -> bool {
+        self.recovery_point.is_none()
+    }
+
+    /// Of a foreign log only a torn tail is cut. Anything else that does not parse may be worth something to whoever
+    /// wrote it.
+    fn spare(&self, segment: &Segment, scan: &mut Scan, is_last: bool) -> Result<()> {
+        let path = segment.log_path();
+        let mut head = [0; MAGIC_AT + 1];
+        let file = segment.file(Access::Blocking)?;
+        let read = file.read_at(&mut head, scan.bytes).map_err(LogError::io("read", &path))?;
+        let has_bytes = head[..MAGIC_AT].iter().any(|byte| *byte != 0);
+        let is_old = read == head.len() && has_bytes && head[MAGIC_AT] < MAGIC;
+        if is_last && !is_old {
+            return Ok(());
+        }
+        scan.cut = false;
+        scan.corrupt = Some(LogError::Corrupt {
+            file: path,
+            position: scan.bytes,
+            offset: scan.next_offset,
+            detail: match is_old {
+                true => format!("the message format is magic {}; only magic 2 is read", head[MAGIC_AT]),
+                false => "there is no whole record batch".into(),
+            },
+        });
+        Ok(())
     }
 
     fn scan(&self, segment: &Segment, recovery_point: i64) -> Result<Scan> {
@@ -256,12 +292,12 @@ impl Opening<'_> {
         }
     }
 
-    /// Removes the segments behind the kept part, last one first so that a crash never leaves a gap that looks like
-    /// data. Whatever still parses, there or in the last kept one's tail, is kept aside as `<base>.cut`. Returns the
-    /// bytes cut off.
+    /// Removes the segments behind the kept part. Whatever still parses, there or in the last kept one's tail, is kept
+    /// aside as `<base>.cut`. Returns the bytes cut off. A crash on the way leaves segments behind a gap, which are cut
+    /// the next time.
     fn cut(&self, segments: &[Arc<Segment>], kept: usize, scans: &[Scan]) -> Result<u64> {
         let mut cut_bytes = 0;
-        for segment in segments[kept..].iter().rev() {
+        for segment in &segments[kept..] {
             cut_bytes += segment.bytes();
             if self.any_batch_parses(segment, 0, segment.base_offset)? {
                 self.copy_aside(segment, 0, segment.bytes(), &self.cut_path(segment.base_offset))?;
@@ -276,7 +312,6 @@ impl Opening<'_> {
                     self.remove(&index)?;
                 }
             }
-            self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
         }
         let (Some(segment), Some(scan)) = (segments[..kept].last(), scans[..kept].last()) else {
             return Ok(cut_bytes);
@@ -285,7 +320,7 @@ impl Opening<'_> {
         if from == end {
             return Ok(cut_bytes);
         }
-        if self.any_batch_parses(segment, from, scan.next_offset)? {
+        if self.is_foreign() || self.any_batch_parses(segment, from, scan.next_offset)? {
             self.copy_aside(segment, from, end, &self.cut_path(scan.next_offset))?;
         }
         Ok(cut_bytes + end - from)

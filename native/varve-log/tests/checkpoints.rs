@@ -40,7 +40,7 @@ fn at_a_roll_and_at_the_close() {
     let (storage, solo) = open();
     solo.append(wide()).unwrap();
     solo.drain();
-    assert_eq!(recovery_point(&storage), None);
+    assert_eq!(recovery_point(&storage), Some(0));
     solo.append(wide()).unwrap();
     solo.drain();
     let at_roll = recovery_point(&storage).unwrap();
@@ -55,7 +55,7 @@ fn at_a_roll_and_at_the_close() {
 #[test]
 fn with_the_first_flush_after_a_minute() {
     let (storage, solo) = open();
-    for (seconds, expected) in [(59, None), (0, None), (1, Some(3)), (59, Some(3)), (1, Some(5))] {
+    for (seconds, expected) in [(59, Some(0)), (0, Some(0)), (1, Some(3)), (59, Some(3)), (1, Some(5))] {
         solo.runner.advance(Duration::from_secs(seconds));
         solo.append(narrow()).unwrap();
         solo.drain();
@@ -96,10 +96,10 @@ fn never_after_a_failed_flush() {
     storage.fail_at(storage.operation_count() + 1, 5);
     solo.drain();
     assert!(matches!(solo.log.phase(), Phase::Failed(_)));
-    assert_eq!(recovery_point(&storage), None);
+    assert_eq!(recovery_point(&storage), Some(0));
     assert!(solo.log.close().is_err());
     solo.directory.close().unwrap();
-    assert_eq!(recovery_point(&storage), None);
+    assert_eq!(recovery_point(&storage), Some(0));
     assert!(storage.contents(Path::new("/srv/data/.kafka_cleanshutdown")).is_none());
 }
 
@@ -128,7 +128,7 @@ fn with_the_flush_that_completes_256_mib() {
     for n in 1..=16 {
         log.append(&mut [&mut batch]).results.pop().unwrap().unwrap();
         runner.drain(&mut SimRng::new(1));
-        let expected = [None, Some(8), Some(16)][n / 8];
+        let expected = [Some(0), Some(8), Some(16)][n / 8];
         assert_eq!(recovery_point(&sim), expected, "after {n} times 32 MiB");
     }
 }

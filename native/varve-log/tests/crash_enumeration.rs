@@ -18,7 +18,7 @@ use varve_log::{Durability, LogError, Phase};
 /// A life that is enumerated is short, because its operations multiply.
 const STEPS: u32 = 14;
 const STEPS_BEFORE: u32 = 30;
-const STEPS_AFTER: u32 = 6;
+const STEPS_AFTER: u32 = 4;
 
 fn seeds(default: u64) -> std::ops::Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
@@ -135,13 +135,15 @@ impl Run {
 
     /// Opens what a crash left, checks it, goes on with it, loses power and checks again: what a recovery has shown
     /// must last, and what is acknowledged after it too.
-    fn check_lasting(mut self, crashed: &SimStorage, crash: Crash) {
+    fn check_lasting(mut self, crashed: &SimStorage, crash: Crash, at: u64) {
         let mut world = self.open_and_check(crashed, crash);
         world.run(&mut self.histories, STEPS_AFTER);
         world.drain(&mut self.histories);
-        let crash = Crash::Power(Survival::ALL[self.seed as usize % Survival::ALL.len()]);
-        let again = after(crashed, crash, self.seed);
-        self.context.push_str(", power lost after the recovery");
+        world.run(&mut self.histories, STEPS_AFTER);
+        let seed = self.seed ^ at;
+        let crash = Crash::Power(Survival::ALL[seed as usize % Survival::ALL.len()]);
+        let again = after(crashed, crash, seed);
+        self.context.push_str(&format!(", then {crash:?}"));
         self.open_and_check(&again, crash);
     }
 
@@ -213,7 +215,7 @@ fn crash_everywhere(durability: Durability, seed: u64) {
             if (at + seed + n as u64).is_multiple_of(24) {
                 run.crash_the_recovery(storage, crash, at);
             }
-            run.check_lasting(&after(storage, crash, seed ^ at), crash);
+            run.check_lasting(&after(storage, crash, seed ^ at), crash, at);
         }
     });
 }
@@ -244,7 +246,7 @@ fn every_failed_operation_closes_the_log_and_loses_nothing() {
                 for crash in CRASHES {
                     let mut run = run.clone();
                     run.context.push_str(&format!(" failed, {crash:?}"));
-                    run.check_lasting(&after(storage, crash, seed ^ at), crash);
+                    run.check_lasting(&after(storage, crash, seed ^ at), crash, at);
                 }
             });
         }

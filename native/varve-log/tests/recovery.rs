@@ -12,7 +12,7 @@ use std::sync::Arc;
 use varve_log::sim::{SimStorage, Survival};
 use varve_log::storage::{OpenMode, Storage};
 use varve_log::{Access, DataDir, Durability, Log, LogConfig, LogError, Phase, Recovered, SliceRequest};
-use varve_records::{BatchHeader, HEADER_BYTES, seal};
+use varve_records::{BatchHeader, HEADER_BYTES, assign_offset, seal};
 
 const MARKER: &str = "/srv/data/.kafka_cleanshutdown";
 const RECOVERY_POINTS: &str = "/srv/data/recovery-point-offset-checkpoint";
@@ -279,12 +279,16 @@ fn a_clean_marker_that_came_back_is_not_believed() {
     let solo = Solo::open(&storage, fsync()).unwrap();
     solo.append_all(&["two"]);
     let storage = storage.power_loss(Survival::Nothing, 1);
-    edit(&storage, &segment_file(0, "log"), |bytes| bytes.extend([7; 100]));
+    // A batch whose header reached the disk and whose record did not.
+    let mut torn = batch_of(0, &[b"three"]);
+    assign_offset(&mut torn, 2);
+    torn[HEADER_BYTES..].fill(0);
+    edit(&storage, &segment_file(0, "log"), |bytes| bytes.extend(&torn));
     edit(&storage, Path::new(MARKER), |bytes| *bytes = marker);
     let solo = Solo::open(&storage, fsync()).unwrap();
     assert!(solo.directory.clean_shutdown, "it says so");
     assert!(matches!(solo.log.phase(), Phase::Open), "{:?}", solo.log.phase());
-    assert_eq!(solo.log.recovered, Some(Recovered { end_offset: 2, cut_bytes: 100 }));
+    assert_eq!(solo.log.recovered, Some(Recovered { end_offset: 2, cut_bytes: torn.len() as u64 }));
     assert_eq!(solo.values(), ["one", "two"]);
 }
 
@@ -316,6 +320,28 @@ fn a_cut_segment_whose_name_comes_back_is_still_cut() {
     assert_eq!(names(&storage, ".log").len(), 2, "the name is back");
     let solo = Solo::open(&storage, fsync()).unwrap();
     assert_eq!(solo.values(), ["new 0", "new 1", "new 2"]);
+}
+
+/// A recovery cut the tail, but the fsync of the shorter file failed. What is appended in its place may have the size of
+/// what stood there, so that batches which were cut would follow it again.
+#[test]
+fn a_cut_tail_whose_fsync_failed_is_cut_again() {
+    let storage = crashed_with(&["zero", "one!", "two!"]);
+    let at = batch_bytes("zero") as usize + HEADER_BYTES + 8;
+    edit(&storage, &segment_file(0, "log"), |bytes| bytes[at] ^= 1);
+    let rehearsal = storage.fork();
+    Solo::open(&rehearsal, fsync()).unwrap();
+    let operations: Vec<String> =
+        rehearsal.operations().iter().map(|operation| operation.to_string()).collect();
+    let log = segment_file(0, "log").display().to_string();
+    let synced = operations.iter().position(|operation| operation.ends_with(&format!("sync {log}"))).unwrap();
+    storage.fail_at(storage.operation_count() + synced as u64 + 1, 5);
+    assert!(Solo::open(&storage, fsync()).is_err());
+    let storage = storage.process_crash();
+    let solo = Solo::open(&storage, fsync()).unwrap();
+    solo.append_all(&["new!"]);
+    let storage = storage.power_loss(Survival::Nothing, 1);
+    assert_eq!(Solo::open(&storage, fsync()).unwrap().values(), ["zero", "new!"]);
 }
 
 #[test]
