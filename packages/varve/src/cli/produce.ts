@@ -19,27 +19,25 @@ export interface ProduceOptions {
   quiet?: boolean
 }
 
-/** How much may wait for an answer before reading stops; a record counts more than its bytes, for what it costs besides. */
+/** How much may wait for an answer before reading stops. What waits is garbage that lives: more of it is slower. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024
-const RECORD_COST = 400
+const MAX_WAITING_LINES = 10_000
 
 /** How long Ctrl-C waits for answers to what has been sent. */
 const PATIENCE_MS = 2000
 
 function input(file: string | undefined): Readable {
-  if (file !== undefined && file !== '-') return createReadStream(file, { highWaterMark: 256 * 1024 })
-  if (process.stdin.isTTY && process.stderr.isTTY)
-    process.stderr.write('Each line is a record; Ctrl-D ends.\n')
-  return process.stdin
+  return file === undefined || file === '-' ? process.stdin : createReadStream(file)
 }
 
-/** Sends lines and counts what was acknowledged. It reads no faster than the broker takes. */
+/** Sends lines and counts what was acknowledged. It takes no more than the broker does. */
 class LineSender {
   readonly acknowledged = new Tally()
   sent = 0
   failed = 0
   /** The first thing that went wrong, and the number of its line. */
   failure: { line: number; error: unknown } | undefined
+  #waitingLines = 0
   #waitingBytes = 0
   #wake: (() => void) | undefined
 
@@ -53,44 +51,75 @@ class LineSender {
     this.#options = options
   }
 
-  send(line: Buffer): void {
-    const number = ++this.sent
-    const { key, value } = keyAndValue(line, this.#options.keySeparator)
-    const cost = line.length + RECORD_COST
-    this.#waitingBytes += cost
-    this.#producer.send(this.#topic, { key, value, partition: this.#options.partition }).then(
-      () => {
-        this.acknowledged.records++
-        this.acknowledged.bytes += line.length
-        this.#settle(cost)
-      },
-      (error: unknown) => {
-        this.failed++
-        this.failure ??= { line: number, error }
-        this.#settle(cost)
-      },
-    )
+  /** Sends lines that were read together. They share what is done with their outcomes, which is most of a line's cost. */
+  send(lines: readonly Buffer[]): void {
+    const { keySeparator, partition } = this.#options
+    const first = this.sent + 1
+    const outcomes: Array<Promise<unknown>> = []
+    let bytes = 0
+    let waiting = lines.length
+    const settled = (): void => {
+      this.#waitingLines--
+      if (--waiting === 0) this.#waitingBytes -= bytes
+      this.#wake?.()
+    }
+    const acknowledged = (): void => {
+      this.acknowledged.records++
+      if (waiting === 1) this.acknowledged.bytes += bytes
+      settled()
+    }
+    const refused = (error: unknown): void => {
+      this.failed++
+      if (this.failure === undefined) {
+        this.failure = { line: first, error }
+        this.#findRefused(outcomes, first)
+      }
+      settled()
+    }
+    for (const line of lines) {
+      bytes += line.length
+      const { key, value } = keyAndValue(line, keySeparator)
+      const outcome = this.#producer.send(this.#topic, { key, value, partition })
+      outcome.then(acknowledged, refused)
+      outcomes.push(outcome)
+    }
+    this.sent += lines.length
+    this.#waitingLines += lines.length
+    this.#waitingBytes += bytes
   }
 
-  #settle(cost: number): void {
-    this.#waitingBytes -= cost
-    this.#wake?.()
+  /** Corrects the failure to the first line that has been refused. Its promise is asked first, so it answers first. */
+  #findRefused(outcomes: ReadonlyArray<Promise<unknown>>, first: number): void {
+    let isFound = false
+    for (const [index, outcome] of outcomes.entries()) {
+      outcome.catch((error: unknown) => {
+        if (!isFound) this.failure = { line: first + index, error }
+        isFound = true
+      })
+    }
+  }
+
+  get isFull(): boolean {
+    return this.#waitingLines >= MAX_WAITING_LINES || this.#waitingBytes >= MAX_WAITING_BYTES
   }
 
   /** Resolves when there is room for more, or when there is no point in sending more. */
   async room(signal: AbortSignal): Promise<void> {
-    const isOver = (): boolean => signal.aborted || this.failure !== undefined
-    if (this.#waitingBytes < MAX_WAITING_BYTES || isOver()) return
+    // Nothing is sent until there is room, so that no batch needs to wait for more.
+    void this.#producer.flush()
     await new Promise<void>((resolve) => {
       const check = (): void => {
         // Half empty before reading goes on: waking for every answer would read a line at a time.
-        if (this.#waitingBytes > MAX_WAITING_BYTES / 2 && !isOver()) return
+        const isHalfEmpty =
+          this.#waitingLines <= MAX_WAITING_LINES / 2 && this.#waitingBytes <= MAX_WAITING_BYTES / 2
+        if (!isHalfEmpty && !signal.aborted && this.failure === undefined) return
         this.#wake = undefined
         signal.removeEventListener('abort', check)
         resolve()
       }
       this.#wake = check
       signal.addEventListener('abort', check)
+      check()
     })
   }
 }
@@ -101,12 +130,9 @@ async function sendAll(
   signal: AbortSignal,
 ): Promise<void> {
   for await (const group of lines) {
-    for (const line of group) {
-      if (sender.failure !== undefined || signal.aborted) return
-      sender.send(line)
-      // Asked per line, as one group may hold more than what may wait.
-      await sender.room(signal)
-    }
+    if (sender.failure !== undefined || signal.aborted) return
+    sender.send(group)
+    if (sender.isFull) await sender.room(signal)
   }
 }
 
@@ -153,7 +179,12 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
   }
   signal.addEventListener('abort', stop)
   if (signal.aborted) stop()
-  if (!options.quiet && !process.stdin.isTTY) sender.acknowledged.show('acknowledged')
+  if (source === process.stdin && process.stdin.isTTY) {
+    // Progress would get in between what is typed.
+    if (process.stderr.isTTY) process.stderr.write('Each line is a record; Ctrl-D ends.\n')
+  } else if (!options.quiet) {
+    sender.acknowledged.show('acknowledged')
+  }
   try {
     await sendAll(sender, linesOf(source), signal)
     await producer.flush().catch(() => {})
