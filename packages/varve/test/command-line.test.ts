@@ -2,10 +2,12 @@
  * Options are an interface: a rename or a changed default breaks scripts that nobody of us sees. And a command line that
  * loads the broker to print its version is felt at each prompt.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { program } from '../src/cli/main.js'
 
 const bin = fileURLToPath(new URL('../bin/varve.mjs', import.meta.url))
@@ -31,6 +33,7 @@ test('serve', () => {
     port: 9092,
     host: '127.0.0.1',
     data: './varve-data',
+    durability: 'fsync',
     partitions: 1,
     autoCreate: true,
   })
@@ -138,6 +141,29 @@ test('--version and --help are answers, not errors', () => {
     expect(help.stdout).toContain(command)
   for (const command of ['serve', 'produce', 'consume', 'topic'])
     expect(varve(command, '--help').stdout).toContain('Examples:')
+})
+
+test('help shows defaults as they are typed', () => {
+  const help = (command: string): string =>
+    program()
+      .commands.find((each) => each.name() === command)!
+      .helpInformation()
+      .replaceAll(/\s+/g, ' ')
+  expect(help('consume')).toContain('(default: earliest)')
+  expect(help('serve')).toContain('default: "fsync")')
+})
+
+test.for([
+  { args: ['--help'], closed: 'stdout' },
+  { args: ['nonsense'], closed: 'stderr' },
+] as const)('$args says nothing about a closed $closed', async ({ args, closed }) => {
+  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  onTestFinished(() => void child.kill())
+  // Node takes longer to start than this end takes to close.
+  child[closed].destroy()
+  const other = text(closed === 'stdout' ? child.stderr : child.stdout)
+  expect(await once(child, 'exit')).toEqual([closed === 'stdout' ? 0 : 2, null])
+  expect(await other).toBe('')
 })
 
 test('help loads neither broker nor client', () => {

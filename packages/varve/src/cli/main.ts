@@ -29,7 +29,7 @@ function serveCommand(): Command {
         'when a record is acknowledged: fsync (on disk) or os (in the page cache)',
       )
         .choices(['fsync', 'os'])
-        .default(undefined, 'fsync'),
+        .default('fsync'),
     )
     .addOption(
       new Option(
@@ -100,9 +100,11 @@ function consumeCommand(): Command {
     .description('print the value of each record and a newline, up to the end of the topic as it is now')
     .argument('<topic>', 'topic to read from')
     .addOption(brokerOption())
-    .option('--from <where>', 'earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z', from, {
-      at: 'earliest',
-    })
+    .addOption(
+      new Option('--from <where>', 'earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z')
+        .argParser(from)
+        .default({ at: 'earliest' }, 'earliest'),
+    )
     .option('-f, --follow', 'go on with what arrives later')
     .option('-P, --partition <number>', 'read this partition only', integer(0, 2_147_483_647))
     .option('-n, --max <count>', 'stop after so many records', integer(1))
@@ -169,8 +171,18 @@ export function program(): Command {
   return varve
 }
 
+/** `varve --help | head` closes the pipe when head has enough, which is not an error; anything else still is. */
+function allowClosedPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+  }
+}
+
 /** Runs a command line, without the names of Node and the script. Sets the exit code; never throws. */
 export async function main(args: readonly string[]): Promise<void> {
+  allowClosedPipes()
   try {
     await program().parseAsync(args, { from: 'user' })
   } catch (error) {

@@ -10,8 +10,7 @@ export class Output {
   constructor() {
     process.stdout.on('error', (error: NodeJS.ErrnoException) => {
       // `varve consume x | head` ends this way, and means that head has enough.
-      if (error.code !== 'EPIPE') throw error
-      this.#gone.abort()
+      if (error.code === 'EPIPE') this.#gone.abort()
     })
   }
 

@@ -9,7 +9,7 @@ export interface ServeOptions {
   port: number
   host: string
   data: string
-  durability?: 'os' | 'fsync'
+  durability: 'os' | 'fsync'
   listeners?: string
   advertisedListeners?: string
   nodeId?: number
@@ -92,7 +92,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
   closeOnSignal(broker)
   // A terminal that is gone, or a log pipe that broke, is no reason to stop serving.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  for (const stream of [process.stdout, process.stderr])
+    stream.removeAllListeners('error').on('error', () => {})
   process.stdout.write(
     banner({
       version: version(),
