@@ -1,17 +1,19 @@
 import type { Cancellation } from './cancellation.js'
 import type { Clock, Timer } from './clock.js'
+import { nextTurn } from './event-loop.js'
 import type { Partition } from './partition.js'
 
 /**
- * What a long poll waits on: a change of any of its partitions, the end of its time, or a cancellation. A change that comes
- * while nobody waits is kept for the next wait.
+ * What a long poll waits on: changes of its partitions, the end of its time, or a cancellation. A change that comes
+ * while nobody waits is kept for the next wait, and however many come in one turn of the event loop wake it once.
  */
 export class ChangeSignal {
   readonly #clock: Clock
   readonly #timer: Timer
   readonly #stops: (() => void)[] = []
+  readonly #partitions = new Set<Partition>()
+  #changed = new Set<Partition>()
   #expired = false
-  #changed = false
   #wake: (() => void) | null = null
 
   /** @param cancellations any of these ends the wait as the end of the time does */
@@ -19,7 +21,7 @@ export class ChangeSignal {
     this.#clock = clock
     const expire = (): void => {
       this.#expired = true
-      this.#change()
+      this.#wakeUp()
     }
     this.#timer = clock.setTimeout(expire, timeoutMs)
     for (const cancellation of cancellations) this.#stops.push(cancellation.onCancel(expire))
@@ -30,27 +32,40 @@ export class ChangeSignal {
     return this.#expired
   }
 
+  /** Listens to a partition; one that is listened to already makes no difference. */
   listenTo(partition: Partition): void {
-    this.#stops.push(partition.onChange(() => this.#change()))
+    if (this.#partitions.has(partition)) return
+    this.#partitions.add(partition)
+    partition.listen(this.#onChange)
   }
 
-  /** Resolves at the first change since the last call, at once if there has been one. */
-  async next(): Promise<void> {
-    if (!this.#changed) {
+  /** Resolves with the partitions that have changed since the last call, in a later turn than that of their change. */
+  async next(): Promise<ReadonlySet<Partition>> {
+    if (this.#changed.size === 0 && !this.#expired) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve
       })
     }
-    this.#changed = false
+    await nextTurn()
+    const changed = this.#changed
+    this.#changed = new Set()
+    return changed
   }
 
   stop(): void {
     this.#clock.clearTimeout(this.#timer)
     for (const stop of this.#stops) stop()
+    for (const partition of this.#partitions) partition.unlisten(this.#onChange)
+    this.#partitions.clear()
   }
 
-  #change(): void {
-    this.#changed = true
+  /** One function for all partitions: a poll of thousands of them costs no closure for each. */
+  readonly #onChange = (partition: Partition): void => {
+    this.#changed.add(partition)
+    this.#wakeUp()
+  }
+
+  #wakeUp(): void {
     this.#wake?.()
     this.#wake = null
   }

@@ -3,6 +3,7 @@ import { type Chunk, decodeRequestHeader, FrameReader, type RequestHeader } from
 import { messageOf } from './broker-log.js'
 import type { BrokerState } from './broker-state.js'
 import { Cancellation } from './cancellation.js'
+import { decodesToLittle, whenDecodable } from './decoding-budget.js'
 import { dispatch, overlaps } from './dispatch.js'
 import { formatAddress } from './listener-address.js'
 import { ReceivedRequest } from './received-request.js'
@@ -67,6 +68,7 @@ export class Connection {
   /** The frame reader was told to hold back what follows. */
   #held = false
   #leaveBudgetQueue: (() => void) | null = null
+  #leaveDecoding: () => void = () => {}
   #overdrawn = false
   /** The peer has sent everything that it will. */
   #ended = false
@@ -162,7 +164,7 @@ export class Connection {
       if (owned) this.#reader.release(frame)
       throw new CloseConnection(`a request of ${frame.length} bytes that is not a Produce`)
     }
-    const now = this.#mayBegin(overlap)
+    const now = this.#mayBegin(overlap) && decodesToLittle(frame)
     this.#waiting.push(
       owned || (now && !overlap) ? this.#take(header, frame, owned) : this.#copy(header, frame),
     )
@@ -242,6 +244,14 @@ export class Connection {
   #run(turn: Turn): void {
     const { request } = turn
     this.#turns.push(turn)
+    if (turn.overlaps || decodesToLittle(request.frame)) this.#work(turn, false)
+    else
+      this.#leaveDecoding = whenDecodable(request, this.#options.memory.decoded, () => this.#work(turn, true))
+  }
+
+  /** @param deferred whether this is called from the event loop, and nobody goes on with the next request */
+  #work(turn: Turn, deferred: boolean): void {
+    const { request } = turn
     const context: RequestContext = {
       broker: this.#options.broker,
       apiVersion: request.header.apiVersion,
@@ -249,6 +259,7 @@ export class Connection {
       endpoint: this.#endpoint,
       gone: this.#gone,
       retain: (until) => request.retain(until),
+      settleDecoded: () => request.settleDecoded(),
     }
     let response: Chunk[] | null | Promise<Chunk[] | null>
     try {
@@ -260,6 +271,7 @@ export class Connection {
     }
     if (!(response instanceof Promise)) {
       this.#finish(turn, response)
+      if (deferred) this.#proceed()
       return
     }
     response
@@ -373,6 +385,7 @@ export class Connection {
     this.#reader.close()
     this.#writer.close()
     this.#gone.cancel()
+    this.#leaveDecoding()
     this.#leaveBudgetQueue?.()
     this.#leaveBudgetQueue = null
     for (const request of this.#waiting.splice(0)) request.done()

@@ -1,4 +1,5 @@
 import { errors, type FetchRequest } from '@varve/protocol'
+import { elementsPerTurn, nextTurn } from './event-loop.js'
 import { type FetchedRecords, noRecords } from './fetched-records.js'
 import { type KafkaError, kafkaReadErrorOf } from './kafka-error.js'
 import { leaderEpochError } from './leader-epoch.js'
@@ -9,6 +10,8 @@ type PartitionRequest = FetchRequest['topics'][number]['partitions'][number]
 
 /** One partition of a Fetch request, resolved: where to read, or why not. */
 export interface FetchTarget {
+  readonly topic: string
+  readonly topicId: string
   readonly partition: Partition | null
   readonly refusal: KafkaError | null
   readonly asked: PartitionRequest
@@ -31,20 +34,29 @@ const storageErrorSince = 6
 const topicIdsSince = 13
 const replicaStateSince = 15
 
-/** Finds the partitions of a request, in its order. */
+/**
+ * Finds the partitions of a request, in its order. A partition that is named more than once is one target, where it was
+ * named first and with what was asked last, as in the map that Kafka makes of them.
+ */
 export function fetchTargets(request: FetchRequest, { apiVersion, broker }: RequestContext): FetchTarget[] {
   const replicaId = apiVersion < replicaStateSince ? request.replicaId : request.replicaState.replicaId
+  const byId = apiVersion >= topicIdsSince
   const targets: FetchTarget[] = []
+  const places = new Map<string, Map<number, number>>()
   for (const { topic: name, topicId, partitions } of request.topics) {
-    const byId = apiVersion >= topicIdsSince
     const topic = byId ? broker.topics.getById(topicId) : broker.topics.get(name)
+    const key = byId ? topicId : name
+    let placesInTopic = places.get(key)
+    if (placesInTopic === undefined) places.set(key, (placesInTopic = new Map()))
     for (const asked of partitions) {
       const partition = topic?.partitions[asked.partition] ?? null
       let refusal: KafkaError | null = null
       if (topic === undefined && byId) refusal = errors.UNKNOWN_TOPIC_ID
       else if (partition === null) refusal = errors.UNKNOWN_TOPIC_OR_PARTITION
       else if (replicaId >= 0) refusal = errors.NOT_LEADER_OR_FOLLOWER
-      targets.push({ partition, refusal, asked, apiVersion })
+      const place = placesInTopic.get(asked.partition) ?? targets.length
+      placesInTopic.set(asked.partition, place)
+      targets[place] = { topic: name, topicId, partition, refusal, asked, apiVersion }
     }
   }
   return targets
@@ -64,6 +76,7 @@ export async function readTargets(targets: readonly FetchTarget[], maxBytes: num
     if (read.records.byteLength > 0) minOneBatch = false
     remaining = Math.max(0, remaining - read.records.byteLength)
     reads.push(read)
+    if (reads.length % elementsPerTurn === 0) await nextTurn()
   }
   return reads
 }

@@ -9,6 +9,9 @@ interface CommitWaiter {
   readonly reject: (error: unknown) => void
 }
 
+/** Is told that a partition has changed; see {@link Partition.listen}. */
+export type PartitionListener = (partition: Partition) => void
+
 export interface PartitionOptions {
   readonly topic: string
   readonly index: number
@@ -33,7 +36,7 @@ export class Partition {
   #highWatermark = 0
   #unsubscribe: () => void = () => {}
   readonly #commitWaiters = new Set<CommitWaiter>()
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners = new Set<PartitionListener>()
   #onFailure: PartitionOptions['onFailure']
 
   constructor({ topic, index, leaderEpoch, onFailure }: PartitionOptions) {
@@ -153,13 +156,13 @@ export class Partition {
     return epoch === this.leaderEpoch ? this.logEndOffset : null
   }
 
-  /**
-   * Calls `listener` after each move of the high watermark and each change of the log's state, until the returned
-   * function is called.
-   */
-  onChange(listener: () => void): () => void {
+  /** Calls `listener` after each move of the high watermark and each change of the log's state. */
+  listen(listener: PartitionListener): void {
     this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+  }
+
+  unlisten(listener: PartitionListener): void {
+    this.#listeners.delete(listener)
   }
 
   /** Stops following the log; whoever still waits for the high watermark is refused. The log itself is not closed. */
@@ -207,7 +210,7 @@ export class Partition {
   }
 
   #notify(): void {
-    for (const listener of this.#listeners) listener()
+    for (const listener of this.#listeners) listener(this)
   }
 }
 

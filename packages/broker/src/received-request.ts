@@ -6,6 +6,7 @@ export class ReceivedRequest {
   readonly frame: Buffer
   readonly #release: () => void
   #users = 1
+  #settleDecoded: (() => void) | null = null
 
   /** @param release gives the frame's bytes back; called once */
   constructor(header: RequestHeader, frame: Buffer, release: () => void) {
@@ -20,8 +21,22 @@ export class ReceivedRequest {
     void until.catch(() => {}).then(() => this.done())
   }
 
+  /** Takes note that the decoded request has been paid for, and of how that is given back. */
+  paid(settle: () => void): void {
+    this.#settleDecoded = settle
+  }
+
+  /** Gives back what the decoded request was charged for, if it was; at the latest that happens with the last use. */
+  settleDecoded(): void {
+    const settle = this.#settleDecoded
+    this.#settleDecoded = null
+    settle?.()
+  }
+
   /** Ends one use. */
   done(): void {
-    if (--this.#users === 0) this.#release()
+    if (--this.#users > 0) return
+    this.#release()
+    this.settleDecoded()
   }
 }

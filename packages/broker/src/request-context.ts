@@ -21,6 +21,8 @@ export interface RequestContext {
    * log still holds.
    */
   retain(until: Promise<unknown>): void
+  /** Gives back what the decoded request is charged for: before a long wait that needs little of it. */
+  settleDecoded(): void
 }
 
 /** Thrown by a handler where Kafka closes the connection instead of answering; the message goes to the broker's log. */

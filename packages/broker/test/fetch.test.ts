@@ -217,3 +217,22 @@ test('every slice is given back', async () => {
   await fetchFrom(client, 'orders', { maxBytes: 1 })
   expect(disk.log('orders-0').openSlices).toBe(0)
 })
+
+test('a partition named more than once is answered once, where it came first and for what was asked last', async () => {
+  const { client, createTopic, disk } = await withOrders()
+  await createTopic('other')
+  const asked = (topic: string, ...offsets: number[]) => ({
+    topic,
+    partitions: offsets.map((fetchOffset) => ({ partition: 0, fetchOffset, partitionMaxBytes: 1 << 20 })),
+  })
+  const { responses } = await client.request(fetch, 11, {
+    ...fetchBody('orders'),
+    topics: [asked('orders', 0, 1, 2), asked('other', 0), asked('orders', 3)],
+  })
+  expect(responses.map(({ topic, partitions }) => [topic, partitions.length])).toEqual([
+    ['orders', 1],
+    ['other', 1],
+  ])
+  expect(values(responses[0]!.partitions[0]!.records)).toEqual(['d', 'e'])
+  expect(disk.log('orders-0').slicesMade).toBe(1)
+})

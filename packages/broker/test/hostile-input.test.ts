@@ -205,8 +205,8 @@ test('requests of very many elements are answered, and others in between', async
   const bystander = await connect()
   await produceTo(bystander, 'orders', 'x')
   const [greedy, curious] = [await connect(), await connect()]
-  const partitions = Array.from({ length: 60_000 }, () => ({
-    partition: 0,
+  const partitions = Array.from({ length: 60_000 }, (_, partition) => ({
+    partition,
     fetchOffset: 0,
     partitionMaxBytes: 1,
   }))

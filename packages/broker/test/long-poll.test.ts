@@ -124,3 +124,48 @@ test('a client that leaves takes its waiter with it', async () => {
   await until(() => clock.pending === before, 'the timer is cleared')
   expect(disk.log('orders-0').openSlices).toBe(0)
 })
+
+test('what it waits for is looked at once per append, however much it has seen already', async () => {
+  const { connect, createTopic, disk } = await startTestBroker()
+  await createTopic('orders')
+  const [consumer, producer] = [await connect(), await connect()]
+  const log = disk.log('orders-0')
+  for (let i = 0; i < 20; i++) await produceTo(producer, 'orders', 'x'.repeat(600_000))
+  const unlimited = { maxBytes: 2 ** 31 - 1, partitionMaxBytes: 2 ** 31 - 1 }
+  const answer = fetchFrom(consumer, 'orders', { maxWaitMs: 500, minBytes: 18_000_000, ...unlimited })
+  await until(() => log.slicesMade > 0, 'the fetch reads')
+  await settle()
+  const before = log.slicesMade
+  for (let i = 1; i <= 10; i++) {
+    await produceTo(producer, 'orders', 'x')
+    await settle()
+    expect(log.slicesMade - before).toBe(i)
+  }
+  for (let i = 0; i < 10; i++) await produceTo(producer, 'orders', 'x'.repeat(600_000))
+  expect(recordsIn((await answer).records)).toHaveLength(40)
+  expect(log.openSlices).toBe(0)
+})
+
+test('appends that become durable in one turn of the event loop wake it once', async () => {
+  const { disk, consumer, clock, answer } = await withWaitingFetch({ minBytes: 1 << 20 })
+  const log = disk.log('orders-0')
+  log.holdDurability()
+  for (let i = 0; i < 50; i++) {
+    void log.append([{ value: 'x', timestamp: 1000 }])
+    void log.flush()
+  }
+  await settle()
+  expect(log.slicesMade).toBe(1)
+  expect(consumer.hasUnread).toBe(false)
+  clock.advance(500)
+  expect(recordsIn((await answer).records)).toHaveLength(50)
+})
+
+test('a partition limit that is reached is not looked beyond', async () => {
+  const { producer, disk, clock, answer } = await withWaitingFetch({ minBytes: 1000, partitionMaxBytes: 100 })
+  for (let i = 0; i < 10; i++) await produceTo(producer, 'orders', 'x')
+  await settle()
+  expect(disk.log('orders-0').slicesMade).toBe(2)
+  clock.advance(500)
+  expect(recordsIn((await answer).records)).toHaveLength(1)
+})

@@ -50,6 +50,8 @@ export class MemoryLog implements Log {
   leaderEpoch = 0
   /** Slices that nobody has closed yet. */
   openSlices = 0
+  /** Slices that have ever been made: what reading costs. */
+  slicesMade = 0
   /** Batches of each call of appendBatches since the last flush: how appends were grouped. */
   readonly groups: number[] = []
   /** Makes slices that are read one turn of the event loop later, as those of a cold file are. */
@@ -160,6 +162,7 @@ export class MemoryLog implements Log {
       nextOffset = batch.nextOffset
     }
     this.openSlices++
+    this.slicesMade++
     let closed = false
     const slice: Slice = {
       from,

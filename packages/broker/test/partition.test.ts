@@ -28,11 +28,12 @@ test('the high watermark follows durability, and appends carry the leader epoch'
 test('listeners hear of every advance and of failure, until they stop', async () => {
   const { partition, log } = await opened()
   const heard: (number | string)[] = []
-  const stop = partition.onChange(() => heard.push(partition.failure?.code ?? partition.highWatermark))
+  const listener = (changed: Partition): unknown => heard.push(changed.failure?.code ?? changed.highWatermark)
+  partition.listen(listener)
   await partition.append(batchOf('a'), false)
   await partition.append(batchOf('b'), true)
   log.fail()
-  stop()
+  partition.unlisten(listener)
   partition.detach()
   expect(heard).toEqual([1, 2, 'VARVE_LOG_FAILED'])
 })

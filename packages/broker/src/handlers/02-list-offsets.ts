@@ -7,6 +7,7 @@
  * timestamp that the request's version does not know is answered UNSUPPORTED_VERSION.
  */
 import { errors, type ListOffsetsRequest, type ListOffsetsResponseInput } from '@varve/protocol'
+import { elementsPerTurn, nextTurn } from '../event-loop.js'
 import { kafkaReadErrorOf } from '../kafka-error.js'
 import { leaderEpochError } from '../leader-epoch.js'
 import type { Partition } from '../partition.js'
@@ -56,6 +57,7 @@ export async function handleListOffsets(
     }
   }
   const topics = []
+  let answered = 0
   for (const { name, partitions } of request.topics) {
     const topic = context.broker.topics.get(name)
     const responses: PartitionResponse[] = []
@@ -65,6 +67,7 @@ export async function handleListOffsets(
       } else {
         responses.push(await answer(asked, topic?.partitions[asked.partitionIndex], request, context))
       }
+      if (++answered % elementsPerTurn === 0) await nextTurn()
     }
     topics.push({ name, partitions: responses })
   }
