@@ -3,7 +3,6 @@ import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DataDirectory, Durability, openDataDirectory } from '@varve/log'
-import { messageOf } from './broker-log.js'
 import type { ResolvedOptions } from './broker-options.js'
 import type { BrokerState } from './broker-state.js'
 import { Cancellation } from './cancellation.js'
@@ -15,6 +14,7 @@ import { Listener } from './listener.js'
 import { LocalMetadataStore } from './local-metadata-store.js'
 import type { MetadataStore } from './metadata-store.js'
 import { RequestMemory } from './request-memory.js'
+import { storageFailureText } from './storage-failure.js'
 import { Topics } from './topics.js'
 
 /** How long requests that have been received get to finish when the broker closes. */
@@ -141,7 +141,10 @@ async function open(
     if (temporary) rest.push(() => rm(dir, { recursive: true, force: true }))
     for (const step of rest) await step().catch((error: unknown) => failures.push(error))
     if (failures.length > 0) {
-      log('error', `the broker did not close cleanly: ${failures.map(messageOf).join('; ')}`)
+      log(
+        'error',
+        `the broker did not close cleanly: ${failures.map((failure) => storageFailureText(failure)).join('; ')}`,
+      )
       throw failures[0]
     }
   }

@@ -1,13 +1,13 @@
 import { errors } from '@varve/protocol'
 import { VarveError } from '@varve/records'
+import { isStorageFailure } from './storage-failure.js'
 
 /** A row of Kafka's table of errors. */
 export type KafkaError = (typeof errors)[keyof typeof errors]
 
 /** What a client is told about an error of the log; for other errors UNKNOWN_SERVER_ERROR, which is a bug of ours. */
 export function kafkaErrorOf(error: unknown): KafkaError {
-  if (!VarveError.is(error)) return errors.UNKNOWN_SERVER_ERROR
-  switch (error.code) {
+  switch (VarveError.is(error) ? error.code : null) {
     case 'VARVE_BATCH_CORRUPT':
       return errors.CORRUPT_MESSAGE
     case 'VARVE_BATCH_TOO_LARGE':
@@ -19,7 +19,7 @@ export function kafkaErrorOf(error: unknown): KafkaError {
     case 'VARVE_OFFSET_OUT_OF_RANGE':
       return errors.OFFSET_OUT_OF_RANGE
     default:
-      return isStorageError(error) ? errors.KAFKA_STORAGE_ERROR : errors.UNKNOWN_SERVER_ERROR
+      return isStorageFailure(error) ? errors.KAFKA_STORAGE_ERROR : errors.UNKNOWN_SERVER_ERROR
   }
 }
 
@@ -29,8 +29,4 @@ export function kafkaReadErrorOf(error: unknown): KafkaError {
     return errors.CORRUPT_MESSAGE
   }
   return kafkaErrorOf(error)
-}
-
-function isStorageError({ code }: VarveError): boolean {
-  return code.startsWith('VARVE_LOG_') || code.startsWith('VARVE_PARTITION_') || code === 'VARVE_IO'
 }

@@ -1,6 +1,7 @@
 import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { VarveError } from '@varve/records'
+import { messageOf } from './broker-log.js'
 
 const fileName = 'partition.metadata'
 
@@ -30,19 +31,27 @@ export async function readPartitionMetadata(dir: string): Promise<string | null>
   return match[1]!
 }
 
-/** Writes the file so that a crash leaves either none or a whole one; `durable` also survives a power loss. */
+/**
+ * Writes the file so that a crash leaves either none or a whole one; `durable` also survives a power loss.
+ *
+ * @throws VarveError `VARVE_IO`, with the system's error as its cause
+ */
 export async function writePartitionMetadata(dir: string, topicId: string, durable: boolean): Promise<void> {
   const path = join(dir, fileName)
   const temporary = `${path}.tmp`
-  const file = await open(temporary, 'w')
   try {
-    await file.writeFile(`version: 0\ntopic_id: ${topicId}\n`)
-    if (durable) await file.sync()
-  } finally {
-    await file.close()
+    const file = await open(temporary, 'w')
+    try {
+      await file.writeFile(`version: 0\ntopic_id: ${topicId}\n`)
+      if (durable) await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+    if (durable) await syncDirectory(dir)
+  } catch (cause) {
+    throw new VarveError('VARVE_IO', `could not write ${path}: ${messageOf(cause)}`, { cause })
   }
-  await rename(temporary, path)
-  if (durable) await syncDirectory(dir)
 }
 
 /** Makes the names inside a directory survive a power loss. */

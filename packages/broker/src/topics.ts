@@ -8,6 +8,7 @@ import { metadataLogName } from './local-metadata-store.js'
 import type { MetadataStore } from './metadata-store.js'
 import { readPartitionMetadata, syncDirectory, writePartitionMetadata } from './partition-metadata-file.js'
 import { Partition } from './partition.js'
+import { storageFailureText } from './storage-failure.js'
 import { isStray, putAside } from './stray-directory.js'
 import {
   decodeTopicEntry,
@@ -122,7 +123,7 @@ export class Topics {
     for (const topic of this.#byName.values()) {
       for (const partition of topic.partitions) {
         const failure = partition.failure
-        if (failure !== null) lines.push(`${partition.name}: ${failure.message}`)
+        if (failure !== null) lines.push(`${partition.name}: ${storageFailureText(failure)}`)
       }
     }
     return lines
@@ -145,8 +146,8 @@ export class Topics {
   }
 
   #partition(topic: string, index: number, leaderEpoch: number): Partition {
-    const onFailure = ({ name }: Partition, { message }: VarveError): void => {
-      this.#options.log('error', `${name} takes no writes any more: ${message}`)
+    const onFailure = ({ name }: Partition, failure: VarveError): void => {
+      this.#options.log('error', `${name} takes no writes any more: ${storageFailureText(failure)}`)
     }
     return new Partition({ topic, index, leaderEpoch, onFailure })
   }
@@ -242,7 +243,7 @@ export class Topics {
       partition.refuse(asVarveError(error))
     }
     const failure = partition.failure
-    if (failure !== null) log('error', `${partition.name}: ${failure.message}`)
+    if (failure !== null) log('error', `${partition.name}: ${storageFailureText(failure)}`)
   }
 
   async #putAside(name: string): Promise<void> {

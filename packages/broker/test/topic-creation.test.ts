@@ -2,9 +2,10 @@
 // be a whole topic or none, and what belongs to none is put aside with its records, never deleted and never served.
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { metadata } from '@varve/protocol'
+import { createTopics, errors, metadata } from '@varve/protocol'
 import { expect, test } from 'vitest'
 import { metadataLogName } from '../src/local-metadata-store.js'
+import { writePartitionMetadata } from '../src/partition-metadata-file.js'
 import { VarveError } from '@varve/records'
 import {
   fetchFrom,
@@ -92,6 +93,32 @@ test('a creation that fails halfway leaves nothing behind', async () => {
   expect(await topicNames(await connect())).toEqual([])
   await createTopic('orders', 3)
   expect(await partitionDirectories(data)).toHaveLength(3)
+})
+
+test.each([
+  ['a full disk', 'ENOSPC', 'VARVE_IO', /free space on its disk, then create it again/],
+  ['too many open files', 'EMFILE', 'VARVE_IO', /raise the limit on open files .*, then restart the broker/],
+  ['a directory that cannot be written', 'EROFS', 'VARVE_NOT_WRITABLE', /make its file system writable/],
+])("%s is the storage's error, and the operator hears what to do", async (_what, errno, code, line) => {
+  const { connect, disk, lines } = await startTestBroker()
+  const cause = Object.assign(new Error(errno), { code: errno })
+  disk.failOpen('orders-0', new VarveError(code, 'could not create /data/orders-0', { cause }))
+  const topic = { name: 'orders', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] }
+  const { topics } = await (await connect()).request(createTopics, 7, { topics: [topic] })
+  expect(topics[0]).toMatchObject({ errorCode: errors.KAFKA_STORAGE_ERROR.code })
+  expect(lines.join('\n')).toMatch(line)
+  expect(lines.join('\n')).toMatch(/could not create the topic orders: could not create \/data\/orders-0/)
+})
+
+test('a partition.metadata that cannot be written is named', async () => {
+  const data = await temporaryDirectory()
+  // What is in the way is neither full nor broken, but it fails in the same place.
+  await mkdir(join(data, 'orders-0', 'partition.metadata.tmp'), { recursive: true })
+  await expect(writePartitionMetadata(join(data, 'orders-0'), 'x'.repeat(22), false)).rejects.toMatchObject({
+    code: 'VARVE_IO',
+    message: expect.stringMatching(/^could not write .*orders-0\/partition\.metadata: EISDIR/),
+    cause: { code: 'EISDIR' },
+  })
 })
 
 test('a creation whose outcome is unknown keeps its directories', async () => {

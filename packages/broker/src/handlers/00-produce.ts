@@ -12,11 +12,11 @@
  */
 import { errors, type ProduceRequest, type ProduceResponseInput, ZERO_UUID } from '@varve/protocol'
 import { VarveError } from '@varve/records'
-import { messageOf } from '../broker-log.js'
 import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
 import type { Partition } from '../partition.js'
 import { producedBatch, RefusedBatch } from '../produced-batch.js'
 import { CloseConnection, type RequestContext } from '../request-context.js'
+import { storageFailureText } from '../storage-failure.js'
 import type { Topic } from '../topic.js'
 
 /** The first version whose clients understand KAFKA_STORAGE_ERROR. */
@@ -109,11 +109,10 @@ function fail(
   context: RequestContext,
 ): null {
   const kafkaError = kafkaErrorOf(error)
-  if (!VarveError.is(error)) {
-    context.broker.log('error', `could not append to ${partition.name}: ${messageOf(error)}`)
-  }
+  const text = storageFailureText(error)
+  if (!VarveError.is(error)) context.broker.log('error', `could not append to ${partition.name}: ${text}`)
   const unknownToClient = kafkaError === errors.KAFKA_STORAGE_ERROR && context.apiVersion < storageErrorSince
-  return refuse(response, unknownToClient ? errors.NOT_LEADER_OR_FOLLOWER : kafkaError, messageOf(error))
+  return refuse(response, unknownToClient ? errors.NOT_LEADER_OR_FOLLOWER : kafkaError, text)
 }
 
 /** Waits for the appends of acks -1, and answers those that take longer than the request allows with REQUEST_TIMED_OUT. */

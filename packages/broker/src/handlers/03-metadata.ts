@@ -9,9 +9,9 @@
  */
 import { errors, type MetadataRequest, type MetadataResponseInput, ZERO_UUID } from '@varve/protocol'
 import { VarveError } from '@varve/records'
-import { messageOf } from '../broker-log.js'
 import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
 import type { RequestContext } from '../request-context.js'
+import { storageFailureText } from '../storage-failure.js'
 import { isInternalTopic, topicNameProblem } from '../topic-name.js'
 import type { Topic } from '../topic.js'
 
@@ -83,7 +83,10 @@ async function createIfAllowed(
     return await broker.topics.create(name, broker.defaultPartitions)
   } catch (error) {
     if (VarveError.is(error) && error.code === 'VARVE_TOPIC_EXISTS') return errors.UNKNOWN_TOPIC_OR_PARTITION
-    broker.log('error', `could not create the topic ${name}: ${messageOf(error)}`)
+    broker.log(
+      'error',
+      `could not create the topic ${name}: ${storageFailureText(error, 'ask for it again')}`,
+    )
     return kafkaErrorOf(error)
   }
 }

@@ -9,9 +9,9 @@
  */
 import { type CreateTopicsRequest, type CreateTopicsResponseInput, errors, ZERO_UUID } from '@varve/protocol'
 import { VarveError } from '@varve/records'
-import { messageOf } from '../broker-log.js'
 import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
 import type { RequestContext } from '../request-context.js'
+import { storageFailureText } from '../storage-failure.js'
 import { isInternalTopic, topicNameProblem } from '../topic-name.js'
 
 /** Kafka's limit on what one operation may create. */
@@ -178,8 +178,9 @@ async function create(
     if (VarveError.is(error) && error.code === 'VARVE_TOPIC_EXISTS') {
       return refused(name, new Refusal(errors.TOPIC_ALREADY_EXISTS, `Topic '${name}' already exists.`))
     }
-    broker.log('error', `could not create the topic ${name}: ${messageOf(error)}`)
-    return refused(name, new Refusal(kafkaErrorOf(error), messageOf(error)))
+    const text = storageFailureText(error, 'create it again')
+    broker.log('error', `could not create the topic ${name}: ${text}`)
+    return refused(name, new Refusal(kafkaErrorOf(error), text))
   }
 }
 
