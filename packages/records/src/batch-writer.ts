@@ -13,7 +13,7 @@ import {
 } from './batch-format.js'
 import { crc32c } from './crc32c.js'
 import { VarveError } from './error.js'
-import { recordByteLength, timestampOf, writeRecord } from './record-writer.js'
+import { checkRecords, recordByteLength, timestampOf, writeRecord } from './record-writer.js'
 import type { RecordInput } from './record.js'
 
 /**
@@ -22,9 +22,9 @@ import type { RecordInput } from './record.js'
  * @throws VarveError `VARVE_EMPTY_BATCH` for no records, `VARVE_RECORD_INVALID` for a record that cannot be encoded.
  */
 export function batchByteLength(records: readonly RecordInput[], now: number): number {
-  const first = records[0]
-  if (first === undefined) throw emptyBatch()
-  const baseTimestamp = timestampOf(first, now)
+  checkRecords(records)
+  if (records.length === 0) throw emptyBatch()
+  const baseTimestamp = timestampOf(records[0]!, now)
   let total = HEADER_BYTES
   for (let index = 0; index < records.length; index++) {
     const record = records[index]!
@@ -42,10 +42,10 @@ export function batchByteLength(records: readonly RecordInput[], now: number): n
  * before the batch does ({@link batchByteLength} tells how much it takes); `target` then holds part of a batch.
  */
 export function writeBatch(target: Buffer, at: number, records: readonly RecordInput[], now: number): number {
-  const first = records[0]
-  if (first === undefined) throw emptyBatch()
+  checkRecords(records)
+  if (records.length === 0) throw emptyBatch()
   if (at + HEADER_BYTES > target.length) throw tooSmall(target, at)
-  const baseTimestamp = timestampOf(first, now)
+  const baseTimestamp = timestampOf(records[0]!, now)
   let maxTimestamp = baseTimestamp
   let position = at + HEADER_BYTES
 

@@ -3,18 +3,17 @@ import { VarveError } from './error.js'
 import type { Bytes, HeadersInput, RecordInput } from './record.js'
 import { sizeOfVarint, sizeOfVarlong, writeVarint, writeVarlong } from './varint.js'
 
+const HEADERS_RULE = 'headers must be an object or an array of [name, value] pairs'
+const RECORD_RULE = 'it must be an object with a key, a value or both'
+
 // Below this many characters or bytes a loop beats the call into the runtime.
 const SHORT = 24
 
 /** Bytes that the record takes, its length in front of it included. */
 export function recordByteLength(record: RecordInput, timestampDelta: number, offsetDelta: number): number {
-  const size = bodyLength(
-    byteLength(record.key),
-    byteLength(record.value),
-    record.headers,
-    timestampDelta,
-    offsetDelta,
-  )
+  const { key, value, headers } = record
+  if (key === undefined && value === undefined) checkParts(record)
+  const size = bodyLength(byteLength(key), byteLength(value), headers, timestampDelta, offsetDelta)
   return sizeOfVarint(size) + size
 }
 
@@ -30,6 +29,7 @@ export function writeRecord(
   offsetDelta: number,
 ): number {
   const { key, value, headers } = record
+  if (key === undefined && value === undefined) checkParts(record)
   const keyLength = byteLength(key)
   const valueLength = byteLength(value)
   const size = bodyLength(keyLength, valueLength, headers, timestampDelta, offsetDelta)
@@ -48,11 +48,27 @@ export function writeRecord(
   return end
 }
 
-/** The record's timestamp or `now`. @throws VarveError `VARVE_RECORD_INVALID` */
+/** Callers without TypeScript hand in what they have. @throws VarveError `VARVE_RECORD_INVALID` */
+export function checkRecords(records: readonly RecordInput[]): void {
+  if (!Array.isArray(records)) throw invalid('records must be an array of { key, value } objects', records)
+}
+
+/** The record's timestamp or `now`. @throws VarveError `VARVE_RECORD_INVALID`, also for what is no object */
 export function timestampOf(record: RecordInput, now: number): number {
+  checkRecord(record)
   const timestamp = record.timestamp ?? now
   if (Number.isSafeInteger(timestamp) && timestamp >= -1) return timestamp
   throw invalid('a timestamp must be a whole number of milliseconds, −1 or greater', timestamp)
+}
+
+/** @throws VarveError `VARVE_RECORD_INVALID` for what is no object; its parts are looked at when it is encoded. */
+export function checkRecord(record: RecordInput): void {
+  if (typeof record !== 'object' || record === null) throw invalid(RECORD_RULE, record)
+}
+
+/** A record without a key and without a value has to name at least one of them: `{ Value: 'x' }` is a mistake. */
+function checkParts(record: RecordInput): void {
+  if (Array.isArray(record) || !('key' in record || 'value' in record)) throw invalid(RECORD_RULE, record)
 }
 
 function bodyLength(
@@ -97,9 +113,16 @@ function writeHeaders(target: Buffer, at: number, headers: HeadersInput): void {
 }
 
 function pairsOf(headers: HeadersInput): ReadonlyArray<readonly [string, Bytes]> {
-  if (Array.isArray(headers)) return headers
-  if (typeof headers === 'object' && headers !== null) return Object.entries(headers as Record<string, Bytes>)
-  throw invalid('headers must be an object or an array of [name, value] pairs', headers)
+  if (Array.isArray(headers)) {
+    // A string would come apart into its characters.
+    for (const pair of headers) if (!Array.isArray(pair)) throw invalid(HEADERS_RULE, headers)
+    return headers
+  }
+  // A Map has no properties: its headers would be lost.
+  if (typeof headers === 'object' && headers !== null && !(Symbol.iterator in headers)) {
+    return Object.entries(headers as Record<string, Bytes>)
+  }
+  throw invalid(HEADERS_RULE, headers)
 }
 
 function headerNameLength(name: unknown): number {
@@ -143,6 +166,16 @@ function writeBytes(target: Buffer, at: number, bytes: Bytes | undefined, length
 }
 
 function invalid(rule: string, value: unknown): VarveError {
-  const shown = typeof value === 'number' ? String(value) : value === null ? 'null' : typeof value
-  return new VarveError('VARVE_RECORD_INVALID', `Cannot encode the record: ${rule}, got ${shown}`)
+  return new VarveError('VARVE_RECORD_INVALID', `Cannot encode the record: ${rule}, got ${described(value)}`)
+}
+
+/** Says what a value is without showing data that may be long or secret. */
+function described(value: unknown): string {
+  if (typeof value === 'number' || value === null || value === undefined) return String(value)
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value !== 'object') return `a ${typeof value}`
+  const type: unknown = value.constructor?.name
+  if (typeof type === 'string' && type !== 'Object') return `a ${type}`
+  const names = Object.keys(value)
+  return names.length === 0 ? 'an empty object' : `an object with ${names.slice(0, 5).join(', ')}`
 }

@@ -4,7 +4,10 @@ export type Bytes = string | Uint8Array | null
 /** Headers as an object, or as pairs where order or duplicate names matter. */
 export type HeadersInput = Readonly<Record<string, Bytes>> | ReadonlyArray<readonly [string, Bytes]>
 
-/** A record as it is handed in to be written. Absent parts are written as null, Kafka's own absence. */
+/**
+ * A record as it is handed in to be written. An absent part is written as null, Kafka's own absence; a record that has
+ * neither `key` nor `value`, not even as null or undefined, is refused, since most of those are typing mistakes.
+ */
 export interface RecordInput {
   key?: Bytes | undefined
   value?: Bytes | undefined
