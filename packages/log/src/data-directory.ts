@@ -6,7 +6,7 @@ import { VarveError } from '@varve/records'
 import { unwrap } from './failure.js'
 import { EngineLog, type Log } from './log.js'
 import { completeOptions, type LogOptions } from './options.js'
-import { checkWholeNumber, invalidOption } from './whole-number.js'
+import { checkDirectory, checkWholeNumber, invalidOption } from './whole-number.js'
 
 export const META_PROPERTIES = 'meta.properties'
 
@@ -71,6 +71,7 @@ export async function openEngineDirectory(
   dir: string,
   options: DataDirectoryOptions,
 ): Promise<EngineDirectory> {
+  checkDirectory(dir)
   const { clusterId, nodeId } = options
   // It becomes a line of meta.properties, where a blank or a line break would say something else.
   if (clusterId !== undefined && !/^[!-~]+$/.test(clusterId)) {
@@ -110,7 +111,13 @@ export class EngineDirectory implements DataDirectory {
   }
 
   async openLog(name: string, options: LogOptions = {}): Promise<Log> {
-    if (name === '' || name === '.' || name === '..' || /[/\\\p{Cc}]/u.test(name)) {
+    if (
+      typeof name !== 'string' ||
+      name === '' ||
+      name === '.' ||
+      name === '..' ||
+      /[/\\\p{Cc}]/u.test(name)
+    ) {
       throw new VarveError(
         'VARVE_INVALID_OPTION',
         `${JSON.stringify(name)} cannot name a log in ${this.dir}; it must be a plain directory name`,

@@ -84,7 +84,8 @@ export interface Log extends AsyncDisposable {
    *
    * @throws VarveError (as a rejection of that batch) as {@link append}; and `VARVE_BATCH_CORRUPT` for bytes that are not
    * exactly one batch or do not agree with their checksum, `VARVE_BATCH_MAGIC` for another format, `VARVE_BATCH_INVALID` for
-   * counts or records that contradict each other and for what is no `Uint8Array`.
+   * counts or records that contradict each other and for what is no `Uint8Array`. At once `VARVE_BATCH_INVALID` when
+   * `batches` is no array.
    */
   appendBatches(batches: readonly Uint8Array[]): Array<Promise<AppendResult>>
 
@@ -222,6 +223,9 @@ export class EngineLog implements Log {
   }
 
   appendBatches(batches: readonly Uint8Array[]): Array<Promise<AppendResult>> {
+    if (!Array.isArray(batches)) {
+      throw new VarveError('VARVE_BATCH_INVALID', 'appendBatches takes an array of encoded record batches')
+    }
     if (this.#closing !== null) return batches.map(() => Promise.reject(this.#closedError()))
     return batches.map((batch) => this.#queue.appendBatch(batch))
   }

@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { META_PROPERTIES, openEngineDirectory } from './data-directory.js'
 import type { Log } from './log.js'
 import { completeOptions, type LogOptions } from './options.js'
+import { checkDirectory } from './whole-number.js'
 
 /**
  * Opens or creates the log in `dir`, recovering it after an unclean stop. Where `dir` lies in a data directory (one with
@@ -21,6 +22,7 @@ import { completeOptions, type LogOptions } from './options.js'
  * ```
  */
 export async function openLog(dir: string, options: LogOptions = {}): Promise<Log> {
+  checkDirectory(dir)
   completeOptions(options)
   // A link to a partition must lead to the lock of the directory that the partition lies in.
   const path = existsSync(dir) ? realpathSync(dir) : resolve(dir)

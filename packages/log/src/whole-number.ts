@@ -23,3 +23,8 @@ export function checkBound(name: string, value: number): void {
     throw invalidOption(name, value, 'a whole number from 0 on, or Infinity')
   }
 }
+
+/** Node would take the empty string for the working directory. @throws VarveError `VARVE_INVALID_OPTION` */
+export function checkDirectory(dir: string): void {
+  if (typeof dir !== 'string' || dir === '') throw invalidOption('dir', dir, 'the path of a directory')
+}

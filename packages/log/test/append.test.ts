@@ -5,7 +5,7 @@
  */
 import { expect, test } from 'vitest'
 import type { RecordInput } from '@varve/records'
-import { openLog, type Log } from '../src/index.js'
+import { openDataDirectory, openLog, type Log } from '../src/index.js'
 import { batchOf } from './sample-batch.js'
 import { temporaryDirectory } from './temporary-directory.js'
 
@@ -93,6 +93,49 @@ test('refuses what cannot be encoded and nothing beside it', async () => {
   })
   await good
   expect(log.endOffset).toBe(1)
+})
+
+test.for([
+  'hello',
+  undefined,
+  null,
+  { value: 'not in an array' },
+  ['str'],
+  [{}],
+  [[1]],
+  [null],
+  [undefined],
+  [Buffer.from('bytes')],
+  [{ Value: 'misspelt' }],
+  [{ value: 'good' }, 'bad'],
+  [{ value: 'v', headers: new Map([['a', 'b']]) }],
+])('stores nothing of %j', async (records) => {
+  await using log = await openLog(temporaryDirectory())
+  await expect(log.append(records as never)).rejects.toMatchObject({
+    code: 'VARVE_RECORD_INVALID',
+    message: expect.stringMatching(/must be .*, got ./),
+  })
+  await log.append([{ value: 'next' }])
+  expect(await valuesIn(log)).toEqual(['next'])
+})
+
+test('batches that are no array are refused at once', async () => {
+  await using log = await openLog(temporaryDirectory())
+  for (const batches of [undefined, batchOf('a')]) {
+    expect(() => log.appendBatches(batches as never)).toThrow(
+      expect.objectContaining({ code: 'VARVE_BATCH_INVALID' }),
+    )
+  }
+  expect(log.endOffset).toBe(0)
+})
+
+test.for([undefined, null, 5, '', Buffer.from('dir')])('%j names no directory', async (dir) => {
+  for (const open of [openLog, openDataDirectory]) {
+    await expect(open(dir as never)).rejects.toMatchObject({
+      code: 'VARVE_INVALID_OPTION',
+      message: expect.stringContaining('the path of a directory'),
+    })
+  }
 })
 
 test('a record that throws while it is encoded leaves the queue as it was', async () => {
