@@ -91,6 +91,8 @@ export class RecordAccumulator {
 
   append(topic: string, record: ProducerRecord): Promise<Delivery> {
     return new Promise((resolve, reject) => {
+      // Before anything looks for its key; the rest is checked when it is encoded.
+      if (typeof record !== 'object' || record === null) throw noRecord(record)
       const route = this.routes.get(topic) ?? this.addRoute(topic)
       if (route.queues.length === 0) {
         const bytes = roughBytes(record)
@@ -312,6 +314,13 @@ export class RecordAccumulator {
 function leave(send: HeldSend): void {
   for (const listener of send.left ?? []) listener()
   send.left = null
+}
+
+function noRecord(given: unknown): VarveError {
+  return new VarveError(
+    'VARVE_RECORD_INVALID',
+    `Cannot send the record: it must be an object with a key, a value or both, got ${given === null ? 'null' : typeof given}`,
+  )
 }
 
 /** A record that is not encoded yet, without a look at how long its strings will be. */

@@ -411,12 +411,14 @@ test('a record that cannot be encoded is rejected alone', async () => {
     producer.send('t', { value: 'a' }),
     producer.send('t', { value: 5 as never }),
     producer.send('t', { value: 'b', partition: 9 }),
+    ...[undefined, null, 'text', {}, ['v']].map((given) => producer.send('t', given as never)),
     producer.send('t', { value: 'c' }),
   ])
   expect(outcomes).toMatchObject([
     { offset: 0 },
     'VARVE_RECORD_INVALID',
     'VARVE_UNKNOWN_PARTITION',
+    ...Array.from({ length: 5 }, () => 'VARVE_RECORD_INVALID'),
     { offset: 1 },
   ])
 })
