@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DataDirectory, LogOptions } from '@varve/log'
@@ -217,9 +218,12 @@ export class Topics {
     const path = join(directory.dir, partition.name)
     try {
       if (!present) {
+        const what = existsSync(path)
+          ? `there are no log files in ${path}; put them back`
+          : `its directory ${path} is missing; put it back`
         throw new VarveError(
           'VARVE_PARTITION_MISSING',
-          `its directory ${path} is missing; put it back, or remove the topic to give its records up`,
+          `${what} from a copy and restart the broker, which serves all other partitions meanwhile`,
         )
       }
       const owner = await readPartitionMetadata(path)

@@ -2,7 +2,7 @@
 // real one: what is produced must come back byte for byte, also after a restart, and a real client must agree.
 import { execFile } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { cp, open } from 'node:fs/promises'
+import { cp, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errors, listOffsets, metadata, produce } from '@varve/protocol'
 import { crc32c } from '@varve/records'
@@ -199,3 +199,31 @@ test.skipIf(kcat === undefined)(
     }
   },
 )
+
+test('a partition whose files are gone says what is gone, and is there again with them', async () => {
+  const data = await temporaryDirectory()
+  const elsewhere = await temporaryDirectory()
+  const first = await start({ data })
+  const client = await connect(first)
+  for (const topic of ['emptied', 'lost', 'kept']) {
+    await createTopic(client, topic)
+    await produceTo(client, topic, 'x')
+  }
+  await first.close()
+  const segment = join(data, 'emptied-0', '00000000000000000000.log')
+  await rename(segment, join(elsewhere, 'copy'))
+  await rename(join(data, 'lost-0'), join(elsewhere, 'lost-0'))
+  const second = await start({ data })
+  expect(second.problems).toEqual([
+    expect.stringMatching(/^emptied-0: there are no log files in .*emptied-0; put them back from a copy/),
+    expect.stringMatching(/^lost-0: its directory .*lost-0 is missing; put it back from a copy/),
+  ])
+  expect((await produceTo(await connect(second), 'kept', 'y')).baseOffset).toBe(1)
+  await second.close()
+  await rename(join(elsewhere, 'copy'), segment)
+  await rename(join(elsewhere, 'lost-0'), join(data, 'lost-0'))
+  const third = await start({ data })
+  expect(third.problems).toEqual([])
+  const after = await connect(third)
+  for (const topic of ['emptied', 'lost']) expect((await produceTo(after, topic, 'y')).baseOffset).toBe(1)
+})

@@ -139,7 +139,7 @@ test('a partition whose directory is gone is not quietly begun anew', async () =
   await rm(join(data, 'orders-1'), { recursive: true })
   const { broker, connect } = await startTestBroker({ data, disk: first.disk })
   expect(broker.problems).toEqual([
-    expect.stringMatching(/^orders-1: its directory .*orders-1 is missing; put it back/),
+    expect.stringMatching(/^orders-1: its directory .*orders-1 is missing; put it back from a copy/),
   ])
   expect((await produceTo(await connect(), 'orders', 'x')).errorCode).toBe(0)
 })
