@@ -10,7 +10,7 @@ import { Connection } from './connection.js'
 import { Connections } from './connections.js'
 import { refuseForeignDirectory } from './foreign-directory.js'
 import { formatAddress } from './listener-address.js'
-import { Listener } from './listener.js'
+import { checkBindable, Listener } from './listener.js'
 import { LocalMetadataStore } from './local-metadata-store.js'
 import type { MetadataStore } from './metadata-store.js'
 import { RequestMemory } from './request-memory.js'
@@ -73,6 +73,7 @@ async function open(
   opened: Closer[],
 ): Promise<Broker> {
   const { clock, log, durability } = options
+  await checkBindable(options.listeners)
   const dir = options.data ?? (await mkdtemp(join(tmpdir(), 'varve-')))
   const temporary = options.data === null
   if (temporary) opened.push(() => rm(dir, { recursive: true, force: true }))

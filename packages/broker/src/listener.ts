@@ -39,13 +39,9 @@ export class Listener {
    */
   static async open(options: ListenerOptions): Promise<Listener> {
     const listener = new Listener(options)
-    const { host, port } = options.address
+    const { port } = options.address
     const server = listener.#server
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) => reject(listenError(error, host, port)))
-      server.listen({ port, ...(host !== '' && { host }) }, resolve)
-    })
-    server.removeAllListeners('error')
+    await bind(server, options.address)
     // Errors of accept(), such as too many open files, cost the connection that was not accepted and nothing else.
     server.on('error', (error) => options.log('error', `could not accept a connection: ${error.message}`))
     const bound = server.address()
@@ -93,6 +89,33 @@ export class Listener {
     const peer = formatAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0)
     this.#options.log('warn', `refused a connection from ${peer}: there are as many as maxConnections allows`)
   }
+}
+
+/**
+ * Makes sure that all addresses can be bound, and lets go of them again: a start that fails for a port should not have
+ * created anything, and clients should not be able to connect to a broker that still recovers its logs.
+ *
+ * @throws VarveError as {@link Listener.open} does
+ */
+export async function checkBindable(addresses: readonly ListenerAddress[]): Promise<void> {
+  const servers: Server[] = []
+  try {
+    for (const address of addresses) {
+      const server = createServer((socket) => socket.destroy())
+      await bind(server, address)
+      servers.push(server)
+    }
+  } finally {
+    for (const server of servers) await new Promise((resolve) => server.close(resolve))
+  }
+}
+
+async function bind(server: Server, { host, port }: ListenerAddress): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(listenError(error, host, port)))
+    server.listen({ port, ...(host !== '' && { host }) }, resolve)
+  })
+  server.removeAllListeners('error')
 }
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): VarveError {
