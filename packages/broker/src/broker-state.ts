@@ -1,6 +1,7 @@
 import type { BrokerLog } from './broker-log.js'
 import type { Cancellation } from './cancellation.js'
 import type { Clock } from './clock.js'
+import type { LimitedLog } from './limited-log.js'
 import type { Topics } from './topics.js'
 
 /** What the handlers share. */
@@ -10,6 +11,8 @@ export interface BrokerState {
   readonly topics: Topics
   readonly clock: Clock
   readonly log: BrokerLog
+  /** For lines that a peer can cause as often as it likes. */
+  readonly limitedLog: LimitedLog
   readonly autoCreateTopics: boolean
   readonly defaultPartitions: number
   readonly maxBatchBytes: number

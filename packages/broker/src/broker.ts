@@ -10,6 +10,7 @@ import { Connection } from './connection.js'
 import { Connections } from './connections.js'
 import { refuseForeignDirectory } from './foreign-directory.js'
 import { formatAddress } from './listener-address.js'
+import { LimitedLog } from './limited-log.js'
 import { checkBindable, Listener } from './listener.js'
 import { LocalMetadataStore } from './local-metadata-store.js'
 import type { MetadataStore } from './metadata-store.js'
@@ -98,12 +99,15 @@ async function open(
   const memory = dependencies.memory ?? new RequestMemory(options.requestMemoryBytes)
   const connections = new Connections(clock, options.maxConnections)
   const { autoCreateTopics, defaultPartitions, maxBatchBytes, maxRequestBytes } = options
+  const limitedLog = new LimitedLog(log, clock)
+  opened.push(async () => limitedLog.close())
   const state: BrokerState = {
     nodeId: directory.nodeId,
     clusterId: directory.clusterId,
     topics,
     clock,
     log,
+    limitedLog,
     autoCreateTopics,
     defaultPartitions,
     maxBatchBytes,
@@ -136,6 +140,7 @@ async function open(
     closing.cancel()
     await connections.drain(closeTimeoutMs)
     await closed
+    limitedLog.close()
     // One failure, a disk that is full perhaps, must not keep the rest from being closed.
     const failures: unknown[] = []
     const rest: Closer[] = [() => topics.detach(), () => metadata.close(), () => directory.close()]

@@ -376,11 +376,7 @@ export class Connection {
   #close(reason: string | null): void {
     if (this.#closed) return
     this.#closed = true
-    if (reason !== null) {
-      const client =
-        this.#clientId === null ? '' : ` (client id ${JSON.stringify(this.#clientId.slice(0, 100))})`
-      this.#options.broker.log('warn', `closed the connection of ${this.#peer}${client}: ${reason}`)
-    }
+    if (reason !== null) this.#logEnd(reason)
     this.#socket.destroy()
     this.#reader.close()
     this.#writer.close()
@@ -400,6 +396,6 @@ export class Connection {
     const client = this.#clientId === null ? '' : ` (client id '${this.#clientId.slice(0, 100)}')`
     const line = `closed the connection of ${this.#peer}${client}: ${reason.slice(0, 500)}`
     // Client ids and topic names are the peer's words: they may not break a line, or colour a terminal.
-    this.#options.broker.log('warn', line.replaceAll(/\p{Cc}/gu, '?'))
+    this.#options.broker.limitedLog.write('warn', reason, line.replaceAll(/\p{Cc}/gu, '?'))
   }
 }
