@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DataDirectory, Durability, openDataDirectory } from '@varve/log'
+import { VarveError } from '@varve/records'
 import type { ResolvedOptions } from './broker-options.js'
 import type { BrokerState } from './broker-state.js'
 import { Cancellation } from './cancellation.js'
@@ -14,6 +15,7 @@ import { LimitedLog } from './limited-log.js'
 import { checkBindable, Listener } from './listener.js'
 import { LocalMetadataStore } from './local-metadata-store.js'
 import type { MetadataStore } from './metadata-store.js'
+import { isAmongLastDescriptors, openFilesLimit } from './open-files.js'
 import { RequestMemory } from './request-memory.js'
 import { storageFailureText } from './storage-failure.js'
 import { Topics } from './topics.js'
@@ -49,6 +51,7 @@ export interface Broker {
 export interface BrokerDependencies {
   readonly openDataDirectory: typeof openDataDirectory
   readonly memory?: RequestMemory
+  readonly openFilesLimit?: number
 }
 
 /** Everything that has to be closed, in the order in which it was opened. */
@@ -113,9 +116,14 @@ async function open(
     maxBatchBytes,
     closing,
   }
+  const filesLimit = dependencies.openFilesLimit ?? openFilesLimit()
   const staging = Buffer.allocUnsafeSlow(stagingBytes)
-  const onSocket = (socket: Socket, listener: Listener): boolean => {
-    if (connections.full || closing.cancelled) return false
+  const onSocket = (socket: Socket, listener: Listener): string | null => {
+    if (closing.cancelled) return 'the broker is closing'
+    if (connections.full) return 'there are as many as maxConnections allows'
+    if (isAmongLastDescriptors(socket, filesLimit)) {
+      return `of the ${filesLimit} files that this process may have open few are left; raise the limit (ulimit -n) and restart the broker`
+    }
     const connection = new Connection(socket, {
       broker: state,
       memory,
@@ -125,7 +133,7 @@ async function open(
       onClose: (closed) => connections.delete(closed),
     })
     connections.add(connection)
-    return true
+    return null
   }
   const listeners: Listener[] = []
   for (const address of options.listeners) {
@@ -151,7 +159,10 @@ async function open(
         'error',
         `the broker did not close cleanly: ${failures.map((failure) => storageFailureText(failure)).join('; ')}`,
       )
-      throw failures[0]
+      const [first] = failures
+      throw VarveError.is(first)
+        ? new VarveError(first.code, storageFailureText(first), { cause: first })
+        : first
     }
   }
   let closed: Promise<void> | null = null

@@ -14,8 +14,8 @@ export interface ListenerOptions {
   readonly advertised: ListenerAddress | null
   readonly clock: Clock
   readonly log: BrokerLog
-  /** Takes an accepted socket, whose reading has not begun; false refuses it. */
-  readonly onSocket: (socket: Socket, listener: Listener) => boolean
+  /** Takes an accepted socket, whose reading has not begun, or says why it is refused. */
+  readonly onSocket: (socket: Socket, listener: Listener) => string | null
 }
 
 /** One bound address. */
@@ -43,7 +43,7 @@ export class Listener {
     const server = listener.#server
     await bind(server, options.address)
     // Errors of accept(), such as too many open files, cost the connection that was not accepted and nothing else.
-    server.on('error', (error) => options.log('error', `could not accept a connection: ${error.message}`))
+    server.on('error', (error) => listener.#complain(`could not accept a connection: ${error.message}`))
     const bound = server.address()
     listener.#port = typeof bound === 'object' && bound !== null ? bound.port : port
     return listener
@@ -81,13 +81,19 @@ export class Listener {
   #accept(socket: Socket): void {
     // Until its new owner listens, a reset would be an unhandled error.
     socket.on('error', () => {})
-    if (this.#options.onSocket(socket, this)) return
+    const refusal = this.#options.onSocket(socket, this)
+    if (refusal === null) return
+    // The address of a socket that has been destroyed is no longer known.
+    const peer = formatAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0)
     socket.destroy()
+    this.#complain(`refused a connection from ${peer}: ${refusal}`)
+  }
+
+  #complain(line: string): void {
     const now = this.#options.clock.now()
     if (now - this.#lastRefusalLine < refusalLineEveryMs) return
     this.#lastRefusalLine = now
-    const peer = formatAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0)
-    this.#options.log('warn', `refused a connection from ${peer}: there are as many as maxConnections allows`)
+    this.#options.log('warn', line)
   }
 }
 

@@ -247,3 +247,12 @@ test('connections beyond the limit are refused, with a line now and then', async
   await settle()
   expect((await produceTo(await connect(), 'orders', 'x')).errorCode).toBe(0)
 })
+
+test('connections that would take the last file descriptors are refused, and the line says what to do', async () => {
+  const { connect, lines } = await startTestBroker({ openFilesLimit: 8 })
+  for (let i = 0; i < 5; i++) await (await connect()).closed
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toMatch(
+    /^warn refused a connection from 127\.0\.0\.1:\d+: of the 8 files .* few are left; raise the limit \(ulimit -n\)/,
+  )
+})

@@ -26,11 +26,12 @@ export interface TestBroker {
 
 export interface TestBrokerOptions extends BrokerOptions {
   disk?: MemoryDisk
+  openFilesLimit?: number
 }
 
 /** Starts one and closes it at the end of the test. */
 export async function startTestBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
-  const { disk = new MemoryDisk(), ...rest } = options
+  const { disk = new MemoryDisk(), openFilesLimit = Infinity, ...rest } = options
   const clock = new ManualClock()
   const lines: string[] = []
   const log = (level: string, message: string): void => {
@@ -39,7 +40,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   const resolved = resolveOptions({ clock, log, ...rest })
   const memory = new RequestMemory(resolved.requestMemoryBytes)
   const { openDataDirectory } = disk
-  const broker = await openBroker(resolved, { openDataDirectory, memory })
+  const broker = await openBroker(resolved, { openDataDirectory, memory, openFilesLimit })
   onTestFinished(async () => {
     const closed = broker.close()
     clock.advance(10_000)
