@@ -11,6 +11,8 @@
 
 mod simulation;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use simulation::{DATA, Histories, History, LOGS, World, batch_of, read_all};
 use varve_log::sim::{SimRng, SimStorage, Survival, is_simulated_crash};
 use varve_log::{Durability, LogError, Phase};
@@ -78,14 +80,15 @@ struct Run {
 impl Run {
     /// Opens what a crash left and checks it against what was promised.
     fn open_and_check(&mut self, storage: &SimStorage, crash: Crash) -> World {
-        println!("{}", self.context);
         let Self { durability, seed, histories, context } = self;
         let world =
             World::open(storage, *durability, *seed).unwrap_or_else(|error| panic!("{context}: {error}"));
         for ((log, history), name) in world.logs.iter().zip(histories).zip(LOGS) {
             let promise = promised(history, *durability, crash);
             assert!(matches!(log.phase(), Phase::Open), "{context}, {name}: {:?}", log.phase());
-            let records = read_all(log).unwrap_or_else(|error| panic!("{context}, {name}: {error}"));
+            let records = catch_unwind(AssertUnwindSafe(|| read_all(log)));
+            let records = records.unwrap_or_else(|_| panic!("{context}, {name}: what was read is above"));
+            let records = records.unwrap_or_else(|error| panic!("{context}, {name}: {error}"));
             let end = log.end_offset();
             assert_eq!(records.len() as i64, end, "{context}, {name}: everything recovered is visible");
             assert!(end >= promise, "{context}, {name}: {promise} records were promised, {end} are there");
