@@ -4,6 +4,7 @@
 //! hands everything that waits to a [`runner::Runner`], so that tests can run it over [`sim::SimStorage`], crash it at
 //! every operation and try every interleaving.
 
+mod append;
 mod batch_reader;
 mod checkpoint;
 mod data_dir;
@@ -20,10 +21,11 @@ mod slice;
 pub mod storage;
 mod time_index;
 
+pub use append::{APPEND_BYTES, Appended};
 pub use batch_reader::Access;
 pub use data_dir::{DataDir, Identity};
 pub use disk::DiskStorage;
 pub use error::{LogError, Result};
-pub use log::{APPEND_BYTES, Appended, Durability, Listener, Log, LogConfig, Phase};
+pub use log::{Durability, Listener, Log, LogConfig, Phase};
 pub use recovery::Recovered;
 pub use slice::{Slice, SliceRequest};

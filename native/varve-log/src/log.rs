@@ -1,10 +1,8 @@
-//! A log: its state, its appends and its way from open to closed.
+//! A log: its state, its jobs and its way from open to closed.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-
-use varve_records::{BatchError, BatchHeader, assign_epoch, assign_offset, validate};
 
 use crate::data_dir::{DataDir, Hold};
 use crate::error::{LogError, Result};
@@ -43,9 +41,6 @@ impl Default for LogConfig {
     }
 }
 
-/// One append call writes at most this much, so that an event loop is never held for long; the rest is offered again.
-pub const APPEND_BYTES: usize = 4 << 20;
-
 /// What a log can do now.
 #[derive(Clone, Debug)]
 pub enum Phase {
@@ -69,7 +64,7 @@ pub struct Log {
     pub(crate) directory: Arc<DataDir>,
     name: String,
     runner: Arc<dyn Runner>,
-    listener: Listener,
+    pub(crate) listener: Listener,
     state: Mutex<State>,
     pub(crate) cursors: Mutex<VecDeque<Cursor>>,
     idle: Condvar,
@@ -77,8 +72,8 @@ pub struct Log {
 
 pub struct State {
     pub(crate) segments: Vec<Arc<Segment>>,
-    end_offset: i64,
-    leader_epoch: i32,
+    pub(crate) end_offset: i64,
+    pub(crate) leader_epoch: i32,
     pub(crate) phase: Phase,
     /// Everything below is on disk for good.
     pub(crate) flushed: Mark,
@@ -125,15 +120,6 @@ impl State {
         let active = self.active();
         Mark { offset: self.end_offset, segment_base: active.base_offset, position: active.bytes() }
     }
-}
-
-/// How an append went.
-pub struct Appended {
-    /// For each batch that was taken its base offset, or why it was refused.
-    pub results: Vec<Result<i64>>,
-    /// Batches taken; the others are to be offered again: at once when the log is open (this call had enough), after
-    /// the listener was told when it rolls.
-    pub taken: usize,
 }
 
 impl Log {
@@ -235,121 +221,14 @@ impl Log {
         self.state().leader_epoch = epoch;
     }
 
-    /// Appends encoded batches, one per buffer, assigning offsets and the leader epoch in place. Each is checked on
-    /// its own: a bad one never fails its neighbours. They are written when this returns; under
-    /// [`Durability::Fsync`] they are acknowledged when [`Log::durable_offset`] covers them.
-    pub fn append(self: &Arc<Self>, batches: &mut [&mut [u8]]) -> Appended {
-        let mut budget = APPEND_BYTES;
-        let mut checked: Vec<Result<BatchHeader>> = Vec::with_capacity(batches.len());
-        for batch in batches.iter() {
-            if batch.len() > budget && !checked.is_empty() {
-                break;
-            }
-            budget = budget.saturating_sub(batch.len());
-            checked.push(validate(batch, self.config.max_batch_bytes).map_err(LogError::Batch));
-        }
-        let mut state = self.state();
-        let appended = self.write(&mut state, batches, checked);
-        let mut work = Vec::new();
-        if matches!(state.phase, Phase::Rolling) && !appended.rolling_before {
-            work.push(Work::PrepareSegment { base_offset: state.end_offset });
-        }
-        if self.config.durability == Durability::Fsync {
-            state.flush_wanted = state.end_offset;
-            work.extend(state.plan_flush());
-        }
-        self.hand_out(state, work);
-        if appended.failed {
-            (self.listener)(self);
-        }
-        appended.appended
-    }
-
-    fn write(
-        &self,
-        state: &mut State,
-        batches: &mut [&mut [u8]],
-        checked: Vec<Result<BatchHeader>>,
-    ) -> WriteOutcome {
-        let rolling_before = matches!(state.phase, Phase::Rolling);
-        let mut failed = false;
-        let mut results: Vec<Result<i64>> = Vec::with_capacity(checked.len());
-        match &state.phase {
-            Phase::Open => {}
-            Phase::Rolling => {
-                return WriteOutcome { appended: Appended { results, taken: 0 }, rolling_before, failed };
-            }
-            phase => {
-                let error = self.refusal(phase);
-                results.resize_with(checked.len(), || Err(error.clone()));
-                let taken = checked.len();
-                return WriteOutcome { appended: Appended { results, taken }, rolling_before, failed };
-            }
-        }
-        let active = state.active().clone();
-        let start = active.bytes();
-        let (mut bytes, mut next) = (start, state.end_offset);
-        let mut headers = Vec::with_capacity(checked.len());
-        let mut group = Vec::with_capacity(checked.len());
-        for (header, batch) in checked.into_iter().zip(batches.iter_mut()) {
-            let mut header = match header {
-                Ok(header) => header,
-                Err(refused) => {
-                    results.push(Err(refused));
-                    continue;
-                }
-            };
-            header.base_offset = next;
-            if !header.is_plausible() {
-                let detail = format!("the log has no offsets for its records behind {next}");
-                results.push(Err(LogError::Batch(BatchError::Invalid(detail))));
-                continue;
-            }
-            let full = bytes + header.total_bytes() > self.config.segment_bytes && bytes > 0;
-            if full || header.last_offset() - active.base_offset > i64::from(i32::MAX) {
-                state.phase = Phase::Rolling;
-                break;
-            }
-            assign_offset(batch, next);
-            assign_epoch(batch, state.leader_epoch);
-            results.push(Ok(next));
-            next = header.next_offset();
-            bytes += header.total_bytes();
-            group.push(&**batch);
-            headers.push(header);
-        }
-        let taken = results.len();
-        if !group.is_empty() {
-            let path = active.log_path();
-            let written = active
-                .file(crate::batch_reader::Access::Blocking)
-                .and_then(|file| file.write_at(&group, start).map_err(LogError::io("write", &path)));
-            match written {
-                Ok(()) => {
-                    active.publish(headers.iter(), self.config.index_interval_bytes);
-                    state.end_offset = next;
-                }
-                Err(cause) => {
-                    let error = self.failed(cause);
-                    state.phase = Phase::Failed(error.clone());
-                    failed = true;
-                    for result in results.iter_mut().filter(|result| result.is_ok()) {
-                        *result = Err(error.clone());
-                    }
-                }
-            }
-        }
-        WriteOutcome { appended: Appended { results, taken }, rolling_before, failed }
-    }
-
-    fn refusal(&self, phase: &Phase) -> LogError {
+    pub(crate) fn refusal(&self, phase: &Phase) -> LogError {
         match phase {
             Phase::Failed(error) => error.clone(),
             _ => LogError::Closed { dir: self.dir.clone() },
         }
     }
 
-    fn failed(&self, cause: LogError) -> LogError {
+    pub(crate) fn failed(&self, cause: LogError) -> LogError {
         LogError::Failed { dir: self.dir.clone(), cause: Arc::new(cause) }
     }
 
@@ -418,7 +297,11 @@ impl Log {
         result
     }
 
-    fn hand_out(self: &Arc<Self>, mut state: MutexGuard<'_, State>, work: impl IntoIterator<Item = Work>) {
+    pub(crate) fn hand_out(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        work: impl IntoIterator<Item = Work>,
+    ) {
         let jobs: Vec<Job> = work.into_iter().map(|work| Job::new(self.clone(), work)).collect();
         state.jobs += jobs.len() as u32;
         drop(state);
@@ -487,10 +370,4 @@ impl Log {
         self.idle.notify_all();
         (self.listener)(self);
     }
-}
-
-struct WriteOutcome {
-    appended: Appended,
-    rolling_before: bool,
-    failed: bool,
 }
