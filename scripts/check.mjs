@@ -1,6 +1,7 @@
 /** Everything about the sources that needs no running: format, lint, types, direction of imports, tidiness. */
 import { join } from 'node:path'
 import { run } from './child.mjs'
+import { packingProblems } from './packing.mjs'
 import { root } from './paths.mjs'
 import { tidy } from './tidy.mjs'
 import { checkRust } from './toolchain.mjs'
@@ -29,6 +30,7 @@ const checks = [
   { name: 'lint (Rust)', command: cargo('clippy', '--workspace', '--quiet', '--', '-D', 'warnings') },
   { name: 'lint (Rust tests)', command: cargo('clippy', '--all-targets', '--quiet', '--', '-D', 'warnings') },
   { name: 'tidiness and direction of imports', run: tidy },
+  { name: 'the packages as they are published', run: packingProblems },
 ]
 
 /** @returns {Promise<number>} the exit code */
@@ -38,7 +40,7 @@ export async function check() {
   for (const { name, command, remedy, run: own } of checks) {
     const started = Date.now()
     let problems
-    if (own !== undefined) problems = own().join('\n')
+    if (own !== undefined) problems = (await own()).join('\n')
     else {
       const { code, output } = await run(...command, { cwd: root, capture: true })
       problems = code === 0 ? '' : output.trimEnd() || `exit code ${code}`

@@ -1,0 +1,2 @@
+export function packPackages(destination: string): Promise<string[]>
+export function packingProblems(): Promise<string[]>
