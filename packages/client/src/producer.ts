@@ -125,7 +125,14 @@ export class Producer {
       },
       this.clock,
       {
-        settled: (batch) => this.accumulator.release(batch),
+        settled: (batch) => {
+          try {
+            this.accumulator.release(batch)
+          } catch (error) {
+            // It is those who waited for the memory that it concerns, not the batch.
+            this.broke(error)
+          }
+        },
         staleMetadata: () => this.refreshMetadata(),
       },
     )

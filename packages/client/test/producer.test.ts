@@ -466,6 +466,26 @@ test('a partitioner that throws between batches loses nothing in silence', async
   expect(outcomes).toEqual(['VARVE_INTERNAL', 'VARVE_INTERNAL'])
 })
 
+test('a partitioner that throws while another batch is completed spoils neither that nor the memory', async () => {
+  const cluster = await startCluster()
+  cluster.topics['t'] = { leaders: [0] }
+  cluster.brokers[0]!.on('Produce', () => undefined)
+  let batches = 0
+  const partitioner = {
+    partition: () => 0,
+    onNewBatch() {
+      if (++batches > 1) throw new TypeError('no such field')
+    },
+  }
+  const producer = startProducer(cluster, { partitioner, maxBufferedBytes: 1, lingerMs: 60_000 })
+  const sent = ['a', 'b', 'c'].map((value) => producer.send('t', { value }))
+  const outcomes = outcomesOf(sent)
+  const request = await cluster.brokers[0]!.received('Produce')
+  request.answer(cluster.produce(request, 0))
+  expect(await outcomes).toMatchObject([{ offset: 0 }, 'VARVE_INTERNAL', 'VARVE_INTERNAL'])
+  expect(producer.bufferedBytes).toBe(0)
+})
+
 test('a response that leaves a partition out is an error of its records', async () => {
   const cluster = await startCluster()
   cluster.topics['t'] = { leaders: [0] }
