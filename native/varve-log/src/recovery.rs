@@ -163,7 +163,7 @@ impl Opening<'_> {
         for (i, segment) in segments.iter().enumerate().skip(first) {
             let follows = segment.base_offset == next_offset;
             let may_follow = self.is_foreign() && segment.base_offset > next_offset;
-            if !follows && !may_follow && !self.is_foreign() && next_offset >= recovery_point {
+            if !follows && !self.is_foreign() && next_offset >= recovery_point {
                 kept = i;
                 break;
             }

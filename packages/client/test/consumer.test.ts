@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { errors } from '@varve/protocol'
 import { batchesIn, encodeBatch } from '@varve/records'
+import { Admin } from '../src/admin.js'
 import { HastyClock } from './hasty-clock.js'
 import { ManualClock } from './manual-clock.js'
 import {
@@ -192,7 +193,10 @@ test('the read-ahead is one response per leader', async () => {
   await records.next()
   const fetch = await cluster.brokers[0]!.received('Fetch', 1)
   expect(fetch.body.topics[0].partitions[0].fetchOffset).toBe(1)
-  await new Promise((resolve) => setTimeout(resolve, 20))
+  // In each of these round trips another fetch could be sent and arrive.
+  const admin = new Admin({ brokers: cluster.addresses })
+  for (let trip = 0; trip < 10; trip++) await admin.listTopics()
+  await admin.close()
   expect(cluster.brokers[0]!.count('Fetch')).toBe(2)
   for (let offset = 1; offset < 10; offset++) expect((await records.next()).value).toMatchObject({ offset })
 })
