@@ -53,7 +53,12 @@ const steps = [
   },
   {
     name: `kafka-python ${KAFKA_PYTHON}`,
-    present: () => has(python(), '-c', `import kafka; assert kafka.__version__ == '${KAFKA_PYTHON}'`),
+    present: () =>
+      has(
+        python(),
+        '-c',
+        `import kafka, lz4, snappy, zstandard; assert kafka.__version__ == '${KAFKA_PYTHON}'`,
+      ),
     async install() {
       const venv = join(cache, 'python')
       const created = await run('python3', ['-m', 'venv', '--clear', venv], quiet)
@@ -62,7 +67,17 @@ const steps = [
         await aptInstall('python3', 'python3-venv')
         await must('python3 -m venv', 'python3', '-m', 'venv', '--clear', venv)
       }
-      await must('pip', python(), '-m', 'pip', 'install', '--quiet', `kafka-python==${KAFKA_PYTHON}`, 'lz4')
+      const codecs = ['lz4', 'python-snappy', 'zstandard']
+      await must(
+        'pip',
+        python(),
+        '-m',
+        'pip',
+        'install',
+        '--quiet',
+        `kafka-python==${KAFKA_PYTHON}`,
+        ...codecs,
+      )
     },
   },
   {

@@ -42,11 +42,11 @@ function codecsStored(partition: string): Set<number> {
   return codecs
 }
 
-const writers: readonly { writer: Writer; compression: 'gzip' | 'lz4' }[] = [
-  { writer: kcat, compression: 'lz4' },
-  { writer: kcat, compression: 'gzip' },
-  { writer: kafkaPython, compression: 'lz4' },
-  { writer: kafkaPython, compression: 'gzip' },
+const compressions = ['gzip', 'snappy', 'lz4', 'zstd'] as const
+const writers: readonly { writer: Writer; compression: keyof typeof CODECS }[] = [
+  ...[kcat, kafkaPython, ourselves].flatMap((writer) =>
+    compressions.map((compression) => ({ writer, compression })),
+  ),
   // kafkajs brings gzip only.
   { writer: kafkajs, compression: 'gzip' },
 ]

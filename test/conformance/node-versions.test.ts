@@ -24,7 +24,7 @@ describe.each([
     if (!existsSync(node)) context.skip('it is not installed; install it with: npm run setup:conformance')
     const { stdout } = await mustRun(node, [script], { env: { ...process.env, VARVE_NO_ONREAD: env } })
     const { dataListeners, ...did } = JSON.parse(stdout.toString())
-    expect(did).toEqual({ node: expect.stringContaining(version), records: 10_000, reopened: 3 })
+    expect(did).toEqual({ node: expect.stringContaining(version), records: 10_000, reopened: 3, codecs: 4 })
     expect(dataListeners > 0).toBe(listens)
   })
 })

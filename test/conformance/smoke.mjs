@@ -3,7 +3,7 @@
  * embedded log that is opened again. Prints one line of JSON about what it did.
  */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,6 +19,7 @@ Socket.prototype.on = Socket.prototype.addListener = function (name, listener) {
 const { startBroker } = await import('@varve/broker')
 const { Admin, Consumer, Producer } = await import('@varve/client')
 const { openLog } = await import('@varve/log')
+const { batchesIn, encodeBatch } = await import('@varve/records')
 
 const COUNT = 10_000
 const valueOf = (index) => `record ${index} ${'.'.repeat(index % 500)}`
@@ -59,11 +60,30 @@ async function throughLog(directory) {
   return read.length
 }
 
+/** Reads what Java's client compressed, and what is compressed here from it. */
+async function throughCodecs() {
+  const codecs = ['gzip', 'snappy', 'lz4', 'zstd']
+  for (const compression of codecs) {
+    const fixture = `../../packages/records/test/fixtures/java-${compression}/00000000000000000000.log`
+    const [theirs] = batchesIn(await readFile(new URL(fixture, import.meta.url)))
+    const records = [...theirs.records()]
+    const [ours] = batchesIn(encodeBatch(records, { compression }))
+    assert.equal(records.length, theirs.recordsCount)
+    assert.deepEqual(Array.from(ours.records(), String), records.map(String))
+    assert.throws(() => [...theirs.records({ maxDecompressedBytes: 100 })], {
+      code: 'VARVE_DECOMPRESSION_LIMIT',
+    })
+  }
+  return codecs.length
+}
+
 const directory = await mkdtemp(join(tmpdir(), 'varve-smoke-'))
 try {
   const records = await throughBroker()
   const reopened = await throughLog(join(directory, 'log'))
-  process.stdout.write(`${JSON.stringify({ node: process.version, records, reopened, dataListeners })}\n`)
+  const codecs = await throughCodecs()
+  const did = { node: process.version, records, reopened, codecs, dataListeners }
+  process.stdout.write(`${JSON.stringify(did)}\n`)
 } finally {
   await rm(directory, { recursive: true, force: true })
 }

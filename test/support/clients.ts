@@ -1,6 +1,7 @@
 /** The foreign clients, and whether they are installed here. `npm run setup:conformance` installs them on Debian. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Compression } from '@varve/records'
 import type { TestContext } from 'vitest'
 import { answers, mustRun } from './children.js'
 import { cache, root, varve } from './tree.js'
@@ -13,7 +14,7 @@ export interface Client {
 
 /** A client that writes the lines of a file to partition 0 of a topic, in order. */
 export interface Writer extends Client {
-  write(broker: string, topic: string, file: string, compression?: 'none' | 'gzip' | 'lz4'): Promise<void>
+  write(broker: string, topic: string, file: string, compression?: Compression): Promise<void>
   /** Writes `key:value` lines with the partitioner that Java's producer has by default. */
   writeKeyed(broker: string, topic: string, file: string): Promise<void>
 }
@@ -27,7 +28,7 @@ const HOW = 'install it with: npm run setup:conformance'
 const kcatMissing = answers('kcat', ['-V']) ? null : `kcat is not installed; ${HOW}`
 const python = join(cache, 'python', 'bin', 'python')
 const pythonMissing =
-  existsSync(python) && answers(python, ['-c', 'import kafka'])
+  existsSync(python) && answers(python, ['-c', 'import kafka, lz4, snappy, zstandard'])
     ? null
     : `kafka-python is not installed; ${HOW}`
 

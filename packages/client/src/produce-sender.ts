@@ -1,5 +1,5 @@
 import { produce, type ProduceRequestInput, type ProduceResponse } from '@varve/protocol'
-import { VarveError, type WritableCompression } from '@varve/records'
+import { VarveError, type Compression } from '@varve/records'
 import type { Clock } from './clock.js'
 import type { Cluster } from './cluster.js'
 import { isStaleMetadata, KafkaError } from './kafka-error.js'
@@ -10,7 +10,7 @@ const LAST_WITH_NAMES = 12
 
 export interface SenderOptions {
   acks: -1 | 0 | 1
-  compression: WritableCompression
+  compression: Compression
   maxInFlight: number
   maxRequestBytes: number
   requestTimeoutMs: number

@@ -1,4 +1,4 @@
-import { BatchBuilder, type RecordInput, type WritableCompression } from '@varve/records'
+import { BatchBuilder, type Compression, type RecordInput } from '@varve/records'
 
 /** Where a record ended up. */
 export interface Delivery {
@@ -55,7 +55,7 @@ export class ProducerBatch {
   }
 
   /** The bytes to send. The first call compresses and ends the batch; a retry gets the same bytes again. */
-  bytes(compression: WritableCompression): Buffer {
+  bytes(compression: Compression): Buffer {
     if (this.encoded === null) {
       this.encoded = this.builder!.finish(compression)
       this.builder = null

@@ -1,6 +1,6 @@
 import { errors } from '@varve/protocol'
 import { defaultPartitioner, type Partitioner } from '@varve/partitioning'
-import { VarveError, type WritableCompression } from '@varve/records'
+import { VarveError, type Compression } from '@varve/records'
 import { systemClock, type Clock } from './clock.js'
 import { Cluster, type ClusterOptions, type Refreshed } from './cluster.js'
 import { KafkaError } from './kafka-error.js'
@@ -21,8 +21,8 @@ export interface ProducerOptions extends Pick<
   lingerMs?: number
   /** Size at which a batch is sent without waiting, before compression. Default 524 288 (512 KiB). */
   batchBytes?: number
-  /** Default `'none'`. */
-  compression?: WritableCompression
+  /** `'none'` (default), `'gzip'`, `'snappy'`, `'lz4'` or `'zstd'`. */
+  compression?: Compression
   /** Bytes of records that may be on their way; beyond it `send` holds records back. Default 33 554 432 (32 MiB). */
   maxBufferedBytes?: number
   /** Size of one request, which carries batches of several partitions. Default 4 194 304 (4 MiB). */
@@ -74,8 +74,8 @@ export class Producer {
     const acks = options.acks ?? -1
     const compression = options.compression ?? 'none'
     if (![-1, 0, 1].includes(acks)) throw invalidOption('acks', acks, '-1, 0 or 1')
-    if (!['none', 'gzip', 'lz4'].includes(compression)) {
-      throw invalidOption('compression', compression, "'none', 'gzip' or 'lz4'")
+    if (!['none', 'gzip', 'snappy', 'lz4', 'zstd'].includes(compression)) {
+      throw invalidOption('compression', compression, "'none', 'gzip', 'snappy', 'lz4' or 'zstd'")
     }
     this.retries = wholeNumber('retries', options.retries, 10)
     this.retryBackoffMs = wholeNumber('retryBackoffMs', options.retryBackoffMs, 100)

@@ -39,7 +39,9 @@ test.each([
   ['none', -1, 0],
   ['none', 1, 3],
   ['gzip', -1, 3],
+  ['snappy', -1, 0],
   ['lz4', -1, 0],
+  ['zstd', -1, 0],
 ] as const)('ten thousand records, %s, acks %i, retries %i', async (compression, acks, retries) => {
   const topic = `trip-${compression}-${acks}-${retries}`
   await admin.createTopics([{ name: topic, partitions: 1 }])

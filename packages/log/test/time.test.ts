@@ -4,8 +4,9 @@
  */
 import { expect, test } from 'vitest'
 import { openLog } from '../src/index.js'
-import { batchOf, resealed, withAttributes } from './sample-batch.js'
+import { batchOf, resealed } from './sample-batch.js'
 import { temporaryDirectory } from './temporary-directory.js'
+import { unreadableBatch } from './unreadable-batch.js'
 
 const at = (timestamp: number): { timestamp: number; value: string } => ({ timestamp, value: `${timestamp}` })
 
@@ -36,11 +37,10 @@ test('of equal largest times the first counts', async () => {
 test('a batch that cannot be decoded answers with its start', async () => {
   await using log = await openLog(temporaryDirectory())
   await log.append([at(1)])
-  const zstd = withAttributes(batchOf('a', 'b'), 4)
-  zstd.writeBigInt64BE(7n, 35)
-  await Promise.all(log.appendBatches([resealed(zstd)]))
-  expect(await log.offsetForTime(5)).toEqual({ offset: 1, timestamp: 7 })
-  expect(await log.maxTimestamp()).toEqual({ offset: 1, timestamp: 7 })
+  await Promise.all(log.appendBatches([unreadableBatch()]))
+  const found = { offset: 1, timestamp: 1_700_000_000_011 }
+  expect(await log.offsetForTime(5)).toEqual(found)
+  expect(await log.maxTimestamp()).toEqual(found)
 })
 
 test('a time beyond what a number can hold hides nothing', async () => {

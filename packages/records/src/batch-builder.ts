@@ -1,6 +1,13 @@
-import { codecs, ATTRIBUTES_AT, HEADER_BYTES, LENGTH_AT, LENGTH_OVERHEAD } from './batch-format.js'
+import {
+  ATTRIBUTES_AT,
+  codecs,
+  HEADER_BYTES,
+  LENGTH_AT,
+  LENGTH_OVERHEAD,
+  type Compression,
+} from './batch-format.js'
 import { sealBatch, writeBatchHeader } from './batch-writer.js'
-import { compress, type WritableCompression } from './compression.js'
+import { compress } from './compression.js'
 import { VarveError } from './error.js'
 import { timestampOf, writeRecord } from './record-writer.js'
 import type { RecordInput } from './record.js'
@@ -67,7 +74,7 @@ export class BatchBuilder {
    *
    * @throws VarveError `VARVE_EMPTY_BATCH`, `VARVE_UNSUPPORTED_CODEC`
    */
-  finish(compression: WritableCompression = 'none'): Buffer {
+  finish(compression: Compression = 'none'): Buffer {
     if (this.count === 0)
       throw new VarveError('VARVE_EMPTY_BATCH', 'A record batch needs at least one record')
     writeBatchHeader(this.bytes, 0, this.end, this.count, this.baseTimestamp, this.maxTimestamp)
@@ -86,7 +93,7 @@ export class BatchBuilder {
 }
 
 /** The same batch with its records compressed; base offset and CRC are the caller's to set. */
-export function compressBatch(plain: Buffer, compression: Exclude<WritableCompression, 'none'>): Buffer {
+export function compressBatch(plain: Buffer, compression: Exclude<Compression, 'none'>): Buffer {
   const records = compress(compression, plain.subarray(HEADER_BYTES))
   const batch = Buffer.allocUnsafe(HEADER_BYTES + records.length)
   plain.copy(batch, 0, 0, HEADER_BYTES)

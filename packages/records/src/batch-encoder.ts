@@ -1,12 +1,12 @@
 import { compressBatch } from './batch-builder.js'
+import type { Compression } from './batch-format.js'
 import { batchByteLength, sealBatch, writeBatch, writeInt64 } from './batch-writer.js'
-import type { WritableCompression } from './compression.js'
 import { VarveError } from './error.js'
 import type { RecordInput } from './record.js'
 
 export interface EncodeOptions {
   /** Default `'none'`. */
-  compression?: WritableCompression
+  compression?: Compression
   /** Timestamp, in ms since 1970, of records that bring none. Default `Date.now()`. */
   now?: number
   /** Default 0: a broker assigns offsets. */
@@ -17,7 +17,7 @@ export interface EncodeOptions {
  * A complete record batch v2 with its CRC, ready for a Produce request, `appendBatches` or a segment file.
  *
  * @throws VarveError `VARVE_EMPTY_BATCH` for no records, `VARVE_RECORD_INVALID` for one that cannot be encoded,
- * `VARVE_UNSUPPORTED_CODEC` for a codec that cannot be written.
+ * `VARVE_UNSUPPORTED_CODEC` for an unknown codec and one whose library cannot be loaded.
  */
 export function encodeBatch(records: readonly RecordInput[], options: EncodeOptions = {}): Buffer {
   const { compression = 'none', now = Date.now(), baseOffset = 0 } = options

@@ -180,8 +180,8 @@ export class RecordBatch {
    * The records, decompressed here and decoded one by one. A malformed record ends the iteration with an error
    * after those before it were handed out.
    *
-   * @throws VarveError `VARVE_UNSUPPORTED_CODEC` for snappy and zstd, `VARVE_DECOMPRESSION_LIMIT`,
-   * `VARVE_BATCH_INVALID` (also from the iterator).
+   * @throws VarveError `VARVE_UNSUPPORTED_CODEC` for a codec that Kafka has not assigned or whose library cannot be
+   * loaded, `VARVE_DECOMPRESSION_LIMIT`, `VARVE_BATCH_INVALID` (also from the iterator).
    */
   records(options: DecodeOptions = {}): IterableIterator<LogRecord> {
     const compression = this.compression

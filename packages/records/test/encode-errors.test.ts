@@ -105,7 +105,7 @@ test('a target that is too small is refused, not silently cut', () => {
 })
 
 test('a codec that cannot be written', () => {
-  expect(codeOf(() => encodeBatch([{ value: 'v' }], { compression: 'zstd' as 'none' }))).toBe(
+  expect(codeOf(() => encodeBatch([{ value: 'v' }], { compression: 'brotli' as 'none' }))).toBe(
     'VARVE_UNSUPPORTED_CODEC',
   )
 })

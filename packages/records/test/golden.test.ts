@@ -3,30 +3,30 @@
 // by Kafka's own tool. Encoding goes the same way: a batch that librdkafka sent must come out byte for byte.
 
 import { describe, expect, test } from 'vitest'
-import { batchesIn, encodeBatch, VarveError, type RecordBatch } from '../src/index.js'
+import { batchesIn, encodeBatch, type RecordBatch } from '../src/index.js'
 import { dumpOf, segmentsOf } from './kafka-fixtures.js'
 
-const readable = [
+const topics = [
+  ...['rdk', 'java', 'broker'].flatMap((writer) =>
+    ['gzip', 'snappy', 'lz4', 'zstd'].map((codec) => `${writer}-${codec}`),
+  ),
   'rdk-none',
-  'rdk-gzip',
-  'rdk-lz4',
   'java-none',
-  'java-gzip',
-  'java-lz4',
   'java-txn',
-  'broker-gzip',
-  'broker-lz4',
   'headers-nulls',
   'logappendtime',
   'idempotent',
   'txn',
+  'txn-open',
   'compacted',
 ]
+/** Their keys and values are structures of the broker's, which the tool prints decoded. */
+const internalTopics = ['consumer-offsets', 'transaction-state']
 
 const batchesOf = (name: string): RecordBatch[] =>
   segmentsOf(name).flatMap((segment) => Array.from(batchesIn(segment)))
 
-describe.each([...readable, 'rdk-snappy', 'rdk-zstd', 'java-snappy', 'java-zstd'])('%s', (name) => {
+describe.each([...topics, ...internalTopics])('%s', (name) => {
   test('batch headers are what Kafka says they are', () => {
     const expected = dumpOf(name).map(({ fields }) => fields)
     const actual = batchesOf(name).map((batch) => ({
@@ -54,7 +54,7 @@ describe.each([...readable, 'rdk-snappy', 'rdk-zstd', 'java-snappy', 'java-zstd'
   })
 })
 
-describe.each(readable)('%s', (name) => {
+describe.each([...topics, ...internalTopics])('%s', (name) => {
   test('records are what Kafka says they are', () => {
     const actual = batchesOf(name).flatMap((batch) =>
       [...batch.records()].map((record) => ({
@@ -65,8 +65,10 @@ describe.each(readable)('%s', (name) => {
         headerKeys: record.headers.map(([header]) => header),
         text: batch.isControl
           ? ` endTxnMarker: ${record.key!.readInt16BE(2) === 1 ? 'COMMIT' : 'ABORT'} coordinatorEpoch: ${record.value!.readInt32BE(2)}`
-          : (record.key === null ? '' : ` key: ${record.key.toString()}`) +
-            (record.value === null ? '' : ` payload: ${record.value.toString()}`),
+          : internalTopics.includes(name)
+            ? expect.any(String)
+            : (record.key === null ? '' : ` key: ${record.key.toString()}`) +
+              (record.value === null ? '' : ` payload: ${record.value.toString()}`),
       })),
     )
     expect(actual).toEqual(dumpOf(name).flatMap(({ records }) => records))
@@ -97,16 +99,16 @@ test.each(['rdk-none', 'headers-nulls'])('%s encoded again gives the bytes that 
   expect(encodeBatch(records).equals(batch!.buffer)).toBe(true)
 })
 
-test.each(['rdk-snappy', 'java-snappy', 'rdk-zstd', 'java-zstd'])(
-  '%s is refused by name, not misread',
-  (name) => {
-    const [batch] = batchesOf(name)
-    try {
-      batch!.records()
-      expect.unreachable()
-    } catch (error) {
-      expect(VarveError.is(error) && error.code).toBe('VARVE_UNSUPPORTED_CODEC')
-      expect((error as Error).message).toContain(name.split('-')[1])
-    }
-  },
-)
+test('snappy is written in the framing of Kafka’s Java side', () => {
+  const [theirs] = batchesOf('broker-snappy')
+  const [ours] = batchesIn(
+    encodeBatch([{ value: Buffer.alloc(40_000) }, { value: 'x' }], { compression: 'snappy' }),
+  )
+  const framing = theirs!.buffer.subarray(61, 61 + 16)
+  expect(ours!.buffer.subarray(61, 61 + 16)).toEqual(framing)
+  // Two blocks: of 32 KiB, as the varint at a block's start says, and of the rest.
+  const first = ours!.buffer.readInt32BE(77)
+  expect(ours!.buffer.subarray(81, 84).toString('hex')).toBe('808002')
+  const second = ours!.buffer.readInt32BE(81 + first)
+  expect(ours!.buffer.length).toBe(85 + first + second)
+})

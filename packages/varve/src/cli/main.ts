@@ -76,7 +76,7 @@ function produceCommand(): Command {
     )
     .addOption(
       new Option('-z, --compression <codec>', 'compress batches')
-        .choices(['none', 'gzip', 'lz4'])
+        .choices(['none', 'gzip', 'snappy', 'lz4', 'zstd'])
         .default('none'),
     )
     .option('--linger <ms>', 'how long a batch waits to fill', integer(0, 60_000), 5)

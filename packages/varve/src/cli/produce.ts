@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { Admin, Producer } from '@varve/client'
+import type { Compression } from '@varve/records'
 import { brokerFailure } from './broker-failure.js'
 import { Failure } from './failure.js'
 import { onInterrupt } from './interrupt.js'
@@ -13,7 +14,7 @@ export interface ProduceOptions {
   keySeparator?: Buffer
   partition?: number
   acks: -1 | 0 | 1
-  compression: 'none' | 'gzip' | 'lz4'
+  compression: Compression
   linger: number
   batchSize: number
   quiet?: boolean
