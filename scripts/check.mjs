@@ -21,6 +21,7 @@ const checks = [
   },
   { name: 'types of the packages', command: node(bin('typescript', 'tsc'), '-b') },
   { name: 'types of the tests', command: node(bin('typescript', 'tsc'), '-p', 'tsconfig.test.json') },
+  { name: 'types of the examples', command: node(bin('typescript', 'tsc'), '-p', 'examples') },
   {
     name: 'format (Rust)',
     command: cargo('fmt', '--all', '--check'),
