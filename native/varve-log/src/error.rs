@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use varve_records::BatchError;
 
+use crate::producer_state::ProducerError;
+
 /// Everything that can go wrong in a log. [`LogError::code`] is stable; the message says what happened, where, and
 /// what to do.
 #[derive(Clone, Debug)]
@@ -27,6 +29,9 @@ pub enum LogError {
     OffsetOutOfRange { dir: PathBuf, offset: i64, start: i64, end: i64 },
     /// The batch was refused; nothing of it is stored.
     Batch(BatchError),
+    /// What the batch's producer has written before, or is not allowed any more, refuses the batch; nothing of it is
+    /// stored.
+    Producer { dir: PathBuf, error: ProducerError },
     /// The answer is on disk and not in memory; ask again on a thread that may wait.
     WouldBlock,
 }
@@ -58,6 +63,12 @@ impl LogError {
             Self::Batch(BatchError::Magic(_)) => "VARVE_BATCH_MAGIC",
             Self::Batch(BatchError::Invalid(_)) => "VARVE_BATCH_INVALID",
             Self::Batch(BatchError::TooLarge { .. }) => "VARVE_BATCH_TOO_LARGE",
+            Self::Producer { error, .. } => match error {
+                ProducerError::OutOfOrderSequence { .. } => "VARVE_OUT_OF_ORDER_SEQUENCE",
+                ProducerError::Fenced { .. } => "VARVE_PRODUCER_FENCED",
+                ProducerError::CoordinatorFenced { .. } => "VARVE_TRANSACTION_COORDINATOR_FENCED",
+                ProducerError::NotInTransaction { .. } => "VARVE_INVALID_TXN_STATE",
+            },
             Self::WouldBlock => "VARVE_WOULD_BLOCK",
         }
     }
@@ -106,6 +117,7 @@ impl fmt::Display for LogError {
                 dir.display()
             ),
             Self::Batch(error) => error.fmt(f),
+            Self::Producer { dir, error } => write!(f, "the log {} refuses {error}", dir.display()),
             Self::WouldBlock => write!(f, "the bytes are not in memory"),
         }
     }

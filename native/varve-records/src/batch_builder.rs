@@ -1,4 +1,6 @@
-use crate::batch_header::{HEADER_BYTES, MAGIC, seal};
+use crate::batch_header::{
+    HEADER_BYTES, MAGIC, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, TRANSACTIONAL_FLAG, seal,
+};
 use crate::varint::{write_varint, write_varlong};
 
 /// A header of a record: a name and an optional value. Names may repeat.
@@ -15,6 +17,14 @@ pub struct BatchBuilder {
     base_timestamp: i64,
     max_timestamp: i64,
     count: i32,
+    producer: Producer,
+}
+
+struct Producer {
+    id: i64,
+    epoch: i16,
+    base_sequence: i32,
+    transactional: bool,
 }
 
 impl BatchBuilder {
@@ -26,7 +36,25 @@ impl BatchBuilder {
             base_timestamp,
             max_timestamp: base_timestamp,
             count: 0,
+            producer: Producer {
+                id: NO_PRODUCER_ID,
+                epoch: NO_PRODUCER_EPOCH,
+                base_sequence: NO_SEQUENCE,
+                transactional: false,
+            },
         }
+    }
+
+    /// Makes the batch one of an idempotent producer (KIP-98), its first record with this sequence number.
+    pub fn idempotent(&mut self, id: i64, epoch: i16, base_sequence: i32) -> &mut Self {
+        self.producer = Producer { id, epoch, base_sequence, transactional: false };
+        self
+    }
+
+    /// The same as part of a transaction.
+    pub fn transactional(&mut self, id: i64, epoch: i16, base_sequence: i32) -> &mut Self {
+        self.producer = Producer { id, epoch, base_sequence, transactional: true };
+        self
     }
 
     /// Adds a record stamped with the base timestamp.
@@ -75,12 +103,15 @@ impl BatchBuilder {
         bytes[8..12].copy_from_slice(&batch_length.to_be_bytes());
         bytes[12..16].copy_from_slice(&(-1i32).to_be_bytes());
         bytes[16] = MAGIC;
+        if self.producer.transactional {
+            bytes[21..23].copy_from_slice(&TRANSACTIONAL_FLAG.to_be_bytes());
+        }
         bytes[23..27].copy_from_slice(&(self.count - 1).to_be_bytes());
         bytes[27..35].copy_from_slice(&self.base_timestamp.to_be_bytes());
         bytes[35..43].copy_from_slice(&self.max_timestamp.to_be_bytes());
-        bytes[43..51].copy_from_slice(&(-1i64).to_be_bytes());
-        bytes[51..53].copy_from_slice(&(-1i16).to_be_bytes());
-        bytes[53..57].copy_from_slice(&(-1i32).to_be_bytes());
+        bytes[43..51].copy_from_slice(&self.producer.id.to_be_bytes());
+        bytes[51..53].copy_from_slice(&self.producer.epoch.to_be_bytes());
+        bytes[53..57].copy_from_slice(&self.producer.base_sequence.to_be_bytes());
         bytes[57..61].copy_from_slice(&self.count.to_be_bytes());
         seal(&mut bytes);
         bytes

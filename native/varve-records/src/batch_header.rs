@@ -18,6 +18,11 @@ pub const CONTROL_FLAG: u16 = 0x20;
 /// The checksum covers a batch from this byte on to its end.
 pub const CHECKSUM_FROM: usize = 21;
 
+/// What stands for "none" in the producer fields of a header.
+pub const NO_PRODUCER_ID: i64 = -1;
+pub const NO_PRODUCER_EPOCH: i16 = -1;
+pub const NO_SEQUENCE: i32 = -1;
+
 const CRC_AT: usize = 17;
 const LAST_CODEC: u16 = 4;
 
@@ -86,6 +91,27 @@ impl BatchHeader {
 
     pub fn is_compressed(&self) -> bool {
         self.attributes & CODEC_MASK != 0
+    }
+
+    pub fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL_FLAG != 0
+    }
+
+    pub fn is_control(&self) -> bool {
+        self.attributes & CONTROL_FLAG != 0
+    }
+
+    /// Whether an idempotent or transactional producer wrote the batch.
+    pub fn has_producer_id(&self) -> bool {
+        self.producer_id > NO_PRODUCER_ID
+    }
+
+    /// The sequence number of the last record. After 2^31 - 1 they go on at 0.
+    pub fn last_sequence(&self) -> i32 {
+        match self.base_sequence {
+            NO_SEQUENCE => NO_SEQUENCE,
+            base => base.wrapping_add(self.last_offset_delta) & i32::MAX,
+        }
     }
 
     /// Whether the codec is one that the format knows.

@@ -6,6 +6,7 @@
 
 mod batch_builder;
 mod batch_header;
+mod control_record;
 mod crc;
 mod validate;
 mod varint;
@@ -13,8 +14,10 @@ mod varint;
 pub use batch_builder::{BatchBuilder, RecordHeader};
 pub use batch_header::{
     BatchHeader, CHECKSUM_FROM, CODEC_MASK, CONTROL_FLAG, HEADER_BYTES, LENGTH_PREFIX_BYTES,
-    LOG_APPEND_TIME_FLAG, MAGIC, TRANSACTIONAL_FLAG, assign_epoch, assign_offset, seal,
+    LOG_APPEND_TIME_FLAG, MAGIC, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, TRANSACTIONAL_FLAG,
+    assign_epoch, assign_offset, seal,
 };
+pub use control_record::EndTransactionMarker;
 pub use crc::{crc32c, crc32c_combine};
 pub use validate::{BatchError, validate};
 pub use varint::{read_varint, read_varlong, write_varint, write_varlong};
