@@ -2,6 +2,7 @@ import { compressBatch } from './batch-builder.js'
 import type { Compression } from './batch-format.js'
 import { batchByteLength, sealBatch, writeBatch, writeInt64 } from './batch-writer.js'
 import { VarveError } from './error.js'
+import { writeProducerFields, type ProducerFields } from './producer-fields.js'
 import type { RecordInput } from './record.js'
 
 export interface EncodeOptions {
@@ -11,16 +12,18 @@ export interface EncodeOptions {
   now?: number
   /** Default 0: a broker assigns offsets. */
   baseOffset?: number
+  /** The idempotent or transactional producer that writes the batch. Default none. */
+  producer?: ProducerFields
 }
 
 /**
  * A complete record batch v2 with its CRC, ready for a Produce request, `appendBatches` or a segment file.
  *
- * @throws VarveError `VARVE_EMPTY_BATCH` for no records, `VARVE_RECORD_INVALID` for one that cannot be encoded,
+ * @throws VarveError `VARVE_EMPTY_BATCH` for no records, `VARVE_RECORD_INVALID` for one, or a field, that cannot be encoded,
  * `VARVE_UNSUPPORTED_CODEC` for an unknown codec and one whose library cannot be loaded.
  */
 export function encodeBatch(records: readonly RecordInput[], options: EncodeOptions = {}): Buffer {
-  const { compression = 'none', now = Date.now(), baseOffset = 0 } = options
+  const { compression = 'none', now = Date.now(), baseOffset = 0, producer } = options
   if (!Number.isSafeInteger(baseOffset) || baseOffset < 0) {
     throw new VarveError(
       'VARVE_RECORD_INVALID',
@@ -31,6 +34,7 @@ export function encodeBatch(records: readonly RecordInput[], options: EncodeOpti
   writeBatch(batch, 0, records, now)
   if (compression !== 'none') batch = compressBatch(batch, compression)
   if (baseOffset !== 0) writeInt64(batch, 0, baseOffset)
+  if (producer !== undefined) writeProducerFields(batch, producer)
   sealBatch(batch, 0, batch.length)
   return batch
 }

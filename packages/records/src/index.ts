@@ -4,6 +4,12 @@ export type { Compression } from './batch-format.js'
 export { batchByteLength, sealBatch, writeBatch } from './batch-writer.js'
 export { compress, decompress, MAX_DECOMPRESSED_BYTES } from './compression.js'
 export { crc32c, crc32cPortable } from './crc32c.js'
+export {
+  decodeEndTransactionMarker,
+  encodeEndTransactionMarker,
+  type EndTransactionMarker,
+} from './end-transaction-marker.js'
 export { VarveError, type VarveErrorOptions } from './error.js'
+export type { ProducerFields } from './producer-fields.js'
 export { batchesIn, RecordBatch, type DecodeOptions } from './record-batch.js'
 export type { Bytes, HeadersInput, LogRecord, RecordInput } from './record.js'
