@@ -122,7 +122,7 @@ function importDirection() {
   return packages().flatMap((one) => packageProblems(one))
 }
 
-/** What tests, benchmarks and examples import: it is the root that declares it for all of them. */
+/** What tests, benchmarks and examples import: the root declares it for all of them, their package for itself. */
 function importsOfTests() {
   const declared = Object.keys(json('package.json').devDependencies)
   const problems = []
@@ -131,7 +131,10 @@ function importsOfTests() {
     /\.(ts|mjs)$/.test(file),
   )) {
     if (SPELLED_OUT_IN.includes(path)) continue
-    const own = packages().find((one) => path.startsWith(`${one.path}/`))?.manifest
+    // The benchmarks have a manifest of their own for what is installed for them alone.
+    const own = path.startsWith('bench/')
+      ? json('bench/package.json')
+      : packages().find((one) => path.startsWith(`${one.path}/`))?.manifest
     const known = [...declared, ...Object.keys({ ...own?.dependencies, ...own?.optionalDependencies })]
     for (const specifier of specifiers(read(path))) {
       if (/^\.|^node:/.test(specifier) || known.includes(packageOf(specifier))) continue

@@ -1,0 +1,148 @@
+/** What we want to reach, each computed from the raw results; `null` where nothing was measured. */
+import * as show from './figures.mjs'
+import { best } from './table.mjs'
+import { byHand, stores, titles } from '../subjects/index.mjs'
+
+/**
+ * @typedef {object} Aim
+ * @property {string} work
+ * @property {string} aim
+ * @property {string} section
+ * @property {(find: (fits: (parameters: any) => boolean) => any) => Verdict} judge `find` gives the cell with such parameters
+ *
+ * @typedef {{ measured: string, reached: boolean } | null} Verdict
+ */
+
+const perSecond = (measured) => measured.perSecond
+const megabytes = (measured) => measured.megabytesPerSecond
+const varveIn = (cell) => cell?.subjects.varve?.median
+const ceilingIn = (cell) => cell?.subjects.ceiling?.median
+
+/** Varve against the best of some subjects: how much, against whom, and whether it is `times` as much. */
+function against(cell, among, figure, times, value = figure(varveIn(cell) ?? {})) {
+  const other = cell === undefined ? undefined : best(cell, among, figure)
+  if (other === undefined || value === undefined) return null
+  const measured = `${show.ratio(value, other.value)} ${titles[other.subject]} (${show.perSecond(value)} against ${show.perSecond(other.value)})`
+  return { measured, reached: value >= times * other.value }
+}
+
+const share = (cell, atLeast) => {
+  const [ours, theirs] = [varveIn(cell), ceilingIn(cell)]
+  if (ours === undefined || theirs === undefined) return null
+  const value = megabytes(ours) / megabytes(theirs)
+  const measured = `${Math.round(value * 100)} % (${show.megabytes(megabytes(ours))} of ${show.megabytes(megabytes(theirs))})`
+  return { measured, reached: value >= atLeast }
+}
+
+const atMost = (value, most, text) =>
+  value === undefined ? null : { measured: text(value), reached: value <= most }
+
+const KB = 1024
+const appended = (durable, inFlight) => (one) =>
+  one.durable === durable && one.bytes === KB && one.inFlight === inFlight
+const encoded = (batchBytes) => (one) =>
+  one.encoded === true && one.batchBytes === batchBytes && one.inFlight === 16
+const replayed = (work) => (one) => one.work === work && one.data.bytes === KB && one.data.group === 100
+
+/** @type {readonly Aim[]} */
+export const aims = [
+  {
+    work: 'durable 1 KB appends, 1,024 in flight',
+    aim: '4× the best store',
+    section: 'append',
+    judge: (find) => against(find(appended(true, 1024)), stores, perSecond, 4),
+  },
+  {
+    work: 'the same',
+    aim: 'above fs by hand with one fdatasync for each group',
+    section: 'append',
+    judge: (find) => against(find(appended(true, 1024)), byHand, perSecond, 1),
+  },
+  {
+    work: 'durable 1 KB appends, one at a time',
+    aim: 'p50 within 1.6× of bare write + fdatasync',
+    section: 'append',
+    judge(find) {
+      const cell = find(appended(true, 1))
+      const [ours, theirs] = [varveIn(cell)?.latencies.p50, ceilingIn(cell)?.latencies.p50]
+      if (ours === undefined || theirs === undefined) return null
+      const measured = `${show.ratio(ours, theirs)} (${show.microseconds(ours)} against ${show.microseconds(theirs)})`
+      return { measured, reached: ours <= 1.6 * theirs }
+    },
+  },
+  {
+    work: 'page-cache appends of 1 KB, 1,024 in flight',
+    aim: '5× the best store',
+    section: 'append',
+    judge: (find) => against(find(appended(false, 1024)), stores, perSecond, 5),
+  },
+  ...[64 * KB, KB * KB].map((size) => ({
+    work: `page-cache appends of ${show.bytes(size)} batches`,
+    aim: '80 % of the ceiling',
+    section: 'batches',
+    judge: (find) => share(find(encoded(size)), 0.8),
+  })),
+  {
+    work: 'replay of 1 KB records, record by record',
+    aim: '3× the best store',
+    section: 'reads',
+    judge: (find) => against(find(replayed('replay')), stores, perSecond, 3),
+  },
+  {
+    work: 'replay of 1 KB records, batch by batch',
+    aim: '5× the best store',
+    section: 'reads',
+    judge(find) {
+      const batched = varveIn(find(replayed('replayByBatch')))
+      return against(find(replayed('replay')), stores, perSecond, 5, batched?.perSecond)
+    },
+  },
+  {
+    work: 'replay as batches',
+    aim: '80 % of the ceiling',
+    section: 'reads',
+    judge: (find) => share(find(replayed('replayBatches')), 0.8),
+  },
+  {
+    work: "append → follower in the process, `'os'`",
+    aim: 'p99 under 1 ms',
+    section: 'follow',
+    judge: (find) =>
+      atMost(
+        varveIn(find((one) => one.durability === 'os' && one.paced))?.latencies.p99,
+        1000,
+        show.microseconds,
+      ),
+  },
+  {
+    work: 'open after close',
+    aim: 'under 20 ms whatever the size',
+    section: 'open',
+    judge(find) {
+      const all = [64 << 20, 512 << 20].map(
+        (size) => varveIn(find((one) => one.size === size && one.data !== undefined))?.milliseconds,
+      )
+      return all.includes(undefined) ? null : atMost(Math.max(...all), 20, show.milliseconds)
+    },
+  },
+  {
+    work: 'open after kill',
+    aim: 'recovery of 0.5 GB/s',
+    section: 'open',
+    judge(find) {
+      const rate = varveIn(
+        find((one) => one.size === 512 << 20 && one.killed !== undefined),
+      )?.gigabytesPerSecond
+      return rate === undefined ? null : { measured: `${rate.toFixed(2)} GB/s`, reached: rate >= 0.5 }
+    },
+  },
+]
+
+/** @param {readonly { section: { name: string }, cells: readonly any[] }[]} results */
+export function judged(results) {
+  return aims.map((aim) => {
+    const cells = results.find(({ section }) => section.name === aim.section)?.cells ?? []
+    const find = (fits) => cells.find(({ parameters }) => fits(parameters))
+    return { ...aim, verdict: aim.judge(find) }
+  })
+}
