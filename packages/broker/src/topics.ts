@@ -1,13 +1,18 @@
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DataDirectory, LogOptions } from '@varve/log'
+import {
+  readPartitionMetadata,
+  syncDirectory,
+  writePartitionMetadata,
+  type DataDirectory,
+  type LogOptions,
+} from '@varve/log'
 import { randomUuid } from '@varve/protocol'
 import { VarveError } from '@varve/records'
 import { type BrokerLog, messageOf } from './broker-log.js'
 import { metadataLogName } from './local-metadata-store.js'
 import type { MetadataStore } from './metadata-store.js'
-import { readPartitionMetadata, syncDirectory, writePartitionMetadata } from './partition-metadata-file.js'
 import { Partition } from './partition.js'
 import { storageFailureText } from './storage-failure.js'
 import { isStray, putAside } from './stray-directory.js'

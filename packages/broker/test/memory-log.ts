@@ -182,6 +182,7 @@ export class MemoryLog implements Log {
   }
 
   async *readBatches({ from = 0 }: ReadOptions = {}): AsyncIterableIterator<RecordBatch> {
+    if (typeof from !== 'number') throw new Error(`no broker starts to read at ${JSON.stringify(from)}`)
     for (const { nextOffset, bytes } of this.#stored.batches) {
       if (this.#damaged !== null && nextOffset > this.#damaged.from) throw this.#failure!
       if (nextOffset > from && nextOffset <= this.durableOffset) yield RecordBatch.parse(bytes)

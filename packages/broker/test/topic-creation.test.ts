@@ -2,10 +2,10 @@
 // be a whole topic or none, and what belongs to none is put aside with its records, never deleted and never served.
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { writePartitionMetadata } from '@varve/log'
 import { createTopics, errors, metadata } from '@varve/protocol'
 import { expect, test } from 'vitest'
 import { metadataLogName } from '../src/local-metadata-store.js'
-import { writePartitionMetadata } from '../src/partition-metadata-file.js'
 import { VarveError } from '@varve/records'
 import {
   fetchFrom,

@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { openDirectory, type NativeDirectory } from '@varve/native'
 import { VarveError } from '@varve/records'
 import { unwrap } from './failure.js'
 import { EngineLog, type Log } from './log.js'
+import { randomId } from './random-id.js'
 import { completeOptions, type LogOptions } from './options.js'
 import { checkDirectory, checkWholeNumber, invalidOption } from './whole-number.js'
 
@@ -79,16 +79,8 @@ export async function openEngineDirectory(
   }
   if (nodeId !== undefined) checkWholeNumber('nodeId', nodeId, 0, 0x7fff_ffff)
   const path = resolve(dir)
-  const identity = { clusterId, nodeId, newClusterId: newId(), newDirectoryId: newId() }
+  const identity = { clusterId, nodeId, newClusterId: randomId(), newDirectoryId: randomId() }
   return new EngineDirectory(path, unwrap(await openDirectory(path, identity)))
-}
-
-/** A random UUID as Kafka writes its ids: base64url without padding, and no dash in front that a shell would trip over. */
-function newId(): string {
-  for (;;) {
-    const id = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
-    if (!id.startsWith('-')) return id
-  }
 }
 
 export class EngineDirectory implements DataDirectory {

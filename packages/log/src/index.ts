@@ -1,13 +1,20 @@
 /**
  * A durable, append-only commit log in Apache Kafka's file format, embedded in the process: {@link openLog} for one
- * log, {@link openDataDirectory} for several under one lock.
+ * log, {@link openTopic} for a topic with partitions, {@link openDataDirectory} for several logs under one lock.
  *
  * @packageDocumentation
  */
 export { openDataDirectory, type DataDirectory, type DataDirectoryOptions } from './data-directory.js'
 export type { AppendOptions, AppendResult, Log, LogState, OffsetAndTimestamp, Recovered } from './log.js'
+export type { TopicRecord } from './merged-reader.js'
 export { openLog } from './open-log.js'
+export { openTopic, type TopicOptions } from './open-topic.js'
 export type { Durability, LogOptions } from './options.js'
+export { readPartitionMetadata, syncDirectory, writePartitionMetadata } from './partition-metadata-file.js'
+export type { ReadStart } from './read-start.js'
 export type { ReadOptions } from './reader.js'
 export type { Slice, SliceOptions } from './slice.js'
+export { topicNameProblem } from './topic-name.js'
+export type { TopicPartitioner } from './topic-partitioner.js'
+export type { RecordPosition, Topic, TopicAppendOptions, TopicReadOptions } from './topic.js'
 export { VarveError, type LogRecord, type RecordBatch, type RecordInput } from '@varve/records'

@@ -1,11 +1,12 @@
 import { batchesIn, VarveError, type LogRecord, type RecordBatch } from '@varve/records'
 import type { EngineLog } from './log.js'
-import { checkBound, invalidOption } from './whole-number.js'
+import { checkStart, startOffset, type ReadStart } from './read-start.js'
+import { checkBound } from './whole-number.js'
 
 /** What to read, and how long. */
 export interface ReadOptions {
-  /** The first offset wanted. Default: the log's start. */
-  from?: number
+  /** Default `'start'`. */
+  from?: ReadStart
   /** Exclusive. Default: the durable end when the reading starts, or none with `follow`. */
   to?: number
   /**
@@ -21,6 +22,7 @@ export interface ReadOptions {
 }
 
 interface Range {
+  /** Known once the first batch is there. */
   from: number
   to: number
   follow: boolean
@@ -32,9 +34,9 @@ const READ_BYTES = 256 << 10
 
 /** @throws VarveError `VARVE_INVALID_OPTION` */
 function rangeOf(log: EngineLog, options: ReadOptions): Range {
-  const { follow = false, signal, maxBytes = READ_BYTES, from = log.startOffset } = options
+  const { follow = false, signal, maxBytes = READ_BYTES } = options
   const to = options.to ?? (follow ? Infinity : log.durableOffset)
-  if (!Number.isSafeInteger(from)) throw invalidOption('from', from, 'an offset, a whole number')
+  const from = 0
   checkBound('to', to)
   checkBound('maxBytes', maxBytes)
   return { from, to, follow, signal, maxBytes }
@@ -43,10 +45,13 @@ function rangeOf(log: EngineLog, options: ReadOptions): Range {
 /** Batches of a range, each checked against its checksum. Reads no further than the log's durability reaches. */
 async function* batchesOf(
   log: EngineLog,
-  { from, to, follow, signal, maxBytes }: Range,
+  range: Range,
+  start: () => number | Promise<number>,
   stopped: AbortSignal,
 ): AsyncGenerator<RecordBatch, void, undefined> {
-  for (let next = from; ;) {
+  const { to, follow, signal, maxBytes } = range
+  range.from = await start()
+  for (let next = range.from; ;) {
     signal?.throwIfAborted()
     // What is written but not durable yet is no error to wait for; what lies beyond the end is.
     const isHidden = next > log.durableOffset && next <= log.endOffset
@@ -80,8 +85,12 @@ export class BatchReader implements AsyncIterableIterator<RecordBatch> {
   readonly #stop = new AbortController()
 
   constructor(log: EngineLog, options: ReadOptions) {
-    this.range = rangeOf(log, options)
-    this.#batches = batchesOf(log, this.range, this.#stop.signal)
+    const { from = 'start' } = options
+    checkStart(from)
+    const range = rangeOf(log, options)
+    const end = log.durableOffset
+    this.range = range
+    this.#batches = batchesOf(log, range, () => startOffset(log, from, end), this.#stop.signal)
   }
 
   [Symbol.asyncIterator](): this {

@@ -2,34 +2,15 @@
  * A disk that fills up fails in the middle of a write. What was acknowledged before must stay readable at once and be there
  * after somebody has made room; and nothing half-written may be taken for a record.
  */
-import { execFileSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { openLog, type Log } from '../src/index.js'
-import { temporaryDirectory } from './temporary-directory.js'
+import { howToGetOne, smallDisk } from './small-disk.js'
 
 const MIB = 1 << 20
-const mounted: string[] = []
-afterAll(() => {
-  for (const dir of mounted) execFileSync('umount', [dir])
-})
-
-/** A file system of 4 MiB, or null where this process may not mount one. */
-function smallDisk(): string | null {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return null
-  const dir = temporaryDirectory()
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', dir], { stdio: 'ignore' })
-  } catch {
-    return null
-  }
-  mounted.push(dir)
-  return dir
-}
-
-const disk = smallDisk()
-const howTo = disk === null ? ' (skipped: run as root, who may mount a tmpfs)' : ''
+const disk = smallDisk(4096)
+const howTo = howToGetOne(disk)
 
 async function offsetsIn(log: Log): Promise<number[]> {
   const offsets: number[] = []

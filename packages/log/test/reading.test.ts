@@ -126,6 +126,36 @@ test('an abort between two records ends the reading with its reason', async () =
   expect(seen).toEqual([0, 1, 2])
 })
 
+test('from a time, the start or the end', async () => {
+  await using log = await openLog(temporaryDirectory())
+  await log.append([10, 20, 30].map((timestamp) => ({ value: 'v', timestamp })))
+  await log.append([{ value: 'v', timestamp: 40 }])
+  const from = async (from: ReadOptions['from']): Promise<number[]> => offsetsIn(log, { from })
+  expect(await from('start')).toEqual([0, 1, 2, 3])
+  expect(await from({ timestamp: 0 })).toEqual([0, 1, 2, 3])
+  expect(await from({ timestamp: 20 })).toEqual([1, 2, 3])
+  expect(await from({ timestamp: 31 })).toEqual([3])
+  expect(await from({ timestamp: 41 })).toEqual([])
+  expect(await from('end')).toEqual([])
+  const batches = log.readBatches({ from: { timestamp: 20 } })
+  expect(await batches.next()).toMatchObject({ value: { baseOffset: 0 } })
+
+  // The end is that of the call, whenever the first record is asked for.
+  const following = log.read({ from: 'end', follow: true })
+  await log.append([{ value: 'new' }])
+  expect(await following.next()).toMatchObject({ value: { offset: 4 } })
+  await following.return!()
+})
+
+test('what is no place to start is refused at once', async () => {
+  await using log = await openLog(temporaryDirectory())
+  for (const from of ['middle', 1.5, NaN, null, {}, { timestamp: 1.5 }]) {
+    expect(() => log.read({ from: from as never })).toThrow(
+      expect.objectContaining({ code: 'VARVE_INVALID_OPTION' }),
+    )
+  }
+})
+
 test("a transaction's markers are batches but no records", async () => {
   await using log = await openLog(temporaryDirectory())
   await Promise.all(log.appendBatches([batchOf('a'), withAttributes(batchOf('marker'), 0x20), batchOf('b')]))

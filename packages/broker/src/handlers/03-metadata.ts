@@ -7,12 +7,13 @@
  * a disk with directories; the rest are answered UNKNOWN_TOPIC_OR_PARTITION, and a client that asks again gets them.
  * There is no authorizer: authorized operations are all of them, as in Kafka without one.
  */
+import { topicNameProblem } from '@varve/log'
 import { errors, type MetadataRequest, type MetadataResponseInput, ZERO_UUID } from '@varve/protocol'
 import { VarveError } from '@varve/records'
 import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
 import type { RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
-import { isInternalTopic, topicNameProblem } from '../topic-name.js'
+import { isInternalTopic } from '../topic-name.js'
 import type { Topic } from '../topic.js'
 
 const mostCreations = 100

@@ -7,12 +7,13 @@
  * `validateOnly` the topic id is zero, where Kafka invents one that will never exist. The timeout is ignored: the answer
  * comes when the topics are there.
  */
+import { topicNameProblem } from '@varve/log'
 import { type CreateTopicsRequest, type CreateTopicsResponseInput, errors, ZERO_UUID } from '@varve/protocol'
 import { VarveError } from '@varve/records'
 import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
 import type { RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
-import { isInternalTopic, topicNameProblem } from '../topic-name.js'
+import { isInternalTopic } from '../topic-name.js'
 
 /** Kafka's limit on what one operation may create. */
 const mostPartitions = 10_000

@@ -1,9 +1,8 @@
 import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { VarveError } from '@varve/records'
-import { messageOf } from './broker-log.js'
 
-const fileName = 'partition.metadata'
+const FILE_NAME = 'partition.metadata'
 
 /**
  * Reads the topic id out of a partition's `partition.metadata`, Kafka's two lines `version: 0` and
@@ -13,7 +12,7 @@ const fileName = 'partition.metadata'
  * @throws VarveError `VARVE_PARTITION_METADATA` when the file is not of that form
  */
 export async function readPartitionMetadata(dir: string): Promise<string | null> {
-  const path = join(dir, fileName)
+  const path = join(dir, FILE_NAME)
   let text: string
   try {
     text = await readFile(path, 'utf8')
@@ -37,7 +36,7 @@ export async function readPartitionMetadata(dir: string): Promise<string | null>
  * @throws VarveError `VARVE_IO`, with the system's error as its cause
  */
 export async function writePartitionMetadata(dir: string, topicId: string, durable: boolean): Promise<void> {
-  const path = join(dir, fileName)
+  const path = join(dir, FILE_NAME)
   const temporary = `${path}.tmp`
   try {
     const file = await open(temporary, 'w')
@@ -50,7 +49,11 @@ export async function writePartitionMetadata(dir: string, topicId: string, durab
     await rename(temporary, path)
     if (durable) await syncDirectory(dir)
   } catch (cause) {
-    throw new VarveError('VARVE_IO', `could not write ${path}: ${messageOf(cause)}`, { cause })
+    throw new VarveError(
+      'VARVE_IO',
+      `could not write ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    )
   }
 }
 
