@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use varve_records::{BatchError, BatchHeader, assign_epoch, assign_offset, validate};
+use varve_records::{BatchError, BatchHeader, BatchRules, assign_epoch, assign_offset, validate};
 
 use crate::batch_reader::Access;
 use crate::error::{LogError, Result};
@@ -34,12 +34,16 @@ impl Log {
     pub fn append(self: &Arc<Self>, batches: &mut [&mut [u8]]) -> Appended {
         let mut budget = APPEND_BYTES;
         let mut checked: Vec<Result<BatchHeader>> = Vec::with_capacity(batches.len());
-        for batch in batches.iter() {
+        let rules = BatchRules {
+            validation: self.config.batch_validation,
+            ..BatchRules::new(self.config.max_batch_bytes)
+        };
+        for batch in batches.iter_mut() {
             if batch.len() > budget && !checked.is_empty() {
                 break;
             }
             budget = budget.saturating_sub(batch.len());
-            checked.push(validate(batch, self.config.max_batch_bytes).map_err(LogError::Batch));
+            checked.push(validate(batch, &rules).map_err(LogError::Batch));
         }
         let mut state = self.state();
         let appended = self.write(&mut state, batches, checked);

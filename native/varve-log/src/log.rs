@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use varve_records::BatchValidation;
+
 use crate::data_dir::{DataDir, Hold};
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
@@ -28,6 +30,8 @@ pub struct LogConfig {
     pub segment_bytes: u64,
     pub index_interval_bytes: u64,
     pub max_batch_bytes: u64,
+    /// How closely a batch is looked at before it is stored.
+    pub batch_validation: BatchValidation,
 }
 
 impl Default for LogConfig {
@@ -37,6 +41,7 @@ impl Default for LogConfig {
             segment_bytes: 1 << 30,
             index_interval_bytes: 4096,
             max_batch_bytes: (1 << 20) + 12,
+            batch_validation: BatchValidation::Full,
         }
     }
 }

@@ -7,6 +7,8 @@ use napi_derive::napi;
 use varve_log::runner::ThreadRunner;
 use varve_log::{DataDir, Durability, Identity, Listener, Log, LogConfig};
 
+use varve_records::BatchValidation;
+
 use crate::failure::task;
 use crate::fault::storage;
 use crate::log::NativeLog;
@@ -35,6 +37,8 @@ pub struct NativeLogConfig {
     pub segment_bytes: f64,
     pub index_interval_bytes: f64,
     pub max_batch_bytes: f64,
+    /// Whether the records of a batch are looked at before it is stored, not its header and checksum alone.
+    pub validate_records: bool,
 }
 
 /// A locked data directory.
@@ -110,6 +114,10 @@ impl NativeDirectory {
             segment_bytes: config.segment_bytes as u64,
             index_interval_bytes: config.index_interval_bytes as u64,
             max_batch_bytes: config.max_batch_bytes as u64,
+            batch_validation: match config.validate_records {
+                true => BatchValidation::Full,
+                false => BatchValidation::Header,
+            },
         };
         let directory = self.inner.clone();
         Ok(AsyncTask::new(OpenLog(Box::new(move || Log::open(directory, &name, config, runner(), listener)))))

@@ -1,14 +1,8 @@
 use crate::batch_header::{
     HEADER_BYTES, MAGIC, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, TRANSACTIONAL_FLAG, seal,
 };
+use crate::record::RecordHeader;
 use crate::varint::{write_varint, write_varlong};
-
-/// A header of a record: a name and an optional value. Names may repeat.
-#[derive(Clone, Copy, Debug)]
-pub struct RecordHeader<'a> {
-    pub key: &'a str,
-    pub value: Option<&'a [u8]>,
-}
 
 /// Builds one uncompressed batch, sealed, at base offset 0 and without a leader epoch (-1): an append assigns both.
 pub struct BatchBuilder {

@@ -1,3 +1,4 @@
+use crate::codec::Codec;
 use crate::crc32c;
 
 /// Bytes of a batch before its records.
@@ -14,6 +15,9 @@ pub const LOG_APPEND_TIME_FLAG: u16 = 0x08;
 pub const TRANSACTIONAL_FLAG: u16 = 0x10;
 /// Attribute bit 5.
 pub const CONTROL_FLAG: u16 = 0x20;
+/// Attribute bit 6 (KIP-534): the base timestamp is the time from which on the batch's tombstones, or its transaction
+/// marker, may be removed.
+pub const DELETE_HORIZON_FLAG: u16 = 0x40;
 
 /// The checksum covers a batch from this byte on to its end.
 pub const CHECKSUM_FROM: usize = 21;
@@ -24,7 +28,6 @@ pub const NO_PRODUCER_EPOCH: i16 = -1;
 pub const NO_SEQUENCE: i32 = -1;
 
 const CRC_AT: usize = 17;
-const LAST_CODEC: u16 = 4;
 
 /// The fixed part of a batch, as it stands in the bytes; nothing in it is trusted until [`crate::validate`] agrees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,25 @@ impl BatchHeader {
         })
     }
 
+    /// The header's bytes, the checksum as it stands in it: [`seal`] makes it right.
+    pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..8].copy_from_slice(&self.base_offset.to_be_bytes());
+        bytes[8..12].copy_from_slice(&self.batch_length.to_be_bytes());
+        bytes[12..16].copy_from_slice(&self.partition_leader_epoch.to_be_bytes());
+        bytes[16] = self.magic;
+        bytes[CRC_AT..CHECKSUM_FROM].copy_from_slice(&self.crc.to_be_bytes());
+        bytes[21..23].copy_from_slice(&self.attributes.to_be_bytes());
+        bytes[23..27].copy_from_slice(&self.last_offset_delta.to_be_bytes());
+        bytes[27..35].copy_from_slice(&self.base_timestamp.to_be_bytes());
+        bytes[35..43].copy_from_slice(&self.max_timestamp.to_be_bytes());
+        bytes[43..51].copy_from_slice(&self.producer_id.to_be_bytes());
+        bytes[51..53].copy_from_slice(&self.producer_epoch.to_be_bytes());
+        bytes[53..57].copy_from_slice(&self.base_sequence.to_be_bytes());
+        bytes[57..61].copy_from_slice(&self.records_count.to_be_bytes());
+        bytes
+    }
+
     /// Whether the header can be the head of a batch: the format, a length that covers the header and offsets that
     /// count upwards. A plausible header says nothing of the bytes behind it.
     pub fn is_plausible(&self) -> bool {
@@ -93,10 +115,20 @@ impl BatchHeader {
         self.attributes & CODEC_MASK != 0
     }
 
+    /// The codec, if the format knows one of that number.
+    pub fn codec(&self) -> Option<Codec> {
+        Codec::of(self.attributes)
+    }
+
+    pub fn has_log_append_time(&self) -> bool {
+        self.attributes & LOG_APPEND_TIME_FLAG != 0
+    }
+
     pub fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL_FLAG != 0
     }
 
+    /// Whether the batch is a marker of the system's and holds none of a user's records.
     pub fn is_control(&self) -> bool {
         self.attributes & CONTROL_FLAG != 0
     }
@@ -114,9 +146,9 @@ impl BatchHeader {
         }
     }
 
-    /// Whether the codec is one that the format knows.
-    pub fn has_known_codec(&self) -> bool {
-        self.attributes & CODEC_MASK <= LAST_CODEC
+    /// From when on (ms) the batch's tombstones, or its transaction marker, may be removed.
+    pub fn delete_horizon(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON_FLAG != 0).then_some(self.base_timestamp)
     }
 
     /// Whether the checksum agrees with `batch`, which must be the whole batch.
@@ -133,6 +165,19 @@ pub fn assign_offset(batch: &mut [u8], base_offset: i64) {
 /// Assigns the leader epoch under which the batch was appended, in place.
 pub fn assign_epoch(batch: &mut [u8], partition_leader_epoch: i32) {
     batch[12..16].copy_from_slice(&partition_leader_epoch.to_be_bytes());
+}
+
+/// Replaces the batch's largest timestamp, and seals it again.
+pub fn assign_max_timestamp(batch: &mut [u8], max_timestamp: i64) {
+    batch[35..43].copy_from_slice(&max_timestamp.to_be_bytes());
+    seal(batch);
+}
+
+/// Makes `now` (ms) the time of every record of the batch: it says `LogAppendTime`, and the records' own times count no
+/// more, whether they are compressed or not. Seals it again.
+pub fn assign_log_append_time(batch: &mut [u8], now: i64) {
+    batch[22] |= LOG_APPEND_TIME_FLAG as u8;
+    assign_max_timestamp(batch, now);
 }
 
 /// Computes the checksum of a batch that its writer left unsealed, and stores it.

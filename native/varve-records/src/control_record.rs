@@ -1,7 +1,8 @@
 use crate::batch_header::{
     BatchHeader, CONTROL_FLAG, HEADER_BYTES, LENGTH_PREFIX_BYTES, MAGIC, TRANSACTIONAL_FLAG, seal,
 };
-use crate::varint::{read_varint, read_varlong, write_varint};
+use crate::record::Record;
+use crate::varint::{read_varint, write_varint};
 
 /// The record that ends a transaction in one partition, alone in its control batch (KIP-98): the key is `int16` version
 /// and `int16` type, 0 abort or 1 commit; the value `int16` version and the `int32` epoch of the transaction coordinator.
@@ -27,13 +28,9 @@ impl EndTransactionMarker {
         }
         let mut at = HEADER_BYTES;
         let length = usize::try_from(read_varint(batch, &mut at)?).ok()?;
-        let record = batch.get(at..at.checked_add(length)?)?;
-        let mut at = 1;
-        record.first()?;
-        let timestamp = header.base_timestamp.wrapping_add(read_varlong(record, &mut at)?);
-        read_varint(record, &mut at)?;
-        let key = read_bytes(record, &mut at)?;
-        let value = read_bytes(record, &mut at)?;
+        let record = Record::parse(batch.get(at..at.checked_add(length)?)?)?;
+        let timestamp = record.timestamp(&header);
+        let (key, value) = (record.key?, record.value?);
         if i16::from_be_bytes(*key.first_chunk()?) < VERSION {
             return None;
         }
@@ -79,17 +76,10 @@ impl EndTransactionMarker {
     }
 }
 
-fn read_bytes<'a>(record: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
-    let length = usize::try_from(read_varint(record, at)?).ok()?;
-    let bytes = record.get(*at..at.checked_add(length)?)?;
-    *at += length;
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BatchBuilder, assign_epoch, assign_offset, validate};
+    use crate::{BatchBuilder, BatchRules, assign_epoch, assign_offset, validate};
 
     /// The batch at offset 4 of `fx-txn-0`, as a Kafka 4.4 broker wrote it: the abort of a transaction of producer 1.
     const ABORT_BY_KAFKA: &[u8] = &[
@@ -105,7 +95,7 @@ mod tests {
             EndTransactionMarker { committed: false, coordinator_epoch: 0, timestamp: 1_795_452_210_762 };
         assert_eq!(marker, expected);
         let mut batch = marker.to_batch(1, 0);
-        assert!(validate(&batch, 1000).is_ok());
+        assert!(validate(&mut batch, &BatchRules::new(1000)).is_ok());
         assign_offset(&mut batch, 4);
         assign_epoch(&mut batch, 0);
         assert_eq!(batch, ABORT_BY_KAFKA);

@@ -1,7 +1,7 @@
 use std::fmt;
 
-use crate::batch_header::{BatchHeader, CODEC_MASK, HEADER_BYTES, MAGIC};
-use crate::varint::{read_varint, read_varlong};
+use crate::batch_header::{BatchHeader, CODEC_MASK, HEADER_BYTES, MAGIC, assign_max_timestamp};
+use crate::batch_records::BatchRecords;
 
 /// Why a batch was refused. Nothing of it has been stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +31,53 @@ impl fmt::Display for BatchError {
 
 impl std::error::Error for BatchError {}
 
-/// Checks that `bytes` are exactly one batch that may be stored: format, length, checksum, and for an uncompressed
-/// batch every record in it (KIP-98; Kafka's `LogValidator` checks the same). Compressed batches are checked by
-/// header and checksum alone.
-pub fn validate(bytes: &[u8], max_bytes: u64) -> Result<BatchHeader, BatchError> {
+/// How closely a batch is looked at before it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchValidation {
+    /// Every record, of compressed batches too, as Kafka's `LogValidator` does.
+    Full,
+    /// Header and checksum alone: what a producer says of its records is believed.
+    Header,
+}
+
+/// What a log asks of the batches that it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchRules {
+    pub max_bytes: u64,
+    pub validation: BatchValidation,
+    /// Whether every record needs a key, as in a compacted log. Nobody looks under [`BatchValidation::Header`].
+    pub keys_required: bool,
+    /// Whether the batch comes from another log: records may then be fewer than its offsets, or none, as compaction
+    /// leaves them, and nothing in it is put right.
+    pub replicated: bool,
+}
+
+/// What a batch may expand to; readers refuse more as well.
+pub const MAX_DECOMPRESSED_BYTES: usize = 256 << 20;
+
+impl BatchRules {
+    /// Full validation of batches as producers make them.
+    pub fn new(max_bytes: u64) -> Self {
+        Self { max_bytes, validation: BatchValidation::Full, keys_required: false, replicated: false }
+    }
+}
+
+/// Checks that `bytes` are exactly one batch that may be stored: format, length, checksum, and unless told otherwise every
+/// record in it (KIP-98; Kafka's `LogValidator` checks the same). As there, a header that tells another largest timestamp
+/// than its records is no reason to refuse a batch: it is put right, and the batch sealed again.
+pub fn validate(bytes: &mut [u8], rules: &BatchRules) -> Result<BatchHeader, BatchError> {
+    let mut header = validate_header(bytes, rules)?;
+    if rules.validation == BatchValidation::Full {
+        let max_timestamp = validate_records(header, bytes, rules)?;
+        if max_timestamp != header.max_timestamp && !rules.replicated {
+            header.max_timestamp = max_timestamp;
+            assign_max_timestamp(bytes, max_timestamp);
+        }
+    }
+    Ok(header)
+}
+
+fn validate_header(bytes: &[u8], rules: &BatchRules) -> Result<BatchHeader, BatchError> {
     // The magic byte stands at the same place in every format, so an old format is named before anything else.
     if let Some(&magic) = bytes.get(16)
         && magic != MAGIC
@@ -48,78 +91,59 @@ pub fn validate(bytes: &[u8], max_bytes: u64) -> Result<BatchHeader, BatchError>
         let (says, has) = (header.total_bytes(), bytes.len());
         return Err(BatchError::Corrupt(format!("its length field says {says} bytes, {has} were given")));
     }
-    if bytes.len() as u64 > max_bytes {
-        return Err(BatchError::TooLarge { bytes: bytes.len() as u64, max: max_bytes });
+    if bytes.len() as u64 > rules.max_bytes {
+        return Err(BatchError::TooLarge { bytes: bytes.len() as u64, max: rules.max_bytes });
     }
     if !header.crc_matches(bytes) {
         return Err(BatchError::Corrupt("its CRC-32C does not match its bytes".into()));
     }
-    if header.records_count < 1 || header.last_offset_delta != header.records_count - 1 {
-        return Err(BatchError::Invalid(format!(
-            "{} records with a last offset delta of {}",
-            header.records_count, header.last_offset_delta
-        )));
+    let BatchHeader { records_count: count, last_offset_delta: last, .. } = header;
+    let whole = count >= 1 && last == count - 1;
+    let compacted = count >= 0 && last >= count - 1;
+    if !(whole || rules.replicated && compacted) {
+        return Err(BatchError::Invalid(format!("{count} records with a last offset delta of {last}")));
     }
-    if !header.has_known_codec() {
-        return Err(BatchError::Invalid(format!("there is no codec {}", header.attributes & CODEC_MASK)));
-    }
-    if !header.is_compressed() {
-        validate_records(&bytes[HEADER_BYTES..], header.records_count)?;
+    if header.codec().is_none() {
+        return Err(BatchError::unknown_codec(&header));
     }
     Ok(header)
 }
 
-fn validate_records(bytes: &[u8], count: i32) -> Result<(), BatchError> {
-    let mut at = 0;
-    for index in 0..count {
-        let malformed = || BatchError::Invalid(format!("record {index} of {count} is malformed"));
-        let length =
-            read_varint(bytes, &mut at).and_then(|n| usize::try_from(n).ok()).ok_or_else(malformed)?;
-        let end = at.checked_add(length).filter(|&end| end <= bytes.len()).ok_or_else(malformed)?;
-        let offset_delta = record_offset_delta(&bytes[at..end]).ok_or_else(malformed)?;
-        if offset_delta != index {
-            return Err(BatchError::Invalid(format!("record {index} has the offset delta {offset_delta}")));
+/// Looks at every record; the largest of their timestamps.
+fn validate_records(header: BatchHeader, bytes: &[u8], rules: &BatchRules) -> Result<i64, BatchError> {
+    let mut max_timestamp = i64::MIN;
+    let records = BatchRecords::open(header, bytes, MAX_DECOMPRESSED_BYTES)?;
+    for (index, record) in (0..).zip(records.iter()) {
+        let record = record?;
+        if record.offset_delta != index && !rules.replicated {
+            let delta = record.offset_delta;
+            return Err(BatchError::Invalid(format!("record {index} has the offset delta {delta}")));
         }
-        at = end;
+        if rules.keys_required && record.key.is_none() && !header.is_control() {
+            return Err(BatchError::Invalid(format!(
+                "record {index} has no key, which a compacted log needs"
+            )));
+        }
+        max_timestamp = max_timestamp.max(record.timestamp(&header));
     }
-    if at != bytes.len() {
-        return Err(BatchError::Invalid(format!("{} bytes behind the last record", bytes.len() - at)));
-    }
-    Ok(())
+    Ok(max_timestamp)
 }
 
-/// Walks one record; its offset delta when the record fills `record` exactly.
-fn record_offset_delta(record: &[u8]) -> Option<i32> {
-    let mut at = 1;
-    record.first()?;
-    read_varlong(record, &mut at)?;
-    let offset_delta = read_varint(record, &mut at)?;
-    skip_bytes(record, &mut at, true)?;
-    skip_bytes(record, &mut at, true)?;
-    let headers = read_varint(record, &mut at)?;
-    if headers < 0 {
-        return None;
+impl BatchError {
+    pub(crate) fn unknown_codec(header: &BatchHeader) -> Self {
+        Self::Invalid(format!("there is no codec {}", header.attributes & CODEC_MASK))
     }
-    for _ in 0..headers {
-        skip_bytes(record, &mut at, false)?;
-        skip_bytes(record, &mut at, true)?;
-    }
-    (at == record.len()).then_some(offset_delta)
-}
-
-fn skip_bytes(record: &[u8], at: &mut usize, nullable: bool) -> Option<()> {
-    let length = read_varint(record, at)?;
-    if length == -1 && nullable {
-        return Some(());
-    }
-    let end = at.checked_add(usize::try_from(length).ok()?)?;
-    (end <= record.len()).then(|| *at = end)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BatchBuilder, RecordHeader, seal};
+    use crate::{BatchBuilder, RecordHeader, assign_log_append_time, empty_batch, recompress, rewrite, seal};
+    use crate::{Codec, LENGTH_PREFIX_BYTES, compress};
+
+    fn check(batch: &[u8], max_bytes: u64) -> Result<BatchHeader, BatchError> {
+        validate(&mut batch.to_vec(), &BatchRules::new(max_bytes))
+    }
 
     fn batch() -> Vec<u8> {
         let mut builder = BatchBuilder::new(1_700_000_000_000);
@@ -130,7 +154,7 @@ mod tests {
 
     #[test]
     fn accepts_what_the_builder_builds() {
-        let header = validate(&batch(), 1000).unwrap();
+        let header = check(&batch(), 1000).unwrap();
         assert_eq!((header.records_count, header.last_offset_delta), (2, 1));
     }
 
@@ -140,7 +164,7 @@ mod tests {
         for bit in 17 * 8..good.len() * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(validate(&bad, 1000).is_err(), "bit {bit}");
+            assert!(check(&bad, 1000).is_err(), "bit {bit}");
         }
     }
 
@@ -148,7 +172,7 @@ mod tests {
     fn every_cut_is_found() {
         let good = batch();
         for length in 0..good.len() {
-            assert!(matches!(validate(&good[..length], 1000), Err(BatchError::Corrupt(_))), "{length} bytes");
+            assert!(matches!(check(&good[..length], 1000), Err(BatchError::Corrupt(_))), "{length} bytes");
         }
     }
 
@@ -156,7 +180,7 @@ mod tests {
     fn names_an_old_format() {
         let mut old = batch();
         old[16] = 1;
-        assert_eq!(validate(&old, 1000), Err(BatchError::Magic(1)));
+        assert_eq!(check(&old, 1000), Err(BatchError::Magic(1)));
     }
 
     #[test]
@@ -165,7 +189,7 @@ mod tests {
             let mut bad = batch();
             bad[at] = value;
             seal(&mut bad);
-            assert!(matches!(validate(&bad, 1000), Err(BatchError::Invalid(_))), "byte {at} = {value}");
+            assert!(matches!(check(&bad, 1000), Err(BatchError::Invalid(_))), "byte {at} = {value}");
         }
     }
 
@@ -176,7 +200,7 @@ mod tests {
             bad[22] = codec;
             seal(&mut bad);
             let told = BatchError::Invalid(format!("there is no codec {codec}"));
-            assert_eq!(validate(&bad, 1000), Err(told));
+            assert_eq!(check(&bad, 1000), Err(told));
         }
     }
 
@@ -188,7 +212,7 @@ mod tests {
                 let mut bad = good.clone();
                 bad[at..(at + 8).min(good.len())].fill(fill);
                 seal(&mut bad);
-                let _ = validate(&bad, 1000);
+                let _ = check(&bad, 1000);
                 let header = BatchHeader::parse(&bad).unwrap();
                 let _ = (header.is_plausible(), header.last_offset(), header.next_offset());
             }
@@ -199,6 +223,108 @@ mod tests {
     fn says_how_large_is_too_large() {
         let good = batch();
         let (bytes, max) = (good.len() as u64, good.len() as u64 - 1);
-        assert_eq!(validate(&good, max), Err(BatchError::TooLarge { bytes, max }));
+        assert_eq!(check(&good, max), Err(BatchError::TooLarge { bytes, max }));
+    }
+
+    fn refused(batch: &mut [u8], rules: &BatchRules) -> String {
+        match validate(batch, rules) {
+            Err(BatchError::Invalid(detail)) => detail,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn looks_into_compressed_batches_unless_told_otherwise() {
+        let rules = BatchRules::new(1000);
+        let header_only = BatchRules { validation: BatchValidation::Header, ..rules };
+        for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+            let plain = batch();
+            let header = BatchHeader::parse(&plain).unwrap();
+            let good = recompress(header, &plain, codec, 1000).unwrap();
+            assert!(check(&good, 1000).is_ok(), "{codec}");
+            for (at, value, detail) in [
+                (60, 3, "record 2 of 3 is malformed"),
+                (60, 1, "behind the last record"),
+                (61, 0xff, "cannot be decompressed"),
+            ] {
+                let mut bad = good.clone();
+                bad[at] = value;
+                // A count that its offsets contradict is seen in the header already.
+                bad[26] = bad[60] - 1;
+                seal(&mut bad);
+                let told = refused(&mut bad, &rules);
+                assert!(told.contains(detail), "{codec}, byte {at}: {told}");
+                assert!(validate(&mut bad, &header_only).is_ok(), "{codec}, byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_expands() {
+        // Concatenated frames are one stream to zstd.
+        let frames = MAX_DECOMPRESSED_BYTES / (1 << 20) + 1;
+        let section = compress(Codec::Zstd, &vec![0; 1 << 20]).repeat(frames);
+        let header = BatchHeader::parse(&batch()).unwrap();
+        let batch_length = (HEADER_BYTES - LENGTH_PREFIX_BYTES + section.len()) as i32;
+        let header = BatchHeader { attributes: Codec::Zstd as u16, batch_length, ..header };
+        let mut bomb = [&header.to_bytes()[..], &section].concat();
+        seal(&mut bomb);
+        assert!(bomb.len() < 100_000, "{} bytes", bomb.len());
+        let told = refused(&mut bomb, &BatchRules::new(1 << 20));
+        assert!(told.contains("expands to more than 268435456 bytes"), "{told}");
+    }
+
+    #[test]
+    fn a_compacted_log_needs_keys() {
+        let mut keyless = batch();
+        let rules = BatchRules { keys_required: true, ..BatchRules::new(1000) };
+        assert_eq!(refused(&mut keyless, &rules), "record 1 has no key, which a compacted log needs");
+        let mut builder = BatchBuilder::new(0);
+        builder.push(Some(b""), None, &[]);
+        assert!(validate(&mut builder.build(), &rules).is_ok(), "an empty key is a key");
+    }
+
+    #[test]
+    fn a_largest_timestamp_that_is_none_is_put_right() {
+        let good = batch();
+        for codec in Codec::ALL {
+            let header = BatchHeader::parse(&good).unwrap();
+            let sound = recompress(header, &good, codec, 1000).unwrap();
+            let mut wrong = sound.clone();
+            assign_max_timestamp(&mut wrong, 5);
+            let header = validate(&mut wrong, &BatchRules::new(1000)).unwrap();
+            assert_eq!((header.max_timestamp, &wrong), (1_700_000_000_000, &sound), "{codec}");
+            let mut replicated = sound.clone();
+            assign_max_timestamp(&mut replicated, 5);
+            let rules = BatchRules { replicated: true, ..BatchRules::new(1000) };
+            assert_eq!(validate(&mut replicated, &rules).unwrap().max_timestamp, 5, "{codec}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_the_append_can_take_the_place_of_the_producers() {
+        let good = batch();
+        for codec in Codec::ALL {
+            let header = BatchHeader::parse(&good).unwrap();
+            let mut stamped = recompress(header, &good, codec, 1000).unwrap();
+            assign_log_append_time(&mut stamped, 1_800_000_000_000);
+            let header = check(&stamped, 1000).unwrap();
+            let records = BatchRecords::open(header, &stamped, 1000).unwrap();
+            let times: Vec<i64> = records.iter().map(|record| record.unwrap().timestamp(&header)).collect();
+            assert_eq!(times, [1_800_000_000_000; 2], "{codec}");
+        }
+    }
+
+    #[test]
+    fn only_a_replicated_batch_may_have_fewer_records_than_offsets() {
+        let plain = batch();
+        let header = BatchHeader::parse(&plain).unwrap();
+        let records = BatchRecords::open(header, &plain, 1000).unwrap();
+        let second: Vec<_> = records.iter().skip(1).map(Result::unwrap).collect();
+        let replicated = BatchRules { replicated: true, ..BatchRules::new(1000) };
+        for mut kept in [rewrite(&header, second, Codec::None, None), empty_batch(&header)] {
+            assert!(refused(&mut kept, &BatchRules::new(1000)).contains("with a last offset delta of 1"));
+            assert_eq!(validate(&mut kept, &replicated).unwrap().last_offset_delta, 1);
+        }
     }
 }

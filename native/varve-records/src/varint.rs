@@ -32,11 +32,33 @@ fn read_unsigned(bytes: &[u8], at: &mut usize, max_bytes: usize) -> Option<u64> 
 }
 
 pub fn write_varint(out: &mut Vec<u8>, value: i32) {
-    write_unsigned(out, u64::from(((value << 1) ^ (value >> 31)) as u32));
+    write_unsigned(out, zig_zag(value));
 }
 
 pub fn write_varlong(out: &mut Vec<u8>, value: i64) {
-    write_unsigned(out, ((value << 1) ^ (value >> 63)) as u64);
+    write_unsigned(out, zig_zag_long(value));
+}
+
+/// Bytes that [`write_varint`] writes.
+pub fn varint_bytes(value: i32) -> usize {
+    unsigned_bytes(zig_zag(value))
+}
+
+/// Bytes that [`write_varlong`] writes.
+pub fn varlong_bytes(value: i64) -> usize {
+    unsigned_bytes(zig_zag_long(value))
+}
+
+fn zig_zag(value: i32) -> u64 {
+    u64::from(((value << 1) ^ (value >> 31)) as u32)
+}
+
+fn zig_zag_long(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+fn unsigned_bytes(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 fn write_unsigned(out: &mut Vec<u8>, mut value: u64) {
@@ -56,6 +78,7 @@ mod tests {
         for value in [0, 1, -1, 63, 64, -64, -65, i32::MAX, i32::MIN] {
             let mut out = Vec::new();
             write_varint(&mut out, value);
+            assert_eq!(out.len(), varint_bytes(value));
             let mut at = 0;
             assert_eq!(read_varint(&out, &mut at), Some(value));
             assert_eq!(at, out.len());
@@ -63,6 +86,7 @@ mod tests {
         for value in [0, 1, -1, i64::MAX, i64::MIN] {
             let mut out = Vec::new();
             write_varlong(&mut out, value);
+            assert_eq!(out.len(), varlong_bytes(value));
             let mut at = 0;
             assert_eq!(read_varlong(&out, &mut at), Some(value));
             assert_eq!(at, out.len());

@@ -152,7 +152,11 @@ export class EngineDirectory implements DataDirectory {
     closed: () => Promise<void>,
   ): Promise<EngineLog> {
     let log: EngineLog | undefined
-    const config = { ...options, fsync: options.durability === 'fsync' }
+    const config = {
+      ...options,
+      fsync: options.durability === 'fsync',
+      validateRecords: options.batchValidation === 'full',
+    }
     const native = unwrap(await this.#native.openLog(name, config, () => log?.changed()))
     log = new EngineLog(native, dir, options, async () => {
       // The engine holds the callback and the log holds the engine: neither would ever be collected.

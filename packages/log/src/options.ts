@@ -20,6 +20,12 @@ export interface LogOptions {
   /** The largest batch accepted, in bytes. Default 1 MiB + 12 (Kafka's `max.message.bytes`). */
   maxBatchBytes?: number
   /**
+   * How closely an encoded batch is looked at before it is stored: `'full'` checks every record, of compressed batches
+   * too, as Kafka does; `'header'` believes what the header says of them, for batches whose writer is trusted. Default
+   * `'full'`.
+   */
+  batchValidation?: 'full' | 'header'
+  /**
    * When the appends of a tick are written together: in a microtask, for code that awaits its appends, or in
    * `setImmediate`, for a server that gathers what all its sockets delivered. Default `'microtask'`.
    */
@@ -49,6 +55,7 @@ export function completeOptions(options: LogOptions): Required<LogOptions> {
     segmentBytes: number('segmentBytes'),
     indexIntervalBytes: number('indexIntervalBytes'),
     maxBatchBytes: number('maxBatchBytes'),
+    batchValidation: oneOf('batchValidation', options.batchValidation ?? 'full', ['full', 'header']),
     gather: oneOf('gather', options.gather ?? 'microtask', ['microtask', 'immediate']),
   }
 }

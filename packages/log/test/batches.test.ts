@@ -102,6 +102,19 @@ test('a buffer that was transferred away before it was written fails alone', asy
   expect(await settled(results)).toEqual(['VARVE_BATCH_CORRUPT', { baseOffset: 0, lastOffset: 0 }])
 })
 
+test('a compressed batch that lies about its records is refused, unless its header is to be believed', async () => {
+  const lying = (): Buffer => {
+    const batch = encodeBatch([{ value: 'one' }], { compression: 'zstd' })
+    batch.writeInt32BE(1, 23)
+    batch.writeInt32BE(2, 57)
+    return resealed(batch)
+  }
+  await using log = await openLog(temporaryDirectory())
+  expect(await settled(log.appendBatches([lying()]))).toEqual(['VARVE_BATCH_INVALID'])
+  await using trusting = await openLog(temporaryDirectory(), { batchValidation: 'header' })
+  expect(await settled(trusting.appendBatches([lying()]))).toEqual([{ baseOffset: 0, lastOffset: 1 }])
+})
+
 test('compressed batches are stored as they came', async () => {
   await using log = await openLog(temporaryDirectory())
   const records = Array.from({ length: 50 }, (_, n) => ({ key: `${n}`, value: 'v'.repeat(100) }))

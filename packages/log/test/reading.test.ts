@@ -182,7 +182,7 @@ test('a codec that cannot be read is named with the log and the offset, and what
 })
 
 test('compressed bytes that are garbage are named in the same way', async () => {
-  await using log = await openLog(temporaryDirectory())
+  await using log = await openLog(temporaryDirectory(), { batchValidation: 'header' })
   await Promise.all(log.appendBatches([batchOf('a'), withAttributes(batchOf('not gzip'), 1)]))
   await expect(offsetsIn(log)).rejects.toMatchObject({
     code: 'VARVE_BATCH_INVALID',

@@ -35,6 +35,8 @@ export interface NativeLogConfig {
   indexIntervalBytes: number
   /** The largest batch accepted. */
   maxBatchBytes: number
+  /** Whether the records of a batch are looked at before it is stored, not its header and checksum alone. */
+  validateRecords: boolean
 }
 
 /** A locked data directory. */
@@ -110,8 +112,18 @@ export interface NativeSlice {
   close(): void
 }
 
+/** How the records of a batch are compressed. */
+export type NativeCodec = 'gzip' | 'snappy' | 'lz4' | 'zstd'
+
 /** What the addon exports. */
 export interface Binding {
   openDirectory(path: string, identity: DirectoryIdentity): Promise<NativeDirectory | Failure>
   crc32c(bytes: Uint8Array, seed?: number): number
+  /** Compresses the concatenated records of a batch, framed as Kafka's Java client frames them. */
+  compress(codec: NativeCodec, bytes: Uint8Array): Buffer
+  /**
+   * The inverse, for the framing of any of Kafka's clients; a failure is `VARVE_DECOMPRESSION_LIMIT` or
+   * `VARVE_BATCH_INVALID`.
+   */
+  decompress(codec: NativeCodec, bytes: Uint8Array, maxBytes: number): Buffer | Failure
 }

@@ -10,6 +10,7 @@ export type {
   Binding,
   DirectoryIdentity,
   Failure,
+  NativeCodec,
   NativeDirectory,
   NativeLog,
   NativeLogConfig,
@@ -23,3 +24,9 @@ export const openDirectory: Binding['openDirectory'] = binding.openDirectory
 
 /** CRC-32C of the bytes; `seed` is the checksum of the bytes in front of them. */
 export const crc32c: Binding['crc32c'] = binding.crc32c
+
+/** Compresses the concatenated records of a batch, framed as Kafka's Java client frames them. */
+export const compress: Binding['compress'] = binding.compress
+
+/** The inverse of {@link compress}, of at most `maxBytes`; reads the framing of any of Kafka's clients. */
+export const decompress: Binding['decompress'] = binding.decompress

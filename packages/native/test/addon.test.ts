@@ -5,15 +5,22 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
-import { crc32c, openDirectory } from '../src/index.js'
+import { compress, crc32c, decompress, openDirectory } from '../src/index.js'
 import type { NativeDirectory, NativeLog, NativeSlice } from '../src/index.js'
 
 const dir = mkdtempSync(join(tmpdir(), 'varve-native-'))
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
 const identity = { newClusterId: 'c'.repeat(22), newDirectoryId: 'd'.repeat(22) }
-const config = { fsync: false, segmentBytes: 1 << 20, indexIntervalBytes: 4096, maxBatchBytes: 1 << 20 }
+const config = {
+  fsync: false,
+  segmentBytes: 1 << 20,
+  indexIntervalBytes: 4096,
+  maxBatchBytes: 1 << 20,
+  validateRecords: true,
+}
 let opened = 0
 let directory: NativeDirectory
 let log: NativeLog
@@ -52,6 +59,25 @@ test('CRC-32C has its published check values, also in pieces', () => {
   expect(crc32c(Buffer.alloc(32))).toBe(0x8a9136aa)
   for (let at = 0; at <= 9; at++)
     expect(crc32c(digits.subarray(at), crc32c(digits.subarray(0, at)))).toBe(0xe3069283)
+})
+
+test('the codecs give back what they were given, and failures as values', () => {
+  const records = Buffer.from('order '.repeat(20_000))
+  for (const codec of ['gzip', 'snappy', 'lz4', 'zstd'] as const) {
+    const compressed = compress(codec, records)
+    expect(compressed.length, codec).toBeLessThan(records.length / 10)
+    expect(records.equals(decompress(codec, compressed, records.length) as Buffer), codec).toBe(true)
+    expect(decompress(codec, compressed, records.length - 1), codec).toMatchObject({
+      code: 'VARVE_DECOMPRESSION_LIMIT',
+      message: `the ${codec} data expands to more than ${records.length - 1} bytes`,
+    })
+    expect(decompress(codec, Buffer.from([1, 2, 3]), 100), codec).toMatchObject({
+      code: 'VARVE_BATCH_INVALID',
+    })
+  }
+  expect(records.equals(gunzipSync(compress('gzip', records)))).toBe(true)
+  expect(records.equals(decompress('gzip', gzipSync(records), Infinity) as Buffer)).toBe(true)
+  expect(() => compress('brotli' as never, records)).toThrow()
 })
 
 test('objects can be used while tasks of them run', async () => {

@@ -1,0 +1,75 @@
+//! Batches made from batches: with fewer records, as compaction leaves them, or under another codec.
+
+use crate::batch_header::{
+    BatchHeader, CODEC_MASK, DELETE_HORIZON_FLAG, HEADER_BYTES, LENGTH_PREFIX_BYTES, seal,
+};
+use crate::batch_records::BatchRecords;
+use crate::codec::{Codec, compress};
+use crate::record::Record;
+use crate::validate::BatchError;
+
+/// The batch of `header` with only `records`, which are some of its own in their order. Offsets, sequence numbers, epochs
+/// and producer stay, the batch's first and last offset too, whichever records are gone: a producer's sequence and
+/// the log's end are read from them. With a delete horizon (ms) that takes the place of the base timestamp (KIP-534).
+pub fn rewrite<'a>(
+    header: &BatchHeader,
+    records: impl IntoIterator<Item = Record<'a>>,
+    codec: Codec,
+    delete_horizon: Option<i64>,
+) -> Vec<u8> {
+    let mut section = Vec::new();
+    let mut base_timestamp = delete_horizon;
+    let mut max_timestamp = None;
+    let mut records_count = 0;
+    for record in records {
+        let timestamp = record.timestamp(header);
+        let base = *base_timestamp.get_or_insert(timestamp);
+        record.write_at(timestamp.wrapping_sub(base), &mut section);
+        max_timestamp = max_timestamp.max(Some(timestamp));
+        records_count += 1;
+    }
+    let rewritten = BatchHeader {
+        base_timestamp: base_timestamp.unwrap_or(NO_TIMESTAMP),
+        max_timestamp: max_timestamp.unwrap_or(header.max_timestamp),
+        records_count,
+        attributes: header.attributes & !DELETE_HORIZON_FLAG
+            | if delete_horizon.is_some() { DELETE_HORIZON_FLAG } else { 0 },
+        ..*header
+    };
+    assemble(rewritten, &section, codec)
+}
+
+/// The batch of `header` without any of its records. It remembers its offsets and its producer's sequence.
+pub fn empty_batch(header: &BatchHeader) -> Vec<u8> {
+    rewrite(header, [], Codec::None, None)
+}
+
+/// The same records under another codec; at most `max_bytes` of them when they are not compressed.
+pub fn recompress(
+    header: BatchHeader,
+    batch: &[u8],
+    codec: Codec,
+    max_bytes: usize,
+) -> Result<Vec<u8>, BatchError> {
+    let records = BatchRecords::open(header, batch, max_bytes)?;
+    Ok(assemble(header, records.section(), codec))
+}
+
+const NO_TIMESTAMP: i64 = -1;
+
+fn assemble(header: BatchHeader, section: &[u8], codec: Codec) -> Vec<u8> {
+    // Kafka's batches without records are never compressed either.
+    let codec = if section.is_empty() { Codec::None } else { codec };
+    let section = compress(codec, section);
+    let length = HEADER_BYTES - LENGTH_PREFIX_BYTES + section.len();
+    let header = BatchHeader {
+        batch_length: length as i32,
+        attributes: header.attributes & !CODEC_MASK | codec as u16,
+        ..header
+    };
+    let mut batch = Vec::with_capacity(HEADER_BYTES + section.len());
+    batch.extend_from_slice(&header.to_bytes());
+    batch.extend_from_slice(&section);
+    seal(&mut batch);
+    batch
+}
