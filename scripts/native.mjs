@@ -17,11 +17,19 @@ const isInput = (path) => /\.(rs|toml|lock)$/.test(path) && !/\/(tests|benches|f
 const prefix = `varve.${process.platform}-${process.arch}`
 const isAddon = (name) => name.startsWith(prefix) && name.endsWith('.node')
 
+const built = () => readdirSync(join(root, home)).find(isAddon)
+
+/** The path of the addon that was built here. */
+export function builtAddon() {
+  const name = built()
+  if (name === undefined) throw new Failure('the native engine is not built yet. Run: npm run build')
+  return join(root, home, name)
+}
+
 export function native() {
-  const built = readdirSync(join(root, home)).find(isAddon)
   return new Freshness('native', {
     files: filesIn(['native'], isInput),
-    outputs: [join(home, built ?? `${prefix}.node`)],
+    outputs: [join(home, built() ?? `${prefix}.node`)],
     salt: `${process.platform} ${process.arch} release`,
   })
 }

@@ -1,2 +1,5 @@
-export function packPackages(destination: string): Promise<string[]>
+export function packPackages(
+  destination: string,
+  options?: { addons?: readonly string[]; repository?: string },
+): Promise<string[]>
 export function packingProblems(): Promise<string[]>

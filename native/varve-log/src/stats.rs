@@ -1,0 +1,218 @@
+//! What a log counts of itself since it was opened. Counting takes no lock, so that it can happen under the log's.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use histogram::{AtomicHistogram, Quantile};
+
+use crate::batch_reader::Access;
+use crate::log::Log;
+
+/// Counters and histograms since the log was opened, and its size now.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LogStats {
+    /// Written, whether durable yet or not.
+    pub appended: Volume,
+    /// Batches that were given and not written.
+    pub refused_batches: u64,
+    /// Nanoseconds that each write of appended batches took.
+    pub write: Distribution,
+    /// Nanoseconds that each flush took: of segments, their indexes, and the directory where names were new.
+    pub flush: Distribution,
+    /// Records that became durable with each flush.
+    pub flush_group: Distribution,
+    /// Segments begun.
+    pub rolls: u64,
+    /// Reads that the page cache answered on the thread that asked.
+    pub cached: Reads,
+    /// Reads that waited for the disk on a thread.
+    pub cold: Reads,
+    pub segments: u64,
+    /// Of the segment files, without their indexes.
+    pub bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    pub batches: u64,
+    pub records: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    pub reads: u64,
+    pub bytes: u64,
+}
+
+/// How values are spread: quantiles at most 3 % too high, the rest exact. All zero when there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Distribution {
+    pub count: u64,
+    pub total: u64,
+    pub p50: u64,
+    pub p90: u64,
+    pub p99: u64,
+    pub p999: u64,
+    pub max: u64,
+}
+
+/// Two in the power of this are the steps between a value and its double: an error of 3 %.
+const GROUPING_POWER: u8 = 5;
+/// Larger values, more than a minute in nanoseconds, are told apart by the maximum only.
+const LARGEST_POWER: u8 = 36;
+
+/// Values as they come. The buckets, 8 KiB, come with the first one: most of a thousand partitions are idle.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    buckets: OnceLock<AtomicHistogram>,
+    total: AtomicU64,
+    max: AtomicU64,
+}
+
+impl Recorder {
+    pub fn record(&self, value: u64) {
+        let new = || AtomicHistogram::new(GROUPING_POWER, LARGEST_POWER).expect("the powers are in range");
+        let buckets = self.buckets.get_or_init(new);
+        buckets.increment(value.min((1 << LARGEST_POWER) - 1)).expect("the value is in range");
+        self.total.fetch_add(value, Ordering::Relaxed);
+        self.max.fetch_max(value, Ordering::Relaxed);
+    }
+
+    pub fn distribution(&self) -> Distribution {
+        let Some(buckets) = self.buckets.get() else { return Distribution::default() };
+        const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
+        let found = buckets.load().quantiles(&QUANTILES).expect("these are quantiles");
+        let Some(found) = found else { return Distribution::default() };
+        let max = self.max.load(Ordering::Relaxed);
+        let [p50, p90, p99, p999] = QUANTILES.map(|quantile| {
+            let bucket = Quantile::new(quantile).ok().and_then(|quantile| found.get(&quantile).copied());
+            bucket.map_or(max, |bucket| bucket.end().min(max))
+        });
+        let count = found.total_count() as u64;
+        Distribution { count, total: self.total.load(Ordering::Relaxed), p50, p90, p99, p999, max }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Stats {
+    appended: VolumeCounter,
+    refused_batches: AtomicU64,
+    write: Recorder,
+    flush: Recorder,
+    flush_group: Recorder,
+    rolls: AtomicU64,
+    cached: ReadCounter,
+    cold: ReadCounter,
+}
+
+#[derive(Default)]
+struct VolumeCounter {
+    batches: AtomicU64,
+    records: AtomicU64,
+    bytes: AtomicU64,
+}
+
+#[derive(Default)]
+struct ReadCounter {
+    reads: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Stats {
+    /// Batches were written with one call.
+    pub fn wrote(&self, batches: usize, records: i64, bytes: u64, took: Duration) {
+        add(&self.appended.batches, batches as u64);
+        add(&self.appended.records, records as u64);
+        add(&self.appended.bytes, bytes);
+        self.write.record(nanoseconds(took));
+    }
+
+    pub fn refused(&self, batches: usize) {
+        add(&self.refused_batches, batches as u64);
+    }
+
+    /// A flush succeeded; `records` is 0 when it made durable only what was so already, and files.
+    pub fn flushed(&self, records: i64, took: Duration) {
+        self.flush.record(nanoseconds(took));
+        self.flush_group.record(records as u64);
+    }
+
+    pub fn rolled(&self) {
+        add(&self.rolls, 1);
+    }
+
+    pub fn read(&self, bytes: usize, access: Access) {
+        let counter = match access {
+            Access::Cached => &self.cached,
+            Access::Blocking => &self.cold,
+        };
+        add(&counter.reads, 1);
+        add(&counter.bytes, bytes as u64);
+    }
+}
+
+impl Log {
+    /// What the log did since it was opened. The parts are read one after the other: appends that go on meanwhile may be
+    /// in some and not in others.
+    pub fn stats(&self) -> LogStats {
+        let segments = self.state().segments.clone();
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let reads = |counter: &ReadCounter| Reads { reads: get(&counter.reads), bytes: get(&counter.bytes) };
+        let stats = &self.stats;
+        LogStats {
+            appended: Volume {
+                batches: get(&stats.appended.batches),
+                records: get(&stats.appended.records),
+                bytes: get(&stats.appended.bytes),
+            },
+            refused_batches: get(&stats.refused_batches),
+            write: stats.write.distribution(),
+            flush: stats.flush.distribution(),
+            flush_group: stats.flush_group.distribution(),
+            rolls: get(&stats.rolls),
+            cached: reads(&stats.cached),
+            cold: reads(&stats.cold),
+            segments: segments.len() as u64,
+            bytes: segments.iter().map(|segment| segment.bytes()).sum(),
+        }
+    }
+}
+
+fn add(counter: &AtomicU64, value: u64) {
+    counter.fetch_add(value, Ordering::Relaxed);
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_at_most_three_percent_too_high_and_never_too_low() {
+        let recorder = Recorder::default();
+        (1..=100_000).for_each(|value| recorder.record(value));
+        let found = recorder.distribution();
+        assert_eq!((found.count, found.total, found.max), (100_000, 5_000_050_000, 100_000));
+        for (value, exact) in
+            [(found.p50, 50_000), (found.p90, 90_000), (found.p99, 99_000), (found.p999, 99_900)]
+        {
+            assert!((exact..=exact * 103 / 100).contains(&value), "{value} for {exact}");
+        }
+    }
+
+    #[test]
+    fn nothing_recorded_is_zero_and_what_is_beyond_all_buckets_is_the_maximum() {
+        let recorder = Recorder::default();
+        assert_eq!(recorder.distribution(), Distribution::default());
+        recorder.record(1 << 40);
+        let found = recorder.distribution();
+        assert_eq!((found.count, found.max, found.total), (1, 1 << 40, 1 << 40));
+        recorder.record(7);
+        assert_eq!(recorder.distribution().p50, 7);
+    }
+}
