@@ -1,6 +1,7 @@
-import { batchesIn, VarveError, type LogRecord, type RecordBatch } from '@varve/records'
+import { RecordBatch, VarveError, type LogRecord } from '@varve/records'
 import type { EngineLog } from './log.js'
 import { checkStart, startOffset, type ReadStart } from './read-start.js'
+import type { LogSlice } from './slice.js'
 import { checkBound } from './whole-number.js'
 
 /** What to read, and how long. */
@@ -21,168 +22,199 @@ export interface ReadOptions {
   maxBytes?: number
 }
 
-interface Range {
-  /** Known once the first batch is there. */
-  from: number
-  to: number
-  follow: boolean
-  signal: AbortSignal | undefined
-  maxBytes: number
-}
-
 const READ_BYTES = 256 << 10
 
-/** @throws VarveError `VARVE_INVALID_OPTION` */
-function rangeOf(log: EngineLog, options: ReadOptions): Range {
-  const { follow = false, signal, maxBytes = READ_BYTES } = options
-  const to = options.to ?? (follow ? Infinity : log.durableOffset)
-  const from = 0
-  checkBound('to', to)
-  checkBound('maxBytes', maxBytes)
-  return { from, to, follow, signal, maxBytes }
-}
-
-/** Batches of a range, each checked against its checksum. Reads no further than the log's durability reaches. */
-async function* batchesOf(
-  log: EngineLog,
-  range: Range,
-  start: () => number | Promise<number>,
-  stopped: AbortSignal,
-): AsyncGenerator<RecordBatch, void, undefined> {
-  const { to, follow, signal, maxBytes } = range
-  range.from = await start()
-  for (let next = range.from; ;) {
-    signal?.throwIfAborted()
-    // What is written but not durable yet is no error to wait for; what lies beyond the end is.
-    const isHidden = next > log.durableOffset && next <= log.endOffset
-    const slice = isHidden ? null : await log.slice({ from: next, upTo: to, maxBytes })
-    if (slice === null || slice.byteLength === 0 || next >= to) {
-      slice?.close()
-      if (!follow || next >= to) return
-      try {
-        await log.durableBeyond(next, signal, stopped)
-      } catch (error) {
-        if (stopped.aborted) return
-        throw error
-      }
-      continue
-    }
-    const { bytes, failure } = await slice.readChecked()
-    for (const batch of batchesIn(bytes)) {
-      yield batch
-      signal?.throwIfAborted()
-    }
-    if (failure !== null) throw failure
-    next = slice.nextOffset
-    if (next >= to) return
-  }
-}
-
-/** Whole batches from an offset on. */
-export class BatchReader implements AsyncIterableIterator<RecordBatch> {
-  readonly range: Readonly<Range>
-  readonly #batches: AsyncGenerator<RecordBatch, void, undefined>
-  readonly #stop = new AbortController()
-
-  constructor(log: EngineLog, options: ReadOptions) {
-    const { from = 'start' } = options
-    checkStart(from)
-    const range = rangeOf(log, options)
-    const end = log.durableOffset
-    this.range = range
-    this.#batches = batchesOf(log, range, () => startOffset(log, from, end), this.#stop.signal)
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  next(): Promise<IteratorResult<RecordBatch, undefined>> {
-    return this.#batches.next() as Promise<IteratorResult<RecordBatch, undefined>>
-  }
-
-  /** Also ends a `next` that is waiting for more, behind which a generator's own `return` would queue. */
-  async return(): Promise<IteratorResult<RecordBatch, undefined>> {
-    this.#stop.abort()
-    await this.#batches.return()
-    return { value: undefined, done: true }
-  }
-}
-
 /**
- * Records from an offset on. Written out instead of as a generator because a generator costs several promises a record
- * and this one.
+ * What iterates asynchronously over things that mostly are in memory. Written out instead of as a generator because that
+ * costs several promises for each of them, and this one.
  */
-export class RecordReader implements AsyncIterableIterator<LogRecord> {
-  readonly #log: EngineLog
-  readonly #batches: BatchReader
-  #records: Iterator<LogRecord, undefined> | null = null
-  #ended = false
+abstract class Reader<T> implements AsyncIterableIterator<T> {
+  protected ended = false
   /** Calls of `next` are answered in turn, also when the caller does not wait for each. */
   #last: Promise<unknown> = Promise.resolve()
   #busy = 0
 
-  constructor(log: EngineLog, options: ReadOptions) {
-    this.#log = log
-    this.#batches = new BatchReader(log, options)
-  }
+  /** The next one, if it is in memory. */
+  abstract take(): T | null
+  /** Gets more into memory; false at the end. */
+  abstract more(): Promise<boolean>
+  /** Nothing is wanted any more, nor waited for. */
+  abstract end(): void
 
   [Symbol.asyncIterator](): this {
     return this
   }
 
-  next(): Promise<IteratorResult<LogRecord, undefined>> {
+  next(): Promise<IteratorResult<T, undefined>> {
     if (this.#busy === 0) {
       try {
-        const record = this.#nextInBatch()
-        if (record !== null) return Promise.resolve({ value: record, done: false })
+        const value = this.take()
+        if (value !== null) return Promise.resolve({ value, done: false })
       } catch (error) {
-        return Promise.reject(this.#failed(error))
+        this.end()
+        return Promise.reject(error)
       }
     }
     this.#busy++
-    const result = this.#last.then(() => this.#nextOfLaterBatch())
+    const result = this.#last.then(() => this.#later())
     const answered = (): void => void this.#busy--
     this.#last = result.then(answered, answered)
     return result
   }
 
-  async return(): Promise<IteratorResult<LogRecord, undefined>> {
-    this.#end()
-    await this.#batches.return()
+  /** Also ends a `next` that is waiting for more. */
+  async return(): Promise<IteratorResult<T, undefined>> {
+    this.end()
+    await this.#last
     return { value: undefined, done: true }
   }
 
-  #end(): void {
-    this.#ended = true
-    this.#records = null
+  /** An error ends the reading: going on behind what could not be read would hide it. */
+  async #later(): Promise<IteratorResult<T, undefined>> {
+    try {
+      do {
+        const value = this.take()
+        if (value !== null) return { value, done: false }
+      } while (await this.more())
+    } catch (error) {
+      this.end()
+      throw error
+    }
+    this.end()
+    return { value: undefined, done: true }
+  }
+}
+
+/** Whole batches from an offset on, each checked against its checksum. Reads no further than the log's durability reaches. */
+export class BatchReader extends Reader<RecordBatch> {
+  readonly to: number
+  readonly signal: AbortSignal | undefined
+  readonly #log: EngineLog
+  readonly #follow: boolean
+  readonly #maxBytes: number
+  readonly #start: () => number | Promise<number>
+  /** The first offset wanted, known once a batch is there. */
+  from = 0
+  /** Where the next slice starts; −1 before the first. */
+  #next = -1
+  /** Batches that have been read, and how far they have been taken. */
+  #bytes: Buffer | null = null
+  #at = 0
+  /** What is wrong behind them. */
+  #failure: VarveError | null = null
+  /** Ends the wait for more. There is none as long as nothing waits: it costs as much as reading a batch. */
+  #stop: AbortController | null = null
+
+  /** @throws VarveError `VARVE_INVALID_OPTION` */
+  constructor(log: EngineLog, options: ReadOptions) {
+    super()
+    const { from = 'start', follow = false, signal, maxBytes = READ_BYTES } = options
+    checkStart(from)
+    const end = log.durableOffset
+    this.to = options.to ?? (follow ? Infinity : end)
+    checkBound('to', this.to)
+    checkBound('maxBytes', maxBytes)
+    this.signal = signal
+    this.#log = log
+    this.#follow = follow
+    this.#maxBytes = maxBytes
+    this.#start = () => startOffset(log, from, end)
   }
 
-  #nextInBatch(): LogRecord | null {
-    const { from, to, signal } = this.#batches.range
-    while (this.#records !== null) {
-      signal?.throwIfAborted()
-      const { value, done } = this.#inLog(this.#records, nextOf)
-      if (done === true || value.offset >= to) this.#records = null
-      else if (value.offset >= from) return value
+  take(): RecordBatch | null {
+    if (this.ended) return null
+    this.signal?.throwIfAborted()
+    if (this.#bytes !== null) {
+      const batch = RecordBatch.parse(this.#bytes, this.#at)
+      this.#at += batch.byteLength
+      if (this.#at === this.#bytes.length) this.#bytes = null
+      return batch
     }
+    if (this.#failure !== null) throw this.#failure
     return null
   }
 
-  async #nextOfLaterBatch(): Promise<IteratorResult<LogRecord, undefined>> {
-    try {
-      while (!this.#ended) {
-        const record = this.#nextInBatch()
-        if (record !== null) return { value: record, done: false }
-        const { value: batch, done } = await this.#batches.next()
-        if (done === true) this.#end()
-        // A transaction's markers are no records of the application's.
-        else if (!this.#ended && !batch.isControl) this.#records = this.#inLog(batch, recordsOf)
-      }
-      return { value: undefined, done: true }
-    } catch (error) {
-      throw this.#failed(error)
+  async more(): Promise<boolean> {
+    if (this.ended) return false
+    const isFirst = this.#next < 0
+    if (isFirst) this.#next = this.from = await this.#start()
+    // Of the first, the engine says whether there is such an offset.
+    if (this.#next >= this.to && !isFirst) return false
+    const slice = await this.#slice()
+    if (slice === null || slice.byteLength === 0 || this.#next >= this.to) {
+      slice?.close()
+      if (!this.#follow || this.#next >= this.to) return false
+      await this.#wait()
+      return true
     }
+    const { bytes, failure } = await slice.readChecked()
+    this.#bytes = bytes.length > 0 ? bytes : null
+    this.#at = 0
+    this.#failure = failure
+    this.#next = slice.nextOffset
+    return true
+  }
+
+  end(): void {
+    this.ended = true
+    this.#bytes = null
+    this.#stop?.abort()
+  }
+
+  /** Null for what is written but not durable yet, which is no error to wait for; what lies beyond the end is. */
+  #slice(): LogSlice | Promise<LogSlice> | null {
+    const isHidden = this.#next > this.#log.durableOffset && this.#next <= this.#log.endOffset
+    if (isHidden) return null
+    return this.#log.slice({ from: this.#next, upTo: this.to, maxBytes: this.#maxBytes })
+  }
+
+  async #wait(): Promise<void> {
+    this.#stop ??= new AbortController()
+    try {
+      await this.#log.durableBeyond(this.#next, this.signal, this.#stop.signal)
+    } catch (error) {
+      if (!this.ended) throw error
+    }
+  }
+}
+
+/** Records from an offset on. */
+export class RecordReader extends Reader<LogRecord> {
+  readonly #log: EngineLog
+  readonly #batches: BatchReader
+  #records: Iterator<LogRecord, undefined> | null = null
+
+  /** @throws VarveError `VARVE_INVALID_OPTION` */
+  constructor(log: EngineLog, options: ReadOptions) {
+    super()
+    this.#log = log
+    this.#batches = new BatchReader(log, options)
+  }
+
+  take(): LogRecord | null {
+    const { from, to, signal } = this.#batches
+    for (;;) {
+      while (this.#records !== null) {
+        signal?.throwIfAborted()
+        const { value, done } = this.#inLog(this.#records, nextOf)
+        if (done === true || value.offset >= to) this.#records = null
+        else if (value.offset >= from) return value
+      }
+      const batch = this.#batches.take()
+      if (batch === null) return null
+      // A transaction's markers are no records of the application's.
+      if (!batch.isControl) this.#records = this.#inLog(batch, recordsOf)
+    }
+  }
+
+  more(): Promise<boolean> {
+    return this.#batches.more()
+  }
+
+  end(): void {
+    this.ended = true
+    this.#records = null
+    this.#batches.end()
   }
 
   /** Decodes; what a batch says of itself lacks the log that it is in. */
@@ -193,13 +225,6 @@ export class RecordReader implements AsyncIterableIterator<LogRecord> {
       if (!VarveError.is(error)) throw error
       throw new VarveError(error.code, `${this.#log.dir}: ${error.message}`, { cause: error })
     }
-  }
-
-  /** Ends the reading: going on behind what could not be read would hide it. */
-  #failed(error: unknown): unknown {
-    this.#end()
-    void this.#batches.return()
-    return error
   }
 }
 
