@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm start`, `build`, `test`, `check`, `bench` and `npm run pack`. Each builds what is missing first; none needs anything but Node, npm and Rust. */
+/** `npm start`, `build`, `test`, `prove`, `check`, `bench` and `npm run pack`. Each builds what is missing first; none needs anything but Node, npm and Rust. */
 import { pathToFileURL } from 'node:url'
 import { join } from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
@@ -23,6 +23,11 @@ const commands = {
     await bootstrap()
     const { test } = await import('./test.mjs')
     process.exitCode = await test(args)
+  },
+  async prove() {
+    await bootstrap()
+    const { prove } = await import('./prove.mjs')
+    process.exitCode = await prove(args)
   },
   async check() {
     // Not the rest: what does not compile is one of the things that a check reports.

@@ -97,6 +97,16 @@ const steps = [
       )
     },
   },
+  {
+    name: 'strace (makes system calls fail)',
+    present: () => has('strace', '-V'),
+    install: () => aptInstall('strace'),
+  },
+  {
+    name: 'xfsprogs (a file system that a test shuts down)',
+    present: async () => (await has('mkfs.xfs', '-V')) && (await has('xfs_io', '-V')),
+    install: () => aptInstall('xfsprogs', 'e2fsprogs', 'mount'),
+  },
   // The line that runs this is there already.
   ...Object.entries(NODES)
     .filter(([line]) => !process.version.startsWith(`v${line}.`))

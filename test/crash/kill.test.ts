@@ -8,12 +8,13 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { Admin, Consumer, Producer } from '@varve/client'
 import { BrokerProcess } from '../support/broker-process.js'
+import { isLongRun, timeout } from '../support/long-run.js'
 import { random } from '../support/random.js'
 import { temporaryDirectory } from '../support/tree.js'
 
 const TOPIC = 'crash'
 const PARTITIONS = 2
-const KILLS = 5
+const KILLS = isLongRun ? 50 : 5
 
 interface Attempt {
   readonly value: string
@@ -88,7 +89,7 @@ describe.each([
   { durability: 'fsync', seed: 11 },
   { durability: 'os', seed: 12 },
 ])('killed while producing, durability $durability', ({ durability, seed }) => {
-  test('what was acknowledged is there once, what was not at most once', { timeout: 90_000 }, async () => {
+  test('what was acknowledged is there once, what was not at most once', { timeout }, async () => {
     const data = temporaryDirectory()
     const args = ['--durability', durability, '--partitions', String(PARTITIONS)]
     const next = random(seed)

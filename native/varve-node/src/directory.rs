@@ -10,7 +10,7 @@ use varve_log::{DataDir, Durability, Identity, Listener, Log, LogConfig};
 use varve_records::BatchValidation;
 
 use crate::failure::task;
-use crate::fault::storage;
+use crate::fault::{storage, threads};
 use crate::log::NativeLog;
 
 /// Flushes of separate files scale up to about this many threads; idle ones cost nothing.
@@ -18,7 +18,7 @@ const THREADS: usize = 8;
 
 fn runner() -> Arc<ThreadRunner> {
     static RUNNER: OnceLock<Arc<ThreadRunner>> = OnceLock::new();
-    RUNNER.get_or_init(|| ThreadRunner::new(THREADS)).clone()
+    RUNNER.get_or_init(|| ThreadRunner::new(threads().unwrap_or(THREADS))).clone()
 }
 
 /// Who a data directory belongs to; see `Identity` of the engine.

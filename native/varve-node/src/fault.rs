@@ -9,6 +9,8 @@
 //!
 //! Operations are `write_at`, `sync_data`, `set_len`, `open`, `rename`, `remove` and `sync_dir`, named as in [`Storage`] and
 //! [`File`].
+//!
+//! `VARVE_TEST_THREADS` is how many threads do the waiting, so that a test knows which of them makes a system call.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,13 @@ use varve_log::storage::{File, LockGuard, OpenMode, Storage};
 use varve_log::{DiskStorage, LogError};
 
 const VARIABLE: &str = "VARVE_TEST_FAULT";
+const THREADS: &str = "VARVE_TEST_THREADS";
 const OPERATIONS: [&str; 7] = ["write_at", "sync_data", "set_len", "open", "rename", "remove", "sync_dir"];
+
+/// How many threads the environment asks for.
+pub fn threads() -> Option<usize> {
+    std::env::var(THREADS).ok()?.parse().ok().filter(|&threads| threads > 0)
+}
 
 /// The disk, with the faults that the environment asks for.
 pub fn storage() -> varve_log::Result<Arc<dyn Storage>> {

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { openDirectory, type NativeDirectory } from '@varve/native'
 import { VarveError } from '@varve/records'
+import { exists } from './existing-path.js'
 import { unwrap } from './failure.js'
 import { EngineLog, type Log } from './log.js'
 import { randomId } from './random-id.js'
@@ -115,7 +115,7 @@ export class EngineDirectory implements DataDirectory {
         `${JSON.stringify(name)} cannot name a log in ${this.dir}; it must be a plain directory name`,
       )
     }
-    if (existsSync(join(this.dir, name, META_PROPERTIES))) {
+    if (exists(join(this.dir, name, META_PROPERTIES))) {
       throw new VarveError(
         'VARVE_INVALID_OPTION',
         `${join(this.dir, name)} is a data directory of its own, with its own lock; open it by openLog`,

@@ -1,6 +1,6 @@
-import { existsSync, realpathSync } from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { META_PROPERTIES, openEngineDirectory } from './data-directory.js'
+import { exists, realPath } from './existing-path.js'
 import type { Log } from './log.js'
 import { completeOptions, type LogOptions } from './options.js'
 import { checkDirectory } from './whole-number.js'
@@ -25,10 +25,10 @@ export async function openLog(dir: string, options: LogOptions = {}): Promise<Lo
   checkDirectory(dir)
   completeOptions(options)
   // A link to a partition must lead to the lock of the directory that the partition lies in.
-  const path = existsSync(dir) ? realpathSync(dir) : resolve(dir)
+  const path = realPath(dir)
   const parent = dirname(path)
   const isPartition =
-    parent !== path && existsSync(join(parent, META_PROPERTIES)) && !existsSync(join(path, META_PROPERTIES))
+    parent !== path && exists(join(parent, META_PROPERTIES)) && !exists(join(path, META_PROPERTIES))
   const directory = await openEngineDirectory(isPartition ? parent : path, {})
   try {
     return await directory.open(isPartition ? basename(path) : '', options, () => directory.release())

@@ -1,0 +1,39 @@
+/** The long runs of the suites that prove durability; `npm test` has a short one of each. */
+import { join } from 'node:path'
+import { run } from './child.mjs'
+import { Failure } from './failure.mjs'
+import { root } from './paths.mjs'
+
+/** Runs test files of vitest as their long run. */
+const vitest = (...files) => ({
+  command: process.execPath,
+  args: [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', 'all', ...files],
+})
+
+const suites = {
+  kill: vitest('test/crash/kill-log.test.ts', 'test/crash/kill.test.ts'),
+  'power-loss': vitest('test/crash/power-loss.test.ts'),
+  'system-calls': vitest('test/faults'),
+}
+
+/**
+ * Runs the long run of all suites, or of those that are named.
+ * @returns {Promise<number>} the exit code
+ */
+export async function prove(names) {
+  const unknown = names.filter((name) => !Object.hasOwn(suites, name))
+  if (unknown.length > 0) {
+    throw new Failure(
+      `no suite is called ${unknown.join(' or ')}; there are: ${Object.keys(suites).join(', ')}`,
+    )
+  }
+  const failed = []
+  for (const [name, { command, args }] of Object.entries(suites)) {
+    if (names.length > 0 && !names.includes(name)) continue
+    console.log(`\n${name}`)
+    const { code } = await run(command, args, { cwd: root, env: { VARVE_LONG_RUN: '1' } })
+    if (code !== 0) failed.push(name)
+  }
+  if (failed.length > 0) console.log(`\nfailed: ${failed.join(', ')}`)
+  return failed.length === 0 ? 0 : 1
+}
