@@ -9,6 +9,7 @@ use varve_log::{DataDir, Durability, Identity, Listener, Log, LogConfig};
 
 use varve_records::BatchValidation;
 
+use crate::changes::Changes;
 use crate::failure::task;
 use crate::fault::{storage, threads};
 use crate::log::NativeLog;
@@ -48,7 +49,7 @@ pub struct NativeDirectory {
 }
 
 task!(OpenDirectory, Arc<DataDir>, NativeDirectory, |inner| NativeDirectory { inner });
-task!(OpenLog, Arc<Log>, NativeLog, NativeLog::new);
+task!(OpenLog, (Arc<Log>, Arc<Changes>), NativeLog, NativeLog::new);
 task!(ListLogs, Vec<String>, Vec<String>, |names| names);
 task!(Finish, (), (), |()| ());
 
@@ -106,7 +107,10 @@ impl NativeDirectory {
     ) -> napi::Result<AsyncTask<OpenLog>> {
         let changed =
             changed.build_threadsafe_function::<()>().weak::<true>().callee_handled::<false>().build()?;
+        let changes = Arc::new(Changes::default());
+        let told = changes.clone();
         let listener: Listener = Box::new(move |_| {
+            told.tell();
             changed.call((), ThreadsafeFunctionCallMode::NonBlocking);
         });
         let config = LogConfig {
@@ -120,7 +124,9 @@ impl NativeDirectory {
             },
         };
         let directory = self.inner.clone();
-        Ok(AsyncTask::new(OpenLog(Box::new(move || Log::open(directory, &name, config, runner(), listener)))))
+        Ok(AsyncTask::new(OpenLog(Box::new(move || {
+            Ok((Log::open(directory, &name, config, runner(), listener)?, changes))
+        }))))
     }
 
     /// Writes the clean marker if every log closed cleanly, and lets go of the lock.

@@ -6,6 +6,7 @@ use napi_derive::napi;
 use varve_log::{Access, Log, LogError, Phase, SliceRequest};
 use varve_records::{HEADER_BYTES, assign_epoch, seal};
 
+use crate::changes::Changes;
 use crate::directory::Finish;
 use crate::failure::{Failure, task};
 use crate::slice::NativeSlice;
@@ -22,6 +23,7 @@ pub struct NativeRecovered {
 #[napi]
 pub struct NativeLog {
     log: Arc<Log>,
+    changes: Arc<Changes>,
     refusals: Mutex<Vec<LogError>>,
 }
 
@@ -29,8 +31,8 @@ task!(FindBatch, Option<i64>, Option<f64>, |offset: Option<i64>| offset.map(|off
 task!(TakeSlice, NativeSlice, NativeSlice, |slice| slice);
 
 impl NativeLog {
-    pub fn new(log: Arc<Log>) -> Self {
-        Self { log, refusals: Mutex::default() }
+    pub fn new((log, changes): (Arc<Log>, Arc<Changes>)) -> Self {
+        Self { log, changes, refusals: Mutex::default() }
     }
 
     /// Appends, and notes for each batch its base offset or, as -1 - n, the n-th of the refusals.
@@ -161,6 +163,19 @@ impl NativeLog {
     pub fn refusals(&self) -> Vec<Failure> {
         let refusals = self.refusals.lock().expect("never held across a panic");
         refusals.iter().cloned().map(Failure::from).collect()
+    }
+
+    /// Blocks the thread until the log does not roll any more.
+    #[napi(catch_unwind)]
+    pub fn wait_until_rolled(&self) {
+        self.changes.wait_until(|| !matches!(self.log.phase(), Phase::Rolling));
+    }
+
+    /// Blocks the thread until `durableOffset` reaches `offset`, or the log takes no more writes.
+    #[napi(catch_unwind)]
+    pub fn wait_until_durable(&self, offset: f64) {
+        let takes_writes = || matches!(self.log.phase(), Phase::Open | Phase::Rolling);
+        self.changes.wait_until(|| self.log.durable_offset() >= offset as i64 || !takes_writes());
     }
 
     /// Asks for a flush; it is done when `flushedOffset` reaches the answer.

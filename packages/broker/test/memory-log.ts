@@ -48,6 +48,7 @@ export class MemoryLog implements Log {
   #scheduled = false
   #damaged: { readonly from: number; readonly to: number } | null = null
   leaderEpoch = 0
+  readonly pendingBytes = 0
   /** Slices that nobody has closed yet. */
   openSlices = 0
   /** Slices that have ever been made: what reading costs. */
@@ -93,6 +94,10 @@ export class MemoryLog implements Log {
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  appendSync(): AppendResult {
+    throw new Error('a broker never blocks its event loop')
   }
 
   append(records: readonly RecordInput[]): Promise<AppendResult> {

@@ -1,10 +1,14 @@
 import { types } from 'node:util'
 import type { NativeLog } from '@varve/native'
 import { batchByteLength, VarveError, writeBatch, type RecordInput } from '@varve/records'
+import { AbortWatch } from './abort-watch.js'
+import { AppendGroup } from './append-group.js'
 import { toError } from './failure.js'
+import { Fifo } from './fifo.js'
 import { hold, release } from './keep-alive.js'
 import type { AppendResult } from './log.js'
 import type { Durability } from './options.js'
+import { PendingAppend } from './pending-append.js'
 
 /** A group goes to the engine in one call, which need not look at more than it can take. */
 const GROUP_BYTES = 1 << 20
@@ -14,47 +18,49 @@ const WRITE_AT_BYTES = 1 << 20
 const TICK_BYTES = 4 << 20
 const LAST_OFFSET_DELTA_AT = 23
 
-interface Waiter {
-  resolve(result: AppendResult): void
-  reject(error: VarveError): void
-  recordsCount: number
-}
-
-/** Batches that go to the engine in one call: written by us one behind the other, or encoded by the caller. */
-interface Group {
-  staging: Buffer | null
-  batches: Uint8Array[]
-  lengths: number[]
-  waiters: Waiter[]
-  /** Batches the engine has taken, and their bytes. */
-  taken: number
-  takenBytes: number
-  bytes: number
+/** An append that there is no room for yet. */
+interface Held {
+  append: PendingAppend
+  /** To be encoded, with the time of the call. */
+  records: readonly RecordInput[] | null
+  now: number
+  /** Encoded by the caller. */
+  batch: Uint8Array | null
 }
 
 export interface AppendQueueOptions {
   durability: Durability
   maxBatchBytes: number
+  maxPendingBytes: number
   gather: 'microtask' | 'immediate'
 }
 
 /**
  * Gathers the appends of a tick, hands them to the engine in one call, and settles each when the log's durability
- * covers it. Appends keep their order, whatever their kind.
+ * covers it. Appends keep their order, whatever their kind. What exceeds `maxPendingBytes` is held as it was handed in,
+ * in its turn, until enough before it has settled.
  */
 export class AppendQueue {
   readonly #native: NativeLog
-  readonly #durability: Durability
-  readonly #maxBatchBytes: number
+  readonly #options: AppendQueueOptions
   readonly #schedule: () => void
   readonly #changed: () => void
-  readonly #groups: Group[] = []
+  readonly #groups: AppendGroup[] = []
+  readonly #held = new Fifo<Held>()
   /** Written and waiting for an fsync, in the order of their offsets. */
-  #undurable: Array<{ waiter: Waiter; result: AppendResult }> = []
-  #undurableHead = 0
+  readonly #undurable = new Fifo<PendingAppend>()
+  /** What was taken back and still has its place in a group or among the held. */
+  readonly #takenBack = new Set<PendingAppend>()
+  readonly #aborts = new AbortWatch((append, reason) => {
+    append.reject(reason)
+    this.#takenBack.add(append)
+    this.#scheduleWrite()
+  })
+  /** Bytes that wait to be written, and all that is encoded here and has no result yet. */
+  #unwrittenBytes = 0
   #pendingBytes = 0
   #tickBytes = 0
-  /** Batches so far: appended, and of those the ones that the engine took or refused. */
+  /** Batches so far: appended, and of those the ones that the engine took or refused, or that were taken back. */
   #appended = 0
   #handedOver = 0
   #scheduled = false
@@ -67,8 +73,7 @@ export class AppendQueue {
   /** `changed` is called when a write moved what readers may see, or when the engine refused something. */
   constructor(native: NativeLog, options: AppendQueueOptions, changed: () => void) {
     this.#native = native
-    this.#durability = options.durability
-    this.#maxBatchBytes = options.maxBatchBytes
+    this.#options = options
     this.#changed = changed
     const writeInTurn = (): void => {
       this.#tickBytes = 0
@@ -80,22 +85,19 @@ export class AppendQueue {
         : () => queueMicrotask(() => this.write())
   }
 
-  appendRecords(records: readonly RecordInput[]): Promise<AppendResult> {
+  /** Bytes of the appends that have been encoded and have no result yet. */
+  get pendingBytes(): number {
+    return this.#pendingBytes
+  }
+
+  appendRecords(records: readonly RecordInput[], signal?: AbortSignal): Promise<AppendResult> {
     const now = Date.now()
-    const expected = batchByteLength(records, now)
-    if (expected > this.#maxBatchBytes) {
-      throw new VarveError(
-        'VARVE_BATCH_TOO_LARGE',
-        `these records make a batch of ${expected} bytes; the log accepts at most ${this.#maxBatchBytes} (maxBatchBytes)`,
-      )
-    }
-    let group = this.#groups.at(-1)
-    if (group?.staging == null || group.bytes + expected > group.staging.length) {
-      group = newGroup(this.#takeStaging(expected))
-    }
-    // Records whose getters throw, or grow, must leave the queue as it was.
-    const end = writeBatch(group.staging!, group.bytes, records, now)
-    return this.#add(group, end - group.bytes, records.length)
+    const expected = this.#checkedLength(records, now)
+    const append = new PendingAppend()
+    append.countFor(expected)
+    if (this.#isFull(append)) this.#held.push({ append, records, now, batch: null })
+    else this.#encode(append, records, now, expected)
+    return this.#accepted(append, signal)
   }
 
   appendBatch(batch: Uint8Array): Promise<AppendResult> {
@@ -104,10 +106,36 @@ export class AppendQueue {
         new VarveError('VARVE_BATCH_INVALID', `a record batch must be a Uint8Array, got ${typeof batch}`),
       )
     }
-    let group = this.#groups.at(-1)
-    if (group === undefined || group.staging !== null || group.bytes >= GROUP_BYTES) group = newGroup(null)
-    group.batches.push(batch)
-    return this.#add(group, batch.length, recordsCountOf(batch))
+    const append = new PendingAppend()
+    append.countFor(batch.length)
+    if (this.#isFull(append)) this.#held.push({ append, records: null, now: 0, batch })
+    else this.#addBatch(append, batch)
+    return this.#accepted(append)
+  }
+
+  /**
+   * Appends behind everything that was appended before, and blocks the thread until the log's durability covers it.
+   *
+   * @throws VarveError what the promise of an append would have been rejected with
+   */
+  appendSync(records: readonly RecordInput[]): AppendResult {
+    const now = Date.now()
+    const expected = this.#checkedLength(records, now)
+    for (let held = this.#held.shift(); held !== undefined; held = this.#held.shift()) this.#admit(held)
+    const append = new PendingAppend()
+    append.promise.catch(() => {})
+    append.countFor(expected)
+    this.#encode(append, records, now, expected)
+    this.#appended++
+    for (let group = this.#groups[0]; group !== undefined; group = this.#groups[0]) {
+      if (!this.#writeGroup(group)) this.#native.waitUntilRolled()
+    }
+    if (append.failure === null && this.#options.durability === 'fsync') {
+      this.#native.waitUntilDurable(append.result!.lastOffset + 1)
+    }
+    this.settle()
+    if (append.failure !== null) throw append.failure
+    return append.result!
   }
 
   /** Resolves when everything appended so far has been handed to the engine, or refused by it. */
@@ -126,17 +154,7 @@ export class AppendQueue {
   /** Hands pending batches to the engine, as far as it takes them: it calls back after a roll. */
   write(): void {
     this.#scheduled = false
-    for (let group = this.#groups[0]; group !== undefined; group = this.#groups[0]) {
-      if (this.#tickBytes >= TICK_BYTES) {
-        this.#yield()
-        break
-      }
-      if (this.#writeSome(group) === 0) break
-      if (group.taken === group.lengths.length) {
-        this.#groups.shift()
-        if (group.staging?.length === GROUP_BYTES) this.#spareStaging = group.staging
-      }
-    }
+    while (this.#writeGroups() && this.#admitHeld()) continue
     this.#afterwards()
     if (this.#news) {
       this.#news = false
@@ -147,46 +165,107 @@ export class AppendQueue {
   /** Settles what has become durable, or everything that waits when the log has failed. */
   settle(): void {
     const durable = this.#native.durableOffset
-    const waiting = this.#undurable
-    let head = this.#undurableHead
-    while (head < waiting.length && waiting[head]!.result.lastOffset < durable) {
-      const { waiter, result } = waiting[head++]!
-      waiter.resolve(result)
+    for (let next = this.#undurable.peek(); next !== undefined; next = this.#undurable.peek()) {
+      if (next.result!.lastOffset >= durable) break
+      this.#resolve(this.#undurable.shift()!)
     }
     const failure = this.#native.failure
     if (failure !== null) {
-      for (; head < waiting.length; head++) waiting[head]!.waiter.reject(toError(failure))
+      for (let next = this.#undurable.shift(); next !== undefined; next = this.#undurable.shift()) {
+        this.#reject(next, toError(failure))
+      }
     }
-    if (head === waiting.length) {
-      this.#undurable = []
-      head = 0
-    } else if (head > 1024 && head * 2 > waiting.length) {
-      this.#undurable = waiting.slice(head)
-      head = 0
-    }
-    this.#undurableHead = head
     this.write()
   }
 
   get #isEmpty(): boolean {
-    return this.#groups.length === 0 && this.#undurableHead === this.#undurable.length
+    return this.#groups.length === 0 && this.#undurable.size === 0 && this.#held.size === 0
   }
 
-  #add(group: Group, bytes: number, recordsCount: number): Promise<AppendResult> {
-    if (group !== this.#groups.at(-1)) this.#groups.push(group)
-    group.lengths.push(bytes)
-    group.bytes += bytes
-    this.#pendingBytes += bytes
+  /** @throws VarveError `VARVE_BATCH_TOO_LARGE`, and for what is no record or cannot be encoded */
+  #checkedLength(records: readonly RecordInput[], now: number): number {
+    const expected = batchByteLength(records, now)
+    const { maxBatchBytes } = this.#options
+    if (expected <= maxBatchBytes) return expected
+    throw new VarveError(
+      'VARVE_BATCH_TOO_LARGE',
+      `these records make a batch of ${expected} bytes; the log accepts at most ${maxBatchBytes} (maxBatchBytes)`,
+    )
+  }
+
+  /** Whether the append has to wait for others; one alone always has room. */
+  #isFull({ cost }: PendingAppend): boolean {
+    if (this.#held.size > 0) return true
+    return this.#pendingBytes > 0 && this.#pendingBytes + cost > this.#options.maxPendingBytes
+  }
+
+  #accepted(append: PendingAppend, signal?: AbortSignal): Promise<AppendResult> {
     this.#appended++
-    const promise = new Promise<AppendResult>((resolve, reject) => {
-      group.waiters.push({ resolve, reject, recordsCount })
-    })
-    if (!this.#scheduled) {
-      this.#scheduled = true
-      this.#schedule()
+    const isOpen = append.result === null && append.failure === null
+    if (signal !== undefined && isOpen) this.#aborts.add(append, signal)
+    return append.promise
+  }
+
+  #encode(append: PendingAppend, records: readonly RecordInput[], now: number, expected: number): void {
+    let group = this.#groups.at(-1)
+    if (group?.staging == null || group.bytes + expected > group.staging.length) {
+      group = new AppendGroup(this.#takeStaging(expected))
     }
-    if (this.#pendingBytes >= WRITE_AT_BYTES && this.#tickBytes < TICK_BYTES) this.write()
-    return promise
+    // Records whose getters throw, or grow, must leave the queue as it was.
+    const end = writeBatch(group.staging!, group.bytes, records, now)
+    append.recordsCount = records.length
+    this.#add(group, append, end - group.bytes, null)
+  }
+
+  #addBatch(append: PendingAppend, batch: Uint8Array): void {
+    let group = this.#groups.at(-1)
+    if (group === undefined || group.staging !== null || group.bytes >= GROUP_BYTES)
+      group = new AppendGroup(null)
+    append.recordsCount = recordsCountOf(batch)
+    this.#add(group, append, batch.length, batch)
+  }
+
+  #add(group: AppendGroup, append: PendingAppend, bytes: number, batch: Uint8Array | null): void {
+    if (group !== this.#groups.at(-1)) this.#groups.push(group)
+    group.add(append, bytes, batch)
+    this.#unwrittenBytes += bytes
+    this.#pendingBytes += append.cost
+    this.#scheduleWrite()
+    if (this.#unwrittenBytes >= WRITE_AT_BYTES && this.#tickBytes < TICK_BYTES) this.write()
+  }
+
+  /** Takes held appends in their order as far as there is room; returns whether there was any. */
+  #admitHeld(): boolean {
+    let admitted = false
+    for (let next = this.#held.peek(); next !== undefined; next = this.#held.peek()) {
+      const fits = this.#pendingBytes + next.append.cost <= this.#options.maxPendingBytes
+      if (!fits && this.#pendingBytes > 0 && !this.#takenBack.has(next.append)) break
+      this.#admit(this.#held.shift()!)
+      admitted = true
+    }
+    return admitted
+  }
+
+  #admit({ append, records, now, batch }: Held): void {
+    if (this.#takenBack.delete(append)) {
+      this.#handedOver++
+      return
+    }
+    try {
+      if (batch !== null) this.#addBatch(append, batch)
+      else this.#encode(append, records!, now, this.#checkedLength(records!, now))
+    } catch (error) {
+      // Whoever changes records that are still held must not stop those behind them.
+      this.#handedOver++
+      this.#aborts.delete(append)
+      append.reject(error)
+    }
+  }
+
+  #scheduleWrite(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    this.#schedule()
   }
 
   #takeStaging(bytes: number): Buffer {
@@ -196,65 +275,97 @@ export class AppendQueue {
     return spare ?? Buffer.allocUnsafeSlow(GROUP_BYTES)
   }
 
-  /** One call of the engine; returns how many batches it took: 0 while it rolls. */
-  #writeSome(group: Group): number {
-    const { taken } = group
-    const results = new Float64Array(group.lengths.length - taken)
+  /** Returns whether all of them were written: not while the log rolls, nor when the event loop has to have its turn. */
+  #writeGroups(): boolean {
+    for (let group = this.#groups[0]; group !== undefined; group = this.#groups[0]) {
+      if (this.#tickBytes >= TICK_BYTES) {
+        this.#yield()
+        return false
+      }
+      if (!this.#writeGroup(group)) return false
+    }
+    return true
+  }
+
+  /** One call of the engine, which takes what it can; returns whether that was anything. */
+  #writeGroup(group: AppendGroup): boolean {
+    if (this.#takenBack.size > 0) this.#leaveOut(group)
+    const isEmpty = group.waiting === 0
+    const some = isEmpty || this.#writeSome(group) > 0
+    if (group.waiting === 0) {
+      this.#groups.shift()
+      if (group.staging?.length === GROUP_BYTES) this.#spareStaging = group.staging
+    }
+    return some
+  }
+
+  #leaveOut(group: AppendGroup): void {
+    const { count, bytes } = group.leaveOut((append) => {
+      if (!this.#takenBack.delete(append)) return false
+      this.#pendingBytes -= append.cost
+      return true
+    })
+    this.#handedOver += count
+    this.#unwrittenBytes -= bytes
+  }
+
+  /** Returns how many batches the engine took: 0 while it rolls. */
+  #writeSome(group: AppendGroup): number {
+    const results = new Float64Array(group.waiting)
     let count: number
     try {
-      count = this.#handOver(group, results)
+      count = group.handOver(this.#native, results)
     } catch (error) {
       return this.#refuseRest(group, error)
     }
     const refusals = results.subarray(0, count).some((result) => result < 0) ? this.#native.refusals() : null
-    if (refusals !== null || (count > 0 && this.#durability === 'os')) this.#news = true
-    for (let i = 0; i < count; i++) {
-      this.#settleWritten(group.waiters[taken + i]!, results[i]!, refusals)
-      this.#count(group, group.lengths[taken + i]!)
-    }
+    const isVisible = count > 0 && this.#options.durability === 'os'
+    if (refusals !== null || isVisible) this.#news = true
+    for (let i = 0; i < count; i++) this.#settleWritten(this.#takeNext(group), results[i]!, refusals)
     return count
   }
 
-  #handOver(group: Group, results: Float64Array): number {
-    const { staging, batches, lengths, taken } = group
-    if (staging === null) {
-      return this.#native.appendBatches(taken === 0 ? batches : batches.slice(taken), results)
-    }
-    const bytes = staging.subarray(group.takenBytes, group.bytes)
-    return this.#native.appendStaged(
-      bytes,
-      new Uint32Array(taken === 0 ? lengths : lengths.slice(taken)),
-      results,
-    )
-  }
-
   /** The engine threw instead of answering, which is a defect of it; nobody may be left waiting for its answer. */
-  #refuseRest(group: Group, cause: unknown): number {
+  #refuseRest(group: AppendGroup, cause: unknown): number {
     const message = `the native engine broke down during an append: ${String(cause)}. Open the log again to recover`
-    const { taken } = group
-    for (let i = taken; i < group.lengths.length; i++) {
-      group.waiters[i]!.reject(new VarveError('VARVE_LOG_FAILED', message, { cause }))
-      this.#count(group, group.lengths[i]!)
+    const { waiting } = group
+    while (group.waiting > 0) {
+      this.#reject(this.#takeNext(group), new VarveError('VARVE_LOG_FAILED', message, { cause }))
     }
-    return group.taken - taken
+    return waiting
   }
 
-  #count(group: Group, bytes: number): void {
-    group.taken++
-    group.takenBytes += bytes
+  #takeNext(group: AppendGroup): PendingAppend {
+    const { append, bytes } = group.take()
+    this.#aborts.delete(append)
     this.#handedOver++
-    this.#pendingBytes -= bytes
+    this.#unwrittenBytes -= bytes
     this.#tickBytes += bytes
+    return append
   }
 
-  #settleWritten(waiter: Waiter, result: number, refusals: ReturnType<NativeLog['refusals']> | null): void {
+  #settleWritten(
+    append: PendingAppend,
+    result: number,
+    refusals: ReturnType<NativeLog['refusals']> | null,
+  ): void {
     if (result < 0) {
-      waiter.reject(toError(refusals![-result - 1]!))
+      this.#reject(append, toError(refusals![-result - 1]!))
       return
     }
-    const appended = { baseOffset: result, lastOffset: result + waiter.recordsCount - 1 }
-    if (this.#durability === 'os') waiter.resolve(appended)
-    else this.#undurable.push({ waiter, result: appended })
+    append.written(result)
+    if (this.#options.durability === 'os') this.#resolve(append)
+    else this.#undurable.push(append)
+  }
+
+  #resolve(append: PendingAppend): void {
+    this.#pendingBytes -= append.cost
+    append.resolve()
+  }
+
+  #reject(append: PendingAppend, reason: VarveError): void {
+    this.#pendingBytes -= append.cost
+    append.reject(reason)
   }
 
   #yield(): void {
@@ -284,10 +395,6 @@ export class AppendQueue {
     if (waits) hold()
     else release()
   }
-}
-
-function newGroup(staging: Buffer | null): Group {
-  return { staging, batches: [], lengths: [], waiters: [], taken: 0, takenBytes: 0, bytes: 0 }
 }
 
 /** As the header has it, which the engine checks. */

@@ -18,7 +18,10 @@ export interface AppendResult {
 
 /** How to append. */
 export interface AppendOptions {
-  /** Refuses the append if it is aborted by then. What has been handed in cannot be taken back. */
+  /**
+   * Takes the append back when it is aborted: it rejects with the signal's reason and is never written. Once the engine has
+   * it, mostly at the end of the tick, aborting changes nothing any more and the append settles as any other.
+   */
   signal?: AbortSignal
 }
 
@@ -61,6 +64,8 @@ export interface Log extends AsyncDisposable {
   readonly state: LogState
   /** Why the log is `'failed'` or `'corrupt'`; `null` when it is neither, and once it is closed. */
   readonly failure: VarveError | null
+  /** Bytes of appends that have no result yet. From `maxPendingBytes` on, further appends are held. */
+  readonly pendingBytes: number
   /** The epoch that appended batches carry. Default 0. */
   readonly leaderEpoch: number
   /** Sets {@link leaderEpoch}, from 0 to 2^31 − 1. @throws VarveError `VARVE_INVALID_OPTION` */
@@ -69,13 +74,23 @@ export interface Log extends AsyncDisposable {
   /**
    * Appends records as one batch and resolves when the log's durability covers them. Appends that are not awaited one
    * by one are written, and fsynced, together; their order is that of the calls. The records are encoded before this
-   * returns. Nothing limits what is pending: whoever is faster than the disk has to wait for some of it.
+   * returns, unless more than `maxPendingBytes` are on their way: then they are held and encoded when it is their turn, and
+   * must not be changed until the promise has settled. Holding costs no copy, but the records stay in memory: whoever
+   * produces faster than the disk writes waits for some of the promises, or looks at {@link pendingBytes}.
    *
    * @throws VarveError (as a rejection, as everything here) `VARVE_EMPTY_BATCH`, `VARVE_RECORD_INVALID`,
    * `VARVE_BATCH_TOO_LARGE`, `VARVE_LOG_CLOSED` (nothing is stored); `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT` (the records
-   * may be stored or not). The signal's reason when it is aborted by now.
+   * may be stored or not). The signal's reason when the append is taken back.
    */
   append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendResult>
+
+  /**
+   * As {@link append}, for scripts: blocks the thread until the log's durability covers the records, and everything that was
+   * appended before them. Nothing else happens in the process meanwhile, so a server has no use for it.
+   *
+   * @throws VarveError as {@link append}
+   */
+  appendSync(records: readonly RecordInput[]): AppendResult
 
   /**
    * Appends encoded record batches (magic 2), one per buffer, with one result each: a bad one never fails its
@@ -202,6 +217,10 @@ export class EngineLog implements Log {
     return failure === null ? null : toError(failure)
   }
 
+  get pendingBytes(): number {
+    return this.#queue.pendingBytes
+  }
+
   get leaderEpoch(): number {
     return this.#native.leaderEpoch
   }
@@ -216,10 +235,15 @@ export class EngineLog implements Log {
     try {
       options?.signal?.throwIfAborted()
       this.#assertOpen()
-      return this.#queue.appendRecords(records)
+      return this.#queue.appendRecords(records, options?.signal)
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  appendSync(records: readonly RecordInput[]): AppendResult {
+    this.#assertOpen()
+    return this.#queue.appendSync(records)
   }
 
   appendBatches(batches: readonly Uint8Array[]): Array<Promise<AppendResult>> {

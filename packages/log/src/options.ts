@@ -1,4 +1,4 @@
-import { checkWholeNumber, invalidOption } from './whole-number.js'
+import { checkBound, checkWholeNumber, invalidOption } from './whole-number.js'
 
 /**
  * When an append is acknowledged, and what a reader may see: `'os'` once the page cache has it, so that it survives
@@ -26,6 +26,11 @@ export interface LogOptions {
    */
   batchValidation?: 'full' | 'header'
   /**
+   * How many bytes of appends may be on their way, encoded and without a result. Further ones are held as they were
+   * handed in and get their turn when there is room; one alone always has. Default 64 MiB; `Infinity` for no limit.
+   */
+  maxPendingBytes?: number
+  /**
    * When the appends of a tick are written together: in a microtask, for code that awaits its appends, or in
    * `setImmediate`, for a server that gathers what all its sockets delivered. Default `'microtask'`.
    */
@@ -33,6 +38,7 @@ export interface LogOptions {
 }
 
 const INT32_MAX = 0x7fff_ffff
+const MAX_PENDING_BYTES = 64 << 20
 const LIMITS = {
   segmentBytes: { min: 256, default: 1 << 30 },
   indexIntervalBytes: { min: 0, default: 4096 },
@@ -50,12 +56,15 @@ export function completeOptions(options: LogOptions): Required<LogOptions> {
     if (allowed.includes(value)) return value
     throw invalidOption(name, value, allowed.map((item) => `'${item}'`).join(' or '))
   }
+  const maxPendingBytes = options.maxPendingBytes ?? MAX_PENDING_BYTES
+  checkBound('maxPendingBytes', maxPendingBytes)
   return {
     durability: oneOf('durability', options.durability ?? 'fsync', ['os', 'fsync']),
     segmentBytes: number('segmentBytes'),
     indexIntervalBytes: number('indexIntervalBytes'),
     maxBatchBytes: number('maxBatchBytes'),
     batchValidation: oneOf('batchValidation', options.batchValidation ?? 'full', ['full', 'header']),
+    maxPendingBytes,
     gather: oneOf('gather', options.gather ?? 'microtask', ['microtask', 'immediate']),
   }
 }

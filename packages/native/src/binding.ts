@@ -79,6 +79,10 @@ export interface NativeLog {
   appendStaged(staging: Uint8Array, lengths: Uint32Array, results: Float64Array): number
   /** The refusals of the last append. */
   refusals(): Failure[]
+  /** Blocks the thread until the log does not roll any more. */
+  waitUntilRolled(): void
+  /** Blocks the thread until {@link durableOffset} reaches `offset`, or the log takes no more writes. */
+  waitUntilDurable(offset: number): void
   /** Asks for a flush; it is done when {@link flushedOffset} reaches the answer. */
   requestFlush(): number | Failure
   /** A slice of what readers may see; `null` when the answer is not in memory. */

@@ -1,0 +1,45 @@
+import type { AppendResult } from './log.js'
+
+/** What an append costs beside its bytes, about: the objects that wait for its result. */
+const OVERHEAD_BYTES = 256
+
+/** One append, from its call to its result. */
+export class PendingAppend {
+  readonly promise: Promise<AppendResult>
+  /** Records that it has, as far as is known. */
+  recordsCount = 0
+  /** Where it was written; null before. */
+  result: AppendResult | null = null
+  /** Why it has failed; null if it has not. */
+  failure: unknown = null
+  /** Bytes that it counts for against `maxPendingBytes`. */
+  cost = 0
+  /** Whoever aborts it takes the append back; null when nobody can. */
+  signal: AbortSignal | null = null
+  #resolve!: (result: AppendResult) => void
+  #reject!: (reason: unknown) => void
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  countFor(bytes: number): void {
+    this.cost = bytes + OVERHEAD_BYTES
+  }
+
+  written(baseOffset: number): void {
+    this.result = { baseOffset, lastOffset: baseOffset + this.recordsCount - 1 }
+  }
+
+  resolve(): void {
+    this.#resolve(this.result!)
+  }
+
+  reject(reason: unknown): void {
+    this.failure = reason
+    this.#reject(reason)
+  }
+}
