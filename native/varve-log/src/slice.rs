@@ -1,5 +1,6 @@
 //! Reading: a slice pins a range of whole batches in one segment file without touching their records.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -60,13 +61,24 @@ impl Slice {
         }
         .map_err(LogError::io("read", &self.path))?;
         if read < wanted && access == Access::Blocking {
-            return Err(self.corrupt(
-                at + read as u64,
-                self.next_offset,
-                "the file has become shorter".into(),
-            ));
+            return Err(self.too_short(at + read as u64));
         }
         Ok(read)
+    }
+
+    /// The file that holds the bytes, for whoever reads them without this slice; none when there are none.
+    pub fn file(&self) -> Option<&Arc<dyn File>> {
+        self.file.as_ref()
+    }
+
+    /// The error for a file that ends before byte `at` of the slice.
+    pub fn too_short(&self, at: u64) -> LogError {
+        self.corrupt(at, self.next_offset, "the file has become shorter".into())
+    }
+
+    /// The error of a system call on the file.
+    pub fn refused(&self, action: &'static str, source: io::Error) -> LogError {
+        LogError::Io { action, path: self.path.clone(), source: Arc::new(source) }
     }
 
     /// The error for bytes of this slice that do not parse.

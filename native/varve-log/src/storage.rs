@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,6 +55,10 @@ pub trait File: Send + Sync + 'static {
     fn sync_data(&self) -> io::Result<()>;
     fn set_len(&self, bytes: u64) -> io::Result<()>;
     fn len(&self) -> io::Result<u64>;
+    /// The descriptor, for whoever lets the kernel send the file's bytes; none where there is no file of the system's.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }

@@ -7,12 +7,15 @@
 //! - `sync_data@.log:3`: the same, counting only files whose path ends in `.log`.
 //! - `sync_data@.log:while=/tmp/gate`: each call waits as long as `/tmp/gate` exists.
 //!
-//! Operations are `write_at`, `sync_data`, `set_len`, `open`, `rename`, `remove` and `sync_dir`, named as in [`Storage`] and
-//! [`File`].
+//! A file whose reads wait is not in memory either: `try_read_at` says so.
+//!
+//! Operations are `write_at`, `read_at`, `sync_data`, `set_len`, `open`, `rename`, `remove` and `sync_dir`, named as in
+//! [`Storage`] and [`File`].
 //!
 //! `VARVE_TEST_THREADS` is how many threads do the waiting, so that a test knows which of them makes a system call.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -24,7 +27,8 @@ use varve_log::{DiskStorage, LogError};
 
 const VARIABLE: &str = "VARVE_TEST_FAULT";
 const THREADS: &str = "VARVE_TEST_THREADS";
-const OPERATIONS: [&str; 7] = ["write_at", "sync_data", "set_len", "open", "rename", "remove", "sync_dir"];
+const OPERATIONS: [&str; 8] =
+    ["write_at", "read_at", "sync_data", "set_len", "open", "rename", "remove", "sync_dir"];
 
 /// How many threads the environment asks for.
 pub fn threads() -> Option<usize> {
@@ -72,8 +76,17 @@ impl Rule {
         known.then(|| Self { operation: operation.into(), path_end: path_end.into(), action })
     }
 
+    fn is_for(&self, operation: &str, path: &Path) -> bool {
+        self.operation == operation && path.to_string_lossy().ends_with(&self.path_end)
+    }
+
+    /// Whether a call would wait now.
+    fn holds(&self, operation: &str, path: &Path) -> bool {
+        self.is_for(operation, path) && matches!(&self.action, Action::While(gate) if gate.exists())
+    }
+
     fn meet(&self, operation: &str, path: &Path) -> io::Result<()> {
-        if self.operation != operation || !path.to_string_lossy().ends_with(&self.path_end) {
+        if !self.is_for(operation, path) {
             return Ok(());
         }
         match &self.action {
@@ -155,10 +168,14 @@ impl File for FaultyFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        meet(&self.rules, "read_at", &self.path)?;
         self.file.read_at(buffer, position)
     }
 
     fn try_read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        if self.rules.iter().any(|rule| rule.holds("read_at", &self.path)) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         self.file.try_read_at(buffer, position)
     }
 
@@ -174,5 +191,9 @@ impl File for FaultyFile {
 
     fn len(&self) -> io::Result<u64> {
         self.file.len()
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.file.descriptor()
     }
 }

@@ -7,7 +7,11 @@ mod directory;
 mod failure;
 mod fault;
 mod log;
+#[cfg(target_os = "linux")]
+mod sender;
 mod slice;
+#[cfg(target_os = "linux")]
+mod socket;
 
 use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;

@@ -31,7 +31,7 @@ impl NativeSlice {
         Self { log, bytes: slice.bytes, next_offset: slice.next_offset, slice: Mutex::new(Some(slice)) }
     }
 
-    fn slice(&self) -> MutexGuard<'_, Option<Slice>> {
+    pub fn slice(&self) -> MutexGuard<'_, Option<Slice>> {
         self.slice.lock().expect("never held across a panic")
     }
 }

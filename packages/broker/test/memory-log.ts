@@ -1,6 +1,18 @@
 import { mkdir, readdir } from 'node:fs/promises'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
-import type { AppendResult, DataDirectory, Durability, Log, LogOptions, ReadOptions, Slice } from '@varve/log'
+import {
+  send,
+  type AppendResult,
+  type DataDirectory,
+  type Durability,
+  type Log,
+  type LogOptions,
+  type ReadOptions,
+  type SendToOptions,
+  type SentRange,
+  type Slice,
+} from '@varve/log'
 import {
   batchesIn,
   encodeBatch,
@@ -184,6 +196,12 @@ export class MemoryLog implements Log {
       },
     }
     return this.cold ? new Promise((resolve) => setImmediate(() => resolve(slice))) : slice
+  }
+
+  async sendTo(socket: Socket, options: SendToOptions): Promise<SentRange> {
+    const slice = await this.slice(options)
+    await send(socket, [slice], options)
+    return { bytes: slice.byteLength, nextOffset: slice.nextOffset }
   }
 
   async *readBatches({ from = 0 }: ReadOptions = {}): AsyncIterableIterator<RecordBatch> {

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { NativeLog } from '@varve/native'
 import { RecordBatch, VarveError, type LogRecord, type RecordInput } from '@varve/records'
 import { AppendQueue } from './append-queue.js'
@@ -5,6 +6,7 @@ import { toError, unwrap } from './failure.js'
 import { hold, release } from './keep-alive.js'
 import type { Durability, LogOptions } from './options.js'
 import { BatchReader, RecordReader, type ReadOptions } from './reader.js'
+import { sendTo, type SendToOptions, type SentRange } from './send-to.js'
 import { checkSliceOptions, LogSlice, type Slice, type SliceOptions } from './slice.js'
 import { checkWholeNumber } from './whole-number.js'
 
@@ -130,6 +132,18 @@ export interface Log extends AsyncDisposable {
    * `startOffset` to `durableOffset`, `VARVE_INVALID_OPTION`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`.
    */
   slice(options: SliceOptions): Slice | Promise<Slice>
+
+  /**
+   * Sends whole batches from `from` on to a socket, as {@link slice} and `send` together do, over as many segments as it
+   * takes: up to `upTo`, `maxBytes` (default 1 MiB) or the durable end, whichever comes first.
+   *
+   * @throws VarveError (as a rejection) as {@link slice}, with nothing sent; as `send`
+   * @example
+   * ```ts
+   * const { nextOffset } = await log.sendTo(socket, { from: 0, maxBytes: 4 << 20 })
+   * ```
+   */
+  sendTo(socket: Socket, options: SendToOptions): Promise<SentRange>
 
   /**
    * The first record at or after `timestamp` (ms since 1970, a whole number); `null` when all are older. For a batch with
@@ -275,6 +289,10 @@ export class EngineLog implements Log {
 
   async #sliceCold(from: number, upTo: number, maxBytes: number, minOne: boolean): Promise<LogSlice> {
     return new LogSlice(unwrap(await this.#native.sliceCold(from, upTo, maxBytes, minOne)), from)
+  }
+
+  sendTo(socket: Socket, options: SendToOptions): Promise<SentRange> {
+    return sendTo(this, socket, options)
   }
 
   async offsetForTime(timestamp: number): Promise<OffsetAndTimestamp | null> {

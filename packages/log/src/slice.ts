@@ -1,4 +1,4 @@
-import type { NativeSlice } from '@varve/native'
+import type { NativeSlice, NativeSocket } from '@varve/native'
 import { VarveError } from '@varve/records'
 import { toError, unwrap } from './failure.js'
 import { checkBound, invalidOption } from './whole-number.js'
@@ -69,21 +69,35 @@ export class LogSlice implements Slice {
     this.byteLength = native.bytes
   }
 
-  read(): Buffer | Promise<Buffer> {
-    if (this.#closed) {
-      throw new VarveError(
-        'VARVE_LOG_CLOSED',
-        `the slice from offset ${this.from} on is closed; take another`,
-      )
-    }
-    const buffer = Buffer.allocUnsafeSlow(this.byteLength)
-    const cached = this.byteLength === 0 ? 0 : this.#native.readCached(buffer, 0)
-    return cached === this.byteLength ? buffer : this.#readRest(buffer, cached)
+  /** @throws VarveError `VARVE_LOG_CLOSED` */
+  assertOpen(): void {
+    if (!this.#closed) return
+    throw new VarveError('VARVE_LOG_CLOSED', `the slice from offset ${this.from} on is closed; take another`)
   }
 
-  async #readRest(buffer: Buffer, at: number): Promise<Buffer> {
-    unwrap(await this.#native.read(buffer.subarray(at), at))
-    return buffer
+  read(): Buffer | Promise<Buffer> {
+    this.assertOpen()
+    const buffer = Buffer.allocUnsafeSlow(this.byteLength)
+    const cached = this.byteLength === 0 ? 0 : this.#native.readCached(buffer, 0)
+    if (cached === this.byteLength) return buffer
+    return this.#readRest(buffer.subarray(cached), cached).then(() => buffer)
+  }
+
+  async #readRest(rest: Uint8Array, at: number): Promise<void> {
+    unwrap(await this.#native.read(rest, at))
+  }
+
+  /** Fills a buffer from byte `at` of the slice on: at once, or after a read on a thread. @throws VarveError as {@link read} */
+  readInto(buffer: Uint8Array, at: number): void | Promise<void> {
+    this.assertOpen()
+    const cached = this.#native.readCached(buffer, at)
+    if (cached < buffer.length) return this.#readRest(buffer.subarray(cached), at + cached)
+  }
+
+  /** Makes the slice a part of the next thing that is sent from files to a socket. @throws VarveError `VARVE_LOG_CLOSED` */
+  pushTo(socket: NativeSocket): void {
+    this.assertOpen()
+    socket.pushSlice(this.#native)
   }
 
   /** What {@link read} gives up to the first bad batch. Closes the slice. */

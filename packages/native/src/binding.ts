@@ -119,8 +119,36 @@ export interface NativeSlice {
 /** How the records of a batch are compressed. */
 export type NativeCodec = 'gzip' | 'snappy' | 'lz4' | 'zstd'
 
+/** What sends files to sockets for one event loop. */
+export interface NativeSender {
+  /** Takes a second descriptor of a socket; `null` if it cannot be sent to, or descriptors are short. */
+  connect(fd: number): NativeSocket | null
+}
+
+/** A second descriptor of a socket, on which one job at a time sends. While it does nobody else may write. */
+export interface NativeSocket {
+  /** Adds a copy of the bytes to the next job. */
+  pushBytes(bytes: Uint8Array): void
+  /** Adds a slice to the next job, which keeps the file open; false for a closed one. */
+  pushSlice(slice: NativeSlice): boolean
+  /** Begins the job; its peer may take nothing for `patience` ms, `Infinity` for ever. 0, or an errno. */
+  begin(id: number, patience: number): number
+  /** While there are bytes of the job that the kernel has not taken: those, and what the peer has not taken from it. */
+  readonly unsentBytes: number
+  /** What was wrong with the log when a job ended with -1. */
+  failure(): Failure | null
+  /** Ends the TCP connection and drops the job, of which nothing is heard any more. */
+  close(): void
+}
+
 /** What the addon exports. */
 export interface Binding {
+  /**
+   * Starts the sender; missing where the system has no `epoll`. `settled` gets the ends of jobs, as pairs of an id and a
+   * status in one list: 0 for all sent, -1 for what {@link NativeSocket.failure} says, else an errno. It does not keep
+   * the event loop alive.
+   */
+  openSender?(settled: (ends: number[]) => void): NativeSender
   openDirectory(path: string, identity: DirectoryIdentity): Promise<NativeDirectory | Failure>
   crc32c(bytes: Uint8Array, seed?: number): number
   /** Compresses the concatenated records of a batch, framed as Kafka's Java client frames them. */

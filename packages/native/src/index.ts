@@ -14,7 +14,9 @@ export type {
   NativeDirectory,
   NativeLog,
   NativeLogConfig,
+  NativeSender,
   NativeSlice,
+  NativeSocket,
 } from './binding.js'
 
 const binding: Binding = loadBinding()
@@ -30,3 +32,6 @@ export const compress: Binding['compress'] = binding.compress
 
 /** The inverse of {@link compress}, of at most `maxBytes`; reads the framing of any of Kafka's clients. */
 export const decompress: Binding['decompress'] = binding.decompress
+
+/** Starts what sends files to sockets; `undefined` where the system has no `epoll`. */
+export const openSender: Binding['openSender'] = binding.openSender
