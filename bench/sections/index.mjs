@@ -13,7 +13,9 @@ import * as batches from './batches.mjs'
 import * as follow from './follow.mjs'
 import * as codec from './codec.mjs'
 import * as disk from './disk.mjs'
+import * as growth from './growth.mjs'
 import * as open from './open.mjs'
+import * as partitions from './partitions.mjs'
 import * as reads from './reads.mjs'
 
-export const sections = [append, batches, reads, follow, open, codec, disk]
+export const sections = [append, batches, reads, follow, open, partitions, growth, codec, disk]

@@ -13,7 +13,7 @@ export async function open(dir, { durable }) {
     append: (value) => log.append([{ value }]),
     appendGroup: (values) => log.append(values.map((value) => ({ value }))),
     get: async (index) => {
-      for await (const { value } of log.read({ from: index, to: index + 1, maxBytes: 1 })) return value
+      for await (const { value } of log.read({ from: index, to: index + 1 })) return value
       throw new Error(`there is no record ${index}`)
     },
     async replay(visit) {
