@@ -3,7 +3,7 @@
  * Installs what test/conformance needs: the foreign clients kcat and kafka-python, Kafka's own client jar, and the other
  * lines of Node. kafkajs comes with the development dependencies. What cannot be installed is said in a line and its tests are skipped; that is no error.
  */
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
 import { run } from './child.mjs'
@@ -12,7 +12,20 @@ import { cache, root } from './paths.mjs'
 
 export const KAFKA_PYTHON = '2.3.3'
 export const KAFKA_CLIENTS = '4.4.0'
+/** The tools of 4.4.0 are not published. */
+export const KAFKA_TOOLS = '4.3.1'
 export const NODES = { 20: '20.20.2', 22: '22.23.3', 24: '24.21.0' }
+
+const KAFKA_TOOLS_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>varve</groupId><artifactId>conformance</artifactId><version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>${KAFKA_TOOLS}</version>
+    </dependency>
+  </dependencies>
+</project>
+`
 
 const quiet = {
   cwd: root,
@@ -95,6 +108,25 @@ const steps = [
         `-Dartifact=${artifact}`,
         `-DoutputDirectory=${cache}`,
       )
+    },
+  },
+  {
+    name: `kafka-tools ${KAFKA_TOOLS} (DumpLogSegments)`,
+    present: async () =>
+      existsSync(join(cache, `kafka-tools-${KAFKA_TOOLS}`, `kafka-tools-${KAFKA_TOOLS}.jar`)) &&
+      (await has('java', '-version')),
+    async install() {
+      // Debian's Maven brings a Java with it.
+      if (!(await has('mvn', '--version')) || !(await has('java', '-version'))) await aptInstall('maven')
+      const folder = mkdtempSync(join(cache, 'kafka-tools-'))
+      try {
+        writeFileSync(join(folder, 'pom.xml'), KAFKA_TOOLS_POM)
+        const jars = join(cache, `kafka-tools-${KAFKA_TOOLS}`)
+        const copy = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${jars}`]
+        await must('mvn', 'mvn', '-q', '-B', '-f', join(folder, 'pom.xml'), ...copy)
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
     },
   },
   {
