@@ -21,7 +21,15 @@ const prelude = `
   import { connect, createServer } from 'node:net'
   import { openDataDirectory, openLog, send } from '@varve/log'
   const dir = process.argv[1]
-  const descriptors = () => readdirSync('/proc/self/fd').length
+  // The sender's thread may be about to close one.
+  const descriptors = async () => {
+    let fewest = Infinity
+    for (let n = 0; n < 20; n++) {
+      fewest = Math.min(fewest, readdirSync('/proc/self/fd').length)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    return fewest
+  }
   const fill = async (log, bytes) => {
     const record = { value: Buffer.alloc(60_000, 'v') }
     for (let left = bytes; left > 0; left -= 600_000) await log.append(Array(10).fill(record))
@@ -69,10 +77,9 @@ test.runIf(isLinux).each(ways)(
       if (!far.closed) far.destroy(), await once(far, 'close')
     }
     for (let n = 0; n < 8; n++) await one(n % 4)
-    const before = descriptors()
+    const before = await descriptors()
     for (let n = 0; n < ${connections}; n++) await one(n % 4)
-    await new Promise(setImmediate)
-    const after = descriptors()
+    const after = await descriptors()
     server.close()
     await log.close()
     console.log(JSON.stringify({ before, after, failures }))
@@ -129,14 +136,14 @@ test.runIf(isLinux)('workers that are terminated in the middle of sends hurt nob
       await Promise.all(closed)
     }
     await stop(await start('first'))
-    const before = descriptors()
+    const before = await descriptors()
     const staying = await start('staying')
     for (let n = 0; n < 6; n++) await stop(await start('other' + n))
     let taken = 0
     staying.peers[0].on('data', (chunk) => (taken += chunk.length))
     while (taken < 50e6) await once(staying.peers[0], 'data')
     await stop(staying)
-    console.log(JSON.stringify({ before, after: descriptors() }))
+    console.log(JSON.stringify({ before, after: await descriptors() }))
   `
   const { before, after } = mustEnd(await runScript(prelude + code, [temporaryDirectory()])) as Record<
     string,
