@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <napi.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -228,6 +229,28 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
   return steps.Result(info.Env());
 }
 
+// receive({ port }): connects to a server on this machine, takes whatever comes until the end, and tells how many bytes.
+Napi::Value Receive(const Napi::CallbackInfo& info) {
+  const Options options(info);
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (socket < 0) throw Failure("socket");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(options.Number("port")));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) throw Failure("connect");
+  std::vector<char> buffer(kLargestWrite);
+  int64_t total = 0;
+  for (;;) {
+    const ssize_t got = recv(socket, buffer.data(), buffer.size(), 0);
+    if (got < 0) throw Failure("recv");
+    if (got == 0) break;
+    total += got;
+  }
+  close(socket);
+  return Napi::Number::New(info.Env(), static_cast<double>(total));
+}
+
 template <Napi::Value (*Loop)(const Napi::CallbackInfo&)>
 Napi::Value Guarded(const Napi::CallbackInfo& info) {
   try {
@@ -242,6 +265,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("overwrite", Napi::Function::New(env, Guarded<Overwrite>));
   exports.Set("read", Napi::Function::New(env, Guarded<Read>));
   exports.Set("send", Napi::Function::New(env, Guarded<Send>));
+  exports.Set("receive", Napi::Function::New(env, Guarded<Receive>));
   return exports;
 }
 

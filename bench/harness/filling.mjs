@@ -16,7 +16,7 @@ export async function append(subject, { bytes, count, group }, dir) {
   const payload = new Payload(bytes)
   const reopen = () => open(dir, { durable: false, valueBytes: bytes })
   const store = await reopen()
-  const together = Math.max(group, TOGETHER)
+  const together = group === 1 ? TOGETHER : group
   for (let index = 0; index < count; index += together) {
     const values = payload.values(index, Math.min(together, count - index))
     if (group > 1 || store.append === undefined) await store.appendGroup(values)

@@ -44,6 +44,19 @@ const encoded = (batchBytes) => (one) =>
   one.encoded === true && one.batchBytes === batchBytes && one.inFlight === 16
 const replayed = (work) => (one) => one.work === work && one.data.bytes === KB && one.data.group === 100
 
+const sentInMegabytes = (one) => one.bytes === KB * KB && one.connections === 1
+/** What counts as equally fast: repetitions of one cell differ by as much. */
+const EQUAL = 1.25
+
+/** How much longer the median append, or lookup, takes where there is more of `what`. */
+function grown(find, what, few, many) {
+  const [small, large] = [few, many].map((count) => varveIn(find((one) => one.data[what] === count)))
+  if (small === undefined || large === undefined) return null
+  const ratios = ['appends', 'lookUps'].map((work) => large[work].p50 / small[work].p50)
+  const [append, lookUp] = ratios.map((value) => show.ratio(value, 1))
+  return { measured: `append ${append}, lookup ${lookUp} the time`, reached: Math.max(...ratios) <= EQUAL }
+}
+
 /** @type {readonly Aim[]} */
 export const aims = [
   {
@@ -104,6 +117,26 @@ export const aims = [
     judge: (find) => share(find(replayed('replayBatches')), 0.8),
   },
   {
+    work: '`sendTo` of 1 MB',
+    aim: 'half the CPU time of read + `socket.write`',
+    section: 'send',
+    judge(find) {
+      const cell = find(sentInMegabytes)
+      const [ours, theirs] = [varveIn(cell), cell?.subjects['fs-async']?.median].map(
+        (median) => median?.cpuSecondsPerGigabyte,
+      )
+      if (ours === undefined || theirs === undefined) return null
+      const measured = `${show.ratio(ours, theirs)} (${ours.toFixed(2)} against ${theirs.toFixed(2)} s/GB)`
+      return { measured, reached: ours <= 0.5 * theirs }
+    },
+  },
+  {
+    work: 'the same',
+    aim: '85 % of a C loop of `sendfile`',
+    section: 'send',
+    judge: (find) => share(find(sentInMegabytes), 0.85),
+  },
+  {
     work: "append → follower in the process, `'os'`",
     aim: 'p99 under 1 ms',
     section: 'follow',
@@ -135,6 +168,18 @@ export const aims = [
       )?.gigabytesPerSecond
       return rate === undefined ? null : { measured: `${rate.toFixed(2)} GB/s`, reached: rate >= 0.5 }
     },
+  },
+  {
+    work: 'appends and lookups at 10,000 segments',
+    aim: 'as fast as at 10',
+    section: 'growth',
+    judge: (find) => grown(find, 'segments', 10, 10_000),
+  },
+  {
+    work: 'appends and lookups at 1,000 partitions',
+    aim: 'as fast as at 1',
+    section: 'growth',
+    judge: (find) => grown(find, 'partitions', 1, 1000),
   },
 ]
 

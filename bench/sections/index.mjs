@@ -17,5 +17,6 @@ import * as growth from './growth.mjs'
 import * as open from './open.mjs'
 import * as partitions from './partitions.mjs'
 import * as reads from './reads.mjs'
+import * as send from './send.mjs'
 
-export const sections = [append, batches, reads, follow, open, partitions, growth, codec, disk]
+export const sections = [append, batches, reads, follow, send, open, partitions, growth, codec, disk]

@@ -1,6 +1,6 @@
 /** The bare system calls, in C++. */
 import { createRequire } from 'node:module'
 
-export const { append, overwrite, read, send } = createRequire(import.meta.url)(
+export const { append, overwrite, read, send, receive } = createRequire(import.meta.url)(
   '../ceiling/build/Release/ceiling.node',
 )
