@@ -1,11 +1,15 @@
 //! Appending: checked batches get their offsets in place and go to the active segment in one write.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use varve_records::{BatchError, BatchHeader, BatchRules, assign_epoch, assign_offset, validate};
+use varve_records::{
+    BatchError, BatchHeader, BatchRules, BatchValidation, assign_epoch, assign_offset, validate,
+};
 
 use crate::batch_reader::Access;
 use crate::error::{LogError, Result};
+use crate::leader_epochs::LeaderEpochs;
 use crate::log::{Durability, Log, Phase, State};
 use crate::runner::Work;
 
@@ -23,8 +27,17 @@ pub struct Appended {
 
 struct WriteOutcome {
     appended: Appended,
-    rolling_before: bool,
+    waiting_before: bool,
     failed: bool,
+}
+
+/// Who decides the offsets and leader epochs of batches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// This log: a producer's batches.
+    Leader,
+    /// They have theirs: batches that were fetched from the leader's log.
+    Replicated,
 }
 
 impl Log {
@@ -32,12 +45,19 @@ impl Log {
     /// its own: a bad one never fails its neighbours. They are written when this returns; under
     /// [`Durability::Fsync`] they are acknowledged when [`Log::durable_offset`] covers them.
     pub fn append(self: &Arc<Self>, batches: &mut [&mut [u8]]) -> Appended {
+        self.append_from(Origin::Leader, batches)
+    }
+
+    /// Appends batches of the leader's log as they are, with their offsets and leader epochs. Offsets may have gaps, as
+    /// a compacted log has them, but neither they nor the epochs may go backwards.
+    pub fn append_replicated(self: &Arc<Self>, batches: &mut [&mut [u8]]) -> Appended {
+        self.append_from(Origin::Replicated, batches)
+    }
+
+    fn append_from(self: &Arc<Self>, origin: Origin, batches: &mut [&mut [u8]]) -> Appended {
         let mut budget = APPEND_BYTES;
         let mut checked: Vec<Result<BatchHeader>> = Vec::with_capacity(batches.len());
-        let rules = BatchRules {
-            validation: self.config.batch_validation,
-            ..BatchRules::new(self.config.max_batch_bytes)
-        };
+        let rules = self.rules(origin);
         for batch in batches.iter_mut() {
             if batch.len() > budget && !checked.is_empty() {
                 break;
@@ -46,15 +66,16 @@ impl Log {
             checked.push(validate(batch, &rules).map_err(LogError::Batch));
         }
         let mut state = self.state();
-        let appended = self.write(&mut state, batches, checked);
+        let appended = self.write(&mut state, origin, batches, checked);
         let mut work = Vec::new();
-        if matches!(state.phase, Phase::Rolling) && !appended.rolling_before {
+        if matches!(state.phase, Phase::Rolling) && !appended.waiting_before {
             work.push(Work::PrepareSegment { base_offset: state.end_offset });
         }
-        if self.config.durability == Durability::Fsync {
-            state.flush_wanted = state.end_offset;
-            work.extend(state.plan_flush());
+        match self.config.durability {
+            Durability::Fsync => state.flush_wanted = state.end_offset,
+            Durability::Os => self.want_flush_in_time(&mut state),
         }
+        work.extend(state.plan_flush());
         self.hand_out(state, work);
         if appended.failed {
             (self.listener)(self);
@@ -62,54 +83,98 @@ impl Log {
         appended.appended
     }
 
+    fn rules(&self, origin: Origin) -> BatchRules {
+        match origin {
+            Origin::Leader => BatchRules {
+                validation: self.config.batch_validation,
+                ..BatchRules::new(self.config.max_batch_bytes)
+            },
+            // The leader has looked at the records, and has taken batches of whatever size.
+            Origin::Replicated => BatchRules {
+                validation: BatchValidation::Header,
+                replicated: true,
+                ..BatchRules::new(u64::MAX)
+            },
+        }
+    }
+
+    /// Under [`Durability::Os`] nobody waits for a flush, but the configuration may bound how much, and for how long,
+    /// lies in the page cache alone.
+    fn want_flush_in_time(self: &Arc<Self>, state: &mut State) {
+        if state.flushed.offset >= state.end_offset {
+            return;
+        }
+        if let Some(bytes) = self.config.flush_interval_bytes {
+            let active = state.active();
+            let same_segment = active.base_offset == state.flushed.segment_base;
+            let flushed = if same_segment { state.flushed.position } else { 0 };
+            if active.bytes() - flushed >= bytes {
+                state.flush_wanted = state.end_offset;
+            }
+        }
+        if let Some(interval) = self.config.flush_interval_ms
+            && state.flush_due.is_none()
+        {
+            let due = self.runner.now() + Duration::from_millis(interval);
+            state.flush_due = Some(due);
+            self.wake_at(state, due);
+        }
+    }
+
     fn write(
         &self,
         state: &mut State,
+        origin: Origin,
         batches: &mut [&mut [u8]],
         checked: Vec<Result<BatchHeader>>,
     ) -> WriteOutcome {
-        let rolling_before = matches!(state.phase, Phase::Rolling);
+        let waiting_before = matches!(state.phase, Phase::Rolling | Phase::Truncating);
         let mut failed = false;
         let mut results: Vec<Result<i64>> = Vec::with_capacity(checked.len());
         match &state.phase {
             Phase::Open => {}
-            Phase::Rolling => {
-                return WriteOutcome { appended: Appended { results, taken: 0 }, rolling_before, failed };
+            Phase::Rolling | Phase::Truncating => {
+                return WriteOutcome { appended: Appended { results, taken: 0 }, waiting_before, failed };
             }
             phase => {
                 let error = self.refusal(phase);
                 results.resize_with(checked.len(), || Err(error.clone()));
                 let taken = checked.len();
-                return WriteOutcome { appended: Appended { results, taken }, rolling_before, failed };
+                return WriteOutcome { appended: Appended { results, taken }, waiting_before, failed };
             }
         }
         let active = state.active().clone();
         let start = active.bytes();
         let (mut bytes, mut next) = (start, state.end_offset);
+        let mut first_timestamp = active.first_timestamp();
+        let indexes_full = active.indexes_reach(self.config.index_bytes);
+        let mut epochs = state.epochs.clone();
         let mut headers = Vec::with_capacity(checked.len());
         let mut group = Vec::with_capacity(checked.len());
         for (header, batch) in checked.into_iter().zip(batches.iter_mut()) {
-            let mut header = match header {
+            let header = match header.and_then(|header| self.place(origin, header, next, state, &epochs)) {
                 Ok(header) => header,
                 Err(refused) => {
                     results.push(Err(refused));
                     continue;
                 }
             };
-            header.base_offset = next;
-            if !header.is_plausible() {
-                let detail = format!("the log has no offsets for its records behind {next}");
-                results.push(Err(LogError::Batch(BatchError::Invalid(detail))));
-                continue;
-            }
-            let full = bytes + header.total_bytes() > self.config.segment_bytes && bytes > 0;
-            if full || header.last_offset() - active.base_offset > i64::from(i32::MAX) {
+            let full = indexes_full || bytes + header.total_bytes() > self.config.segment_bytes;
+            let old = self.config.segment_ms.is_some_and(|segment_ms| {
+                first_timestamp.is_some_and(|first| header.max_timestamp.saturating_sub(first) > segment_ms)
+            });
+            if (bytes > 0 && (full || old)) || header.last_offset() - active.base_offset > i64::from(i32::MAX)
+            {
                 state.phase = Phase::Rolling;
                 break;
             }
-            assign_offset(batch, next);
-            assign_epoch(batch, state.leader_epoch);
-            results.push(Ok(next));
+            if origin == Origin::Leader {
+                assign_offset(batch, header.base_offset);
+                assign_epoch(batch, header.partition_leader_epoch);
+            }
+            first_timestamp = first_timestamp.or(Some(header.max_timestamp));
+            epochs.assign(header.partition_leader_epoch, header.base_offset);
+            results.push(Ok(header.base_offset));
             next = header.next_offset();
             bytes += header.total_bytes();
             group.push(&**batch);
@@ -125,6 +190,7 @@ impl Log {
                 Ok(()) => {
                     active.publish(headers.iter(), self.config.index_interval_bytes);
                     state.end_offset = next;
+                    state.take_epochs(epochs);
                 }
                 Err(cause) => {
                     let error = self.failed(cause);
@@ -136,6 +202,49 @@ impl Log {
                 }
             }
         }
-        WriteOutcome { appended: Appended { results, taken }, rolling_before, failed }
+        WriteOutcome { appended: Appended { results, taken }, waiting_before, failed }
+    }
+
+    /// The header as it will stand in the log, or why the batch cannot follow `next`.
+    fn place(
+        &self,
+        origin: Origin,
+        mut header: BatchHeader,
+        next: i64,
+        state: &State,
+        epochs: &LeaderEpochs,
+    ) -> Result<BatchHeader> {
+        let invalid = |detail: String| Err(LogError::Batch(BatchError::Invalid(detail)));
+        match origin {
+            Origin::Leader => {
+                (header.base_offset, header.partition_leader_epoch) = (next, state.leader_epoch);
+                if !header.is_plausible() {
+                    return invalid(format!("the log has no offsets for its records behind {next}"));
+                }
+            }
+            Origin::Replicated => {
+                let (offset, epoch) = (header.base_offset, header.partition_leader_epoch);
+                if offset < next {
+                    return invalid(format!("it starts at offset {offset} and the log ends at {next}"));
+                }
+                if let Some(latest) = epochs.latest().filter(|&latest| epoch < latest) {
+                    return Err(LogError::EpochFenced { dir: self.dir.clone(), epoch, latest });
+                }
+                if header.last_offset() - next > i64::from(i32::MAX) {
+                    return invalid(format!("it starts at offset {offset}, too far behind the end {next}"));
+                }
+            }
+        }
+        Ok(header)
+    }
+}
+
+impl State {
+    fn take_epochs(&mut self, epochs: LeaderEpochs) {
+        if epochs != self.epochs {
+            self.epochs = epochs;
+            self.epochs_changed = true;
+        }
+        self.leader_epoch = self.leader_epoch.max(self.epochs.latest().unwrap_or(0));
     }
 }

@@ -3,18 +3,95 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{LogError, Result};
 use crate::storage::{OpenMode, Storage};
 
-/// Replaces `dir/name` so that a crash leaves the old content or the new one.
+/// One offset for each log of a data directory, in a file of it.
+pub struct OffsetCheckpoint {
+    file: &'static str,
+    state: Mutex<Offsets>,
+    /// The version that is on disk.
+    written: AtomicU64,
+}
+
+/// Held by whoever replaces a checkpoint of a data directory: a failed fsync of the directory must not take the name of
+/// another one along that somebody else counts on.
+#[derive(Default)]
+pub struct CheckpointWriter(Mutex<()>);
+
+struct Offsets {
+    by_log: BTreeMap<String, i64>,
+    /// Counts the changes.
+    version: u64,
+}
+
+impl OffsetCheckpoint {
+    /// Reads the file; one that is missing or cut off holds nothing. `trusted` says whether its name is known to be
+    /// durable: if not, the first change of anything writes it anew.
+    pub fn read(storage: &dyn Storage, dir: &Path, file: &'static str, trusted: bool) -> Result<Self> {
+        let by_log = read_file(storage, dir, file)?.and_then(|text| parse_offsets(&text)).unwrap_or_default();
+        let state = Mutex::new(Offsets { by_log, version: u64::from(!trusted) });
+        Ok(Self { file, state, written: AtomicU64::new(0) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, Offsets> {
+        self.state.lock().expect("never held across a panic")
+    }
+
+    pub fn get(&self, log: &str) -> Option<i64> {
+        self.state().by_log.get(log).copied()
+    }
+
+    /// Makes the offset of a log durable, or the lack of one. Calls of several threads share a write.
+    pub fn set(
+        &self,
+        writer: &CheckpointWriter,
+        storage: &dyn Storage,
+        dir: &Path,
+        log: &str,
+        offset: Option<i64>,
+    ) -> Result<()> {
+        let wanted = {
+            let mut state = self.state();
+            let before = match offset {
+                Some(offset) => state.by_log.insert(log.to_string(), offset),
+                None => state.by_log.remove(log),
+            };
+            if before != offset {
+                state.version += 1;
+            }
+            state.version
+        };
+        let _writing = writer.0.lock().expect("never held across a panic");
+        if self.written.load(Ordering::Relaxed) >= wanted {
+            return Ok(());
+        }
+        let (text, version) = {
+            let state = self.state();
+            (format_offsets(&state.by_log), state.version)
+        };
+        replace_file(storage, dir, self.file, text.as_bytes())?;
+        self.written.store(version, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Replaces `dir/name`, durably, so that a crash leaves the old content or the new one.
 pub fn replace_file(storage: &dyn Storage, dir: &Path, name: &str, content: &[u8]) -> Result<()> {
+    replace_name(storage, dir, name, content)?;
+    storage.sync_dir(dir).map_err(LogError::io("fsync", dir))
+}
+
+/// The same without the fsync that makes the new name durable.
+pub fn replace_name(storage: &dyn Storage, dir: &Path, name: &str, content: &[u8]) -> Result<()> {
     let (path, tmp) = (dir.join(name), dir.join(format!("{name}.tmp")));
     let file = storage.open(&tmp, OpenMode::Create).map_err(LogError::io("create", &tmp))?;
     file.write_at(&[content], 0).map_err(LogError::io("write", &tmp))?;
     file.sync_data().map_err(LogError::io("fsync", &tmp))?;
-    storage.rename(&tmp, &path).map_err(LogError::io("rename", &tmp))?;
-    storage.sync_dir(dir).map_err(LogError::io("fsync", dir))
+    storage.rename(&tmp, &path).map_err(LogError::io("rename", &tmp))
 }
 
 /// The content of `dir/name`; `None` when it is not there.

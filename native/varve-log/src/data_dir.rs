@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::checkpoint::{format_offsets, parse_offsets, read_file, replace_file};
+use crate::checkpoint::{CheckpointWriter, OffsetCheckpoint, read_file, replace_file};
 use crate::error::{LogError, Result};
 use crate::segment::offset_in;
 use crate::storage::{LockGuard, Storage};
@@ -17,6 +17,7 @@ use crate::storage::{LockGuard, Storage};
 const LOCK_FILE: &str = ".lock";
 const CLEAN_MARKER: &str = ".kafka_cleanshutdown";
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+const START_OFFSETS: &str = "log-start-offset-checkpoint";
 const META_PROPERTIES: &str = "meta.properties";
 
 /// Who the directory belongs to. The ids that are not asked for are taken from the directory, or are the new ones.
@@ -39,14 +40,13 @@ pub struct DataDir {
     /// Whether the directory was closed cleanly the last time.
     pub clean_shutdown: bool,
     state: Mutex<DirState>,
-    /// The version of the recovery points that is on disk; held by whoever writes them.
-    checkpointed: Mutex<u64>,
+    checkpoints: CheckpointWriter,
+    recovery_points: OffsetCheckpoint,
+    /// Of the logs whose records were deleted up to an offset that no segment starts with.
+    start_offsets: OffsetCheckpoint,
 }
 
 struct DirState {
-    recovery_points: BTreeMap<String, i64>,
-    /// Counts the changes of the recovery points.
-    version: u64,
     /// Logs that may hold bytes past their recovery point.
     unclean: BTreeSet<String>,
     open: BTreeSet<String>,
@@ -58,6 +58,17 @@ pub(crate) struct Hold {
     directory: Arc<DataDir>,
     name: String,
     lock: Option<LockGuard>,
+}
+
+/// What a data directory knows of a log that opens.
+pub(crate) struct Found {
+    pub hold: Hold,
+    /// Below it everything was flushed; `None` when that is not known.
+    pub recovery_point: Option<i64>,
+    /// What lies before it was deleted.
+    pub start_offset: i64,
+    /// Whether nothing can lie behind the recovery point.
+    pub clean: bool,
 }
 
 impl Drop for Hold {
@@ -82,9 +93,9 @@ impl DataDir {
         }
         let clean_shutdown = storage.exists(&path.join(CLEAN_MARKER));
         let (cluster_id, node_id, directory_id) = identify(storage.as_ref(), path, identity, clean_shutdown)?;
-        let recovery_points = read_file(storage.as_ref(), path, RECOVERY_POINTS)?
-            .and_then(|text| parse_offsets(&text))
-            .unwrap_or_default();
+        // After an unclean stop the files' names may not be durable.
+        let checkpoint = |file| OffsetCheckpoint::read(storage.as_ref(), path, file, clean_shutdown);
+        let (recovery_points, start_offsets) = (checkpoint(RECOVERY_POINTS)?, checkpoint(START_OFFSETS)?);
         let mut unclean = BTreeSet::new();
         if clean_shutdown {
             let marker = path.join(CLEAN_MARKER);
@@ -93,9 +104,7 @@ impl DataDir {
         } else {
             unclean.extend(log_names(storage.as_ref(), path)?);
         }
-        // After an unclean stop the file's name may not be durable: the first checkpoint writes it anew.
-        let version = u64::from(!clean_shutdown);
-        let state = DirState { recovery_points, version, unclean, open: BTreeSet::new(), lock: Some(lock) };
+        let state = DirState { unclean, open: BTreeSet::new(), lock: Some(lock) };
         Ok(Arc::new(Self {
             storage,
             path: path.to_path_buf(),
@@ -104,7 +113,9 @@ impl DataDir {
             directory_id,
             clean_shutdown,
             state: Mutex::new(state),
-            checkpointed: Mutex::new(0),
+            checkpoints: CheckpointWriter::default(),
+            recovery_points,
+            start_offsets,
         }))
     }
 
@@ -122,9 +133,8 @@ impl DataDir {
         log_names(self.storage.as_ref(), &self.path)
     }
 
-    /// Called when a log opens: its recovery point, and whether nothing can lie behind it. From here on the log counts
-    /// as unclean until it is closed.
-    pub(crate) fn log_opens(self: &Arc<Self>, name: &str) -> Result<(Hold, Option<i64>, bool)> {
+    /// Called when a log opens. From here on it counts as unclean until it is closed.
+    pub(crate) fn log_opens(self: &Arc<Self>, name: &str) -> Result<Found> {
         let dir = self.log_dir(name);
         if !name.is_empty() && !is_file_name(name) {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "a log's name is that of one directory");
@@ -141,18 +151,25 @@ impl DataDir {
             Hold { directory: self.clone(), name: name.to_string(), lock: None }
         };
         hold.lock = self.lock_log(name, &dir)?;
-        let recovery_point = self.state().recovery_points.get(name).copied();
-        let recovery_point = match recovery_point {
-            // The log was deleted since. What its successor writes must not be measured by it.
-            Some(stale) if stale > 0 && !self.storage.is_dir(&dir) => {
+        // The log was deleted since. What its successor writes must not be measured by it.
+        if !self.storage.is_dir(&dir) {
+            if self.recovery_points.get(name).is_some_and(|stale| stale > 0) {
                 self.checkpoint(name, 0)?;
-                Some(0)
             }
-            recovery_point => recovery_point,
-        };
+            if self.start_offsets.get(name).is_some() {
+                self.set(&self.start_offsets, name, None)?;
+            }
+        }
+        let recovery_point = self.recovery_points.get(name);
+        let start_offset = self.start_offsets.get(name);
+        if !self.clean_shutdown && start_offset.is_some() {
+            // Shown from now on, so it must last: the name of the file may not be durable.
+            self.set(&self.start_offsets, name, start_offset)?;
+        }
+        let start_offset = start_offset.unwrap_or(0);
         // A log that is not on the list was closed cleanly, by the last process or by this one, or is new.
         let clean = self.state().unclean.insert(name.to_string());
-        Ok((hold, recovery_point, clean))
+        Ok(Found { hold, recovery_point, start_offset, clean })
     }
 
     /// A log that was opened on its own before, as a data directory, may be so now.
@@ -170,27 +187,18 @@ impl DataDir {
         self.state().unclean.remove(name);
     }
 
-    /// Makes `offset` the durable recovery point of the log `name`: what lies before it is on disk for good. Calls of
-    /// several threads share a write.
+    /// Makes `offset` the durable recovery point of the log `name`: what lies before it is on disk for good.
     pub(crate) fn checkpoint(&self, name: &str, offset: i64) -> Result<()> {
-        let wanted = {
-            let mut state = self.state();
-            if state.recovery_points.insert(name.to_string(), offset) != Some(offset) {
-                state.version += 1;
-            }
-            state.version
-        };
-        let mut written = self.checkpointed.lock().expect("never held across a panic");
-        if *written >= wanted {
-            return Ok(());
-        }
-        let (text, version) = {
-            let state = self.state();
-            (format_offsets(&state.recovery_points), state.version)
-        };
-        replace_file(self.storage.as_ref(), &self.path, RECOVERY_POINTS, text.as_bytes())?;
-        *written = version;
-        Ok(())
+        self.set(&self.recovery_points, name, Some(offset))
+    }
+
+    /// Makes `offset` the durable log start offset of the log `name`: what lies before it is deleted for good.
+    pub(crate) fn save_start(&self, name: &str, offset: i64) -> Result<()> {
+        self.set(&self.start_offsets, name, Some(offset))
+    }
+
+    fn set(&self, checkpoint: &OffsetCheckpoint, name: &str, offset: Option<i64>) -> Result<()> {
+        checkpoint.set(&self.checkpoints, self.storage.as_ref(), &self.path, name, offset)
     }
 
     /// Writes the clean marker if every log here is clean, and lets go of the lock. Close the logs first.

@@ -27,6 +27,10 @@ pub enum LogError {
     MetaMismatch { file: PathBuf, detail: String },
     /// The offset is not in the log.
     OffsetOutOfRange { dir: PathBuf, offset: i64, start: i64, end: i64 },
+    /// The bytes were cut off by a truncation of the log.
+    Truncated { file: PathBuf },
+    /// A leader epoch below one that batches of the log have.
+    EpochFenced { dir: PathBuf, epoch: i32, latest: i32 },
     /// The batch was refused; nothing of it is stored.
     Batch(BatchError),
     /// What the batch's producer has written before, or is not allowed any more, refuses the batch; nothing of it is
@@ -59,6 +63,8 @@ impl LogError {
             Self::NotWritable { .. } => "VARVE_NOT_WRITABLE",
             Self::MetaMismatch { .. } => "VARVE_META_MISMATCH",
             Self::OffsetOutOfRange { .. } => "VARVE_OFFSET_OUT_OF_RANGE",
+            Self::Truncated { .. } => "VARVE_TRUNCATED",
+            Self::EpochFenced { .. } => "VARVE_EPOCH_FENCED",
             Self::Batch(BatchError::Corrupt(_)) => "VARVE_BATCH_CORRUPT",
             Self::Batch(BatchError::Magic(_)) => "VARVE_BATCH_MAGIC",
             Self::Batch(BatchError::Invalid(_)) => "VARVE_BATCH_INVALID",
@@ -114,6 +120,16 @@ impl fmt::Display for LogError {
             Self::OffsetOutOfRange { dir, offset, start, end } => write!(
                 f,
                 "offset {offset} is not in the log {}, which holds {start} up to but not including {end}",
+                dir.display()
+            ),
+            Self::Truncated { file } => write!(
+                f,
+                "what was read of {} has been cut off by a truncation; read again from an offset that the log has",
+                file.display()
+            ),
+            Self::EpochFenced { dir, epoch, latest } => write!(
+                f,
+                "the log {} has batches of leader epoch {latest}; epoch {epoch} is over, go on with a later one",
                 dir.display()
             ),
             Self::Batch(error) => error.fmt(f),

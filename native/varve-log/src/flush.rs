@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::error::{LogError, Result};
-use crate::log::{Log, Phase, State};
+use crate::error::Result;
+use crate::leader_epochs::LeaderEpochs;
+use crate::log::{Log, State};
 use crate::runner::Work;
 use crate::segment::Segment;
 
@@ -25,6 +26,22 @@ pub struct Mark {
     pub position: u64,
 }
 
+/// A recovery point, and what must be durable before it because recovery reads no further back.
+pub struct Checkpoint {
+    pub(crate) offset: i64,
+    pub(crate) epochs: Option<LeaderEpochs>,
+}
+
+impl Checkpoint {
+    pub(crate) fn execute(&self, log: &Log) -> Result<()> {
+        if let Some(epochs) = &self.epochs {
+            epochs.write(log.directory.storage.as_ref(), &log.dir)?;
+            log.sync_names()?;
+        }
+        log.directory.checkpoint(&log.name, self.offset)
+    }
+}
+
 /// A checkpoint is due after this much has been flushed, or this long, whichever comes first.
 const CHECKPOINT_BYTES: u64 = 256 << 20;
 const CHECKPOINT_SECONDS: u64 = 60;
@@ -36,7 +53,7 @@ impl FlushPlan {
             segment.sync()?;
         }
         if self.names {
-            log.directory.storage.sync_dir(&log.dir).map_err(LogError::io("fsync", &log.dir))?;
+            log.sync_names()?;
         }
         match &self.active {
             Some(segment) => segment.sync(),
@@ -51,7 +68,7 @@ impl State {
         let active = self.active().clone();
         let seals = self.unflushed_base < active.base_offset;
         let wanted = self.flush_wanted > self.flushed.offset || seals;
-        if self.flush_running || !wanted || !matches!(self.phase, Phase::Open | Phase::Rolling) {
+        if self.flush_running || !wanted || !self.phase.takes_writes() {
             return None;
         }
         self.flush_running = true;
@@ -92,14 +109,20 @@ impl State {
     /// The next checkpoint, if one is due and none is under way. There is no timer: a log that nobody appends to has
     /// nothing to checkpoint, and one that is appended to is flushed.
     pub(crate) fn plan_checkpoint(&mut self, now_seconds: u64) -> Option<Work> {
-        let open = matches!(self.phase, Phase::Open | Phase::Rolling);
-        if !open || !self.checkpoint_due || self.checkpointing || self.flushed.offset <= self.recovery_point {
+        let due = self.checkpoint_due && self.flushed.offset > self.recovery_point;
+        if !due || self.checkpointing || !self.phase.takes_writes() {
             return None;
         }
         self.checkpointing = true;
         self.checkpoint_due = false;
         self.flushed_bytes = 0;
         self.checkpointed_at = now_seconds;
-        Some(Work::Checkpoint { offset: self.flushed.offset })
+        Some(Work::Checkpoint(self.checkpoint_at(self.flushed.offset)))
+    }
+
+    /// A checkpoint at `offset`, with the leader epochs if they changed since the last one.
+    pub(crate) fn checkpoint_at(&mut self, offset: i64) -> Checkpoint {
+        let changed = std::mem::take(&mut self.epochs_changed);
+        Checkpoint { offset, epochs: changed.then(|| self.epochs.clone()) }
     }
 }

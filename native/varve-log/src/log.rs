@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use varve_records::BatchValidation;
 
-use crate::data_dir::{DataDir, Hold};
+use crate::data_dir::{DataDir, Found, Hold};
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
+use crate::leader_epochs::{EpochEnd, LeaderEpochs};
+use crate::maintenance::{Maintenance, Told};
 use crate::recovery::{Opening, Recovered};
 use crate::runner::{Job, Outcome, Runner, Work};
 use crate::segment::Segment;
@@ -23,15 +26,30 @@ pub enum Durability {
     Fsync,
 }
 
+/// How a log is written and kept; the names are Kafka's topic configurations.
 #[derive(Clone, Copy, Debug)]
 pub struct LogConfig {
     pub durability: Durability,
     /// A segment is rolled before it grows beyond this, or beyond 2^31 - 1: index positions are `int32`.
     pub segment_bytes: u64,
+    /// A segment is rolled before a batch this much younger than its first one (ms).
+    pub segment_ms: Option<i64>,
     pub index_interval_bytes: u64,
+    /// A segment is rolled once one of its indexes has grown to this.
+    pub index_bytes: u64,
     pub max_batch_bytes: u64,
     /// How closely a batch is looked at before it is stored.
     pub batch_validation: BatchValidation,
+    /// Under [`Durability::Os`]: what is appended is flushed after so long (ms).
+    pub flush_interval_ms: Option<u64>,
+    /// Under [`Durability::Os`]: what is appended is flushed once it is so much.
+    pub flush_interval_bytes: Option<u64>,
+    /// Segments whose youngest record is older than this (ms) are deleted.
+    pub retention_ms: Option<i64>,
+    /// The oldest segments are deleted as long as the others hold this much.
+    pub retention_bytes: Option<u64>,
+    /// How often the log looks for what it need not retain (ms); `None` for only when asked.
+    pub retention_check_ms: Option<u64>,
 }
 
 impl Default for LogConfig {
@@ -39,9 +57,16 @@ impl Default for LogConfig {
         Self {
             durability: Durability::Fsync,
             segment_bytes: 1 << 30,
+            segment_ms: None,
             index_interval_bytes: 4096,
+            index_bytes: 10 << 20,
             max_batch_bytes: (1 << 20) + 12,
             batch_validation: BatchValidation::Full,
+            flush_interval_ms: None,
+            flush_interval_bytes: None,
+            retention_ms: None,
+            retention_bytes: None,
+            retention_check_ms: None,
         }
     }
 }
@@ -52,10 +77,19 @@ pub enum Phase {
     Open,
     /// The next segment is being prepared; appends wait for it.
     Rolling,
+    /// The end is being cut off; appends wait for it.
+    Truncating,
     /// A write or an fsync failed, or durable bytes are corrupt: only reads.
     Failed(LogError),
     Closing,
     Closed,
+}
+
+impl Phase {
+    /// Whether appends are taken, now or after what they wait for.
+    pub(crate) fn takes_writes(&self) -> bool {
+        matches!(self, Self::Open | Self::Rolling | Self::Truncating)
+    }
 }
 
 /// Told after every change that somebody may wait for: more is durable, the log rolled, failed or closed. Holds no
@@ -67,18 +101,25 @@ pub struct Log {
     pub config: LogConfig,
     pub recovered: Option<Recovered>,
     pub(crate) directory: Arc<DataDir>,
-    name: String,
-    runner: Arc<dyn Runner>,
+    pub(crate) name: String,
+    pub(crate) runner: Arc<dyn Runner>,
     pub(crate) listener: Listener,
     state: Mutex<State>,
     pub(crate) cursors: Mutex<VecDeque<Cursor>>,
+    /// Whether an fsync of the directory has failed; held by whoever makes one.
+    names_failed: Mutex<bool>,
     idle: Condvar,
 }
 
 pub struct State {
     pub(crate) segments: Vec<Arc<Segment>>,
+    /// The first offset that readers may ask for; the first segment may start before it.
+    pub(crate) start_offset: i64,
     pub(crate) end_offset: i64,
     pub(crate) leader_epoch: i32,
+    pub(crate) epochs: LeaderEpochs,
+    /// Since the last checkpoint.
+    pub(crate) epochs_changed: bool,
     pub(crate) phase: Phase,
     /// Everything below is on disk for good.
     pub(crate) flushed: Mark,
@@ -88,14 +129,22 @@ pub struct State {
     pub(crate) unflushed_base: i64,
     pub(crate) names_dirty: bool,
     pub(crate) recovery_point: i64,
-    /// The end when the log was opened; the files were complete then.
-    opened_at: i64,
+    /// The end when the log was opened, the files being complete then; `None` once something behind it was cut off.
+    pub(crate) opened_at: Option<i64>,
+    pub(crate) maintenance: Maintenance,
+    /// Counts the changes of files under the feet of readers: what one of them found before is no longer sure.
+    pub(crate) generation: u64,
+    /// When the log wants to be woken, of what it has asked the runner for.
+    pub(crate) wake_at: Option<Duration>,
+    /// When the oldest byte that was not flushed is due to be.
+    pub(crate) flush_due: Option<Duration>,
+    pub(crate) retention_due: Option<Duration>,
     pub(crate) checkpointing: bool,
     pub(crate) checkpoint_due: bool,
     /// Since the last checkpoint; the sealed segments before the active one are not counted, they make one due.
     pub(crate) flushed_bytes: u64,
     pub(crate) checkpointed_at: u64,
-    jobs: u32,
+    pub(crate) jobs: u32,
     /// Keeps others from opening the log.
     hold: Option<Hold>,
 }
@@ -107,8 +156,9 @@ impl State {
 
     /// Whether the files are as they were opened, and so complete: a directory of many idle logs closes at once.
     fn is_unchanged(&self) -> bool {
-        self.end_offset == self.opened_at
+        self.opened_at == Some(self.end_offset)
             && !self.names_dirty
+            && !self.epochs_changed
             && self.unflushed_base == self.active().base_offset
     }
 
@@ -136,19 +186,27 @@ impl Log {
         runner: Arc<dyn Runner>,
         listener: Listener,
     ) -> Result<Arc<Self>> {
-        let (hold, recovery_point, clean) = directory.log_opens(name)?;
+        let Found { hold, recovery_point, start_offset, clean } = directory.log_opens(name)?;
         let dir = directory.log_dir(name);
         let storage = directory.storage.clone();
         let config = LogConfig { segment_bytes: config.segment_bytes.min(i32::MAX as u64), ..config };
         let index_interval_bytes = config.index_interval_bytes;
-        let opened =
-            Opening { storage: &storage, dir: &dir, recovery_point, clean, index_interval_bytes }.run()?;
+        let opening = Opening {
+            storage: &storage,
+            dir: &dir,
+            recovery_point,
+            start_offset,
+            clean,
+            index_interval_bytes,
+        };
+        let opened = opening.run()?;
         if opened.corrupt.is_none() {
             directory.checkpoint(name, opened.end_offset)?;
         }
         let active = opened.segments.last().expect("a log has a segment");
         let end =
             Mark { offset: opened.end_offset, segment_base: active.base_offset, position: active.bytes() };
+        let start_offset = start_offset.clamp(opened.segments[0].base_offset, end.offset);
         let state = State {
             flushed: end,
             flush_wanted: end.offset,
@@ -156,19 +214,27 @@ impl Log {
             unflushed_base: active.base_offset,
             names_dirty: false,
             recovery_point: end.offset,
-            opened_at: end.offset,
+            opened_at: Some(end.offset),
+            maintenance: Maintenance::default(),
+            generation: 0,
+            wake_at: None,
+            flush_due: None,
+            retention_due: None,
             checkpointing: false,
             checkpoint_due: false,
             flushed_bytes: 0,
             checkpointed_at: runner.now().as_secs(),
+            start_offset,
             end_offset: end.offset,
-            leader_epoch: 0,
+            leader_epoch: opened.epochs.latest().unwrap_or(0),
+            epochs_changed: false,
+            epochs: opened.epochs,
             phase: opened.corrupt.map_or(Phase::Open, Phase::Failed),
             segments: opened.segments,
             jobs: 0,
             hold: Some(hold),
         };
-        Ok(Arc::new(Self {
+        let log = Arc::new(Self {
             dir,
             config,
             recovered: opened.recovered,
@@ -178,8 +244,11 @@ impl Log {
             listener,
             state: Mutex::new(state),
             cursors: Mutex::default(),
+            names_failed: Mutex::default(),
             idle: Condvar::new(),
-        }))
+        });
+        log.schedule_retention(&mut log.state());
+        Ok(log)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -188,7 +257,7 @@ impl Log {
 
     /// The first offset that can be read.
     pub fn start_offset(&self) -> i64 {
-        self.state().segments[0].base_offset
+        self.state().start_offset
     }
 
     /// The offset that the next record gets.
@@ -221,9 +290,31 @@ impl Log {
         self.state().leader_epoch
     }
 
-    /// The epoch that appended batches carry from now on.
-    pub fn set_leader_epoch(&self, epoch: i32) {
-        self.state().leader_epoch = epoch;
+    /// The epoch that appended batches carry from now on. It never falls below one that batches of the log have.
+    pub fn set_leader_epoch(&self, epoch: i32) -> Result<()> {
+        let mut state = self.state();
+        match state.epochs.latest() {
+            Some(latest) if epoch < latest => {
+                Err(LogError::EpochFenced { dir: self.dir.clone(), epoch, latest })
+            }
+            _ => {
+                state.leader_epoch = epoch;
+                Ok(())
+            }
+        }
+    }
+
+    /// Where a leader epoch ends in this log; `None` for one larger than any it knows (KIP-101, KIP-279).
+    pub fn end_offset_for_epoch(&self, epoch: i32) -> Option<EpochEnd> {
+        let state = self.state();
+        let mut epochs = state.epochs.clone();
+        epochs.assign(state.leader_epoch, state.end_offset);
+        epochs.end_of(epoch, state.end_offset)
+    }
+
+    /// The leader epoch that wrote `offset`, as far as the log knows.
+    pub fn epoch_at(&self, offset: i64) -> Option<i32> {
+        self.state().epochs.epoch_at(offset)
     }
 
     pub(crate) fn refusal(&self, phase: &Phase) -> LogError {
@@ -240,7 +331,7 @@ impl Log {
     /// Asks for everything written so far to be flushed; it is when [`Log::flushed_offset`] reaches the answer.
     pub fn request_flush(self: &Arc<Self>) -> Result<i64> {
         let mut state = self.state();
-        if !matches!(state.phase, Phase::Open | Phase::Rolling) {
+        if !state.phase.takes_writes() {
             return Err(self.refusal(&state.phase));
         }
         let target = state.end_offset;
@@ -253,7 +344,7 @@ impl Log {
     /// Ends the log's life for writes because durable bytes turned out to be corrupt.
     pub fn report_corrupt(&self, error: LogError) {
         let mut state = self.state();
-        if matches!(state.phase, Phase::Open | Phase::Rolling) {
+        if state.phase.takes_writes() {
             state.phase = Phase::Failed(error);
         }
         drop(state);
@@ -266,8 +357,10 @@ impl Log {
         while state.jobs > 0 || matches!(state.phase, Phase::Closing) {
             state = self.idle.wait(state).expect("the log's lock is never held across a panic");
         }
+        let closed = LogError::Closed { dir: self.dir.clone() };
+        let abandoned = state.maintenance.abandon(&closed);
         let result = match &state.phase {
-            Phase::Closed => return Ok(()),
+            Phase::Closed => Ok(()),
             Phase::Failed(error) => {
                 // A corrupt log lost nothing by closing; a failed one may have, and says so once more.
                 let result =
@@ -276,16 +369,17 @@ impl Log {
                 drop(state);
                 result
             }
-            Phase::Open | Phase::Rolling | Phase::Closing => {
+            Phase::Open | Phase::Rolling | Phase::Truncating | Phase::Closing => {
                 state.phase = Phase::Closing;
                 let unchanged = state.is_unchanged();
                 let plan = state.flush_plan(true);
-                let (end_offset, active) = (state.end_offset, state.active().clone());
+                let end_offset = state.end_offset;
+                let (checkpoint, active) = (state.checkpoint_at(end_offset), state.active().clone());
                 drop(state);
                 let flush = || {
                     plan.execute(self)?;
                     active.write_indexes()?;
-                    self.directory.checkpoint(&self.name, end_offset)
+                    checkpoint.execute(self)
                 };
                 let result = if unchanged { Ok(()) } else { flush() };
                 let mut state = self.state();
@@ -298,6 +392,7 @@ impl Log {
             }
         };
         self.idle.notify_all();
+        abandoned.tell();
         (self.listener)(self);
         result
     }
@@ -315,17 +410,26 @@ impl Log {
         }
     }
 
-    pub(crate) fn create_segment(&self, base_offset: i64) -> Result<Segment> {
-        Segment::create(&self.directory.storage, &self.dir, base_offset)
+    /// Makes the names of the log's files durable. After a failure no later call may say so: what it would find clean
+    /// may never have reached the disk.
+    pub(crate) fn sync_names(&self) -> Result<()> {
+        let mut failed = self.names_failed.lock().expect("never held across a panic");
+        let synced = match *failed {
+            true => Err(std::io::Error::other("an fsync of it failed before")),
+            false => self.directory.storage.sync_dir(&self.dir),
+        };
+        *failed = synced.is_err();
+        synced.map_err(LogError::io("fsync", &self.dir))
     }
 
-    pub(crate) fn write_checkpoint(&self, offset: i64) -> Result<()> {
-        self.directory.checkpoint(&self.name, offset)
+    pub(crate) fn create_segment(&self, base_offset: i64) -> Result<Segment> {
+        Segment::create(&self.directory.storage, &self.dir, base_offset)
     }
 
     /// Takes the outcome of a job.
     pub(crate) fn take(self: &Arc<Self>, outcome: Outcome) {
         let now_seconds = self.runner.now().as_secs();
+        let (mut maintained, mut told) = (None, Told::default());
         let mut state = self.state();
         let result = match outcome {
             Outcome::Flushed(plan, Ok(())) => {
@@ -345,23 +449,37 @@ impl Log {
                 Ok(())
             }
             Outcome::Prepared(Err(error)) => Err(error),
-            Outcome::Checkpointed(offset, result) => {
+            Outcome::Checkpointed(checkpoint, result) => {
                 state.checkpointing = false;
                 if result.is_ok() {
-                    state.recovery_point = state.recovery_point.max(offset);
+                    state.recovery_point = state.recovery_point.max(checkpoint.offset);
                 }
                 result
             }
+            Outcome::Maintained(Ok(done)) => {
+                maintained = self.advance_maintenance(&mut state, done, &mut told);
+                Ok(())
+            }
+            Outcome::Maintained(Err(error)) => {
+                self.fail_maintenance(&mut state, &error, &mut told);
+                Err(error)
+            }
         };
         if let Err(cause) = result
-            && matches!(state.phase, Phase::Open | Phase::Rolling)
+            && state.phase.takes_writes()
         {
             state.phase = Phase::Failed(self.failed(cause));
         }
-        let work = [state.plan_checkpoint(now_seconds), state.plan_flush()];
+        let work = [
+            maintained,
+            state.plan_checkpoint(now_seconds),
+            self.plan_maintenance(&mut state, &mut told),
+            state.plan_flush(),
+        ];
         state.jobs -= 1;
         self.hand_out(state, work.into_iter().flatten());
         self.idle.notify_all();
+        told.tell();
         (self.listener)(self);
     }
 

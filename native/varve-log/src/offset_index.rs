@@ -52,6 +52,17 @@ impl OffsetIndex {
         self.entries.last().map_or(0, |&(_, position)| u64::from(position))
     }
 
+    /// The entries of batches that start before `position`.
+    pub fn up_to(&self, position: u64) -> Self {
+        let kept = self.entries.partition_point(|&(_, at)| u64::from(at) < position);
+        Self { base_offset: self.base_offset, entries: self.entries[..kept].to_vec() }
+    }
+
+    /// Of the file.
+    pub fn bytes(&self) -> u64 {
+        (self.entries.len() * ENTRY_BYTES) as u64
+    }
+
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.entries.len() * ENTRY_BYTES);
         for &(offset, position) in &self.entries {

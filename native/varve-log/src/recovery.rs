@@ -14,6 +14,7 @@ use varve_records::{BatchHeader, HEADER_BYTES, MAGIC};
 use crate::batch_reader::{Access, Step};
 use crate::data_dir::{create_dir_durably, parent_of};
 use crate::error::{LogError, Result};
+use crate::leader_epochs::{LEADER_EPOCHS, LeaderEpochs};
 use crate::segment::{Indexes, Segment, offset_in};
 use crate::storage::{File, OpenMode, Storage};
 
@@ -35,6 +36,7 @@ pub struct Opened {
     /// Never empty; the last one is active.
     pub segments: Vec<Arc<Segment>>,
     pub end_offset: i64,
+    pub epochs: LeaderEpochs,
     pub recovered: Option<Recovered>,
     /// Durable bytes that do not parse: the log opens read-only.
     pub corrupt: Option<LogError>,
@@ -45,6 +47,8 @@ pub struct Opening<'a> {
     pub dir: &'a Path,
     /// Below it everything was flushed; `None` when that is not known.
     pub recovery_point: Option<i64>,
+    /// What lies before it was deleted; 0 when nothing was.
+    pub start_offset: i64,
     /// Whether the log was closed with everything flushed.
     pub clean: bool,
     pub index_interval_bytes: u64,
@@ -56,6 +60,8 @@ struct Scan {
     bytes: u64,
     next_offset: i64,
     indexes: Indexes,
+    /// The leader epochs of its batches and where each starts.
+    epochs: Vec<(i32, i64)>,
     /// The first bad batch at or past the recovery point.
     cut: bool,
     /// The first bad batch below it.
@@ -72,13 +78,42 @@ impl Opening<'_> {
         }
         let segments = self.find_segments()?;
         let Some(last) = segments.last() else { return self.create_first(existed) };
-        if self.clean
+        let mut epochs = LeaderEpochs::read(self.storage.as_ref(), self.dir)?.unwrap_or_default();
+        let opened = if self.clean
             && let Some(recovery_point) = self.recovery_point
             && last.end_offset()? == Some(recovery_point)
         {
-            return Ok(Opened { end_offset: recovery_point, segments, recovered: None, corrupt: None });
+            epochs.truncate_to(recovery_point);
+            Opened { end_offset: recovery_point, segments, epochs, recovered: None, corrupt: None }
+        } else {
+            self.recover(segments, epochs)?
+        };
+        if opened.corrupt.is_none() && opened.end_offset < self.start_offset {
+            return self.start_over(opened);
         }
-        self.recover(segments)
+        let active = opened.segments.last().expect("a log has a segment");
+        active.activate()?;
+        Ok(opened)
+    }
+
+    /// The end was lost and everything left had been deleted before: the log starts where it would have, empty.
+    fn start_over(&self, opened: Opened) -> Result<Opened> {
+        let segments = vec![Arc::new(Segment::create(self.storage, self.dir, self.start_offset)?)];
+        // Were this name lost and the others removed, nothing would tell that the log is one.
+        self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
+        opened.segments.iter().try_for_each(|segment| segment.remove_files())?;
+        let epochs = self.forget_epochs()?;
+        Ok(Opened { end_offset: self.start_offset, segments, epochs, ..opened })
+    }
+
+    /// For a log without a record: what its checkpoint says is of records that are gone.
+    fn forget_epochs(&self) -> Result<LeaderEpochs> {
+        let epochs = LeaderEpochs::default();
+        if self.storage.exists(&self.dir.join(LEADER_EPOCHS)) {
+            epochs.write(self.storage.as_ref(), self.dir)?;
+            self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
+        }
+        Ok(epochs)
     }
 
     /// The segments in order of their offsets. Files of an earlier crash that belong to none are removed.
@@ -115,6 +150,10 @@ impl Opening<'_> {
                 self.remove(&self.dir.join(name))?;
             }
         }
+        // Those in front of the log start offset were about to be removed.
+        let deleted =
+            segments.iter().skip(1).take_while(|next| next.base_offset <= self.start_offset).count();
+        segments.drain(..deleted).try_for_each(|segment| segment.remove_files())?;
         Ok(segments)
     }
 
@@ -131,7 +170,8 @@ impl Opening<'_> {
     }
 
     fn create_first(&self, existed: bool) -> Result<Opened> {
-        if let Some(lost @ 1..) = self.recovery_point
+        if let Some(lost) = self.recovery_point
+            && lost > self.start_offset
             && existed
         {
             return Err(LogError::Corrupt {
@@ -146,17 +186,21 @@ impl Opening<'_> {
             let parent = parent_of(self.dir);
             self.storage.sync_dir(parent).map_err(LogError::io("fsync", parent))?;
         }
-        let segments = vec![Arc::new(Segment::create(self.storage, self.dir, 0)?)];
+        let end_offset = self.start_offset;
+        let segments = vec![Arc::new(Segment::create(self.storage, self.dir, end_offset)?)];
         // Were this name lost and a later segment's kept, the log would seem to start there.
         self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
-        Ok(Opened { segments, end_offset: 0, recovered: None, corrupt: None })
+        let epochs = self.forget_epochs()?;
+        Ok(Opened { segments, end_offset, epochs, recovered: None, corrupt: None })
     }
 
-    fn recover(&self, mut segments: Vec<Arc<Segment>>) -> Result<Opened> {
+    fn recover(&self, mut segments: Vec<Arc<Segment>>, mut epochs: LeaderEpochs) -> Result<Opened> {
         let recovery_point = self.recovery_point.unwrap_or(segments[0].base_offset);
         let first =
             segments.partition_point(|segment| segment.base_offset <= recovery_point).saturating_sub(1);
         let mut next_offset = segments[first].base_offset;
+        let recorded = epochs.clone();
+        epochs.truncate_to(next_offset);
         let mut scans: Vec<Scan> = Vec::new();
         let mut corrupt: Option<LogError> = None;
         let mut kept = segments.len();
@@ -180,6 +224,13 @@ impl Opening<'_> {
                 self.spare(segment, &mut scan, i + 1 == segments.len())?;
             }
             next_offset = scan.next_offset;
+            for &(epoch, first_batch) in &scan.epochs {
+                // Its first records may have been compacted away; the checkpoint remembers where they were.
+                let start = recorded
+                    .start_of(epoch)
+                    .filter(|start| (segment.base_offset..first_batch).contains(start));
+                epochs.assign(epoch, start.unwrap_or(first_batch));
+            }
             corrupt = corrupt.or_else(|| scan.corrupt.clone());
             let ends_here = scan.cut;
             scans.push(scan);
@@ -205,7 +256,7 @@ impl Opening<'_> {
                 segment.restore(scan.bytes, scan.indexes);
             }
             self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
-            return Ok(Opened { segments, end_offset: next_offset, recovered: None, corrupt });
+            return Ok(Opened { segments, end_offset: next_offset, epochs, recovered: None, corrupt });
         }
         let cut_bytes = self.cut(&segments[first..], kept - first, &scans)?;
         segments.truncate(kept);
@@ -214,9 +265,11 @@ impl Opening<'_> {
             segment.restore(scan.bytes, scan.indexes);
             segment.write_indexes()?;
         }
+        // Before the recovery point passes what was scanned: the next recovery will not see these batches.
+        epochs.write(self.storage.as_ref(), self.dir)?;
         self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
         let recovered = Some(Recovered { end_offset: next_offset, cut_bytes });
-        Ok(Opened { segments, end_offset: next_offset, recovered, corrupt: None })
+        Ok(Opened { segments, end_offset: next_offset, epochs, recovered, corrupt: None })
     }
 
     /// Every log of ours has a recovery point before its first record. One without was written by somebody else, or came
@@ -256,6 +309,7 @@ impl Opening<'_> {
             bytes: 0,
             next_offset: segment.base_offset,
             indexes: Indexes::new(segment.base_offset),
+            epochs: Vec::new(),
             cut: false,
             corrupt: None,
             rewrite_from: end,
@@ -268,6 +322,10 @@ impl Opening<'_> {
                         scan.rewrite_from = scan.rewrite_from.min(position);
                     }
                     scan.indexes.note(&header, position, self.index_interval_bytes);
+                    let epoch = header.partition_leader_epoch;
+                    if scan.epochs.last().is_none_or(|&(last, _)| last != epoch) {
+                        scan.epochs.push((epoch, header.base_offset));
+                    }
                     scan.next_offset = header.next_offset();
                     scan.bytes = reader.position();
                 }
@@ -303,15 +361,8 @@ impl Opening<'_> {
                 self.copy_aside(segment, 0, segment.bytes(), &self.cut_path(segment.base_offset))?;
             }
             // Emptied first: should the name come back, because an fsync of the directory fails, then without data.
-            let path = segment.log_path();
-            segment.file(Access::Blocking)?.set_len(0).map_err(LogError::io("truncate", &path))?;
-            segment.sync()?;
-            self.remove(&path)?;
-            for index in [segment.index_path(), segment.time_index_path()] {
-                if self.storage.exists(&index) {
-                    self.remove(&index)?;
-                }
-            }
+            segment.empty()?;
+            segment.remove_files()?;
         }
         let (Some(segment), Some(scan)) = (segments[..kept].last(), scans[..kept].last()) else {
             return Ok(cut_bytes);

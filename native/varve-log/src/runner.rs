@@ -1,22 +1,27 @@
 //! The engine decides, it does not schedule: it hands out jobs, and a [`Runner`] executes them. Threads do so over the
 //! disk, a seeded scheduler over the simulation, where every interleaving can be tried.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::Result;
-use crate::flush::FlushPlan;
+use crate::flush::{Checkpoint, FlushPlan};
 use crate::log::Log;
+use crate::maintenance::{Step, StepDone};
 use crate::segment::Segment;
 
 /// Executes jobs, in any order and on any thread.
 pub trait Runner: Send + Sync + 'static {
     fn submit(&self, job: Job);
+    /// Calls [`Log::wake`] once `delay` has passed, if the log is still there.
+    fn wake_after(&self, delay: Duration, log: Weak<Log>);
     /// Time since some fixed moment; it only rises.
     fn now(&self) -> Duration;
+    /// Milliseconds since 1970, as records have them.
+    fn wall_clock_ms(&self) -> i64;
 }
 
 /// Work that waits for the disk and must not happen on an event loop.
@@ -31,7 +36,9 @@ pub(crate) enum Work {
     /// Create the files of the next segment.
     PrepareSegment { base_offset: i64 },
     /// Make a recovery point durable.
-    Checkpoint { offset: i64 },
+    Checkpoint(Checkpoint),
+    /// A step of a change that does not happen at the log's end.
+    Maintain(Step),
 }
 
 /// What a job did, still to be told to its log. Between the two anything else may happen to the log.
@@ -43,7 +50,8 @@ pub struct Done {
 pub(crate) enum Outcome {
     Flushed(FlushPlan, Result<()>),
     Prepared(Result<Segment>),
-    Checkpointed(i64, Result<()>),
+    Checkpointed(Checkpoint, Result<()>),
+    Maintained(Result<StepDone>),
 }
 
 impl Job {
@@ -60,7 +68,11 @@ impl Job {
                 Outcome::Flushed(plan, result)
             }
             Work::PrepareSegment { base_offset } => Outcome::Prepared(log.create_segment(base_offset)),
-            Work::Checkpoint { offset } => Outcome::Checkpointed(offset, log.write_checkpoint(offset)),
+            Work::Checkpoint(checkpoint) => {
+                let result = checkpoint.execute(&log);
+                Outcome::Checkpointed(checkpoint, result)
+            }
+            Work::Maintain(step) => Outcome::Maintained(step.execute(&log)),
         };
         Done { log, outcome }
     }
@@ -77,6 +89,7 @@ impl Done {
 /// threads (measured 4.5 k/s with one, 9.8 k/s with four).
 pub struct ThreadRunner {
     queue: Arc<Queue>,
+    alarms: Arc<Alarms>,
     started: Instant,
 }
 
@@ -85,11 +98,24 @@ struct Queue {
     some: Condvar,
 }
 
+/// Logs to be woken, by when; the number tells apart those of one moment.
+#[derive(Default)]
+struct Alarms {
+    due: Mutex<BTreeMap<(Instant, u64), Weak<Log>>>,
+    changed: Condvar,
+}
+
 impl ThreadRunner {
     /// Threads end when the runner is dropped and its queue is empty.
     pub fn new(threads: usize) -> Arc<Self> {
         let queue = Arc::new(Queue { jobs: Mutex::new(VecDeque::new()), some: Condvar::new() });
-        let runner = Arc::new(Self { queue: queue.clone(), started: Instant::now() });
+        let alarms = Arc::<Alarms>::default();
+        let runner = Arc::new(Self { queue: queue.clone(), alarms: alarms.clone(), started: Instant::now() });
+        let weak = Arc::downgrade(&runner);
+        thread::Builder::new()
+            .name("varve-alarms".into())
+            .spawn(move || watch(&alarms, &weak))
+            .expect("the system has room for a thread");
         for n in 0..threads {
             let (queue, runner) = (queue.clone(), Arc::downgrade(&runner));
             thread::Builder::new()
@@ -123,21 +149,59 @@ fn work(queue: &Queue, runner: &Weak<ThreadRunner>) {
     }
 }
 
+fn watch(alarms: &Alarms, runner: &Weak<ThreadRunner>) {
+    let mut due = alarms.due.lock().expect("never held across a panic");
+    while runner.strong_count() > 0 {
+        let now = Instant::now();
+        due = match due.first_key_value().map(|(&(at, _), _)| at) {
+            None => alarms.changed.wait(due).expect("never held across a panic"),
+            Some(at) if at > now => {
+                alarms.changed.wait_timeout(due, at - now).expect("never held across a panic").0
+            }
+            Some(_) => {
+                let (_, log) = due.pop_first().expect("looked at above");
+                drop(due);
+                if let Some(log) = log.upgrade() {
+                    drop(catch_unwind(AssertUnwindSafe(|| log.wake())));
+                }
+                alarms.due.lock().expect("never held across a panic")
+            }
+        };
+    }
+}
+
 impl Runner for ThreadRunner {
     fn submit(&self, job: Job) {
         self.queue.jobs.lock().expect("never held across a panic").push_back(job);
         self.queue.some.notify_one();
     }
 
+    fn wake_after(&self, delay: Duration, log: Weak<Log>) {
+        // Beyond what a clock can hold is never.
+        let Some(at) = Instant::now().checked_add(delay) else { return };
+        let mut due = self.alarms.due.lock().expect("never held across a panic");
+        let number = (0..).find(|number| !due.contains_key(&(at, *number))).expect("numbers do not run out");
+        due.insert((at, number), log);
+        self.alarms.changed.notify_one();
+    }
+
     fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    fn wall_clock_ms(&self) -> i64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
     }
 }
 
 impl Drop for ThreadRunner {
     fn drop(&mut self) {
         // Under the lock: a thread between its look at the runner and its wait would miss the call and stay for ever.
-        let _jobs = self.queue.jobs.lock();
-        self.queue.some.notify_all();
+        {
+            let _jobs = self.queue.jobs.lock();
+            self.queue.some.notify_all();
+        }
+        let _due = self.alarms.due.lock();
+        self.alarms.changed.notify_all();
     }
 }

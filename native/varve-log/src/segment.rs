@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use varve_records::BatchHeader;
@@ -19,6 +20,7 @@ pub struct Segment {
     storage: Arc<dyn Storage>,
     file: OnceLock<Arc<dyn File>>,
     content: Mutex<Content>,
+    cut: Arc<AtomicU64>,
 }
 
 const NO_TIMESTAMP: i64 = -1;
@@ -36,6 +38,8 @@ pub fn offset_in(name: &str, extension: &str) -> Option<i64> {
 struct Content {
     bytes: u64,
     indexes: Option<Indexes>,
+    /// Known of a segment that appends go to.
+    first_timestamp: Option<i64>,
 }
 
 /// Both indexes and what the next append needs to go on with them.
@@ -61,9 +65,7 @@ impl Indexes {
     /// rule of Kafka's `LogSegment.append`.
     pub fn note(&mut self, header: &BatchHeader, position: u64, interval_bytes: u64) {
         let last_offset = header.last_offset();
-        if self.max_timestamp.is_none_or(|(max, _)| header.max_timestamp > max) {
-            self.max_timestamp = Some((header.max_timestamp, last_offset));
-        }
+        self.note_max(header);
         if self.bytes_since_entry > interval_bytes {
             self.offsets.push(last_offset, position);
             self.note_time();
@@ -72,12 +74,31 @@ impl Indexes {
         self.bytes_since_entry += header.total_bytes();
     }
 
+    fn note_max(&mut self, header: &BatchHeader) {
+        if self.max_timestamp.is_none_or(|(max, _)| header.max_timestamp > max) {
+            self.max_timestamp = Some((header.max_timestamp, header.last_offset()));
+        }
+    }
+
+    /// The indexes of the batches before a cut, as far as entries tell.
+    fn up_to(&self, position: u64, end_offset: i64) -> Self {
+        let (offsets, times) = (self.offsets.up_to(position), self.times.up_to(end_offset));
+        let bytes_since_entry = position - offsets.last_position();
+        let max_timestamp = times.last();
+        Self { offsets, times, bytes_since_entry, max_timestamp }
+    }
+
     fn note_time(&mut self) {
         if let Some((timestamp, offset)) = self.max_timestamp
             && timestamp >= 0
         {
             self.times.push(timestamp, offset);
         }
+    }
+
+    /// Of the larger one.
+    pub fn bytes(&self) -> u64 {
+        self.offsets.bytes().max(self.times.bytes())
     }
 
     /// The largest timestamp and the last offset of its batch.
@@ -107,7 +128,8 @@ impl Segment {
             dir: dir.to_path_buf(),
             storage: storage.clone(),
             file: OnceLock::new(),
-            content: Mutex::new(Content { bytes, indexes: None }),
+            content: Mutex::new(Content { bytes, indexes: None, first_timestamp: None }),
+            cut: Arc::new(AtomicU64::new(u64::MAX)),
         }
     }
 
@@ -143,7 +165,17 @@ impl Segment {
 
     /// Replaces what is known of the segment, after a recovery has read it.
     pub fn restore(&self, bytes: u64, indexes: Indexes) {
-        *self.content() = Content { bytes, indexes: Some(indexes) };
+        let mut content = self.content();
+        (content.bytes, content.indexes) = (bytes, Some(indexes));
+    }
+
+    /// Reads what appends need to know of a segment that has batches.
+    pub fn activate(&self) -> Result<()> {
+        let mut reader = self.reader(Access::Blocking, 0, self.bytes())?;
+        if let Step::Batch(header, _) = reader.next_header()? {
+            self.content().first_timestamp = Some(header.max_timestamp);
+        }
+        Ok(())
     }
 
     /// Publishes batches that have been written at the end of the segment.
@@ -151,6 +183,9 @@ impl Segment {
         let mut content = self.content();
         let mut position = content.bytes;
         for header in headers {
+            if position == 0 {
+                content.first_timestamp = Some(header.max_timestamp);
+            }
             if let Some(indexes) = &mut content.indexes {
                 indexes.note(header, position, interval_bytes);
             }
@@ -289,6 +324,96 @@ impl Segment {
         Ok(())
     }
 
+    /// Where a truncation cut this segment's file, for slices that were taken of it before; `u64::MAX` when none did.
+    pub fn cut(&self) -> &Arc<AtomicU64> {
+        &self.cut
+    }
+
+    /// Slices that reach beyond `position` read nothing from now on.
+    pub fn cut_slices(&self, position: u64) {
+        self.cut.fetch_min(position, Ordering::SeqCst);
+    }
+
+    /// Where the batches end that lie wholly before `offset`, as position and offset.
+    pub fn cut_at(&self, offset: i64) -> Result<(u64, i64)> {
+        let bytes = self.bytes();
+        let position = match self.locate(offset, bytes, Access::Blocking)? {
+            Some((_, position)) => position,
+            None => bytes,
+        };
+        Ok((position, self.end_offset_at(position)?))
+    }
+
+    /// The offset behind the last batch before `end`, where a batch ends.
+    fn end_offset_at(&self, end: u64) -> Result<i64> {
+        let before = end.saturating_sub(1);
+        let from = self.with_indexes(Access::Blocking, |all| all.offsets.batch_start_before(before))?;
+        let mut reader = self.reader(Access::Blocking, from.min(end), end)?;
+        let mut end_offset = self.base_offset;
+        loop {
+            match reader.next_header()? {
+                Step::Batch(header, _) => end_offset = header.next_offset(),
+                Step::End => return Ok(end_offset),
+                Step::Bad { position, offset, detail } => {
+                    return Err(LogError::Corrupt { file: self.log_path(), position, offset, detail });
+                }
+            }
+        }
+    }
+
+    /// Durably takes everything behind `position` out of the files. The segment that goes on there; slices of this one
+    /// that end before it stay readable.
+    pub fn shortened(&self, position: u64) -> Result<Self> {
+        let path = self.log_path();
+        self.file(Access::Blocking)?.set_len(position).map_err(LogError::io("truncate", &path))?;
+        self.sync()?;
+        let end_offset = self.end_offset_at(position)?;
+        let mut indexes = self.with_indexes(Access::Blocking, |all| all.up_to(position, end_offset))?;
+        let shortened = Self::at(&self.storage, &self.dir, self.base_offset, position);
+        let from = indexes.offsets.last_position();
+        let mut reader = shortened.reader(Access::Blocking, from, position)?;
+        while let Step::Batch(header, _) = reader.next_header()? {
+            indexes.note_max(&header);
+        }
+        shortened.restore(position, indexes);
+        shortened.write_indexes()?;
+        shortened.activate()?;
+        Ok(shortened)
+    }
+
+    /// Durably takes everything out of the `.log` file.
+    pub fn empty(&self) -> Result<()> {
+        let path = self.log_path();
+        self.file(Access::Blocking)?.set_len(0).map_err(LogError::io("truncate", &path))?;
+        self.sync()
+    }
+
+    /// Removes the segment's files, the `.log` last: as long as it is there the others belong to something.
+    pub fn remove_files(&self) -> Result<()> {
+        for path in [self.index_path(), self.time_index_path(), self.log_path()] {
+            if self.storage.exists(&path) {
+                self.storage.remove(&path).map_err(LogError::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The largest timestamp of its batches (ms); `None` when they carry none.
+    pub fn largest_timestamp(&self) -> Result<Option<i64>> {
+        let max = self.with_indexes(Access::Blocking, |indexes| indexes.max_timestamp())?;
+        Ok(max.map(|(timestamp, _)| timestamp).filter(|&timestamp| timestamp >= 0))
+    }
+
+    /// The largest timestamp of its first batch, from which a roll by time counts; `None` when it has none.
+    pub fn first_timestamp(&self) -> Option<i64> {
+        self.content().first_timestamp
+    }
+
+    /// Whether an index has grown to `bytes`, so that the segment is full whatever its size.
+    pub fn indexes_reach(&self, bytes: u64) -> bool {
+        self.content().indexes.as_ref().is_some_and(|indexes| indexes.bytes() >= bytes)
+    }
+
     /// Lets go of indexes that are in their files: a log of a terabyte would keep gigabytes of them.
     pub fn forget_indexes(&self) {
         self.content().indexes = None;
@@ -351,8 +476,14 @@ impl Segment {
         }
     }
 
-    /// The largest timestamp in the batches before `end`.
-    pub fn max_timestamp(&self, end: Mark) -> Result<Option<i64>> {
+    /// The largest timestamp in the batches that reach `start` and lie before `end`.
+    pub fn max_timestamp(&self, start: i64, end: Mark) -> Result<Option<i64>> {
+        if start > self.base_offset {
+            let Some((_, from)) = self.locate(start, end.position, Access::Blocking)? else {
+                return Ok(None);
+            };
+            return self.max_between(None, from, end);
+        }
         let whole = end.position >= self.bytes();
         let (max, known, from) = self.with_indexes(Access::Blocking, |indexes| {
             let max = indexes.max_timestamp().map(|(timestamp, _)| timestamp);
@@ -363,6 +494,10 @@ impl Segment {
             return Ok(max);
         }
         // The index goes on behind `end`. Up to its last entry before that it knows the largest; the rest is walked.
+        self.max_between(known, from, end)
+    }
+
+    fn max_between(&self, known: Option<i64>, from: u64, end: Mark) -> Result<Option<i64>> {
         let mut max = known;
         let mut reader = self.reader(Access::Blocking, from, end.position)?;
         loop {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::batch_reader::{Access, Step};
 use crate::error::{LogError, Result};
@@ -12,11 +13,13 @@ use crate::segment::Segment;
 use crate::storage::File;
 
 /// Whole batches, from the one that holds the asked offset on. The file stays open, and readable, as long as the slice
-/// lives, whatever becomes of the segment.
+/// lives, though the segment be deleted or compacted; only a truncation of the log takes bytes away from it.
 #[derive(Clone)]
 pub struct Slice {
     file: Option<Arc<dyn File>>,
     path: PathBuf,
+    /// Where a truncation cut the file.
+    cut: Arc<AtomicU64>,
     pub position: u64,
     pub bytes: u64,
     /// The offset to ask for next.
@@ -38,16 +41,34 @@ pub struct SliceRequest {
 /// Where a recent slice ended, so that a reader who goes on there needs no search.
 #[derive(Clone, Copy)]
 pub(crate) struct Cursor {
+    generation: u64,
     offset: i64,
     segment_base: i64,
     position: u64,
+}
+
+/// What a reader finds out about one offset under the log's lock.
+struct Place {
+    segment: Arc<Segment>,
+    /// Where the next segment starts.
+    next_base: Option<i64>,
+    /// How far readers may see.
+    visible: Mark,
+    generation: u64,
 }
 
 const CURSORS: usize = 16;
 
 impl Slice {
     fn empty(from: i64) -> Self {
-        Self { file: None, path: PathBuf::new(), position: 0, bytes: 0, next_offset: from }
+        let cut = Arc::new(AtomicU64::new(u64::MAX));
+        Self { file: None, path: PathBuf::new(), cut, position: 0, bytes: 0, next_offset: from }
+    }
+
+    /// Whether a truncation of the log has taken bytes of this slice away. Where its length has been promised to
+    /// somebody, that promise cannot be kept any more.
+    pub fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::SeqCst) < self.position + self.bytes
     }
 
     /// Fills `buffer` from byte `at` of the slice on; fewer bytes than asked only under [`Access::Cached`].
@@ -60,6 +81,10 @@ impl Slice {
             Access::Blocking => file.read_at(buffer, self.position + at),
         }
         .map_err(LogError::io("read", &self.path))?;
+        // Asked behind the read: what was read before the cut is what stood there, and the cut is told before it is made.
+        if self.is_cut() {
+            return Err(LogError::Truncated { file: self.path.clone() });
+        }
         if read < wanted && access == Access::Blocking {
             return Err(self.too_short(at + read as u64));
         }
@@ -91,26 +116,42 @@ impl Log {
     /// A slice of what readers may see. With [`Access::Cached`] it is [`LogError::WouldBlock`] when an index or a batch
     /// header is not in memory.
     pub fn slice(&self, request: SliceRequest, access: Access) -> Result<Slice> {
-        self.told(self.try_slice(request, access))
+        self.read_stably(|| self.try_slice(request, access))
+    }
+
+    /// Reads again as long as segments were removed, replaced or cut meanwhile: what it then meets is no defect of them.
+    /// Corrupt bytes otherwise make the log read-only, whoever meets them.
+    pub(crate) fn read_stably<T>(&self, read: impl Fn() -> Result<T>) -> Result<T> {
+        loop {
+            let generation = self.state().generation;
+            match read() {
+                Err(LogError::Corrupt { .. }) if self.state().generation != generation => {}
+                Err(LogError::Io { source, .. })
+                    if source.kind() == io::ErrorKind::NotFound && self.state().generation != generation => {}
+                Err(error @ LogError::Corrupt { .. }) => {
+                    self.report_corrupt(error.clone());
+                    return Err(error);
+                }
+                told => return told,
+            }
+        }
     }
 
     fn try_slice(&self, request: SliceRequest, access: Access) -> Result<Slice> {
         let mut from = request.from;
         loop {
-            let (segment, next_base, visible) = self.segment_of(from)?;
-            let limit = request.up_to.min(visible.offset);
+            let place = self.place_of(from)?;
+            let limit = request.up_to.min(place.visible.offset);
             if from >= limit {
                 break;
             }
-            let end = self.end_within(&segment, next_base, limit, visible, access)?;
-            let start = match self.cursor(from, segment.base_offset).filter(|&start| start <= end.position) {
+            let end = self.end_within(&place, limit, access)?;
+            let start = match self.cursor(from, &place).filter(|&start| start <= end.position) {
                 Some(start) => Some(start),
-                None => segment.locate(from, end.position, access)?.map(|(_, position)| position),
+                None => place.segment.locate(from, end.position, access)?.map(|(_, position)| position),
             };
-            match (start.filter(|&start| start < end.position), next_base) {
-                (Some(start), _) => {
-                    return self.cut_to_size(&segment, start, end, request, access);
-                }
+            match (start.filter(|&start| start < end.position), place.next_base) {
+                (Some(start), _) => return self.cut_to_size(&place, start, end, request, access),
                 // Nothing at or behind `from` is left in this segment, as after a compaction: the next one goes on.
                 (None, Some(next_base)) => from = next_base,
                 (None, None) => break,
@@ -119,28 +160,22 @@ impl Log {
         Ok(Slice::empty(request.from))
     }
 
-    /// The segment that holds `offset`, where the next one starts, and how far readers may see.
-    fn segment_of(&self, offset: i64) -> Result<(Arc<Segment>, Option<i64>, Mark)> {
+    fn place_of(&self, offset: i64) -> Result<Place> {
         let state = self.state();
         let visible = self.visible(&state);
-        let (start, end) = (state.segments[0].base_offset, visible.offset);
+        let (start, end) = (state.start_offset, visible.offset);
         if offset < start || offset > end {
-            return Err(LogError::OffsetOutOfRange { dir: self.dir.clone(), offset, start, end });
+            return Err(self.out_of_range(offset, start, end));
         }
         let next = state.segments.partition_point(|segment| segment.base_offset <= offset);
         let next_base = state.segments.get(next).map(|segment| segment.base_offset);
-        Ok((state.segments[next - 1].clone(), next_base, visible))
+        let segment = state.segments[next - 1].clone();
+        Ok(Place { segment, next_base, visible, generation: state.generation })
     }
 
-    /// How far readers may see in `segment`, as offset and position.
-    fn end_within(
-        &self,
-        segment: &Segment,
-        next_base: Option<i64>,
-        limit: i64,
-        visible: Mark,
-        access: Access,
-    ) -> Result<Mark> {
+    /// How far readers may see in the segment, as offset and position.
+    fn end_within(&self, place: &Place, limit: i64, access: Access) -> Result<Mark> {
+        let &Place { ref segment, next_base, visible, .. } = place;
         let segment_base = segment.base_offset;
         let whole = if segment_base == visible.segment_base {
             visible
@@ -150,7 +185,7 @@ impl Log {
         if limit >= whole.offset {
             return Ok(whole);
         }
-        if let Some(position) = self.cursor(limit, segment_base) {
+        if let Some(position) = self.cursor(limit, place) {
             return Ok(Mark { offset: limit, segment_base, position });
         }
         Ok(match segment.locate(limit - 1, whole.position, access)? {
@@ -165,12 +200,13 @@ impl Log {
 
     fn cut_to_size(
         &self,
-        segment: &Segment,
+        place: &Place,
         start: u64,
         end: Mark,
         request: SliceRequest,
         access: Access,
     ) -> Result<Slice> {
+        let segment = &place.segment;
         let (mut stop, mut next_offset) = (end.position, end.offset);
         let budget_end = start.saturating_add(request.max_bytes);
         if budget_end < end.position {
@@ -215,19 +251,22 @@ impl Log {
                 next_offset = end.offset;
             }
         }
-        self.remember(Cursor { offset: next_offset, segment_base: segment.base_offset, position: stop });
+        let (generation, segment_base) = (place.generation, segment.base_offset);
+        self.remember(Cursor { generation, offset: next_offset, segment_base, position: stop });
         Ok(Slice {
             file: Some(segment.file(access)?.clone()),
             path: segment.log_path(),
+            cut: segment.cut().clone(),
             position: start,
             bytes: stop - start,
             next_offset: next_offset.max(request.from),
         })
     }
 
-    fn cursor(&self, offset: i64, segment_base: i64) -> Option<u64> {
+    fn cursor(&self, offset: i64, place: &Place) -> Option<u64> {
+        let known = (place.generation, offset, place.segment.base_offset);
         let cursors = self.cursors.lock().expect("never held across a panic");
-        let found = cursors.iter().find(|c| c.offset == offset && c.segment_base == segment_base);
+        let found = cursors.iter().find(|c| (c.generation, c.offset, c.segment_base) == known);
         found.map(|cursor| cursor.position)
     }
 
@@ -239,25 +278,29 @@ impl Log {
         cursors.push_back(cursor);
     }
 
-    /// The base offset of the first batch with a record at or after `timestamp` (ms). Waits for the disk.
+    /// Where the first batch with a record at or after `timestamp` (ms) starts, or the log where it starts within that
+    /// batch. Waits for the disk.
     pub fn batch_for_time(&self, timestamp: i64) -> Result<Option<i64>> {
-        self.told(self.find_time(timestamp))
+        self.read_stably(|| self.find_time(timestamp))
     }
 
-    /// The base offset of the first batch that holds the largest timestamp. Waits for the disk.
+    /// Where the first batch that holds the largest timestamp starts, or the log where it starts within that batch. Waits
+    /// for the disk.
     pub fn batch_of_max_timestamp(&self) -> Result<Option<i64>> {
-        self.told(self.find_max_timestamp())
+        self.read_stably(|| self.find_max_timestamp())
     }
 
     fn find_max_timestamp(&self) -> Result<Option<i64>> {
         let mut max: Option<i64> = None;
+        let start = self.start_offset();
         for (segment, end) in self.visible_segments() {
-            max = max.max(segment.max_timestamp(end)?);
+            max = max.max(segment.max_timestamp(start, end)?);
         }
         max.map_or(Ok(None), |max| self.find_time(max))
     }
 
     fn find_time(&self, timestamp: i64) -> Result<Option<i64>> {
+        let start = self.start_offset();
         for (segment, end) in self.visible_segments() {
             let (max, from) = segment.with_indexes(Access::Blocking, |indexes| {
                 (indexes.max_timestamp(), indexes.times.offset_before(timestamp))
@@ -265,12 +308,13 @@ impl Log {
             if max.is_none_or(|(max, _)| max < timestamp) {
                 continue;
             }
-            let Some((_, start)) = segment.locate(from, end.position, Access::Blocking)? else { continue };
-            let mut reader = segment.reader(Access::Blocking, start, end.position)?;
+            let from = from.max(start);
+            let Some((_, from)) = segment.locate(from, end.position, Access::Blocking)? else { continue };
+            let mut reader = segment.reader(Access::Blocking, from, end.position)?;
             loop {
                 match reader.next_header()? {
                     Step::Batch(header, _) if header.max_timestamp >= timestamp => {
-                        return Ok(Some(header.base_offset));
+                        return Ok(Some(header.base_offset.max(start)));
                     }
                     Step::Batch(..) => {}
                     Step::End => break,
@@ -298,13 +342,5 @@ impl Log {
             (segment.clone(), end)
         };
         state.segments[..seen].iter().zip(ends).map(with_end).collect()
-    }
-
-    /// Corrupt bytes make the log read-only, whoever meets them.
-    fn told<T>(&self, result: Result<T>) -> Result<T> {
-        if let Err(error @ LogError::Corrupt { .. }) = &result {
-            self.report_corrupt(error.clone());
-        }
-        result
     }
 }

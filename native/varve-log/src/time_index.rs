@@ -54,6 +54,18 @@ impl TimeIndex {
         after.checked_sub(1).map(|i| self.entries[i].0)
     }
 
+    /// The entries of batches that end before `offset`.
+    pub fn up_to(&self, offset: i64) -> Self {
+        let relative = offset - self.base_offset;
+        let kept = self.entries.partition_point(|&(_, entry)| i64::from(entry) < relative);
+        Self { base_offset: self.base_offset, entries: self.entries[..kept].to_vec() }
+    }
+
+    /// Of the file.
+    pub fn bytes(&self) -> u64 {
+        (self.entries.len() * ENTRY_BYTES) as u64
+    }
+
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.entries.len() * ENTRY_BYTES);
         for &(timestamp, offset) in &self.entries {

@@ -105,15 +105,17 @@ fn never_after_a_failed_flush() {
 
 #[test]
 fn a_checkpoint_that_fails_closes_the_log_for_writes() {
-    let (storage, solo) = open();
-    solo.runner.advance(Duration::from_secs(60));
-    solo.append(narrow()).unwrap();
-    // The flush, then the first operation of the checkpoint.
-    storage.fail_at(storage.operation_count() + 2, 28);
-    solo.drain();
-    let Phase::Failed(error) = solo.log.phase() else { panic!("{:?}", solo.log.phase()) };
-    assert!(error.to_string().contains("recovery-point-offset-checkpoint"), "{error}");
-    assert_eq!(solo.log.durable_offset(), 1, "the records are durable all the same");
+    // The flush comes first, then the two files, each with five operations.
+    for (nth, file) in [(2, "leader-epoch-checkpoint"), (7, "recovery-point-offset-checkpoint")] {
+        let (storage, solo) = open();
+        solo.runner.advance(Duration::from_secs(60));
+        solo.append(narrow()).unwrap();
+        storage.fail_at(storage.operation_count() + nth, 28);
+        solo.drain();
+        let Phase::Failed(error) = solo.log.phase() else { panic!("{:?}", solo.log.phase()) };
+        assert!(error.to_string().contains(file), "{error}");
+        assert_eq!(solo.log.durable_offset(), 1, "the records are durable all the same");
+    }
 }
 
 #[test]

@@ -89,13 +89,27 @@ impl Run {
             let records = catch_unwind(AssertUnwindSafe(|| read_all(log)));
             let records = records.unwrap_or_else(|_| panic!("{context}, {name}: what was read is above"));
             let records = records.unwrap_or_else(|error| panic!("{context}, {name}: {error}"));
-            let end = log.end_offset();
-            assert_eq!(records.len() as i64, end, "{context}, {name}: everything recovered is visible");
+            let (start, end) = (log.start_offset(), log.end_offset());
+            let (deleted, deletable) = (history.deleted, history.deletable);
+            assert_eq!(
+                records.len() as i64,
+                end - start,
+                "{context}, {name}: everything recovered is visible"
+            );
+            assert!(start >= deleted, "{context}, {name}: {deleted} records were deleted, {start} are gone");
+            assert!(start <= deletable, "{context}, {name}: {start} are gone, {deletable} may be");
             assert!(end >= promise, "{context}, {name}: {promise} records were promised, {end} are there");
             let attempted = history.attempted.len();
             assert!(end as usize <= attempted, "{context}, {name}: {end} of {attempted} records are there");
-            assert_eq!(records, history.attempted[..records.len()], "{context}, {name}: the log is a prefix");
-            history.settle(end);
+            assert!(
+                records.iter().eq(history.values_between(start, end)),
+                "{context}, {name}: the log is a prefix"
+            );
+            for offset in start..end {
+                let epoch = history.attempted[offset as usize].epoch;
+                assert_eq!(log.epoch_at(offset), Some(epoch), "{context}, {name}: the epoch of {offset}");
+            }
+            history.settle(start, end);
         }
         world
     }
@@ -127,7 +141,7 @@ impl Run {
             for (log, history) in world.logs.iter().zip(&mut self.histories) {
                 let end = log.end_offset();
                 assert!(end >= history.written, "{}: {} were promised", self.context, history.written);
-                history.settle(end);
+                history.settle(log.start_offset(), end);
             }
             world.run(&mut self.histories, STEPS);
             if !world.close(&mut self.histories) {
@@ -261,13 +275,13 @@ fn a_failed_write_refuses_writes_and_keeps_durable_records_readable() {
     let storage = SimStorage::new(3);
     let mut world = World::open(&storage, Durability::Fsync, 3).unwrap();
     let mut histories = Histories::default();
-    world.append(0, &mut histories[0]);
+    world.append(0, &mut histories);
     world.drain(&mut histories);
     let log = world.logs[0].clone();
     let durable = log.durable_offset();
     assert!(durable > 0);
     storage.fail_at(storage.operation_count() + 1, 28);
-    world.append(0, &mut histories[0]);
+    world.append(0, &mut histories);
     assert!(matches!(log.phase(), Phase::Failed(_)), "{:?}", log.phase());
     let refused = log.append(&mut [&mut batch_of(0, &[b"x"])]).results.pop().unwrap().unwrap_err();
     assert_eq!((refused.code(), refused.os_error()), ("VARVE_LOG_FAILED", Some(28)));

@@ -125,7 +125,7 @@ fn a_roll_that_fails_closes_the_log_for_writes() {
 fn the_epoch_and_offset_of_a_batch_are_assigned_in_place_and_its_checksum_still_holds() {
     let (storage, solo) = open(config(Durability::Os));
     solo.append(batch_of(0, &[b"zero"])).unwrap();
-    solo.log.set_leader_epoch(7);
+    solo.log.set_leader_epoch(7).unwrap();
     let mut batch = batch_of(0, &[b"one"]);
     solo.log.append(&mut [&mut batch]);
     let header = BatchHeader::parse(&batch).unwrap();

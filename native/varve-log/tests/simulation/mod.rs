@@ -3,15 +3,17 @@
 
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
+mod world;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use varve_log::runner::{Done, Job, Runner};
 use varve_log::sim::{SimRng, SimStorage};
 use varve_log::storage::{OpenMode, Storage};
-use varve_log::{Access, DataDir, Durability, Identity, Log, LogConfig, LogError, Phase, SliceRequest};
+use varve_log::{Access, Answer, DataDir, Durability, Identity, Log, LogConfig, LogError, SliceRequest};
 use varve_records::{BatchBuilder, BatchHeader, HEADER_BYTES};
 
 /// Names that a careless checkpoint file would take for one.
@@ -19,21 +21,37 @@ pub const LOGS: [&str; 2] = ["orders-0", "orders"];
 /// Two levels, so that the names of both must be made durable.
 pub const DATA: &str = "/srv/data";
 
+#[allow(unused_imports, reason = "every test file takes what it needs")]
+pub use world::{Histories, History, World};
+
 /// Holds jobs until the test runs them.
 #[derive(Default)]
 pub struct SimRunner {
     jobs: Mutex<VecDeque<Job>>,
     done: Mutex<VecDeque<Done>>,
     now: Mutex<Duration>,
+    alarms: Mutex<Vec<(Duration, Weak<Log>)>>,
 }
+
+/// What the wall clock shows when a run begins (ms).
+pub const EPOCH_MS: i64 = 1_700_000_000_000;
 
 impl Runner for SimRunner {
     fn submit(&self, job: Job) {
         self.jobs.lock().unwrap().push_back(job);
     }
 
+    fn wake_after(&self, delay: Duration, log: Weak<Log>) {
+        let at = self.now() + delay;
+        self.alarms.lock().unwrap().push((at, log));
+    }
+
     fn now(&self) -> Duration {
         *self.now.lock().unwrap()
+    }
+
+    fn wall_clock_ms(&self) -> i64 {
+        EPOCH_MS + self.now().as_millis() as i64
     }
 }
 
@@ -82,45 +100,23 @@ impl SimRunner {
         done.publish();
     }
 
+    /// Lets time pass, and wakes the logs that asked for it.
     pub fn advance(&self, by: Duration) {
-        *self.now.lock().unwrap() += by;
+        let now = {
+            let mut now = self.now.lock().unwrap();
+            *now += by;
+            *now
+        };
+        let mut due = Vec::new();
+        self.alarms.lock().unwrap().retain(|(at, log)| {
+            let is_due = *at <= now;
+            if is_due {
+                due.push(log.clone());
+            }
+            !is_due
+        });
+        due.iter().filter_map(Weak::upgrade).for_each(|log| log.wake());
     }
-}
-
-/// What is known of a log, whatever happens to the disk.
-#[derive(Clone, Default)]
-pub struct History {
-    /// The value of every record that was offered in a batch that got an offset, or might have.
-    pub attempted: Vec<Vec<u8>>,
-    /// Everything below was acknowledged.
-    pub acknowledged: i64,
-    /// Everything below was shown to a reader.
-    pub seen: i64,
-    /// Everything below returned from a write (the page cache has it).
-    pub written: i64,
-    /// Everything below was said to be on disk for good.
-    pub flushed: i64,
-    /// How often the log was opened; part of every value, so that none is written twice.
-    pub lives: u32,
-}
-
-impl History {
-    /// The log was opened, or closed, and everything up to `end` is there to stay.
-    pub fn settle(&mut self, end: i64) {
-        self.attempted.truncate(end as usize);
-        (self.acknowledged, self.seen, self.written, self.flushed) = (end, end, end, end);
-        self.lives += 1;
-    }
-}
-
-/// Of the logs, in the order of [`LOGS`].
-pub type Histories = [History; LOGS.len()];
-
-pub struct World {
-    pub directory: Arc<DataDir>,
-    pub logs: Vec<Arc<Log>>,
-    pub runner: Arc<SimRunner>,
-    pub rng: SimRng,
 }
 
 pub fn identity() -> Identity {
@@ -128,118 +124,18 @@ pub fn identity() -> Identity {
 }
 
 pub fn config(durability: Durability) -> LogConfig {
-    LogConfig { durability, segment_bytes: 900, index_interval_bytes: 150, ..LogConfig::default() }
+    LogConfig {
+        durability,
+        segment_bytes: 900,
+        index_interval_bytes: 150,
+        retention_bytes: Some(2000),
+        ..LogConfig::default()
+    }
 }
 
 pub fn open_directory(storage: &SimStorage) -> Result<Arc<DataDir>, LogError> {
     let storage: Arc<dyn Storage> = Arc::new(storage.clone());
     DataDir::open(storage, Path::new(DATA), &identity())
-}
-
-impl World {
-    pub fn open(storage: &SimStorage, durability: Durability, seed: u64) -> Result<Self, LogError> {
-        Self::open_with(storage, config(durability), seed)
-    }
-
-    pub fn open_with(storage: &SimStorage, config: LogConfig, seed: u64) -> Result<Self, LogError> {
-        let directory = open_directory(storage)?;
-        let runner = Arc::new(SimRunner::default());
-        let open = |name| Log::open(directory.clone(), name, config, runner.clone(), Box::new(|_| {}));
-        let logs = LOGS.into_iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { directory, logs, runner, rng: SimRng::new(seed) })
-    }
-
-    /// One random workload.
-    pub fn run(&mut self, histories: &mut Histories, steps: u32) {
-        for _ in 0..steps {
-            let log = self.rng.below(LOGS.len() as u64) as usize;
-            match self.rng.below(10) {
-                0..=4 => self.append(log, &mut histories[log]),
-                5..=7 => {
-                    self.runner.step(&mut self.rng);
-                }
-                8 => self.runner.advance(Duration::from_secs(self.rng.below(50))),
-                _ => drop(self.logs[log].request_flush()),
-            }
-            self.look(histories);
-        }
-    }
-
-    pub fn drain(&mut self, histories: &mut Histories) {
-        self.runner.drain(&mut self.rng);
-        self.look(histories);
-    }
-
-    pub fn append(&mut self, log: usize, history: &mut History) {
-        let log = self.logs[log].clone();
-        let mut batches: Vec<Vec<u8>> = Vec::new();
-        let mut values: Vec<Vec<Vec<u8>>> = Vec::new();
-        let mut number = history.attempted.len();
-        for _ in 0..1 + self.rng.below(3) {
-            let mut builder = BatchBuilder::new(1_700_000_000_000 + number as i64);
-            let mut batch_values = Vec::new();
-            for _ in 0..1 + self.rng.below(3) {
-                let mut value = format!("{}.{number}:", history.lives).into_bytes();
-                // Few sizes, so that what a cut left behind may fit where something new ends.
-                value.resize(10 + 30 * self.rng.below(5) as usize, number as u8);
-                builder.push(None, Some(&value), &[]);
-                batch_values.push(value);
-                number += 1;
-            }
-            batches.push(builder.build());
-            values.push(batch_values);
-        }
-        let mut offered = 0;
-        while offered < batches.len() {
-            let mut rest: Vec<&mut [u8]> = batches[offered..].iter_mut().map(Vec::as_mut_slice).collect();
-            let appended = log.append(&mut rest);
-            for (result, values) in appended.results.iter().zip(&values[offered..]) {
-                match result {
-                    Ok(base_offset) => {
-                        assert_eq!(*base_offset, history.attempted.len() as i64, "offsets have no gaps");
-                        history.attempted.extend(values.iter().cloned());
-                        history.written = history.attempted.len() as i64;
-                    }
-                    // Some of it may be in the file nevertheless.
-                    Err(_) => history.attempted.extend(values.iter().cloned()),
-                }
-            }
-            if appended.results.iter().any(Result::is_err) {
-                return;
-            }
-            offered += appended.taken;
-            if offered < batches.len() && !self.runner.step(&mut self.rng) {
-                assert!(!matches!(log.phase(), Phase::Rolling), "nothing will end the roll");
-            }
-        }
-    }
-
-    /// Notes what is acknowledged, and reads what a reader may see.
-    pub fn look(&mut self, histories: &mut Histories) {
-        for (log, history) in self.logs.iter().zip(histories) {
-            history.acknowledged = history.acknowledged.max(log.durable_offset());
-            history.flushed = history.flushed.max(log.flushed_offset());
-            if self.rng.chance(1, 4)
-                && let Ok(records) = read_all(log)
-            {
-                assert_eq!(records, history.attempted[..records.len()], "a reader sees what was written");
-                history.seen = history.seen.max(records.len() as i64);
-            }
-        }
-    }
-
-    /// Closes the logs and the directory; says whether all of it went well.
-    pub fn close(mut self, histories: &mut Histories) -> bool {
-        self.drain(histories);
-        let mut well = true;
-        for (log, history) in self.logs.iter().zip(histories) {
-            match log.close() {
-                Ok(()) => history.settle(history.written),
-                Err(_) => well = false,
-            }
-        }
-        self.directory.close().is_ok() && well
-    }
 }
 
 /// A batch of one record for each value.
@@ -251,10 +147,11 @@ pub fn batch_of(timestamp: i64, values: &[&[u8]]) -> Vec<u8> {
     builder.build()
 }
 
-/// Every visible record's value.
+/// Every visible record's value, from the log start offset on.
 pub fn read_all(log: &Log) -> Result<Vec<Vec<u8>>, LogError> {
+    let start = log.start_offset();
     let mut values = Vec::new();
-    let mut from = log.start_offset();
+    let mut from = start;
     loop {
         let request = SliceRequest { from, up_to: i64::MAX, max_bytes: 400, min_one_batch: true };
         let slice = log.slice(request, Access::Blocking)?;
@@ -268,13 +165,15 @@ pub fn read_all(log: &Log) -> Result<Vec<Vec<u8>>, LogError> {
             let header = BatchHeader::parse(&bytes[at..]).expect("slices hold whole batches");
             let batch = &bytes[at..at + header.total_bytes() as usize];
             assert!(header.crc_matches(batch), "stored batches match their checksum");
-            assert_eq!(header.base_offset, values.len() as i64, "offsets have no gaps");
-            values.extend(values_of(&header, batch));
+            let skipped = (start - header.base_offset).max(0);
+            let expected = start + values.len() as i64;
+            assert_eq!(header.base_offset + skipped, expected, "offsets have no gaps");
+            values.extend(values_of(&header, batch).into_iter().skip(skipped as usize));
             at += batch.len();
         }
-        let (next, start, bytes) = (slice.next_offset, slice.position, slice.bytes);
-        let told = format!("a slice from {from} of {bytes} bytes at {start} tells the next offset");
-        assert_eq!(next, values.len() as i64, "{told}");
+        let (next, position, bytes) = (slice.next_offset, slice.position, slice.bytes);
+        let told = format!("a slice from {from} of {bytes} bytes at {position} tells the next offset");
+        assert_eq!(next, start + values.len() as i64, "{told}");
         from = slice.next_offset;
     }
 }
@@ -335,6 +234,16 @@ impl Solo {
 
     pub fn drain(&self) {
         self.runner.drain(&mut SimRng::new(0));
+    }
+
+    /// Runs a request that is answered once its jobs have run.
+    pub fn answer(&self, ask: impl FnOnce(&Arc<Log>, Answer)) -> Result<i64, LogError> {
+        let answered = Arc::new(Mutex::new(None));
+        let slot = answered.clone();
+        ask(&self.log, Box::new(move |answer| *slot.lock().unwrap() = Some(answer)));
+        self.drain();
+        let answer = answered.lock().unwrap().take();
+        answer.expect("every request is answered")
     }
 
     pub fn close(self) {

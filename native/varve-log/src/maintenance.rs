@@ -1,0 +1,347 @@
+//! Changes of a log elsewhere than at its end: deleting what it need not retain, deleting records before an offset,
+//! cutting its end off. One of them is under way at a time; each is a chain of jobs, between which the log's lock is
+//! free and appends and reads go on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{LogError, Result};
+use crate::flush::Mark;
+use crate::log::{Log, Phase, State};
+use crate::retention::{Expired, Expiry};
+use crate::runner::Work;
+use crate::segment::Segment;
+use crate::truncation::{Cut, FindCut, Truncation};
+
+/// Told when what was asked for has been done, or why it has not: the log's start offset after a deletion, its end
+/// offset after a truncation. Called on any thread, without a lock of the log.
+pub type Answer = Box<dyn FnOnce(Result<i64>) + Send>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Request {
+    Retention,
+    DeleteBefore(i64),
+    TruncateTo(i64),
+}
+
+#[derive(Default)]
+pub(crate) struct Maintenance {
+    waiting: VecDeque<(Request, Answer)>,
+    running: Option<Running>,
+}
+
+struct Running {
+    request: Request,
+    answer: Answer,
+}
+
+/// One job of a request.
+pub(crate) enum Step {
+    FindExpired(Expiry),
+    /// Make a log start offset durable, before anything in front of it is removed.
+    SaveStart(i64),
+    /// Remove the files of segments that the log has let go of.
+    Remove(Vec<Arc<Segment>>),
+    FindCut(FindCut),
+    Truncate(Truncation),
+}
+
+pub(crate) enum StepDone {
+    Expired(Expired),
+    StartSaved(i64),
+    Removed,
+    CutFound(Cut),
+    Truncated(Segment),
+}
+
+impl Step {
+    pub(crate) fn execute(self, log: &Log) -> Result<StepDone> {
+        match self {
+            Self::FindExpired(expiry) => expiry.find().map(StepDone::Expired),
+            Self::SaveStart(offset) => {
+                log.directory.save_start(&log.name, offset).map(|()| StepDone::StartSaved(offset))
+            }
+            Self::Remove(segments) => {
+                segments.iter().try_for_each(|segment| segment.remove_files())?;
+                log.sync_names().map(|()| StepDone::Removed)
+            }
+            Self::FindCut(find) => find.execute().map(StepDone::CutFound),
+            Self::Truncate(truncation) => truncation.execute(log).map(StepDone::Truncated),
+        }
+    }
+}
+
+/// Answers to give once the log's lock is free.
+#[derive(Default)]
+pub(crate) struct Told(Vec<(Answer, Result<i64>)>);
+
+impl Told {
+    pub(crate) fn tell(self) {
+        self.0.into_iter().for_each(|(answer, result)| answer(result));
+    }
+}
+
+impl Maintenance {
+    /// Gives up whatever waits or is under way.
+    pub(crate) fn abandon(&mut self, why: &LogError) -> Told {
+        let running = self.running.take().map(|running| running.answer);
+        let waiting = self.waiting.drain(..).map(|(_, answer)| answer);
+        Told(running.into_iter().chain(waiting).map(|answer| (answer, Err(why.clone()))).collect())
+    }
+}
+
+enum Begin {
+    /// What must end first has not; it is asked again after every job.
+    NotYet,
+    Step(Step),
+    Done(Result<i64>),
+}
+
+impl Log {
+    /// Deletes the segments that the configured retention does not cover, and answers the log's start offset.
+    pub fn apply_retention(self: &Arc<Self>, answer: Answer) {
+        self.request(Request::Retention, answer);
+    }
+
+    /// Deletes the records before `offset`, which readers must be able to see: durable first the log start offset, then
+    /// the segments in front of it are removed. Answers the log's start offset.
+    pub fn delete_before(self: &Arc<Self>, offset: i64, answer: Answer) {
+        self.request(Request::DeleteBefore(offset), answer);
+    }
+
+    /// Cuts off the batch that holds `offset` and everything behind it, and answers the new end offset: `offset`, or
+    /// less where it lies within a batch or behind a gap. Appends wait meanwhile; slices that reach beyond the new end
+    /// are [`LogError::Truncated`] from then on.
+    pub fn truncate_to(self: &Arc<Self>, offset: i64, answer: Answer) {
+        self.request(Request::TruncateTo(offset), answer);
+    }
+
+    fn request(self: &Arc<Self>, request: Request, answer: Answer) {
+        let mut state = self.state();
+        state.maintenance.waiting.push_back((request, answer));
+        let mut told = Told::default();
+        let work = [self.plan_maintenance(&mut state, &mut told), state.plan_flush()];
+        self.hand_out(state, work.into_iter().flatten());
+        told.tell();
+    }
+
+    /// Called by the runner at the time that the log asked for.
+    pub fn wake(self: &Arc<Self>) {
+        let now = self.runner.now();
+        let mut state = self.state();
+        if !state.phase.takes_writes() {
+            return;
+        }
+        if state.flush_due.is_some_and(|due| due <= now) {
+            state.flush_due = None;
+            state.flush_wanted = state.end_offset;
+        }
+        if state.retention_due.is_some_and(|due| due <= now) {
+            let asked = state.maintenance.waiting.iter().any(|(request, _)| *request == Request::Retention);
+            if !asked {
+                // A failure has closed the log for writes, which everybody sees.
+                state.maintenance.waiting.push_back((Request::Retention, Box::new(|_| {})));
+            }
+            self.schedule_retention(&mut state);
+        }
+        if state.wake_at.is_some_and(|at| at <= now) {
+            state.wake_at = None;
+        }
+        let dues = [state.flush_due, state.retention_due];
+        dues.into_iter().flatten().for_each(|due| self.wake_at(&mut state, due));
+        let mut told = Told::default();
+        let work = [self.plan_maintenance(&mut state, &mut told), state.plan_flush()];
+        self.hand_out(state, work.into_iter().flatten());
+        told.tell();
+    }
+
+    /// Asks the runner to be woken at `due`, unless it is going to be earlier anyway.
+    pub(crate) fn wake_at(self: &Arc<Self>, state: &mut State, due: Duration) {
+        if state.wake_at.is_none_or(|at| due < at) {
+            state.wake_at = Some(due);
+            self.runner.wake_after(due.saturating_sub(self.runner.now()), Arc::downgrade(self));
+        }
+    }
+
+    pub(crate) fn schedule_retention(self: &Arc<Self>, state: &mut State) {
+        let Some(every) = self.config.retention_check_ms else { return };
+        let due = self.runner.now() + Duration::from_millis(every);
+        state.retention_due = Some(due);
+        self.wake_at(state, due);
+    }
+
+    /// The first job of the request whose turn it is.
+    pub(crate) fn plan_maintenance(self: &Arc<Self>, state: &mut State, told: &mut Told) -> Option<Work> {
+        if state.maintenance.running.is_some() {
+            return None;
+        }
+        if !state.phase.takes_writes() {
+            let refusal = self.refusal(&state.phase);
+            told.0.extend(state.maintenance.abandon(&refusal).0);
+            return None;
+        }
+        while let Some(&(request, _)) = state.maintenance.waiting.front() {
+            let begin = self.begin(state, request);
+            if matches!(begin, Begin::NotYet) {
+                break;
+            }
+            let (_, answer) = state.maintenance.waiting.pop_front().expect("looked at above");
+            match begin {
+                Begin::Step(step) => {
+                    state.maintenance.running = Some(Running { request, answer });
+                    return Some(Work::Maintain(step));
+                }
+                Begin::Done(result) => told.0.push((answer, result)),
+                Begin::NotYet => unreachable!("handled above"),
+            }
+        }
+        None
+    }
+
+    fn begin(&self, state: &mut State, request: Request) -> Begin {
+        match request {
+            Request::Retention if !state.sealed_is_durable() => Begin::NotYet,
+            Request::Retention => {
+                Begin::Step(Step::FindExpired(Expiry::new(state, &self.config, self.runner.wall_clock_ms())))
+            }
+            Request::DeleteBefore(offset) => {
+                let (start, end) = (state.start_offset, self.visible(state).offset);
+                match offset {
+                    _ if offset > end => Begin::Done(Err(self.out_of_range(offset, start, end))),
+                    _ if offset <= start => Begin::Done(Ok(start)),
+                    _ => Begin::Step(Step::SaveStart(offset)),
+                }
+            }
+            Request::TruncateTo(offset) => {
+                let (start, end) = (state.start_offset, state.end_offset);
+                if offset < start {
+                    return Begin::Done(Err(self.out_of_range(offset, start, end)));
+                }
+                if offset >= end && !matches!(state.phase, Phase::Truncating) {
+                    return Begin::Done(Ok(end));
+                }
+                if matches!(state.phase, Phase::Rolling) {
+                    return Begin::NotYet;
+                }
+                // Whoever waits for an acknowledgement gets it before anything is taken away.
+                state.phase = Phase::Truncating;
+                state.flush_wanted = end;
+                if !state.is_settled() {
+                    return Begin::NotYet;
+                }
+                Begin::Step(Step::FindCut(FindCut { segments: state.segments.clone(), offset }))
+            }
+        }
+    }
+
+    /// Takes what a job of the running request has done, and hands out the next one.
+    pub(crate) fn advance_maintenance(
+        &self,
+        state: &mut State,
+        done: StepDone,
+        told: &mut Told,
+    ) -> Option<Work> {
+        match done {
+            StepDone::Expired(expired) if expired.needs_roll && matches!(state.phase, Phase::Open) => {
+                let running = state.maintenance.running.take().expect("a job of it has ended");
+                state.maintenance.waiting.push_front((running.request, running.answer));
+                state.phase = Phase::Rolling;
+                return Some(Work::PrepareSegment { base_offset: state.end_offset });
+            }
+            StepDone::Expired(Expired { start_offset, .. }) if start_offset > state.start_offset => {
+                return Some(Work::Maintain(Step::SaveStart(start_offset)));
+            }
+            StepDone::Expired(_) => {
+                let start_offset = state.start_offset;
+                if let Some(step) = self.move_start(state, start_offset) {
+                    return Some(Work::Maintain(step));
+                }
+            }
+            StepDone::StartSaved(offset) => {
+                if let Some(step) = self.move_start(state, offset) {
+                    return Some(Work::Maintain(step));
+                }
+            }
+            StepDone::CutFound(cut) => {
+                return Some(Work::Maintain(Step::Truncate(self.move_end(state, cut))));
+            }
+            StepDone::Removed => {}
+            StepDone::Truncated(segment) => {
+                *state.segments.last_mut().expect("a log has a segment") = Arc::new(segment);
+                state.phase = Phase::Open;
+            }
+        }
+        let running = state.maintenance.running.take().expect("a job of it has ended");
+        let reached = match running.request {
+            Request::Retention | Request::DeleteBefore(_) => state.start_offset,
+            Request::TruncateTo(_) => state.end_offset,
+        };
+        told.0.push((running.answer, Ok(reached)));
+        None
+    }
+
+    /// Answers the running request with the failure of its job.
+    pub(crate) fn fail_maintenance(&self, state: &mut State, why: &LogError, told: &mut Told) {
+        if let Some(running) = state.maintenance.running.take() {
+            told.0.push((running.answer, Err(why.clone())));
+        }
+    }
+
+    /// Readers start at `offset` from now on; segments that end before it leave the log.
+    fn move_start(&self, state: &mut State, offset: i64) -> Option<Step> {
+        state.start_offset = state.start_offset.max(offset);
+        state.epochs_changed |= state.epochs.delete_before(state.start_offset);
+        let gone = state.deletable(state.start_offset);
+        state.opened_at = None;
+        if gone == 0 {
+            return None;
+        }
+        state.generation += 1;
+        Some(Step::Remove(state.segments.drain(..gone).collect()))
+    }
+
+    /// Readers and appends end at the cut from now on.
+    fn move_end(&self, state: &mut State, cut: Cut) -> Truncation {
+        let removed = state.segments.split_off(cut.kept + 1);
+        let kept = state.active().clone();
+        let recovery_point = state.recovery_point.min(cut.end_offset);
+        state.end_offset = cut.end_offset;
+        state.flushed =
+            Mark { offset: cut.end_offset, segment_base: kept.base_offset, position: cut.position };
+        state.unflushed_base = kept.base_offset;
+        state.flush_wanted = cut.end_offset;
+        state.recovery_point = recovery_point;
+        state.opened_at = None;
+        state.generation += 1;
+        state.epochs_changed |= state.epochs.truncate_to(cut.end_offset);
+        Truncation { kept, position: cut.position, removed, recovery_point }
+    }
+
+    pub(crate) fn out_of_range(&self, offset: i64, start: i64, end: i64) -> LogError {
+        LogError::OffsetOutOfRange { dir: self.dir.clone(), offset, start, end }
+    }
+}
+
+impl State {
+    /// Whether every sealed segment is on disk for good and recovery would not read it.
+    fn sealed_is_durable(&self) -> bool {
+        let active_base = self.active().base_offset;
+        self.unflushed_base >= active_base && self.recovery_point >= active_base
+    }
+
+    /// Whether everything is on disk for good and no job is about to say so again.
+    fn is_settled(&self) -> bool {
+        let flushed = self.flushed.offset >= self.end_offset && !self.names_dirty;
+        flushed
+            && self.unflushed_base >= self.active().base_offset
+            && !self.flush_running
+            && !self.checkpointing
+    }
+
+    /// How many of the first segments end at or before `offset` and may be removed: recovery must not miss them.
+    fn deletable(&self, offset: i64) -> usize {
+        let limit = offset.min(self.recovery_point).min(self.unflushed_base);
+        self.segments[1..].iter().take_while(|next| next.base_offset <= limit).count()
+    }
+}

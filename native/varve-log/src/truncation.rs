@@ -1,0 +1,62 @@
+//! Cutting the end of a log off, as a follower does that has more than its leader.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::log::Log;
+use crate::segment::Segment;
+
+/// Finds where a log must be cut so that nothing at or behind `offset` is left.
+pub(crate) struct FindCut {
+    pub segments: Vec<Arc<Segment>>,
+    pub offset: i64,
+}
+
+pub(crate) struct Cut {
+    /// The segment that becomes active, by its place in the list.
+    pub kept: usize,
+    /// Where its batches end.
+    pub position: u64,
+    pub end_offset: i64,
+}
+
+impl FindCut {
+    pub(crate) fn execute(&self) -> Result<Cut> {
+        let behind = self.segments.partition_point(|segment| segment.base_offset <= self.offset);
+        for kept in (0..behind).rev() {
+            let segment = &self.segments[kept];
+            let (position, end_offset) = segment.cut_at(self.offset)?;
+            // An empty segment would remember an offset that no batch in front of it reaches.
+            if position > 0 || kept == 0 {
+                return Ok(Cut { kept, position, end_offset });
+            }
+        }
+        unreachable!("the first segment starts at or before the log's start offset")
+    }
+}
+
+/// Takes away what lies behind a cut. The log has let go of it: a crash on the way leaves more of it than asked for,
+/// never less, and no hole.
+pub(crate) struct Truncation {
+    pub kept: Arc<Segment>,
+    pub position: u64,
+    pub removed: Vec<Arc<Segment>>,
+    pub recovery_point: i64,
+}
+
+impl Truncation {
+    /// The segment that appends go on in.
+    pub(crate) fn execute(self, log: &Log) -> Result<Segment> {
+        // From here on a reader that finds less than it expected knows why.
+        self.removed.iter().for_each(|segment| segment.cut_slices(0));
+        self.kept.cut_slices(self.position);
+        log.directory.checkpoint(&log.name, self.recovery_point)?;
+        for segment in self.removed.iter().rev() {
+            // Emptied first: should its name come back after a power loss, then without data.
+            segment.empty()?;
+            segment.remove_files()?;
+        }
+        log.sync_names()?;
+        self.kept.shortened(self.position)
+    }
+}
