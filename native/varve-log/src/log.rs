@@ -87,7 +87,7 @@ pub enum Phase {
 
 impl Phase {
     /// Whether appends are taken, now or after what they wait for.
-    pub(crate) fn takes_writes(&self) -> bool {
+    pub fn takes_writes(&self) -> bool {
         matches!(self, Self::Open | Self::Rolling | Self::Truncating)
     }
 }
@@ -134,6 +134,8 @@ pub struct State {
     pub(crate) maintenance: Maintenance,
     /// Counts the changes of files under the feet of readers: what one of them found before is no longer sure.
     pub(crate) generation: u64,
+    /// The end offset of every truncation so far.
+    pub(crate) truncations: Vec<i64>,
     /// When the log wants to be woken, of what it has asked the runner for.
     pub(crate) wake_at: Option<Duration>,
     /// When the oldest byte that was not flushed is due to be.
@@ -217,6 +219,7 @@ impl Log {
             opened_at: Some(end.offset),
             maintenance: Maintenance::default(),
             generation: 0,
+            truncations: Vec::new(),
             wake_at: None,
             flush_due: None,
             retention_due: None,
@@ -280,6 +283,17 @@ impl Log {
             Durability::Os => state.end_mark(),
             Durability::Fsync => state.flushed,
         }
+    }
+
+    /// How often the log was truncated since it was opened. What was appended before the latest of them was durable
+    /// before it was cut off, if it was.
+    pub fn truncations(&self) -> usize {
+        self.state().truncations.len()
+    }
+
+    /// The lowest offset at which the log has ended since there were `seen` truncations; `None` when there was no other.
+    pub fn lowest_end_since(&self, seen: usize) -> Option<i64> {
+        self.state().truncations.get(seen..)?.iter().min().copied()
     }
 
     pub fn phase(&self) -> Phase {

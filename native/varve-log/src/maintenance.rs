@@ -12,7 +12,7 @@ use crate::log::{Log, Phase, State};
 use crate::retention::{Expired, Expiry};
 use crate::runner::Work;
 use crate::segment::Segment;
-use crate::truncation::{Cut, FindCut, Truncation};
+use crate::truncation::{Cut, FindCut, StartOver, Truncation};
 
 /// Told when what was asked for has been done, or why it has not: the log's start offset after a deletion, its end
 /// offset after a truncation. Called on any thread, without a lock of the log.
@@ -23,6 +23,7 @@ enum Request {
     Retention,
     DeleteBefore(i64),
     TruncateTo(i64),
+    StartAt(i64),
 }
 
 #[derive(Default)]
@@ -45,6 +46,7 @@ pub(crate) enum Step {
     Remove(Vec<Arc<Segment>>),
     FindCut(FindCut),
     Truncate(Truncation),
+    StartOver(StartOver),
 }
 
 pub(crate) enum StepDone {
@@ -52,8 +54,11 @@ pub(crate) enum StepDone {
     StartSaved(i64),
     Removed,
     CutFound(Cut),
-    Truncated(Segment),
+    Truncated(Segment, RecoveryPoint),
 }
+
+/// The recovery point that is durable after a truncation.
+type RecoveryPoint = i64;
 
 impl Step {
     pub(crate) fn execute(self, log: &Log) -> Result<StepDone> {
@@ -67,7 +72,14 @@ impl Step {
                 log.sync_names().map(|()| StepDone::Removed)
             }
             Self::FindCut(find) => find.execute().map(StepDone::CutFound),
-            Self::Truncate(truncation) => truncation.execute(log).map(StepDone::Truncated),
+            Self::Truncate(truncation) => {
+                let recovery_point = truncation.recovery_point;
+                Ok(StepDone::Truncated(truncation.execute(log)?, recovery_point))
+            }
+            Self::StartOver(start_over) => {
+                let recovery_point = start_over.offset;
+                Ok(StepDone::Truncated(start_over.execute(log)?, recovery_point))
+            }
         }
     }
 }
@@ -115,6 +127,12 @@ impl Log {
     /// are [`LogError::Truncated`] from then on.
     pub fn truncate_to(self: &Arc<Self>, offset: i64, answer: Answer) {
         self.request(Request::TruncateTo(offset), answer);
+    }
+
+    /// Deletes everything and lets the log start, empty, at `offset`, as a follower does whose leader's log starts behind
+    /// its own end. Otherwise like [`Log::truncate_to`].
+    pub fn truncate_fully_and_start_at(self: &Arc<Self>, offset: i64, answer: Answer) {
+        self.request(Request::StartAt(offset), answer);
     }
 
     fn request(self: &Arc<Self>, request: Request, answer: Answer) {
@@ -201,7 +219,9 @@ impl Log {
 
     fn begin(&self, state: &mut State, request: Request) -> Begin {
         match request {
-            Request::Retention if !state.sealed_is_durable() => Begin::NotYet,
+            Request::Retention if !state.sealed_is_durable() || matches!(state.phase, Phase::Rolling) => {
+                Begin::NotYet
+            }
             Request::Retention => {
                 Begin::Step(Step::FindExpired(Expiry::new(state, &self.config, self.runner.wall_clock_ms())))
             }
@@ -221,18 +241,24 @@ impl Log {
                 if offset >= end && !matches!(state.phase, Phase::Truncating) {
                     return Begin::Done(Ok(end));
                 }
-                if matches!(state.phase, Phase::Rolling) {
-                    return Begin::NotYet;
-                }
-                // Whoever waits for an acknowledgement gets it before anything is taken away.
-                state.phase = Phase::Truncating;
-                state.flush_wanted = end;
-                if !state.is_settled() {
+                if !self.is_ready_to_cut(state) {
                     return Begin::NotYet;
                 }
                 Begin::Step(Step::FindCut(FindCut { segments: state.segments.clone(), offset }))
             }
+            Request::StartAt(_) if !self.is_ready_to_cut(state) => Begin::NotYet,
+            Request::StartAt(offset) => Begin::Step(Step::StartOver(self.start_over(state, offset))),
         }
+    }
+
+    /// Keeps appends waiting, and says whether whoever waited for an acknowledgement has it: nobody's is taken away.
+    fn is_ready_to_cut(&self, state: &mut State) -> bool {
+        if matches!(state.phase, Phase::Rolling) {
+            return false;
+        }
+        state.phase = Phase::Truncating;
+        state.flush_wanted = state.end_offset;
+        state.is_settled()
     }
 
     /// Takes what a job of the running request has done, and hands out the next one.
@@ -243,7 +269,9 @@ impl Log {
         told: &mut Told,
     ) -> Option<Work> {
         match done {
-            StepDone::Expired(expired) if expired.needs_roll && matches!(state.phase, Phase::Open) => {
+            StepDone::Expired(Expired { roll: Some(active_base), .. })
+                if active_base == state.active().base_offset && matches!(state.phase, Phase::Open) =>
+            {
                 let running = state.maintenance.running.take().expect("a job of it has ended");
                 state.maintenance.waiting.push_front((running.request, running.answer));
                 state.phase = Phase::Rolling;
@@ -263,19 +291,26 @@ impl Log {
                     return Some(Work::Maintain(step));
                 }
             }
+            StepDone::CutFound(cut) if cut.end_offset < state.start_offset => {
+                let start_over = self.start_over(state, state.start_offset);
+                return Some(Work::Maintain(Step::StartOver(start_over)));
+            }
             StepDone::CutFound(cut) => {
                 return Some(Work::Maintain(Step::Truncate(self.move_end(state, cut))));
             }
             StepDone::Removed => {}
-            StepDone::Truncated(segment) => {
+            StepDone::Truncated(segment, recovery_point) => {
+                state.recovery_point = recovery_point;
                 *state.segments.last_mut().expect("a log has a segment") = Arc::new(segment);
+                state.flushed = state.end_mark();
+                state.unflushed_base = state.active().base_offset;
                 state.phase = Phase::Open;
             }
         }
         let running = state.maintenance.running.take().expect("a job of it has ended");
         let reached = match running.request {
             Request::Retention | Request::DeleteBefore(_) => state.start_offset,
-            Request::TruncateTo(_) => state.end_offset,
+            Request::TruncateTo(_) | Request::StartAt(_) => state.end_offset,
         };
         told.0.push((running.answer, Ok(reached)));
         None
@@ -305,17 +340,19 @@ impl Log {
     fn move_end(&self, state: &mut State, cut: Cut) -> Truncation {
         let removed = state.segments.split_off(cut.kept + 1);
         let kept = state.active().clone();
-        let recovery_point = state.recovery_point.min(cut.end_offset);
-        state.end_offset = cut.end_offset;
-        state.flushed =
-            Mark { offset: cut.end_offset, segment_base: kept.base_offset, position: cut.position };
-        state.unflushed_base = kept.base_offset;
-        state.flush_wanted = cut.end_offset;
-        state.recovery_point = recovery_point;
-        state.opened_at = None;
-        state.generation += 1;
-        state.epochs_changed |= state.epochs.truncate_to(cut.end_offset);
-        Truncation { kept, position: cut.position, removed, recovery_point }
+        let (offset, position) = (cut.end_offset, cut.position);
+        let recovery_point = state.end_at(Mark { offset, segment_base: kept.base_offset, position });
+        Truncation { kept, position, removed, recovery_point }
+    }
+
+    /// The log is empty from now on; its files follow.
+    fn start_over(&self, state: &mut State, offset: i64) -> StartOver {
+        let old = state.segments.split_off(0);
+        // In its place until the new one is there: nobody reads of an empty log, and appends wait.
+        state.segments.push(Arc::new(Segment::at(&self.directory.storage, &self.dir, offset, 0)));
+        state.start_offset = offset;
+        state.end_at(Mark { offset, segment_base: offset, position: 0 });
+        StartOver { offset, old }
     }
 
     pub(crate) fn out_of_range(&self, offset: i64, start: i64, end: i64) -> LogError {
@@ -324,6 +361,21 @@ impl Log {
 }
 
 impl State {
+    /// Takes everything behind `end` out of what readers and appends see. Returns the recovery point that must be durable
+    /// before files follow.
+    fn end_at(&mut self, end: Mark) -> i64 {
+        self.truncations.push(end.offset);
+        self.end_offset = end.offset;
+        self.flushed = end;
+        self.flush_wanted = end.offset;
+        self.unflushed_base = end.segment_base;
+        self.recovery_point = self.recovery_point.min(end.offset);
+        self.opened_at = None;
+        self.generation += 1;
+        self.epochs_changed |= self.epochs.truncate_to(end.offset);
+        self.recovery_point
+    }
+
     /// Whether every sealed segment is on disk for good and recovery would not read it.
     fn sealed_is_durable(&self) -> bool {
         let active_base = self.active().base_offset;

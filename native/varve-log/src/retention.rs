@@ -19,8 +19,8 @@ pub(crate) struct Expiry {
 pub(crate) struct Expired {
     /// Where the log starts once they are gone.
     pub start_offset: i64,
-    /// The active segment has expired with all the others; it can only go once it is sealed.
-    pub needs_roll: bool,
+    /// The active segment, by its base offset, if it has expired with all the others: it can only go once it is sealed.
+    pub roll: Option<i64>,
 }
 
 impl Expiry {
@@ -49,8 +49,9 @@ impl Expiry {
             gone += 1;
         }
         let sealed = self.segments.len() - 1;
+        let active_base = self.segments[sealed].base_offset;
         let start_offset = self.segments[gone.min(sealed)].base_offset.max(self.start_offset);
-        Ok(Expired { start_offset, needs_roll: gone > sealed })
+        Ok(Expired { start_offset, roll: (gone > sealed).then_some(active_base) })
     }
 
     /// A segment whose batches carry no time never is.

@@ -169,7 +169,7 @@ impl Log {
         }
         let next = state.segments.partition_point(|segment| segment.base_offset <= offset);
         let next_base = state.segments.get(next).map(|segment| segment.base_offset);
-        let segment = state.segments[next - 1].clone();
+        let segment = state.segments[next.saturating_sub(1)].clone();
         Ok(Place { segment, next_base, visible, generation: state.generation })
     }
 

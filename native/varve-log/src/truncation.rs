@@ -60,3 +60,31 @@ impl Truncation {
         self.kept.shortened(self.position)
     }
 }
+
+/// Takes everything away and lets the log start anew. A crash on the way leaves the old log, or a part of it that ends or
+/// starts at the new offset, or the new one.
+pub(crate) struct StartOver {
+    pub offset: i64,
+    pub old: Vec<Arc<Segment>>,
+}
+
+impl StartOver {
+    /// The empty segment that appends go on in.
+    pub(crate) fn execute(self, log: &Log) -> Result<Segment> {
+        self.old.iter().for_each(|segment| segment.cut_slices(0));
+        // Nothing is promised to be there while it goes.
+        log.directory.checkpoint(&log.name, 0)?;
+        log.directory.save_start(&log.name, self.offset)?;
+        for segment in self.old.iter().rev() {
+            segment.empty()?;
+            if segment.base_offset != self.offset {
+                segment.remove_files()?;
+            }
+        }
+        let segment = log.create_segment(self.offset)?;
+        segment.sync()?;
+        log.sync_names()?;
+        log.directory.checkpoint(&log.name, self.offset)?;
+        Ok(segment)
+    }
+}

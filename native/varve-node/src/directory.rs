@@ -36,10 +36,17 @@ pub struct NativeLogConfig {
     /// Whether an acknowledgement waits for an fsync.
     pub fsync: bool,
     pub segment_bytes: f64,
+    pub segment_ms: Option<f64>,
     pub index_interval_bytes: f64,
+    pub segment_index_bytes: f64,
     pub max_batch_bytes: f64,
     /// Whether the records of a batch are looked at before it is stored, not its header and checksum alone.
     pub validate_records: bool,
+    pub flush_interval_ms: Option<f64>,
+    pub flush_interval_bytes: Option<f64>,
+    pub retention_ms: Option<f64>,
+    pub retention_bytes: Option<f64>,
+    pub retention_check_ms: Option<f64>,
 }
 
 /// A locked data directory.
@@ -116,12 +123,19 @@ impl NativeDirectory {
         let config = LogConfig {
             durability: if config.fsync { Durability::Fsync } else { Durability::Os },
             segment_bytes: config.segment_bytes as u64,
+            segment_ms: config.segment_ms.map(|ms| ms as i64),
             index_interval_bytes: config.index_interval_bytes as u64,
+            index_bytes: config.segment_index_bytes as u64,
             max_batch_bytes: config.max_batch_bytes as u64,
             batch_validation: match config.validate_records {
                 true => BatchValidation::Full,
                 false => BatchValidation::Header,
             },
+            flush_interval_ms: config.flush_interval_ms.map(|ms| ms as u64),
+            flush_interval_bytes: config.flush_interval_bytes.map(|bytes| bytes as u64),
+            retention_ms: config.retention_ms.map(|ms| ms as i64),
+            retention_bytes: config.retention_bytes.map(|bytes| bytes as u64),
+            retention_check_ms: config.retention_check_ms.map(|ms| ms as u64),
         };
         let directory = self.inner.clone();
         Ok(AsyncTask::new(OpenLog(Box::new(move || {

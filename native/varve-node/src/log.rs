@@ -1,9 +1,9 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use napi::Either;
 use napi::bindgen_prelude::{AsyncTask, BufferSlice, Float64ArraySlice, Uint32ArraySlice};
 use napi_derive::napi;
-use varve_log::{Access, Log, LogError, Phase, SliceRequest};
+use varve_log::{Access, Answer, Appended, Log, LogError, Phase, SliceRequest};
 use varve_records::{HEADER_BYTES, assign_epoch, seal};
 
 use crate::changes::Changes;
@@ -29,6 +29,25 @@ pub struct NativeLog {
 
 task!(FindBatch, Option<i64>, Option<f64>, |offset: Option<i64>| offset.map(|offset| offset as f64));
 task!(TakeSlice, NativeSlice, NativeSlice, |slice| slice);
+task!(Ask, i64, f64, |offset| offset as f64);
+
+/// Where a leader epoch ends.
+#[napi(object)]
+pub struct NativeEpochEnd {
+    pub epoch: i32,
+    pub end_offset: f64,
+}
+
+/// Waits on a thread for what the engine's own threads do.
+fn ask(log: &Arc<Log>, request: impl FnOnce(&Arc<Log>, Answer) + Send + 'static) -> AsyncTask<Ask> {
+    let log = log.clone();
+    AsyncTask::new(Ask(Box::new(move || {
+        let (tell, told) = mpsc::channel();
+        request(&log, Box::new(move |answer| drop(tell.send(answer))));
+        // An answer that is dropped instead of given is one of a log that ended.
+        told.recv().unwrap_or_else(|_| Err(LogError::Closed { dir: log.dir.clone() }))
+    })))
+}
 
 impl NativeLog {
     pub fn new((log, changes): (Arc<Log>, Arc<Changes>)) -> Self {
@@ -36,10 +55,10 @@ impl NativeLog {
     }
 
     /// Appends, and notes for each batch its base offset or, as -1 - n, the n-th of the refusals.
-    fn append(&self, batches: &mut [&mut [u8]], results: &mut [f64]) -> u32 {
+    fn append(&self, append: impl FnOnce(&Arc<Log>) -> Appended, results: &mut [f64]) -> u32 {
         let mut refusals = self.refusals.lock().expect("never held across a panic");
         refusals.clear();
-        let appended = self.log.append(batches);
+        let appended = append(&self.log);
         for (result, slot) in appended.results.into_iter().zip(results) {
             *slot = match result {
                 Ok(base_offset) => base_offset as f64,
@@ -75,6 +94,18 @@ impl NativeLog {
         self.log.flushed_offset() as f64
     }
 
+    /// How often the log was truncated since it was opened.
+    #[napi(getter, catch_unwind)]
+    pub fn truncations(&self) -> u32 {
+        self.log.truncations() as u32
+    }
+
+    /// The lowest offset at which the log has ended since there were `seen` truncations.
+    #[napi(catch_unwind)]
+    pub fn lowest_end_since(&self, seen: u32) -> Option<f64> {
+        self.log.lowest_end_since(seen as usize).map(|end| end as f64)
+    }
+
     #[napi(getter, catch_unwind)]
     pub fn recovered(&self) -> Option<NativeRecovered> {
         let recovered = self.log.recovered?;
@@ -87,7 +118,7 @@ impl NativeLog {
     pub fn phase(&self) -> u32 {
         match self.log.phase() {
             Phase::Open => 0,
-            Phase::Rolling => 1,
+            Phase::Rolling | Phase::Truncating => 1,
             Phase::Failed(_) => 2,
             Phase::Closing | Phase::Closed => 3,
         }
@@ -107,17 +138,43 @@ impl NativeLog {
         self.log.leader_epoch()
     }
 
-    #[napi(setter, catch_unwind)]
-    pub fn set_leader_epoch(&self, epoch: i32) {
-        self.log.set_leader_epoch(epoch);
+    #[napi(catch_unwind)]
+    pub fn set_leader_epoch(&self, epoch: i32) -> Option<Failure> {
+        self.log.set_leader_epoch(epoch).err().map(Failure::from)
     }
 
-    /// Appends encoded batches, one per buffer, in place. Returns how many were taken; `results` has a base offset or
+    /// Where a leader epoch ends in this log; nothing for one larger than any that it knows.
+    #[napi(catch_unwind)]
+    pub fn end_offset_for_epoch(&self, epoch: i32) -> Option<NativeEpochEnd> {
+        let end = self.log.end_offset_for_epoch(epoch)?;
+        Some(NativeEpochEnd { epoch: end.epoch, end_offset: end.end_offset as f64 })
+    }
+
+    /// Deletes what the configured retention does not cover; the log start offset.
+    #[napi(catch_unwind)]
+    pub fn apply_retention(&self) -> AsyncTask<Ask> {
+        ask(&self.log, |log, answer| log.apply_retention(answer))
+    }
+
+    /// Deletes the records before `offset`; the log start offset.
+    #[napi(catch_unwind)]
+    pub fn delete_before(&self, offset: f64) -> AsyncTask<Ask> {
+        ask(&self.log, move |log, answer| log.delete_before(offset as i64, answer))
+    }
+
+    /// Cuts the end off; the new end offset.
+    #[napi(catch_unwind)]
+    pub fn truncate_to(&self, offset: f64) -> AsyncTask<Ask> {
+        ask(&self.log, move |log, answer| log.truncate_to(offset as i64, answer))
+    }
+
+    /// Appends encoded batches, one per buffer, in place, or as they are when they come from the leader's log. Returns how many were taken; `results` has a base offset or
     /// -1 - n for each, n being the index in `refusals()`.
     #[napi(catch_unwind)]
     pub fn append_batches(
         &self,
         mut buffers: Vec<BufferSlice<'_>>,
+        replicated: bool,
         mut results: Float64ArraySlice<'_>,
     ) -> u32 {
         let mut copies = separate(&buffers);
@@ -129,7 +186,11 @@ impl NativeLog {
                 None => batches.push(buffer),
             }
         }
-        self.append(&mut batches, unsafe { results.as_mut() })
+        let append = |log: &Arc<Log>| match replicated {
+            true => log.append_replicated(&mut batches),
+            false => log.append(&mut batches),
+        };
+        self.append(append, unsafe { results.as_mut() })
     }
 
     /// Appends batches that JavaScript wrote one behind the other into `staging`, `lengths` bytes each, without
@@ -155,7 +216,7 @@ impl NativeLog {
             batches.push(batch);
             rest = behind;
         }
-        Ok(self.append(&mut batches, unsafe { results.as_mut() }))
+        Ok(self.append(|log| log.append(&mut batches), unsafe { results.as_mut() }))
     }
 
     /// The refusals of the last append.
@@ -168,13 +229,13 @@ impl NativeLog {
     /// Blocks the thread until the log does not roll any more.
     #[napi(catch_unwind)]
     pub fn wait_until_rolled(&self) {
-        self.changes.wait_until(|| !matches!(self.log.phase(), Phase::Rolling));
+        self.changes.wait_until(|| !matches!(self.log.phase(), Phase::Rolling | Phase::Truncating));
     }
 
     /// Blocks the thread until `durableOffset` reaches `offset`, or the log takes no more writes.
     #[napi(catch_unwind)]
     pub fn wait_until_durable(&self, offset: f64) {
-        let takes_writes = || matches!(self.log.phase(), Phase::Open | Phase::Rolling);
+        let takes_writes = || self.log.phase().takes_writes();
         self.changes.wait_until(|| self.log.durable_offset() >= offset as i64 || !takes_writes());
     }
 

@@ -37,13 +37,16 @@ export class FetchedRecords implements ByteSource {
 export const noRecords: FetchedRecords = new FetchedRecords([])
 
 /** Takes slices until `maxBytes` or `upTo` is reached; a promise only where the log must touch a cold file for it. */
-export function readRecords(log: Log, wanted: RecordsWanted): FetchedRecords | Promise<FetchedRecords> {
+export function readRecords(
+  log: Pick<Log, 'slice'>,
+  wanted: RecordsWanted,
+): FetchedRecords | Promise<FetchedRecords> {
   if (wanted.from >= wanted.upTo || (wanted.maxBytes <= 0 && !wanted.minOneBatch)) return noRecords
   return continueReading(log, wanted, [], wanted.from, Math.max(0, wanted.maxBytes))
 }
 
 function continueReading(
-  log: Log,
+  log: Pick<Log, 'slice'>,
   wanted: RecordsWanted,
   slices: Slice[],
   from: number,

@@ -2,6 +2,23 @@ import type { Log } from '@varve/log'
 import { VarveError } from '@varve/records'
 import { type FetchedRecords, readRecords } from './fetched-records.js'
 
+/** What a partition asks of its log. */
+export type PartitionLog = Pick<
+  Log,
+  | 'startOffset'
+  | 'endOffset'
+  | 'durableOffset'
+  | 'state'
+  | 'failure'
+  | 'setLeaderEpoch'
+  | 'appendBatches'
+  | 'slice'
+  | 'offsetForTime'
+  | 'maxTimestamp'
+  | 'subscribe'
+  | 'close'
+>
+
 /** A produce that waits until the high watermark covers it. */
 interface CommitWaiter {
   readonly offset: number
@@ -31,7 +48,7 @@ export class Partition {
   readonly topic: string
   readonly index: number
   readonly leaderEpoch: number
-  #log: Log | null = null
+  #log: PartitionLog | null = null
   #failure: VarveError | null = null
   #highWatermark = 0
   #unsubscribe: () => void = () => {}
@@ -52,7 +69,7 @@ export class Partition {
   }
 
   /** Begins to serve from an open log, which the partition owns from now on. */
-  attach(log: Log): void {
+  attach(log: PartitionLog): void {
     log.setLeaderEpoch(this.leaderEpoch)
     this.#log = log
     this.#highWatermark = log.durableOffset

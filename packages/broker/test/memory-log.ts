@@ -40,11 +40,37 @@ interface Pending {
   readonly reject: (error: unknown) => void
 }
 
+/** What a broker asks of a log. */
+type BrokersLog = Pick<
+  Log,
+  | 'dir'
+  | 'durability'
+  | 'recovered'
+  | 'startOffset'
+  | 'endOffset'
+  | 'durableOffset'
+  | 'state'
+  | 'failure'
+  | 'leaderEpoch'
+  | 'setLeaderEpoch'
+  | 'append'
+  | 'appendBatches'
+  | 'read'
+  | 'readBatches'
+  | 'slice'
+  | 'offsetForTime'
+  | 'maxTimestamp'
+  | 'subscribe'
+  | 'flush'
+  | 'close'
+> &
+  AsyncDisposable
+
 /**
- * A log in memory: the contract of @varve/log without files, and with failures on command. What it holds survives
+ * A log in memory: the contract of @varve/log, as far as a broker goes, without files, and with failures on command. What it holds survives
  * close() and crash() in its MemoryDisk.
  */
-export class MemoryLog implements Log {
+export class MemoryLog implements BrokersLog {
   readonly dir: string
   readonly durability: Durability
   readonly recovered = null
@@ -374,7 +400,7 @@ export class MemoryDisk {
     if (stored === undefined) this.#stored.set(dir, (stored = { batches: [], durableOffset: 0 }))
     const log = new MemoryLog(dir, stored, options)
     this.logs.set(name, log)
-    return log
+    return log as BrokersLog as Log
   }
 }
 

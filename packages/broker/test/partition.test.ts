@@ -7,7 +7,7 @@ import { batchOf, settle, temporaryDirectory } from './support/test-broker.js'
 
 async function opened(): Promise<{ partition: Partition; log: MemoryLog }> {
   const directory = await new MemoryDisk().openDataDirectory(await temporaryDirectory())
-  const log = (await directory.openLog('orders-0')) as MemoryLog
+  const log = (await directory.openLog('orders-0')) as unknown as MemoryLog
   const partition = new Partition({ topic: 'orders', index: 0, leaderEpoch: 4 })
   partition.attach(log)
   return { partition, log }

@@ -5,6 +5,8 @@ import type { PendingAppend } from './pending-append.js'
 export class AppendGroup {
   /** Where our own batches lie; null for a group of the caller's. */
   readonly staging: Buffer | null
+  /** Whether its batches keep the offsets that they have. */
+  readonly replicated: boolean
   /** Bytes of all batches. */
   bytes = 0
   #batches: Uint8Array[] = []
@@ -14,13 +16,26 @@ export class AppendGroup {
   #taken = 0
   #takenBytes = 0
 
-  constructor(staging: Buffer | null) {
+  constructor(staging: Buffer | null, replicated = false) {
     this.staging = staging
+    this.replicated = replicated
   }
 
   /** Batches that the engine has not taken yet. */
   get waiting(): number {
     return this.#appends.length - this.#taken
+  }
+
+  /** The number of the first batch that the engine has not taken yet. */
+  get firstNumber(): number {
+    return this.#appends[this.#taken]?.number ?? Infinity
+  }
+
+  /** How many of those come before the append of that number. */
+  waitingBefore(number: number): number {
+    let end = this.#taken
+    while (end < this.#appends.length && this.#appends[end]!.number < number) end++
+    return end - this.#taken
   }
 
   /** Adds a batch that was written at the end of the staging buffer, or is the caller's. */
@@ -31,15 +46,13 @@ export class AppendGroup {
     this.bytes += bytes
   }
 
-  /** One call of the engine; returns how many of the waiting batches it took. */
+  /** One call of the engine, for as many batches as there is room for results; returns how many of them it took. */
   handOver(native: NativeLog, results: Float64Array): number {
-    const taken = this.#taken
-    if (this.staging === null) {
-      return native.appendBatches(taken === 0 ? this.#batches : this.#batches.slice(taken), results)
-    }
-    const lengths = taken === 0 ? this.#lengths : this.#lengths.slice(taken)
+    const [taken, end] = [this.#taken, this.#taken + results.length]
+    const some = <T>(all: T[]): T[] => (taken === 0 && end === all.length ? all : all.slice(taken, end))
+    if (this.staging === null) return native.appendBatches(some(this.#batches), this.replicated, results)
     const bytes = this.staging.subarray(this.#takenBytes, this.bytes)
-    return native.appendStaged(bytes, new Uint32Array(lengths), results)
+    return native.appendStaged(bytes, new Uint32Array(some(this.#lengths)), results)
   }
 
   /** Counts the next waiting batch as taken. */

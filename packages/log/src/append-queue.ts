@@ -26,6 +26,12 @@ interface Held {
   now: number
   /** Encoded by the caller. */
   batch: Uint8Array | null
+  replicated: boolean
+}
+
+/** Appends from this number on wait until whoever put it up takes it away. */
+interface Barrier {
+  number: number
 }
 
 export interface AppendQueueOptions {
@@ -63,6 +69,8 @@ export class AppendQueue {
   /** Batches so far: appended, and of those the ones that the engine took or refused, or that were taken back. */
   #appended = 0
   #handedOver = 0
+  /** Of each only what comes before the first is handed over. */
+  readonly #barriers: Barrier[] = []
   #scheduled = false
   #yielding = false
   #holding = false
@@ -93,23 +101,23 @@ export class AppendQueue {
   appendRecords(records: readonly RecordInput[], signal?: AbortSignal): Promise<AppendResult> {
     const now = Date.now()
     const expected = this.#checkedLength(records, now)
-    const append = new PendingAppend()
+    const append = new PendingAppend(this.#appended)
     append.countFor(expected)
-    if (this.#isFull(append)) this.#held.push({ append, records, now, batch: null })
+    if (this.#isFull(append)) this.#held.push({ append, records, now, batch: null, replicated: false })
     else this.#encode(append, records, now, expected)
     return this.#accepted(append, signal)
   }
 
-  appendBatch(batch: Uint8Array): Promise<AppendResult> {
+  appendBatch(batch: Uint8Array, replicated = false): Promise<AppendResult> {
     if (!types.isUint8Array(batch)) {
       return Promise.reject(
         new VarveError('VARVE_BATCH_INVALID', `a record batch must be a Uint8Array, got ${typeof batch}`),
       )
     }
-    const append = new PendingAppend()
+    const append = new PendingAppend(this.#appended)
     append.countFor(batch.length)
-    if (this.#isFull(append)) this.#held.push({ append, records: null, now: 0, batch })
-    else this.#addBatch(append, batch)
+    if (this.#isFull(append)) this.#held.push({ append, records: null, now: 0, batch, replicated })
+    else this.#addBatch(append, batch, replicated)
     return this.#accepted(append)
   }
 
@@ -122,7 +130,7 @@ export class AppendQueue {
     const now = Date.now()
     const expected = this.#checkedLength(records, now)
     for (let held = this.#held.shift(); held !== undefined; held = this.#held.shift()) this.#admit(held)
-    const append = new PendingAppend()
+    const append = new PendingAppend(this.#appended)
     append.promise.catch(() => {})
     append.countFor(expected)
     this.#encode(append, records, now, expected)
@@ -145,6 +153,26 @@ export class AppendQueue {
     return this.#when(() => this.#handedOver >= target)
   }
 
+  /**
+   * Resolves when everything appended so far has been handed over, and keeps what is appended from now on until the
+   * function that it resolves with is called. Calls have their turn one after the other.
+   */
+  async hold(): Promise<() => void> {
+    const barrier = { number: this.#appended }
+    this.#barriers.push(barrier)
+    this.write()
+    await this.#when(() => this.#barriers[0] === barrier && this.#firstNumber >= barrier.number)
+    return () => {
+      this.#barriers.shift()
+      this.write()
+    }
+  }
+
+  /** Of the appends that have not been handed over yet. */
+  get #firstNumber(): number {
+    return this.#groups[0]?.firstNumber ?? this.#held.peek()?.append.number ?? Infinity
+  }
+
   /** Resolves when nothing waits to be written or to become durable. */
   settled(): Promise<void> {
     this.write()
@@ -164,9 +192,10 @@ export class AppendQueue {
 
   /** Settles what has become durable, or everything that waits when the log has failed. */
   settle(): void {
-    const durable = this.#native.durableOffset
+    const { durableOffset: durable, truncations } = this.#native
     for (let next = this.#undurable.peek(); next !== undefined; next = this.#undurable.peek()) {
-      if (next.result!.lastOffset >= durable) break
+      // What was appended before a truncation was durable before it.
+      if (next.result!.lastOffset >= durable && next.truncations === truncations) break
       this.#resolve(this.#undurable.shift()!)
     }
     const failure = this.#native.failure
@@ -217,12 +246,12 @@ export class AppendQueue {
     this.#add(group, append, end - group.bytes, null)
   }
 
-  #addBatch(append: PendingAppend, batch: Uint8Array): void {
+  #addBatch(append: PendingAppend, batch: Uint8Array, replicated: boolean): void {
     let group = this.#groups.at(-1)
-    if (group === undefined || group.staging !== null || group.bytes >= GROUP_BYTES)
-      group = new AppendGroup(null)
+    const joins = group !== undefined && group.staging === null && group.replicated === replicated
+    if (!joins || group!.bytes >= GROUP_BYTES) group = new AppendGroup(null, replicated)
     append.recordsCount = recordsCountOf(batch)
-    this.#add(group, append, batch.length, batch)
+    this.#add(group!, append, batch.length, batch)
   }
 
   #add(group: AppendGroup, append: PendingAppend, bytes: number, batch: Uint8Array | null): void {
@@ -246,13 +275,13 @@ export class AppendQueue {
     return admitted
   }
 
-  #admit({ append, records, now, batch }: Held): void {
+  #admit({ append, records, now, batch, replicated }: Held): void {
     if (this.#takenBack.delete(append)) {
       this.#handedOver++
       return
     }
     try {
-      if (batch !== null) this.#addBatch(append, batch)
+      if (batch !== null) this.#addBatch(append, batch, replicated)
       else this.#encode(append, records!, now, this.#checkedLength(records!, now))
     } catch (error) {
       // Whoever changes records that are still held must not stop those behind them.
@@ -282,16 +311,16 @@ export class AppendQueue {
         this.#yield()
         return false
       }
-      if (!this.#writeGroup(group)) return false
+      if (!this.#writeGroup(group, this.#barriers[0]?.number)) return false
     }
     return true
   }
 
   /** One call of the engine, which takes what it can; returns whether that was anything. */
-  #writeGroup(group: AppendGroup): boolean {
+  #writeGroup(group: AppendGroup, before = Infinity): boolean {
     if (this.#takenBack.size > 0) this.#leaveOut(group)
     const isEmpty = group.waiting === 0
-    const some = isEmpty || this.#writeSome(group) > 0
+    const some = isEmpty || this.#writeSome(group, before) > 0
     if (group.waiting === 0) {
       this.#groups.shift()
       if (group.staging?.length === GROUP_BYTES) this.#spareStaging = group.staging
@@ -310,8 +339,10 @@ export class AppendQueue {
   }
 
   /** Returns how many batches the engine took: 0 while it rolls. */
-  #writeSome(group: AppendGroup): number {
-    const results = new Float64Array(group.waiting)
+  #writeSome(group: AppendGroup, before: number): number {
+    const wanted = before === Infinity ? group.waiting : group.waitingBefore(before)
+    if (wanted === 0) return 0
+    const results = new Float64Array(wanted)
     let count: number
     try {
       count = group.handOver(this.#native, results)
@@ -321,7 +352,12 @@ export class AppendQueue {
     const refusals = results.subarray(0, count).some((result) => result < 0) ? this.#native.refusals() : null
     const isVisible = count > 0 && this.#options.durability === 'os'
     if (refusals !== null || isVisible) this.#news = true
-    for (let i = 0; i < count; i++) this.#settleWritten(this.#takeNext(group), results[i]!, refusals)
+    const truncations = this.#options.durability === 'os' ? 0 : this.#native.truncations
+    for (let i = 0; i < count; i++) {
+      const append = this.#takeNext(group)
+      append.truncations = truncations
+      this.#settleWritten(append, results[i]!, refusals)
+    }
     return count
   }
 

@@ -4,8 +4,8 @@ import { VarveError } from '@varve/records'
 import { exists } from './existing-path.js'
 import { unwrap } from './failure.js'
 import { EngineLog, type Log } from './log.js'
+import { completeOptions, nativeConfig, type LogOptions } from './options.js'
 import { randomId } from './random-id.js'
-import { completeOptions, type LogOptions } from './options.js'
 import { checkDirectory, checkWholeNumber, invalidOption } from './whole-number.js'
 
 export const META_PROPERTIES = 'meta.properties'
@@ -152,12 +152,7 @@ export class EngineDirectory implements DataDirectory {
     closed: () => Promise<void>,
   ): Promise<EngineLog> {
     let log: EngineLog | undefined
-    const config = {
-      ...options,
-      fsync: options.durability === 'fsync',
-      validateRecords: options.batchValidation === 'full',
-    }
-    const native = unwrap(await this.#native.openLog(name, config, () => log?.changed()))
+    const native = unwrap(await this.#native.openLog(name, nativeConfig(options), () => log?.changed()))
     log = new EngineLog(native, dir, options, async () => {
       // The engine holds the callback and the log holds the engine: neither would ever be collected.
       log = undefined

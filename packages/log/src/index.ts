@@ -5,7 +5,15 @@
  * @packageDocumentation
  */
 export { openDataDirectory, type DataDirectory, type DataDirectoryOptions } from './data-directory.js'
-export type { AppendOptions, AppendResult, Log, LogState, OffsetAndTimestamp, Recovered } from './log.js'
+export type {
+  AppendOptions,
+  AppendResult,
+  EpochEnd,
+  Log,
+  LogState,
+  OffsetAndTimestamp,
+  Recovered,
+} from './log.js'
 export type { TopicRecord } from './merged-reader.js'
 export { openLog } from './open-log.js'
 export { openTopic, type TopicOptions } from './open-topic.js'

@@ -7,6 +7,7 @@ import { hold, release } from './keep-alive.js'
 import type { Durability, LogOptions } from './options.js'
 import { BatchReader, RecordReader, type ReadOptions } from './reader.js'
 import { sendTo, type SendToOptions, type SentRange } from './send-to.js'
+import { separateBatches } from './separate-batches.js'
 import { checkSliceOptions, LogSlice, type Slice, type SliceOptions } from './slice.js'
 import { checkWholeNumber } from './whole-number.js'
 
@@ -32,6 +33,14 @@ export interface OffsetAndTimestamp {
   offset: number
   /** In ms since 1970; beyond 2^53 − 1, which only an odd producer writes, the nearest that a number can hold. */
   timestamp: number
+}
+
+/** Where a leader epoch ends. */
+export interface EpochEnd {
+  /** The epoch asked for, or the largest below it that the log has seen. */
+  epoch: number
+  /** The offset behind its last record. */
+  endOffset: number
 }
 
 /** What an unclean stop left of a log. */
@@ -60,6 +69,8 @@ export interface Log extends AsyncDisposable {
   readonly endOffset: number
   /** Up to where the log's durability holds: the end under `'os'`, the last fsync under `'fsync'`. Readers stop here. */
   readonly durableOffset: number
+  /** Up to where everything is on disk for good, whatever the durability. */
+  readonly flushedOffset: number
   /** What was found after an unclean stop; `null` after a clean one and for a new log. */
   readonly recovered: Recovered | null
   /** Whether it can be written and read. `'closed'` as soon as {@link close} is called. */
@@ -68,10 +79,20 @@ export interface Log extends AsyncDisposable {
   readonly failure: VarveError | null
   /** Bytes of appends that have no result yet. From `maxPendingBytes` on, further appends are held. */
   readonly pendingBytes: number
-  /** The epoch that appended batches carry. Default 0. */
+  /** The epoch that appended batches carry. At first the latest that the log's batches have, or 0. */
   readonly leaderEpoch: number
-  /** Sets {@link leaderEpoch}, from 0 to 2^31 − 1. @throws VarveError `VARVE_INVALID_OPTION` */
+  /**
+   * Sets {@link leaderEpoch}, from 0 to 2^31 − 1.
+   *
+   * @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_EPOCH_FENCED` for one below the latest that the log's batches have
+   */
   setLeaderEpoch(epoch: number): void
+  /**
+   * Where a leader epoch ends in this log: the offset behind its last record. For an epoch that the log skipped the
+   * largest smaller one is answered, for one before its first the start of the first, for one larger than any `null`
+   * (KIP-101, KIP-279).
+   */
+  endOffsetForEpoch(epoch: number): EpochEnd | null
 
   /**
    * Appends records as one batch and resolves when the log's durability covers them. Appends that are not awaited one
@@ -107,11 +128,22 @@ export interface Log extends AsyncDisposable {
   appendBatches(batches: readonly Uint8Array[]): Array<Promise<AppendResult>>
 
   /**
+   * Appends record batches of another log as they are: several in one buffer, one behind the other, with the offsets and
+   * leader epochs that they have there. Offsets may have gaps, as those of a compacted log do, but neither they nor the
+   * epochs may go backwards. The buffer belongs to the log until the promise settles. Resolves when the durability covers
+   * all of them; a batch that is refused leaves those in front of it appended.
+   *
+   * @throws VarveError (as a rejection) as {@link appendBatches}, and `VARVE_EPOCH_FENCED`
+   */
+  appendReplicated(batches: Uint8Array): Promise<AppendResult>
+
+  /**
    * Reads records in the order of their offsets; a transaction's markers are left out. Keys and values are views of
    * memory that the reading holds: copy what must outlive it.
    *
    * @throws VarveError at once `VARVE_INVALID_OPTION`, `VARVE_LOG_CLOSED`; from the iterator, which then has ended,
-   * `VARVE_OFFSET_OUT_OF_RANGE` for a `from` outside of `startOffset` to `endOffset`, `VARVE_LOG_CORRUPT` behind the records
+   * `VARVE_OFFSET_OUT_OF_RANGE` for a `from` outside of `startOffset` to `endOffset`, and when deletion overtakes it,
+   * `VARVE_TRUNCATED` when what it has read is cut off, `VARVE_LOG_CORRUPT` behind the records
    * in front of the damage, `VARVE_UNSUPPORTED_CODEC` and `VARVE_BATCH_INVALID` for a batch that cannot be decoded,
    * `VARVE_LOG_CLOSED`, `VARVE_IO`, and with `follow` `VARVE_LOG_FAILED`.
    */
@@ -167,6 +199,31 @@ export interface Log extends AsyncDisposable {
    */
   flush(): Promise<number>
   /**
+   * Deletes the records before `offset`, as Kafka's DeleteRecords does: the log starts there from now on, also after a
+   * crash, and segments that end before it are removed. Slices of them stay readable. Returns the log's start offset.
+   *
+   * @throws VarveError `VARVE_OFFSET_OUT_OF_RANGE` for an offset beyond `durableOffset`, `VARVE_INVALID_OPTION`,
+   * `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`
+   */
+  deleteBefore(offset: number): Promise<number>
+  /**
+   * Deletes the segments that `retentionMs` and `retentionBytes` do not cover, without waiting for the next look at them
+   * in the background. Returns the log's start offset.
+   *
+   * @throws VarveError `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`
+   */
+  applyRetention(): Promise<number>
+  /**
+   * Cuts off the batch that holds `offset` and everything behind it, as a follower does that has more than its leader.
+   * Appends made meanwhile wait for it. Slices that reach beyond the new end cannot be read any more, and readings that
+   * have passed it end with `VARVE_TRUNCATED`. Returns the new end offset: `offset`, or less where it lies within a batch
+   * or behind a gap.
+   *
+   * @throws VarveError `VARVE_OFFSET_OUT_OF_RANGE` for an offset before `startOffset`, `VARVE_INVALID_OPTION`,
+   * `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`
+   */
+  truncateTo(offset: number): Promise<number>
+  /**
    * Waits for pending appends, flushes and lets go of the directory and all files. Nothing can be appended or read from
    * the call on, and readings under way end with `VARVE_LOG_CLOSED`; slices stay readable. Calling it again gives the same
    * promise.
@@ -183,6 +240,7 @@ function saturated(timestamp: bigint): number {
   return Math.max(Number.MIN_SAFE_INTEGER, Math.min(number, Number.MAX_SAFE_INTEGER))
 }
 
+const INT32_MAX = 0x7fff_ffff
 const PHASE_FAILED = 2
 const PHASE_CLOSED = 3
 
@@ -219,6 +277,10 @@ export class EngineLog implements Log {
     return this.#native.durableOffset
   }
 
+  get flushedOffset(): number {
+    return this.#native.flushedOffset
+  }
+
   get state(): LogState {
     const phase = this.#native.phase
     if (this.#closing !== null || phase === PHASE_CLOSED) return 'closed'
@@ -240,8 +302,14 @@ export class EngineLog implements Log {
   }
 
   setLeaderEpoch(epoch: number): void {
-    checkWholeNumber('leader epoch', epoch, 0, 0x7fff_ffff)
-    this.#native.leaderEpoch = epoch
+    checkWholeNumber('leader epoch', epoch, 0, INT32_MAX)
+    const refused = this.#native.setLeaderEpoch(epoch)
+    if (refused !== null) throw toError(refused)
+  }
+
+  endOffsetForEpoch(epoch: number): EpochEnd | null {
+    checkWholeNumber('leader epoch', epoch, -1, INT32_MAX)
+    return this.#native.endOffsetForEpoch(epoch)
   }
 
   append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendResult> {
@@ -266,6 +334,17 @@ export class EngineLog implements Log {
     }
     if (this.#closing !== null) return batches.map(() => Promise.reject(this.#closedError()))
     return batches.map((batch) => this.#queue.appendBatch(batch))
+  }
+
+  async appendReplicated(batches: Uint8Array): Promise<AppendResult> {
+    this.#assertOpen()
+    const appended = separateBatches(batches).map((batch) => this.#queue.appendBatch(batch, true))
+    const settled = await Promise.allSettled(appended)
+    const results = settled.map((result) => {
+      if (result.status === 'rejected') throw result.reason
+      return result.value
+    })
+    return { baseOffset: results[0]!.baseOffset, lastOffset: results.at(-1)!.lastOffset }
   }
 
   read(options: ReadOptions = {}): AsyncIterableIterator<LogRecord> {
@@ -321,12 +400,12 @@ export class EngineLog implements Log {
     try {
       for (const { offset, timestampBigInt } of batch.records()) {
         const timestamp = saturated(timestampBigInt)
-        if (fits(timestamp, max)) return { offset, timestamp }
+        if (offset >= base && fits(timestamp, max)) return { offset, timestamp }
       }
     } catch (error) {
       if (!VarveError.is(error) || error.code !== 'VARVE_UNSUPPORTED_CODEC') throw error
     }
-    return { offset: batch.baseOffset, timestamp: max }
+    return { offset: Math.max(base, batch.baseOffset), timestamp: max }
   }
 
   subscribe(listener: () => void): () => void {
@@ -339,7 +418,8 @@ export class EngineLog implements Log {
   /** Resolves when readers may see beyond `offset`. @throws VarveError when that cannot happen any more. */
   durableBeyond(offset: number, ...signals: Array<AbortSignal | undefined>): Promise<void> {
     return this.#until(() => {
-      if (this.durableOffset > offset) return true
+      // Where the end has been cut off in front of it the reader has to be told, too.
+      if (this.durableOffset > offset || this.endOffset < offset) return true
       const { state } = this
       if (state === 'open') return false
       throw state === 'closed' ? this.#closedError() : this.failure!
@@ -358,7 +438,8 @@ export class EngineLog implements Log {
     hold()
     try {
       await this.#until(() => {
-        if (this.#native.flushedOffset >= target) return true
+        // What was cut off meanwhile will not be flushed.
+        if (this.#native.flushedOffset >= Math.min(target, this.endOffset)) return true
         const { failure } = this
         if (failure !== null) throw failure
         if (this.#native.phase === PHASE_CLOSED) throw this.#closedError()
@@ -368,6 +449,39 @@ export class EngineLog implements Log {
       release()
     }
     return target
+  }
+
+  async deleteBefore(offset: number): Promise<number> {
+    this.#assertOpen()
+    checkWholeNumber('offset', offset, 0, Number.MAX_SAFE_INTEGER)
+    return unwrap(await this.#native.deleteBefore(offset))
+  }
+
+  async applyRetention(): Promise<number> {
+    this.#assertOpen()
+    return unwrap(await this.#native.applyRetention())
+  }
+
+  async truncateTo(offset: number): Promise<number> {
+    this.#assertOpen()
+    checkWholeNumber('offset', offset, 0, Number.MAX_SAFE_INTEGER)
+    // What is appended from here on belongs behind the cut.
+    const release = await this.#queue.hold()
+    try {
+      return unwrap(await this.#native.truncateTo(offset))
+    } finally {
+      release()
+    }
+  }
+
+  /** How often the log was truncated. */
+  get truncations(): number {
+    return this.#native.truncations
+  }
+
+  /** The lowest offset at which the log has ended since there were `seen` truncations. */
+  lowestEndSince(seen: number): number | null {
+    return this.#native.lowestEndSince(seen)
   }
 
   close(): Promise<void> {

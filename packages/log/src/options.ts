@@ -1,3 +1,4 @@
+import type { NativeLogConfig } from '@varve/native'
 import { checkBound, checkWholeNumber, invalidOption } from './whole-number.js'
 
 /**
@@ -15,8 +16,15 @@ export interface LogOptions {
    * `segment.bytes`).
    */
   segmentBytes?: number
+  /**
+   * A segment is rolled before a batch that is this much younger than the segment's first one, by their timestamps, in ms.
+   * Default `Infinity`: never by time (Kafka's `segment.ms`, whose default is seven days).
+   */
+  segmentMs?: number
   /** An index entry is written about every so many bytes. Default 4096 (Kafka's `index.interval.bytes`). */
   indexIntervalBytes?: number
+  /** A segment is rolled once one of its indexes has so many bytes. Default 10 MiB (Kafka's `segment.index.bytes`). */
+  segmentIndexBytes?: number
   /** The largest batch accepted, in bytes. Default 1 MiB + 12 (Kafka's `max.message.bytes`). */
   maxBatchBytes?: number
   /**
@@ -31,6 +39,28 @@ export interface LogOptions {
    */
   maxPendingBytes?: number
   /**
+   * Under `'os'`: what is appended is flushed after so many ms, without an append having to wait for it. Default
+   * `Infinity` (Kafka's `flush.ms`). Rolled segments are flushed whatever the durability.
+   */
+  flushIntervalMs?: number
+  /** Under `'os'`: what is appended is flushed once it is so many bytes. Default `Infinity`. */
+  flushIntervalBytes?: number
+  /**
+   * Segments whose youngest record is older than so many ms are deleted in the background, whole and from the oldest on.
+   * Batches whose timestamp is −1 do not age. Default `Infinity` (Kafka's `retention.ms`, whose default is seven days).
+   */
+  retentionMs?: number
+  /**
+   * The oldest segments are deleted in the background as long as those left hold so many bytes. Default `Infinity`
+   * (Kafka's `retention.bytes`).
+   */
+  retentionBytes?: number
+  /**
+   * How often that is looked at, in ms, if there is any such limit; `Infinity` for only when asked by
+   * `log.applyRetention()`. Default five minutes (Kafka's `log.retention.check.interval.ms`).
+   */
+  retentionCheckMs?: number
+  /**
    * When the appends of a tick are written together: in a microtask, for code that awaits its appends, or in
    * `setImmediate`, for a server that gathers what all its sockets delivered. Default `'microtask'`.
    */
@@ -42,7 +72,18 @@ const MAX_PENDING_BYTES = 64 << 20
 const LIMITS = {
   segmentBytes: { min: 256, default: 1 << 30 },
   indexIntervalBytes: { min: 0, default: 4096 },
+  segmentIndexBytes: { min: 12, default: 10 << 20 },
   maxBatchBytes: { min: 61, default: (1 << 20) + 12 },
+} as const
+
+/** What may be `Infinity`, which is then what it is unless told otherwise. */
+const BOUNDS = {
+  segmentMs: { min: 1, default: Infinity },
+  flushIntervalMs: { min: 1, default: Infinity },
+  flushIntervalBytes: { min: 1, default: Infinity },
+  retentionMs: { min: 0, default: Infinity },
+  retentionBytes: { min: 0, default: Infinity },
+  retentionCheckMs: { min: 1, default: 300_000 },
 } as const
 
 /** @throws VarveError `VARVE_INVALID_OPTION` naming the option and what it may be. */
@@ -50,6 +91,11 @@ export function completeOptions(options: LogOptions): Required<LogOptions> {
   const number = (name: keyof typeof LIMITS): number => {
     const value = options[name] ?? LIMITS[name].default
     checkWholeNumber(name, value, LIMITS[name].min, INT32_MAX)
+    return value
+  }
+  const bound = (name: keyof typeof BOUNDS): number => {
+    const value = options[name] ?? BOUNDS[name].default
+    if (value !== Infinity) checkWholeNumber(name, value, BOUNDS[name].min, Number.MAX_SAFE_INTEGER)
     return value
   }
   const oneOf = <T extends string>(name: keyof LogOptions, value: T, allowed: readonly T[]): T => {
@@ -61,10 +107,38 @@ export function completeOptions(options: LogOptions): Required<LogOptions> {
   return {
     durability: oneOf('durability', options.durability ?? 'fsync', ['os', 'fsync']),
     segmentBytes: number('segmentBytes'),
+    segmentMs: bound('segmentMs'),
     indexIntervalBytes: number('indexIntervalBytes'),
+    segmentIndexBytes: number('segmentIndexBytes'),
     maxBatchBytes: number('maxBatchBytes'),
     batchValidation: oneOf('batchValidation', options.batchValidation ?? 'full', ['full', 'header']),
     maxPendingBytes,
+    flushIntervalMs: bound('flushIntervalMs'),
+    flushIntervalBytes: bound('flushIntervalBytes'),
+    retentionMs: bound('retentionMs'),
+    retentionBytes: bound('retentionBytes'),
+    retentionCheckMs: bound('retentionCheckMs'),
     gather: oneOf('gather', options.gather ?? 'microtask', ['microtask', 'immediate']),
+  }
+}
+
+/** The options as the engine takes them, which has no number for a bound that is none. */
+export function nativeConfig(options: Required<LogOptions>): NativeLogConfig {
+  const { segmentBytes, indexIntervalBytes, segmentIndexBytes, maxBatchBytes } = options
+  const retains = options.retentionMs !== Infinity || options.retentionBytes !== Infinity
+  const finite = (value: number): number | undefined => (value === Infinity ? undefined : value)
+  return {
+    fsync: options.durability === 'fsync',
+    segmentBytes,
+    segmentMs: finite(options.segmentMs),
+    indexIntervalBytes,
+    segmentIndexBytes,
+    maxBatchBytes,
+    validateRecords: options.batchValidation === 'full',
+    flushIntervalMs: finite(options.flushIntervalMs),
+    flushIntervalBytes: finite(options.flushIntervalBytes),
+    retentionMs: finite(options.retentionMs),
+    retentionBytes: finite(options.retentionBytes),
+    retentionCheckMs: retains ? finite(options.retentionCheckMs) : undefined,
   }
 }

@@ -6,6 +6,10 @@ const OVERHEAD_BYTES = 256
 /** One append, from its call to its result. */
 export class PendingAppend {
   readonly promise: Promise<AppendResult>
+  /** Appends of the queue before it. */
+  readonly number: number
+  /** How often the log had been truncated when it was written. */
+  truncations = 0
   /** Records that it has, as far as is known. */
   recordsCount = 0
   /** Where it was written; null before. */
@@ -19,7 +23,8 @@ export class PendingAppend {
   #resolve!: (result: AppendResult) => void
   #reject!: (reason: unknown) => void
 
-  constructor() {
+  constructor(number: number) {
+    this.number = number
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject

@@ -1,7 +1,7 @@
 import { RecordBatch, VarveError, type LogRecord } from '@varve/records'
 import type { EngineLog } from './log.js'
 import { checkStart, startOffset, type ReadStart } from './read-start.js'
-import type { LogSlice } from './slice.js'
+import type { CheckedBytes, LogSlice } from './slice.js'
 import { checkBound } from './whole-number.js'
 
 /** What to read, and how long. */
@@ -97,6 +97,8 @@ export class BatchReader extends Reader<RecordBatch> {
   from = 0
   /** Where the next slice starts; −1 before the first. */
   #next = -1
+  /** Truncations of the log that {@link #next} does not lie behind. */
+  #truncations = 0
   /** Batches that have been read, and how far they have been taken. */
   #bytes: Buffer | null = null
   #at = 0
@@ -137,7 +139,11 @@ export class BatchReader extends Reader<RecordBatch> {
   async more(): Promise<boolean> {
     if (this.ended) return false
     const isFirst = this.#next < 0
-    if (isFirst) this.#next = this.from = await this.#start()
+    if (isFirst) {
+      this.#truncations = this.#log.truncations
+      this.#next = this.from = await this.#start()
+    }
+    this.#assertNotCut()
     // Of the first, the engine says whether there is such an offset.
     if (this.#next >= this.to && !isFirst) return false
     const slice = await this.#slice()
@@ -147,7 +153,9 @@ export class BatchReader extends Reader<RecordBatch> {
       await this.#wait()
       return true
     }
-    const { bytes, failure } = await slice.readChecked()
+    const checked = await readUnlessCut(slice)
+    if (checked === null) return true
+    const { bytes, failure } = checked
     this.#bytes = bytes.length > 0 ? bytes : null
     this.#at = 0
     this.#failure = failure
@@ -168,6 +176,19 @@ export class BatchReader extends Reader<RecordBatch> {
     return this.#log.slice({ from: this.#next, upTo: this.to, maxBytes: this.#maxBytes })
   }
 
+  /** What has been read beyond a new end is not what will stand there. */
+  #assertNotCut(): void {
+    const { truncations } = this.#log
+    if (truncations === this.#truncations) return
+    const end = this.#log.lowestEndSince(this.#truncations)
+    this.#truncations = truncations
+    if (end === null || this.#next <= end) return
+    throw new VarveError(
+      'VARVE_TRUNCATED',
+      `the log ${this.#log.dir} was truncated to offset ${end} and the reading had reached ${this.#next}; read again from ${end}`,
+    )
+  }
+
   async #wait(): Promise<void> {
     this.#stop ??= new AbortController()
     try {
@@ -175,6 +196,16 @@ export class BatchReader extends Reader<RecordBatch> {
     } catch (error) {
       if (!this.ended) throw error
     }
+  }
+}
+
+/** What the slice holds, or `null` where a truncation has cut it: what is left of it is in another one. */
+async function readUnlessCut(slice: LogSlice): Promise<CheckedBytes | null> {
+  try {
+    return await slice.readChecked()
+  } catch (error) {
+    if (VarveError.is(error) && error.code === 'VARVE_TRUNCATED') return null
+    throw error
   }
 }
 

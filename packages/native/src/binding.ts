@@ -31,12 +31,26 @@ export interface NativeLogConfig {
   fsync: boolean
   /** A segment is rolled before it grows beyond this. */
   segmentBytes: number
+  /** A segment is rolled before a batch so much younger than its first one. */
+  segmentMs?: number
   /** An index entry is written about every so many bytes. */
   indexIntervalBytes: number
+  /** A segment is rolled once one of its indexes has grown to this. */
+  segmentIndexBytes: number
   /** The largest batch accepted. */
   maxBatchBytes: number
   /** Whether the records of a batch are looked at before it is stored, not its header and checksum alone. */
   validateRecords: boolean
+  /** Without `fsync`: what is appended is flushed after so long. */
+  flushIntervalMs?: number
+  /** Without `fsync`: what is appended is flushed once it is so much. */
+  flushIntervalBytes?: number
+  /** Segments whose youngest record is older than this are deleted. */
+  retentionMs?: number
+  /** The oldest segments are deleted as long as the others hold this much. */
+  retentionBytes?: number
+  /** How often the log looks for what it need not retain; never without. */
+  retentionCheckMs?: number
 }
 
 /** A locked data directory. */
@@ -64,17 +78,28 @@ export interface NativeLog {
   readonly durableOffset: number
   /** Up to where everything is on disk for good, whatever the durability. */
   readonly flushedOffset: number
+  /**
+   * How often the log was truncated since it was opened. What was appended before the latest time was durable before it
+   * was cut off, if it was.
+   */
+  readonly truncations: number
+  /** The lowest offset at which the log has ended since there were `seen` truncations; `null` when there was no other. */
+  lowestEndSince(seen: number): number | null
   readonly recovered: { endOffset: number; cutBytes: number } | null
   /** 0 open, 1 rolling, 2 failed or corrupt, 3 closed. */
   readonly phase: number
   /** Why the phase is 2. */
   readonly failure: Failure | null
-  leaderEpoch: number
+  readonly leaderEpoch: number
+  setLeaderEpoch(epoch: number): Failure | null
+  /** Where a leader epoch ends; `null` for one larger than any that the log knows. */
+  endOffsetForEpoch(epoch: number): { epoch: number; endOffset: number } | null
   /**
-   * Appends encoded batches, one per buffer, in place, and returns how many it took: fewer when the log rolls or this
-   * call had enough. A result is a base offset, or -1 - n for the n-th of {@link refusals}.
+   * Appends encoded batches, one per buffer, and returns how many it took: fewer when the log rolls or this call had
+   * enough. A result is a base offset, or -1 - n for the n-th of {@link refusals}. Offset and leader epoch are assigned
+   * in place, or, for replicated ones, kept.
    */
-  appendBatches(batches: readonly Uint8Array[], results: Float64Array): number
+  appendBatches(batches: readonly Uint8Array[], replicated: boolean, results: Float64Array): number
   /** The same for batches that lie one behind the other and have no checksum yet. */
   appendStaged(staging: Uint8Array, lengths: Uint32Array, results: Float64Array): number
   /** The refusals of the last append. */
@@ -98,6 +123,12 @@ export interface NativeLog {
   batchForTime(timestamp: number): Promise<number | null | Failure>
   /** The base offset of the first batch that holds the largest time. */
   batchOfMaxTimestamp(): Promise<number | null | Failure>
+  /** Deletes what the configured retention does not cover; the log start offset. */
+  applyRetention(): Promise<number | Failure>
+  /** Deletes the records before an offset; the log start offset. */
+  deleteBefore(offset: number): Promise<number | Failure>
+  /** Cuts off the batch that holds an offset and everything behind it; the new end offset. */
+  truncateTo(offset: number): Promise<number | Failure>
   /** Flushes, makes the recovery point durable and lets go of the files. */
   close(): Promise<undefined | Failure>
 }

@@ -18,6 +18,7 @@ const config = {
   fsync: false,
   segmentBytes: 1 << 20,
   indexIntervalBytes: 4096,
+  segmentIndexBytes: 10 << 20,
   maxBatchBytes: 1 << 20,
   validateRecords: true,
 }
@@ -86,7 +87,7 @@ test('objects can be used while tasks of them run', async () => {
   const buffer = Buffer.alloc(slice.bytes)
   const tasks = [log.batchForTime(0), log.sliceCold(0, 1, 100, true), slice.read(buffer, 0)]
   expect(append()).toBe(1)
-  log.leaderEpoch = 3
+  expect(log.setLeaderEpoch(3)).toBeNull()
   slice.close()
   expect(await tasks[0]).toBe(0)
   expect(await tasks[2]).toBe(68)
@@ -112,7 +113,7 @@ test('an error comes as a value with its code', async () => {
 
 test('arguments of the wrong kind are exceptions, not crashes', () => {
   const results = new Float64Array(1)
-  expect(() => log.appendBatches([null as never], results)).toThrow()
+  expect(() => log.appendBatches([null as never], false, results)).toThrow()
   expect(() => log.appendStaged(new Uint8Array(10), Uint32Array.of(11), results)).toThrow('exceed')
   expect(() => log.slice('a' as never, 0, 0, true)).toThrow()
   expect(() => crc32c('text' as never)).toThrow()
