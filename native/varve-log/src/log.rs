@@ -16,6 +16,7 @@ use crate::recovery::{Opening, Recovered};
 use crate::runner::{Job, Outcome, Runner, Work};
 use crate::segment::Segment;
 use crate::slice::Cursor;
+use crate::stats::Stats;
 
 /// When an append may be acknowledged, and what a reader may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,7 @@ pub struct Log {
     pub(crate) listener: Listener,
     state: Mutex<State>,
     pub(crate) cursors: Mutex<VecDeque<Cursor>>,
+    pub(crate) stats: Stats,
     /// Whether an fsync of the directory has failed; held by whoever makes one.
     names_failed: Mutex<bool>,
     idle: Condvar,
@@ -247,6 +249,7 @@ impl Log {
             listener,
             state: Mutex::new(state),
             cursors: Mutex::default(),
+            stats: Stats::default(),
             names_failed: Mutex::default(),
             idle: Condvar::new(),
         });
@@ -447,7 +450,9 @@ impl Log {
         let mut state = self.state();
         let result = match outcome {
             Outcome::Flushed(plan, Ok(())) => {
+                let before = state.flushed.offset;
                 state.flushed(&plan, now_seconds);
+                self.stats.became_durable(state.flushed.offset - before);
                 if self.config.durability == Durability::Fsync {
                     state.flush_wanted = state.end_offset;
                 }
@@ -457,6 +462,7 @@ impl Log {
             Outcome::Prepared(Ok(segment)) => {
                 state.segments.push(Arc::new(segment));
                 state.names_dirty = true;
+                self.stats.rolled();
                 if matches!(state.phase, Phase::Rolling) {
                     state.phase = Phase::Open;
                 }

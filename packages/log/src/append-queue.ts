@@ -3,6 +3,7 @@ import type { NativeLog } from '@varve/native'
 import { batchByteLength, VarveError, writeBatch, type RecordInput } from '@varve/records'
 import { AbortWatch } from './abort-watch.js'
 import { AppendGroup } from './append-group.js'
+import type { LogWatch } from './diagnostics.js'
 import { toError } from './failure.js'
 import { Fifo } from './fifo.js'
 import { hold, release } from './keep-alive.js'
@@ -50,6 +51,7 @@ export class AppendQueue {
   readonly #native: NativeLog
   readonly #options: AppendQueueOptions
   readonly #schedule: () => void
+  readonly #watch: LogWatch
   readonly #changed: () => void
   readonly #groups: AppendGroup[] = []
   readonly #held = new Fifo<Held>()
@@ -79,9 +81,10 @@ export class AppendQueue {
   #waiting: Array<{ condition: () => boolean; resolve: () => void }> = []
 
   /** `changed` is called when a write moved what readers may see, or when the engine refused something. */
-  constructor(native: NativeLog, options: AppendQueueOptions, changed: () => void) {
+  constructor(native: NativeLog, options: AppendQueueOptions, watch: LogWatch, changed: () => void) {
     this.#native = native
     this.#options = options
+    this.#watch = watch
     this.#changed = changed
     const writeInTurn = (): void => {
       this.#tickBytes = 0
@@ -401,6 +404,7 @@ export class AppendQueue {
 
   #reject(append: PendingAppend, reason: VarveError): void {
     this.#pendingBytes -= append.cost
+    this.#watch.appendFailed(reason, append.recordsCount)
     append.reject(reason)
   }
 

@@ -129,6 +129,7 @@ export class BatchReader extends Reader<RecordBatch> {
     if (this.#bytes !== null) {
       const batch = RecordBatch.parse(this.#bytes, this.#at)
       this.#at += batch.byteLength
+      this.#log.recordsRead += batch.recordsCount
       if (this.#at === this.#bytes.length) this.#bytes = null
       return batch
     }
