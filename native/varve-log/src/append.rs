@@ -7,7 +7,6 @@ use varve_records::{
     BatchError, BatchHeader, BatchRules, BatchValidation, assign_epoch, assign_offset, validate,
 };
 
-use crate::batch_reader::Access;
 use crate::error::{LogError, Result};
 use crate::leader_epochs::LeaderEpochs;
 use crate::log::{Durability, Log, Phase, State};
@@ -183,12 +182,8 @@ impl Log {
         }
         let taken = results.len();
         if !group.is_empty() {
-            let path = active.log_path();
             let started = self.runner.now();
-            let written = active
-                .file(Access::Blocking)
-                .and_then(|file| file.write_at(&group, start).map_err(LogError::io("write", &path)));
-            match written {
+            match active.write_at(&group, start) {
                 Ok(()) => {
                     self.stats.wrote(&headers, self.runner.now().saturating_sub(started));
                     active.publish(headers.iter(), self.config.index_interval_bytes);

@@ -134,6 +134,8 @@ pub struct State {
     /// The end when the log was opened, the files being complete then; `None` once something behind it was cut off.
     pub(crate) opened_at: Option<i64>,
     pub(crate) maintenance: Maintenance,
+    /// Sealed segments that were read lately, by base offset; the indexes of others are not kept in memory.
+    pub(crate) indexed: VecDeque<i64>,
     /// Counts the changes of files under the feet of readers: what one of them found before is no longer sure.
     pub(crate) generation: u64,
     /// The end offset of every truncation so far.
@@ -220,6 +222,7 @@ impl Log {
             recovery_point: end.offset,
             opened_at: Some(end.offset),
             maintenance: Maintenance::default(),
+            indexed: VecDeque::new(),
             generation: 0,
             truncations: Vec::new(),
             wake_at: None,
