@@ -226,7 +226,7 @@ export interface Log extends AsyncDisposable {
    */
   truncateTo(offset: number): Promise<number>
   /**
-   * What the log did since it was opened, and how long it took. Counting costs an append nanoseconds, asking some ten
+   * What the log did since it was opened, and how long it took. Counting costs an append nanoseconds, asking tens of
    * microseconds. After {@link close} the last figures are given. What happens is told on the channels of
    * {@link LogEvents}.
    */
