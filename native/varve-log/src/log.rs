@@ -404,7 +404,9 @@ impl Log {
                 let result = if unchanged { Ok(()) } else { flush() };
                 let mut state = self.state();
                 if result.is_ok() {
-                    state.flushed = state.end_mark();
+                    let end = state.end_mark();
+                    self.stats.became_durable(end.offset - state.flushed.offset);
+                    state.flushed = end;
                     self.directory.log_closed_cleanly(&self.name);
                 }
                 state.end();

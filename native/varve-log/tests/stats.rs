@@ -68,6 +68,16 @@ fn segments_and_their_size_are_those_of_now_and_rolls_those_of_this_life() {
 }
 
 #[test]
+fn closing_is_a_flush_of_what_was_left() {
+    let storage = SimStorage::new(1);
+    let solo = Solo::open(&storage, config(Durability::Os)).unwrap();
+    append(&solo, &["one", "two"]);
+    solo.log.close().unwrap();
+    let stats = solo.log.stats();
+    assert_eq!((stats.flush.count, stats.flush_group.total), (1, 2));
+}
+
+#[test]
 fn a_read_counts_once_however_many_steps_it_took() {
     let storage = SimStorage::new(1);
     let solo = Solo::open(&storage, config(Durability::Os)).unwrap();
