@@ -97,9 +97,9 @@ export interface Log extends AsyncDisposable {
   endOffsetForEpoch(epoch: number): EpochEnd | null
 
   /**
-   * Appends records as one batch and resolves when the log's durability covers them. Appends that are not awaited one
-   * by one are written, and fsynced, together; their order is that of the calls. The records are encoded before this
-   * returns, unless more than `maxPendingBytes` are on their way: then they are held and encoded when it is their turn, and
+   * Appends records, stored as a whole or not at all, and resolves when the log's durability covers them. Appends that are
+   * not awaited one by one are written, and fsynced, together, and share batches of up to 16 KiB where none of them has a
+   * `signal`; their order is that of the calls. The records are encoded before this returns, unless more than `maxPendingBytes` are on their way: then they are held and encoded when it is their turn, and
    * must not be changed until the promise has settled. Holding costs no copy, but the records stay in memory: whoever
    * produces faster than the disk writes waits for some of the promises, or looks at {@link pendingBytes}.
    *

@@ -33,7 +33,7 @@ test('counts what was appended, refused and rolled, and the groups that share an
   const dir = temporaryDirectory()
   const log = await openLog(dir, { segmentBytes: 2000 })
   await log.append([{ value: 'one' }, { value: 'two' }])
-  await Promise.all(Array.from({ length: 30 }, (_, n) => log.append([{ value: `${n}`.padEnd(100) }])))
+  await Promise.all(log.appendBatches(Array.from({ length: 30 }, (_, n) => batchOf(`${n}`.padEnd(100)))))
   const bad = batchOf('bad')
   bad[bad.length - 1]! ^= 1
   await expect(log.appendBatches([bad])[0]).rejects.toMatchObject({ code: 'VARVE_BATCH_CORRUPT' })
