@@ -1,7 +1,6 @@
 //! Walks the batches of a segment file, by their headers alone or with their checksums.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use varve_records::{BatchHeader, CHECKSUM_FROM, HEADER_BYTES, crc32c, crc32c_combine};
 
@@ -34,8 +33,8 @@ pub enum Step {
 const WINDOW_BYTES: usize = 4096;
 const CHUNK_BYTES: usize = 1 << 20;
 
-pub struct BatchReader {
-    file: Arc<dyn File>,
+pub struct BatchReader<'a> {
+    file: &'a dyn File,
     path: PathBuf,
     access: Access,
     position: u64,
@@ -48,10 +47,10 @@ pub struct BatchReader {
     window_at: u64,
 }
 
-impl BatchReader {
+impl<'a> BatchReader<'a> {
     /// Walks from `position` up to `end` in the file of the segment that starts at `base_offset`.
     pub fn new(
-        file: Arc<dyn File>,
+        file: &'a dyn File,
         path: PathBuf,
         access: Access,
         base_offset: i64,

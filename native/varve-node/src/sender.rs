@@ -1,6 +1,7 @@
 //! Sends ranges of segment files to sockets without reading them: `sendfile` from one thread for the process, so that no
 //! event loop waits for a disk or copies a byte. The thread drives all connections in turn, as epoll says that they take
-//! something; what is not in memory is read ahead by other threads first.
+//! something; what is not in memory is read ahead by other threads first. A little that is in memory is sent by the event
+//! loop itself, for which that is less work than to wake the thread and to be woken.
 
 mod connection;
 mod job;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::Instant;
 
+use connection::{Arming, State};
 pub use connection::{Connection, Tell};
 pub use job::Job;
 use job::{ColdRange, SendError, Stop};
@@ -22,6 +24,8 @@ use read_ahead::ReadAhead;
 
 /// What a connection may send before it is the next one's turn.
 const BUDGET_BYTES: u64 = 4 << 20;
+/// A job of no more than this is begun, and mostly done, by whoever hands it in.
+const AT_ONCE_BYTES: u64 = 256 << 10;
 const EVENTS: usize = 256;
 /// The token of the descriptor that wakes the thread.
 const WAKE: u64 = 0;
@@ -51,11 +55,12 @@ pub struct Sender {
 struct Round(Vec<(Arc<Tell>, Vec<f64>)>);
 
 impl Round {
-    fn end(&mut self, tell: &Arc<Tell>, id: f64, status: i32) {
+    fn note(&mut self, connection: &Connection, end: Option<(f64, i32)>) {
+        let Some((id, status)) = end else { return };
         let pair = [id, f64::from(status)];
-        match self.0.iter_mut().find(|(other, _)| Arc::ptr_eq(other, tell)) {
+        match self.0.iter_mut().find(|(tell, _)| Arc::ptr_eq(tell, &connection.tell)) {
             Some((_, ends)) => ends.extend(pair),
-            None => self.0.push((tell.clone(), pair.to_vec())),
+            None => self.0.push((connection.tell.clone(), pair.to_vec())),
         }
     }
 
@@ -104,16 +109,28 @@ impl Sender {
         Some(connection)
     }
 
-    /// Begins a job on a connection that has none. A peer that takes nothing for `patience` ms ends it.
-    pub fn begin(&self, connection: &Connection, job: Job, patience: u64) -> io::Result<()> {
+    /// Begins a job on a connection that has none, and returns its status if it ended at once. A peer that takes nothing for
+    /// `patience` ms ends it.
+    pub fn begin(self: &Arc<Self>, connection: &Arc<Connection>, job: Job, patience: u64) -> Option<i32> {
         let mut state = connection.state();
         if state.job.is_some() || connection.is_closed() {
-            return Err(io::ErrorKind::ResourceBusy.into());
+            return Some(libc::EBUSY);
         }
+        let is_small = job.left <= AT_ONCE_BYTES;
         connection.note_left(job.left);
         state.job = Some(job);
         state.progress.begin(patience, self.now());
-        self.await_writable(connection, &mut state)
+        let end = if is_small {
+            self.go_on(connection, &mut state, AT_ONCE_BYTES)?
+        } else {
+            let arming = state.arming();
+            // The thread would run into the lock at once.
+            drop(state);
+            let armed = self.arm(connection, arming);
+            state = connection.state();
+            Err(armed.err()?.into())
+        };
+        end_job(connection, &mut state, end).map(|(_, status)| status)
     }
 
     /// Ends a connection and drops its job, which nobody is told of. Does not wait for the thread if that is at it right
@@ -145,15 +162,13 @@ impl Sender {
         }
     }
 
-    /// Has the thread drive the connection when its socket takes something, and look now and then whether it does.
-    fn await_writable(&self, connection: &Connection, state: &mut connection::State) -> io::Result<()> {
-        let operation = if state.registered { libc::EPOLL_CTL_MOD } else { libc::EPOLL_CTL_ADD };
+    /// Has the thread go on with the connection when its socket takes something, and look now and then whether it does.
+    fn arm(&self, connection: &Connection, arming: Arming) -> io::Result<()> {
+        let operation = if arming.is_first { libc::EPOLL_CTL_ADD } else { libc::EPOLL_CTL_MOD };
         let events = libc::EPOLLOUT | libc::EPOLLONESHOT;
         self.control(operation, connection.socket().as_raw_fd(), events, connection.token)?;
-        state.registered = true;
         // A thread that would sleep beyond that must be woken to know of it.
-        let next_look = state.progress.next_look;
-        if self.next_check.fetch_min(next_look, Ordering::SeqCst) > next_look {
+        if self.next_check.fetch_min(arming.next_look, Ordering::SeqCst) > arming.next_look {
             self.wake();
         }
         Ok(())
@@ -203,82 +218,71 @@ impl Sender {
 
     fn drive(self: &Arc<Self>, token: u64, round: &mut Round) {
         let Some(connection) = self.connections().get(&token).cloned() else { return };
-        let mut guard = connection.state();
-        let state = &mut *guard;
-        let Some(job) = state.job.as_mut().filter(|_| !state.reading) else { return };
+        let mut state = connection.state();
+        if state.reading {
+            return;
+        }
+        if let Some(end) = self.go_on(&connection, &mut state, BUDGET_BYTES) {
+            round.note(&connection, end_job(&connection, &mut state, end));
+        }
+    }
+
+    /// Sends what can be sent now and returns how the job ended, if it has; else its socket, or the disk, is waited for.
+    fn go_on(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        state: &mut State,
+        budget: u64,
+    ) -> Option<Result<(), SendError>> {
+        let job = state.job.as_mut()?;
         let before = job.left;
-        let driven = catch_unwind(AssertUnwindSafe(|| job.drive(connection.socket(), BUDGET_BYTES)));
+        let driven = catch_unwind(AssertUnwindSafe(|| job.drive(connection.socket(), budget)));
         connection.note_left(job.left);
         if job.left < before {
             state.progress.made(self.now());
         }
-        let end = match driven {
-            Ok(Stop::Sent) => Ok(()),
-            Ok(Stop::Full | Stop::Budget) => match self.await_writable(&connection, state) {
-                Ok(()) => return,
-                Err(error) => Err(error.into()),
-            },
+        match driven {
+            Ok(Stop::Sent) => Some(Ok(())),
+            Ok(Stop::Failed(error)) => Some(Err(error)),
+            Ok(Stop::Full | Stop::Budget) => {
+                let armed = self.arm(connection, state.arming());
+                armed.err().map(|error| Err(error.into()))
+            }
             Ok(Stop::Cold(range)) => {
                 state.reading = true;
-                self.warm(&connection, range);
-                return;
+                self.warm(connection, range);
+                None
             }
-            Ok(Stop::Failed(error)) => Err(error),
-            Err(_) => Err(SendError::Socket(libc::EIO)),
-        };
-        self.end(&connection, state, end, round);
+            // A defect; the panic has said more on standard error.
+            Err(_) => Some(Err(SendError::Socket(libc::EIO))),
+        }
     }
 
     /// Has a cold range read, and goes on with the job when it is.
     fn warm(self: &Arc<Self>, connection: &Arc<Connection>, range: ColdRange) {
         let (sender, connection) = (self.clone(), connection.clone());
         self.read_ahead.clone().submit(range, move |read| {
-            let mut state = connection.state();
+            let mut guard = connection.state();
+            let state = &mut *guard;
             state.reading = false;
             if connection.is_closed() {
                 state.job = None;
                 return;
             }
-            let Some(job) = state.job.as_mut() else { return };
-            let result = match read {
-                Ok(bytes) => {
+            let armed = read.and_then(|bytes| {
+                if let Some(job) = &mut state.job {
                     job.warmed(bytes);
-                    state.progress.made(sender.now());
-                    sender.await_writable(&connection, &mut state).map_err(SendError::from)
                 }
-                Err(error) => Err(error),
-            };
-            if let Err(error) = result {
+                state.progress.made(sender.now());
+                Ok(sender.arm(&connection, state.arming())?)
+            });
+            if let Err(error) = armed {
                 let mut round = Round::default();
-                sender.end(&connection, &mut state, Err(error), &mut round);
-                drop(state);
+                round.note(&connection, end_job(&connection, state, Err(error)));
+                drop(guard);
                 round.tell();
             }
         });
-    }
-
-    fn end(
-        &self,
-        connection: &Connection,
-        state: &mut connection::State,
-        result: Result<(), SendError>,
-        round: &mut Round,
-    ) {
-        let Some(job) = state.job.take() else { return };
-        connection.note_left(0);
-        // Its owner has closed it and waits for nothing.
-        if connection.is_closed() {
-            return;
-        }
-        let status = match result {
-            Ok(()) => SENT,
-            Err(SendError::Socket(errno)) => errno,
-            Err(SendError::Log(error)) => {
-                state.failure = Some(error);
-                LOG_FAILED
-            }
-        };
-        round.end(&connection.tell, job.id, status);
     }
 
     /// Ends the jobs whose peers have taken nothing for too long.
@@ -297,12 +301,30 @@ impl Sender {
             let due = state.progress.next_look <= now;
             if due && state.progress.is_over(connection.queued(), now) {
                 let stalled = Err(SendError::Socket(libc::ETIMEDOUT));
-                self.end(&connection, &mut state, stalled, round);
+                round.note(&connection, end_job(&connection, &mut state, stalled));
             } else {
                 self.next_check.fetch_min(state.progress.next_look, Ordering::SeqCst);
             }
         }
     }
+}
+
+/// Takes the job from a connection and returns its id and status; nothing when its owner has closed it and waits for none.
+fn end_job(connection: &Connection, state: &mut State, result: Result<(), SendError>) -> Option<(f64, i32)> {
+    let job = state.job.take()?;
+    connection.note_left(0);
+    if connection.is_closed() {
+        return None;
+    }
+    let status = match result {
+        Ok(()) => SENT,
+        Err(SendError::Socket(errno)) => errno,
+        Err(SendError::Log(error)) => {
+            state.failure = Some(error);
+            LOG_FAILED
+        }
+    };
+    Some((job.id, status))
 }
 
 fn owned(fd: i32) -> io::Result<OwnedFd> {

@@ -70,21 +70,20 @@ impl NativeSocket {
     /// Adds a slice to the next job, which keeps its file open. A closed one is refused.
     #[napi(catch_unwind)]
     pub fn push_slice(&self, slice: &NativeSlice) -> bool {
-        let Some(pinned) = slice.slice().clone() else { return false };
-        slice.log.note_sent(pinned.bytes);
-        self.next().push_slice(pinned);
+        let Some(slice) = slice.slice().clone() else { return false };
+        self.next().push_slice(slice);
         true
     }
 
-    /// Begins the job; one at a time. `patience` is how many ms the peer may take nothing. 0, or the system's error number.
+    /// Begins the job; one at a time. `patience` is how many ms the peer may take nothing. Returns the status of a job that
+    /// is over already, of which nothing more is heard.
     #[napi(catch_unwind)]
-    pub fn begin(&self, id: f64, patience: f64) -> i32 {
+    pub fn begin(&self, id: f64, patience: f64) -> Option<i32> {
         let mut job = std::mem::replace(&mut *self.next(), Job::new());
         job.id = id;
-        let Some(connection) = &*self.connection() else { return libc::ECANCELED };
-        match self.sender.begin(connection, job, patience as u64) {
-            Ok(()) => 0,
-            Err(error) => error.raw_os_error().unwrap_or(libc::EBUSY),
+        match &*self.connection() {
+            Some(connection) => self.sender.begin(connection, job, patience as u64),
+            None => Some(libc::ECANCELED),
         }
     }
 

@@ -32,8 +32,8 @@ const STALL_TIMEOUT_MS = 30_000
  * has been promised more than it gets.
  *
  * @throws VarveError (as a rejection, as everything here) `VARVE_SEND_FAILED` when the connection ends or its peer takes
- * nothing (`cause.code` says how: `ECONNRESET`, `EPIPE`, `ETIMEDOUT` …) or when somebody else wrote; `VARVE_LOG_CORRUPT`
- * when a segment file has become shorter, `VARVE_IO`; and with nothing sent and the socket as it was `VARVE_LOG_CLOSED` for
+ * nothing (`cause.code` says how: `ECONNRESET`, `EPIPE`, `ETIMEDOUT` …) or when somebody else wrote; `VARVE_TRUNCATED` when
+ * the log is cut below the end of a slice, `VARVE_LOG_CORRUPT` when its file is, `VARVE_IO`; and with nothing sent and the socket as it was `VARVE_LOG_CLOSED` for
  * a closed slice and `VARVE_INVALID_OPTION`. The signal's reason.
  * @example
  * ```ts

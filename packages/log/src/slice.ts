@@ -44,8 +44,6 @@ export interface CheckedBytes {
   readonly bytes: Buffer
   /** What is wrong with the batch behind them; the log is read-only from now on. */
   readonly failure: VarveError | null
-  /** Whether the disk was waited for. */
-  readonly isCold: boolean
 }
 
 /** @throws VarveError `VARVE_INVALID_OPTION` */
@@ -105,11 +103,9 @@ export class LogSlice implements Slice {
   /** What {@link read} gives up to the first bad batch. Closes the slice. */
   async readChecked(): Promise<CheckedBytes> {
     try {
-      const read = this.read()
-      const isCold = !Buffer.isBuffer(read)
-      const bytes = isCold ? await read : read
+      const bytes = await this.read()
       const { good, failure } = this.#native.verify(bytes)
-      return { bytes: bytes.subarray(0, good), failure: failure == null ? null : toError(failure), isCold }
+      return { bytes: bytes.subarray(0, good), failure: failure == null ? null : toError(failure) }
     } finally {
       this.close()
     }

@@ -85,9 +85,12 @@ export class SocketSender {
     await this.#run(patience)
   }
 
-  #run({ signal, stallTimeoutMs }: Patience): Promise<void> {
+  #run({ signal, stallTimeoutMs }: Patience): Promise<void> | void {
+    const id = ++lastId
+    const status = this.#native.begin(id, stallTimeoutMs)
+    if (status === SENT) return
+    if (status !== null) throw this.#failure(status, stallTimeoutMs)
     return new Promise((resolve, reject) => {
-      const id = ++lastId
       const finish = (settle: () => void): void => {
         jobs.delete(id)
         this.#abandon = null
@@ -96,14 +99,12 @@ export class SocketSender {
         settle()
       }
       const onAbort = (): void => this.#end(signal?.reason)
-      const settled = (status: number): void =>
-        finish(() => (status === SENT ? resolve() : reject(this.#failure(status, stallTimeoutMs))))
       hold()
-      jobs.set(id, settled)
+      jobs.set(id, (ended) =>
+        finish(() => (ended === SENT ? resolve() : reject(this.#failure(ended, stallTimeoutMs)))),
+      )
       this.#abandon = (error) => finish(() => reject(error))
       signal?.addEventListener('abort', onAbort)
-      const refused = this.#native.begin(id, stallTimeoutMs)
-      if (refused !== 0) settled(refused)
     })
   }
 

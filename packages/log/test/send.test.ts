@@ -49,7 +49,7 @@ function random(seed: number): () => number {
 const failed = (code: string) =>
   expect.objectContaining({ code: 'VARVE_SEND_FAILED', cause: expect.objectContaining({ code }) })
 
-/** Waits until the peer takes nothing more. */
+/** Waits until the peer, who does not read, takes nothing more. */
 async function untilFull(near: Socket): Promise<void> {
   for (let left = -1; left !== unsentBytes(near) || left === 0; await sleep(50)) left = unsentBytes(near)
 }
@@ -241,6 +241,28 @@ describe.each(sendingWays)('by %s', (way, apply) => {
     await refused
     expect(near.destroyed).toBe(true)
     expect(bytes).toBeLessThanOrEqual(10 * MiB + 13)
+  })
+
+  test('a log that is truncated ends the sends of what is gone, and no others', async () => {
+    const { log, content } = await logOf(24 * MiB)
+    const [gone, kept] = [await socketPair(), await socketPair()]
+    const half = Math.floor(log.endOffset / 2)
+    const sent = send(gone.near, [everything(log)])
+    const refused = expect(sent).rejects.toMatchObject({ code: 'VARVE_TRUNCATED' })
+    const before = (await log.slice({ from: 0, upTo: half, maxBytes: Infinity })) as Slice
+    const { byteLength } = before
+    const others = send(kept.near, [before]).then(() => kept.near.end())
+    await Promise.all([untilFull(gone.near), untilFull(kept.near)])
+    await log.truncateTo(half)
+    await log.append([{ value: 'in the place of what is gone' }])
+    gone.far.resume()
+    await refused
+    expect(gone.near.destroyed).toBe(true)
+    expect(await received(kept.far)).toEqual({
+      bytes: byteLength,
+      hash: hashOf(content.subarray(0, byteLength)),
+    })
+    await others
   })
 
   test('a peer that takes nothing is given up, one that takes little is not', async () => {

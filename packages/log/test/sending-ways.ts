@@ -1,10 +1,12 @@
 import { afterEach, beforeEach } from 'vitest'
 
-/** Runs a suite's tests on sockets that get files from the kernel, and on those that are written to. */
-export const sendingWays: [way: string, apply: () => void][] = [
+const ways: [way: string, apply: () => void][] = [
   ['sendfile', () => use(undefined)],
   ['read and write', () => use('1')],
 ]
+
+/** Runs a suite's tests on sockets that get files from the kernel, and on those that are written to. */
+export const sendingWays = ways.filter(([way]) => way !== 'sendfile' || process.platform === 'linux')
 
 function use(value: string | undefined): void {
   let before: string | undefined

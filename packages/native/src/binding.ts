@@ -70,37 +70,6 @@ export interface NativeDirectory {
   close(): Promise<undefined | Failure>
 }
 
-/** How values are spread. */
-export interface NativeDistribution {
-  count: number
-  total: number
-  p50: number
-  p90: number
-  p99: number
-  p999: number
-  max: number
-}
-
-/** What a log counts. */
-export interface NativeStats {
-  appendedBatches: number
-  appendedRecords: number
-  appendedBytes: number
-  refusedBatches: number
-  writeNanoseconds: NativeDistribution
-  flushNanoseconds: NativeDistribution
-  flushGroupRecords: NativeDistribution
-  rolls: number
-  cachedReads: number
-  cachedBytes: number
-  coldReads: number
-  coldBytes: number
-  sentSlices: number
-  sentBytes: number
-  segments: number
-  segmentBytes: number
-}
-
 /** An open log. Its methods may be called while tasks of it run. */
 export interface NativeLog {
   readonly startOffset: number
@@ -154,10 +123,6 @@ export interface NativeLog {
   batchForTime(timestamp: number): Promise<number | null | Failure>
   /** The base offset of the first batch that holds the largest time. */
   batchOfMaxTimestamp(): Promise<number | null | Failure>
-  /** Since the log was opened. */
-  stats(): NativeStats
-  /** The base offset of the segment that appends go to. */
-  readonly activeSegment: number
   /** Deletes what the configured retention does not cover; the log start offset. */
   applyRetention(): Promise<number | Failure>
   /** Deletes the records before an offset; the log start offset. */
@@ -197,8 +162,11 @@ export interface NativeSocket {
   pushBytes(bytes: Uint8Array): void
   /** Adds a slice to the next job, which keeps the file open; false for a closed one. */
   pushSlice(slice: NativeSlice): boolean
-  /** Begins the job; its peer may take nothing for `patience` ms, `Infinity` for ever. 0, or an errno. */
-  begin(id: number, patience: number): number
+  /**
+   * Begins the job; its peer may take nothing for `patience` ms, `Infinity` for ever. Returns the status of a job that is
+   * over already, of which nothing more is heard.
+   */
+  begin(id: number, patience: number): number | null
   /** While there are bytes of the job that the kernel has not taken: those, and what the peer has not taken from it. */
   readonly unsentBytes: number
   /** What was wrong with the log when a job ended with -1. */

@@ -12,13 +12,11 @@ export type {
   Failure,
   NativeCodec,
   NativeDirectory,
-  NativeDistribution,
   NativeLog,
   NativeLogConfig,
   NativeSender,
   NativeSlice,
   NativeSocket,
-  NativeStats,
 } from './binding.js'
 
 const binding: Binding = loadBinding()

@@ -30,10 +30,23 @@ pub struct State {
     /// The job waits for the disk, so that the peer is not to blame for taking nothing.
     pub reading: bool,
     /// Whether epoll knows the descriptor.
-    pub registered: bool,
+    registered: bool,
     pub progress: Progress,
     /// What was wrong with the log when the last job failed.
     pub failure: Option<LogError>,
+}
+
+/// What it takes to have epoll watch a connection.
+pub struct Arming {
+    pub is_first: bool,
+    pub next_look: u64,
+}
+
+impl State {
+    pub fn arming(&mut self) -> Arming {
+        let is_first = !std::mem::replace(&mut self.registered, true);
+        Arming { is_first, next_look: self.progress.next_look }
+    }
 }
 
 /// Whether the peer takes something: what the kernel takes is not all, as it takes nothing until the peer has taken a good

@@ -107,6 +107,12 @@ impl Job {
                     (slice.bytes, asked, send_file(socket, slice, self.at, asked))
                 }
             };
+            // Behind the call, because what the kernel looked at may be gone, or something else by now.
+            if let Part::File(slice) = part
+                && let Err(error) = slice.assert_whole()
+            {
+                return Stop::Failed(SendError::Log(error));
+            }
             match sent {
                 Ok(0) => return Stop::Failed(self.unsendable(io::ErrorKind::UnexpectedEof.into())),
                 Ok(bytes) => {
