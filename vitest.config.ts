@@ -18,7 +18,6 @@ export default defineConfig({
         test: {
           name: 'without the addon',
           include: ['packages/records/test/**/*.test.ts'],
-          exclude: ['**/native-codecs.test.ts'],
           env: { VARVE_NO_NATIVE: '1' },
         },
       },

@@ -99,7 +99,7 @@ export class Connection {
       socket: this.#socket,
       budget: memory.flow,
       onProgress: () => this.#proceed(),
-      onFailure: (error) => this.#close(`a response could not be read from the log: ${messageOf(error)}`),
+      onFailure: (reason) => this.#close(reason),
     })
     this.#socket.on('error', () => this.#close(null))
     this.#socket.on('close', () => this.#close(null))

@@ -1,7 +1,7 @@
 /**
- * The one file that reaches behind Node's public API: a server's sockets cannot be told where to read (`onread`), so the
- * handle of an accepted socket is moved to a new one that can. `VARVE_NO_ONREAD=1` forces the plain way, 'data' events,
- * which costs a copy and is what stays if Node ever takes the handles away.
+ * This reaches behind Node's public API: a server's sockets cannot be told where to read (`onread`), so the handle of an
+ * accepted socket is moved to a new one that can. `VARVE_NO_ONREAD=1` forces the plain way, 'data' events, which costs a
+ * copy and is what stays if Node ever takes the handles away.
  */
 import { Socket } from 'node:net'
 
@@ -15,12 +15,8 @@ export interface Receiver {
   push(bytes: Buffer): boolean
 }
 
-interface Handle {
-  readonly writeQueueSize?: number
-}
-
 interface WithHandle {
-  _handle: Handle | null | undefined
+  _handle: object | null | undefined
 }
 
 /**
@@ -49,12 +45,4 @@ export function receivingSocket(accepted: Socket, receiver: Receiver): Socket {
     },
   }
   return new Socket(options as unknown as ConstructorParameters<typeof Socket>[0])
-}
-
-/** How many bytes written to the socket the kernel has not taken yet; it falls as the peer reads. */
-export function unsentBytes(socket: Socket): number {
-  // Bytes that libuv holds are part of writableLength until their write has ended as a whole.
-  const inLibuv = (socket as unknown as WithHandle)._handle?.writeQueueSize
-  if (inLibuv === undefined || inLibuv === 0) return socket.writableLength
-  return Math.min(inLibuv, socket.writableLength)
 }

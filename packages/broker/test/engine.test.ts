@@ -13,6 +13,7 @@ import { startBroker } from '../src/start-broker.js'
 import { recordsIn } from './memory-log.js'
 import { RawClient } from './support/raw-client.js'
 import { receivingWays } from './support/receiving-ways.js'
+import { sendingWays } from './support/sending-ways.js'
 import { batchOf, fetchFrom, produceBody, produceTo, temporaryDirectory } from './support/test-broker.js'
 
 async function start(options?: BrokerOptions): Promise<Broker> {
@@ -187,18 +188,22 @@ function runKcat(args: readonly string[], input = ''): Promise<string> {
   })
 }
 
-test.skipIf(kcat === undefined)(
-  'kcat reads back what kcat wrote (needs kcat: apt-get install kcat)',
-  async () => {
-    const broker = await start()
-    const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`).join('\n') + '\n'
-    for (const codec of ['none', 'gzip', 'lz4', 'snappy', 'zstd']) {
-      const target = ['-b', broker.address, '-t', codec]
-      await runKcat([...target, '-P', '-z', codec], lines)
-      expect(await runKcat([...target, '-C', '-e', '-q'])).toBe(lines)
-    }
-  },
-)
+describe.each(sendingWays)('by %s', (_way, sending) => {
+  sending()
+
+  test.skipIf(kcat === undefined)(
+    'kcat reads back what kcat wrote (needs kcat: apt-get install kcat)',
+    async () => {
+      const broker = await start()
+      const lines = Array.from({ length: 5000 }, (_, i) => `line ${i}`).join('\n') + '\n'
+      for (const codec of ['none', 'gzip', 'lz4', 'snappy', 'zstd']) {
+        const target = ['-b', broker.address, '-t', codec]
+        await runKcat([...target, '-P', '-z', codec], lines)
+        expect(await runKcat([...target, '-C', '-e', '-q'])).toBe(lines)
+      }
+    },
+  )
+})
 
 test('a partition whose files are gone says what is gone, and is there again with them', async () => {
   const data = await temporaryDirectory()

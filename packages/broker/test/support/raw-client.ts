@@ -12,7 +12,10 @@ export class RawClient {
   /** Resolves when the connection has ended, whoever ended it. */
   readonly closed: Promise<void>
   readonly #waiters: Waiter[] = []
-  #received: Buffer = Buffer.alloc(0)
+  #received: Buffer[] = []
+  #receivedBytes = 0
+  /** How many bytes there must be before it is worth looking at them, so that a long response is not copied for each piece. */
+  #neededBytes = 4
   #nextCorrelationId = 1
   #isClosed = false
 
@@ -73,7 +76,7 @@ export class RawClient {
 
   /** Whether a response has come that nobody has asked for. */
   get hasUnread(): boolean {
-    return this.#received.length > 0
+    return this.#receivedBytes > 0
   }
 
   async close(): Promise<void> {
@@ -82,17 +85,21 @@ export class RawClient {
   }
 
   #onData(bytes: Buffer): void {
-    this.#received = this.#received.length === 0 ? bytes : Buffer.concat([this.#received, bytes])
+    this.#received.push(bytes)
+    this.#receivedBytes += bytes.length
     this.#deliver()
   }
 
   #deliver(): void {
-    while (this.#waiters.length > 0 && this.#received.length >= 4) {
-      const end = 4 + this.#received.readInt32BE(0)
-      if (this.#received.length < end) return
-      const frame = this.#received.subarray(4, end)
-      this.#received = this.#received.subarray(end)
-      this.#waiters.shift()!.resolve(frame)
+    while (this.#waiters.length > 0 && this.#receivedBytes >= this.#neededBytes) {
+      const received = this.#received.length === 1 ? this.#received[0]! : Buffer.concat(this.#received)
+      const end = 4 + received.readInt32BE(0)
+      const isWhole = received.length >= end
+      const rest = isWhole ? received.subarray(end) : received
+      this.#received = [rest]
+      this.#receivedBytes = rest.length
+      this.#neededBytes = isWhole ? 4 : end
+      if (isWhole) this.#waiters.shift()!.resolve(received.subarray(4, end))
     }
   }
 }

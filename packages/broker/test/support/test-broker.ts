@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { openDataDirectory as openEngineDirectory } from '@varve/log'
 import { encodeBatch } from '@varve/records'
 import { createTopics, fetch, type FetchRequestInput, metadata, produce } from '@varve/protocol'
 import { expect, onTestFinished } from 'vitest'
@@ -26,12 +27,14 @@ export interface TestBroker {
 
 export interface TestBrokerOptions extends BrokerOptions {
   disk?: MemoryDisk
+  /** Puts the logs on the real disk, where `data` is. */
+  engine?: boolean
   openFilesLimit?: number
 }
 
 /** Starts one and closes it at the end of the test. */
 export async function startTestBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
-  const { disk = new MemoryDisk(), openFilesLimit = Infinity, ...rest } = options
+  const { disk = new MemoryDisk(), engine = false, openFilesLimit = Infinity, ...rest } = options
   const clock = new ManualClock()
   const lines: string[] = []
   const log = (level: string, message: string): void => {
@@ -39,7 +42,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   }
   const resolved = resolveOptions({ clock, log, ...rest })
   const memory = new RequestMemory(resolved.requestMemoryBytes)
-  const { openDataDirectory } = disk
+  const { openDataDirectory } = engine ? { openDataDirectory: openEngineDirectory } : disk
   const broker = await openBroker(resolved, { openDataDirectory, memory, openFilesLimit })
   onTestFinished(async () => {
     const closed = broker.close()
