@@ -18,6 +18,7 @@ export default defineConfig({
         test: {
           name: 'without the addon',
           include: ['packages/records/test/**/*.test.ts'],
+          exclude: ['**/native-codecs.test.ts'],
           env: { VARVE_NO_NATIVE: '1' },
         },
       },

@@ -65,7 +65,12 @@ export class EventStore {
     try {
       const events = await directory.openLog('events')
       // Losing a snapshot costs time, not data, so that the page cache will do. Each is one batch, there or not there.
-      const snapshots = await directory.openLog('snapshots', { durability: 'os', maxBatchBytes: 256 << 20 })
+      const snapshots = await directory.openLog('snapshots', {
+        durability: 'os',
+        maxBatchBytes: 256 << 20,
+        // Older ones are deleted, whole segments at a time.
+        segmentBytes: 64 << 20,
+      })
       const store = new EventStore(directory, events, snapshots, aggregate, snapshotEvery)
       await store.#restore()
       await store.#replay()
@@ -148,7 +153,8 @@ export class EventStore {
   async snapshot() {
     this.#snapshotAt = this.#next
     const states = Array.from(this.#present, ([key, present]) => ({ key, value: JSON.stringify(present) }))
-    await this.#snapshots.append([{ key: null, value: String(this.#next) }, ...states])
+    const { baseOffset } = await this.#snapshots.append([{ key: null, value: String(this.#next) }, ...states])
+    await this.#snapshots.deleteBefore(baseOffset)
   }
 
   close() {

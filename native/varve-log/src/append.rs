@@ -7,7 +7,6 @@ use varve_records::{
     BatchError, BatchHeader, BatchRules, BatchValidation, assign_epoch, assign_offset, validate,
 };
 
-use crate::batch_reader::Access;
 use crate::error::{LogError, Result};
 use crate::leader_epochs::LeaderEpochs;
 use crate::log::{Durability, Log, Phase, State};
@@ -67,6 +66,7 @@ impl Log {
         }
         let mut state = self.state();
         let appended = self.write(&mut state, origin, batches, checked);
+        self.stats.refused(appended.appended.results.iter().filter(|result| result.is_err()).count());
         let mut work = Vec::new();
         if matches!(state.phase, Phase::Rolling) && !appended.waiting_before {
             work.push(Work::PrepareSegment { base_offset: state.end_offset });
@@ -182,12 +182,10 @@ impl Log {
         }
         let taken = results.len();
         if !group.is_empty() {
-            let path = active.log_path();
-            let written = active
-                .file(Access::Blocking)
-                .and_then(|file| file.write_at(&group, start).map_err(LogError::io("write", &path)));
-            match written {
+            let started = self.runner.now();
+            match active.write_at(&group, start) {
                 Ok(()) => {
+                    self.stats.wrote(&headers, self.runner.now().saturating_sub(started));
                     active.publish(headers.iter(), self.config.index_interval_bytes);
                     state.end_offset = next;
                     state.take_epochs(epochs);

@@ -1,6 +1,7 @@
 //! Walks the batches of a segment file, by their headers alone or with their checksums.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use varve_records::{BatchHeader, CHECKSUM_FROM, HEADER_BYTES, crc32c, crc32c_combine};
 
@@ -33,8 +34,8 @@ pub enum Step {
 const WINDOW_BYTES: usize = 4096;
 const CHUNK_BYTES: usize = 1 << 20;
 
-pub struct BatchReader<'a> {
-    file: &'a dyn File,
+pub struct BatchReader {
+    file: Arc<dyn File>,
     path: PathBuf,
     access: Access,
     position: u64,
@@ -47,10 +48,10 @@ pub struct BatchReader<'a> {
     window_at: u64,
 }
 
-impl<'a> BatchReader<'a> {
+impl BatchReader {
     /// Walks from `position` up to `end` in the file of the segment that starts at `base_offset`.
     pub fn new(
-        file: &'a dyn File,
+        file: Arc<dyn File>,
         path: PathBuf,
         access: Access,
         base_offset: i64,

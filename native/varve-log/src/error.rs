@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use varve_records::BatchError;
 
+use crate::open_files::descriptor_limit;
+
 use crate::producer_state::ProducerError;
 
 /// Everything that can go wrong in a log. [`LogError::code`] is stable; the message says what happened, where, and
@@ -92,7 +94,16 @@ impl LogError {
 impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io { action, path, source } => write!(f, "could not {action} {}: {source}", path.display()),
+            Self::Io { action, path, source } => {
+                write!(f, "could not {action} {}: {source}", path.display())?;
+                match (source.raw_os_error(), descriptor_limit()) {
+                    (Some(libc::EMFILE), Some(limit)) => write!(
+                        f,
+                        ". This process may have {limit} files open; raise that (ulimit -n), or close something"
+                    ),
+                    _ => Ok(()),
+                }
+            }
             Self::Failed { dir, cause } => write!(
                 f,
                 "the log {} takes no more writes: {cause}. Durable records stay readable; open it again to recover",

@@ -48,6 +48,13 @@ const CHECKPOINT_SECONDS: u64 = 60;
 
 impl FlushPlan {
     pub(crate) fn execute(&self, log: &Log) -> Result<()> {
+        let started = log.runner.now();
+        self.sync(log)?;
+        log.stats.flushed(log.runner.now().saturating_sub(started));
+        Ok(())
+    }
+
+    fn sync(&self, log: &Log) -> Result<()> {
         for segment in &self.sealed {
             segment.write_indexes()?;
             segment.sync()?;

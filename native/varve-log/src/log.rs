@@ -16,6 +16,7 @@ use crate::recovery::{Opening, Recovered};
 use crate::runner::{Job, Outcome, Runner, Work};
 use crate::segment::Segment;
 use crate::slice::Cursor;
+use crate::stats::Stats;
 
 /// When an append may be acknowledged, and what a reader may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,7 @@ pub struct Log {
     pub(crate) listener: Listener,
     state: Mutex<State>,
     pub(crate) cursors: Mutex<VecDeque<Cursor>>,
+    pub(crate) stats: Stats,
     /// Whether an fsync of the directory has failed; held by whoever makes one.
     names_failed: Mutex<bool>,
     idle: Condvar,
@@ -132,6 +134,8 @@ pub struct State {
     /// The end when the log was opened, the files being complete then; `None` once something behind it was cut off.
     pub(crate) opened_at: Option<i64>,
     pub(crate) maintenance: Maintenance,
+    /// Sealed segments that were read lately, by base offset; the indexes of others are not kept in memory.
+    pub(crate) indexed: VecDeque<i64>,
     /// Counts the changes of files under the feet of readers: what one of them found before is no longer sure.
     pub(crate) generation: u64,
     /// The end offset of every truncation so far.
@@ -218,6 +222,7 @@ impl Log {
             recovery_point: end.offset,
             opened_at: Some(end.offset),
             maintenance: Maintenance::default(),
+            indexed: VecDeque::new(),
             generation: 0,
             truncations: Vec::new(),
             wake_at: None,
@@ -247,6 +252,7 @@ impl Log {
             listener,
             state: Mutex::new(state),
             cursors: Mutex::default(),
+            stats: Stats::default(),
             names_failed: Mutex::default(),
             idle: Condvar::new(),
         });
@@ -398,7 +404,9 @@ impl Log {
                 let result = if unchanged { Ok(()) } else { flush() };
                 let mut state = self.state();
                 if result.is_ok() {
-                    state.flushed = state.end_mark();
+                    let end = state.end_mark();
+                    self.stats.became_durable(end.offset - state.flushed.offset);
+                    state.flushed = end;
                     self.directory.log_closed_cleanly(&self.name);
                 }
                 state.end();
@@ -447,7 +455,9 @@ impl Log {
         let mut state = self.state();
         let result = match outcome {
             Outcome::Flushed(plan, Ok(())) => {
+                let before = state.flushed.offset;
                 state.flushed(&plan, now_seconds);
+                self.stats.became_durable(state.flushed.offset - before);
                 if self.config.durability == Durability::Fsync {
                     state.flush_wanted = state.end_offset;
                 }
@@ -457,6 +467,7 @@ impl Log {
             Outcome::Prepared(Ok(segment)) => {
                 state.segments.push(Arc::new(segment));
                 state.names_dirty = true;
+                self.stats.rolled();
                 if matches!(state.phase, Phase::Rolling) {
                     state.phase = Phase::Open;
                 }

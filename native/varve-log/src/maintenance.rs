@@ -54,7 +54,7 @@ pub(crate) enum StepDone {
     StartSaved(i64),
     Removed,
     CutFound(Cut),
-    Truncated(Segment, RecoveryPoint),
+    Truncated(Arc<Segment>, RecoveryPoint),
 }
 
 /// The recovery point that is durable after a truncation.
@@ -74,11 +74,11 @@ impl Step {
             Self::FindCut(find) => find.execute().map(StepDone::CutFound),
             Self::Truncate(truncation) => {
                 let recovery_point = truncation.recovery_point;
-                Ok(StepDone::Truncated(truncation.execute(log)?, recovery_point))
+                Ok(StepDone::Truncated(Arc::new(truncation.execute(log)?), recovery_point))
             }
             Self::StartOver(start_over) => {
                 let recovery_point = start_over.offset;
-                Ok(StepDone::Truncated(start_over.execute(log)?, recovery_point))
+                Ok(StepDone::Truncated(Arc::new(start_over.execute(log)?), recovery_point))
             }
         }
     }
@@ -301,7 +301,7 @@ impl Log {
             StepDone::Removed => {}
             StepDone::Truncated(segment, recovery_point) => {
                 state.recovery_point = recovery_point;
-                *state.segments.last_mut().expect("a log has a segment") = Arc::new(segment);
+                *state.segments.last_mut().expect("a log has a segment") = segment;
                 state.flushed = state.end_mark();
                 state.unflushed_base = state.active().base_offset;
                 state.phase = Phase::Open;

@@ -439,10 +439,10 @@ impl Opening<'_> {
     /// the name are changed anew, because after a failed fsync no later one is bound to bring the old changes to disk.
     fn rewrite(&self, segment: &Segment, scan: &Scan, length: u64) -> Result<()> {
         let path = segment.log_path();
+        segment.set_len(length)?;
         let file = segment.file(Access::Blocking)?;
-        file.set_len(length).map_err(LogError::io("truncate", &path))?;
         copy_range(file.as_ref(), &path, scan.rewrite_from, scan.bytes, |bytes, position| {
-            file.write_at(&[bytes], position).map_err(LogError::io("write", &path))
+            segment.write_at(&[bytes], position)
         })?;
         segment.sync()?;
         self.renew_name(&path)

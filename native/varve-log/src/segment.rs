@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use varve_records::BatchHeader;
 
@@ -11,6 +11,7 @@ use crate::batch_reader::{Access, BatchReader, Step};
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
 use crate::offset_index::OffsetIndex;
+use crate::open_files::{LogFile, OpenFiles};
 use crate::storage::{File, OpenMode, Storage};
 use crate::time_index::TimeIndex;
 
@@ -18,7 +19,7 @@ pub struct Segment {
     pub base_offset: i64,
     dir: PathBuf,
     storage: Arc<dyn Storage>,
-    file: OnceLock<Arc<dyn File>>,
+    file: LogFile,
     content: Mutex<Content>,
     cut: Arc<AtomicU64>,
 }
@@ -114,20 +115,19 @@ impl Segment {
         for path in [segment.index_path(), segment.time_index_path()] {
             storage.open(&path, OpenMode::Create).map_err(LogError::io("create", &path))?;
         }
-        let path = segment.log_path();
-        let file = storage.open(&path, OpenMode::Create).map_err(LogError::io("create", &path))?;
-        segment.file.get_or_init(|| file);
+        segment.file.create()?;
         segment.content().indexes = Some(Indexes::new(base_offset));
         Ok(segment)
     }
 
     /// A segment whose files are there; nothing is opened yet.
     pub fn at(storage: &Arc<dyn Storage>, dir: &Path, base_offset: i64, bytes: u64) -> Self {
+        let path = dir.join(format!("{base_offset:020}.log"));
         Self {
             base_offset,
             dir: dir.to_path_buf(),
             storage: storage.clone(),
-            file: OnceLock::new(),
+            file: LogFile::new(storage, &OpenFiles::of_process(), path),
             content: Mutex::new(Content { bytes, indexes: None, first_timestamp: None }),
             cut: Arc::new(AtomicU64::new(u64::MAX)),
         }
@@ -139,7 +139,7 @@ impl Segment {
     }
 
     pub fn log_path(&self) -> PathBuf {
-        self.path("log")
+        self.file.path().to_path_buf()
     }
 
     pub fn index_path(&self) -> PathBuf {
@@ -195,16 +195,18 @@ impl Segment {
     }
 
     /// The `.log` file, opened when first asked for.
-    pub fn file(&self, access: Access) -> Result<&Arc<dyn File>> {
-        if let Some(file) = self.file.get() {
-            return Ok(file);
-        }
-        if access == Access::Cached {
-            return Err(LogError::WouldBlock);
-        }
-        let path = self.log_path();
-        let file = self.storage.open(&path, OpenMode::ReadWrite).map_err(LogError::io("open", &path))?;
-        Ok(self.file.get_or_init(|| file))
+    pub fn file(&self, access: Access) -> Result<Arc<dyn File>> {
+        self.file.get(access)
+    }
+
+    /// Writes to the `.log` file; [`Segment::sync`] makes it durable.
+    pub fn write_at(&self, buffers: &[&[u8]], position: u64) -> Result<()> {
+        self.file.change("write", |file| file.write_at(buffers, position))
+    }
+
+    /// Gives the `.log` file a length; [`Segment::sync`] makes it durable.
+    pub fn set_len(&self, bytes: u64) -> Result<()> {
+        self.file.change("truncate", |file| file.set_len(bytes))
     }
 
     /// Runs `ask` on the indexes, which are read from their files, or rebuilt from the batches, when first needed.
@@ -302,8 +304,8 @@ impl Segment {
     }
 
     /// Walks the batches from `position` up to `end`.
-    pub fn reader(&self, access: Access, position: u64, end: u64) -> Result<BatchReader<'_>> {
-        let file = self.file(access)?.as_ref();
+    pub fn reader(&self, access: Access, position: u64, end: u64) -> Result<BatchReader> {
+        let file = self.file(access)?;
         Ok(BatchReader::new(file, self.log_path(), access, self.base_offset, position, end))
     }
 
@@ -364,8 +366,7 @@ impl Segment {
     /// Durably takes everything behind `position` out of the files. The segment that goes on there; slices of this one
     /// that end before it stay readable.
     pub fn shortened(&self, position: u64) -> Result<Self> {
-        let path = self.log_path();
-        self.file(Access::Blocking)?.set_len(position).map_err(LogError::io("truncate", &path))?;
+        self.set_len(position)?;
         self.sync()?;
         let end_offset = self.end_offset_at(position)?;
         let mut indexes = self.with_indexes(Access::Blocking, |all| all.up_to(position, end_offset))?;
@@ -383,8 +384,7 @@ impl Segment {
 
     /// Durably takes everything out of the `.log` file.
     pub fn empty(&self) -> Result<()> {
-        let path = self.log_path();
-        self.file(Access::Blocking)?.set_len(0).map_err(LogError::io("truncate", &path))?;
+        self.set_len(0)?;
         self.sync()
     }
 
@@ -421,7 +421,7 @@ impl Segment {
 
     /// Makes the `.log` file's bytes durable.
     pub fn sync(&self) -> Result<()> {
-        self.file(Access::Blocking)?.sync_data().map_err(LogError::io("fsync", &self.log_path()))
+        self.file.sync()
     }
 
     /// The first batch before `end` that reaches `offset`, and where it starts: the one that holds the offset, or the

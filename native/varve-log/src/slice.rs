@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::batch_reader::{Access, Step};
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
-use crate::log::Log;
+use crate::log::{Log, State};
 use crate::segment::Segment;
 use crate::storage::File;
 
@@ -58,6 +58,7 @@ struct Place {
 }
 
 const CURSORS: usize = 16;
+const INDEXED_SEGMENTS: usize = 64;
 
 impl Slice {
     fn empty(from: i64) -> Self {
@@ -164,7 +165,7 @@ impl Log {
     }
 
     fn place_of(&self, offset: i64) -> Result<Place> {
-        let state = self.state();
+        let mut state = self.state();
         let visible = self.visible(&state);
         let (start, end) = (state.start_offset, visible.offset);
         if offset < start || offset > end {
@@ -173,6 +174,9 @@ impl Log {
         let next = state.segments.partition_point(|segment| segment.base_offset <= offset);
         let next_base = state.segments.get(next).map(|segment| segment.base_offset);
         let segment = state.segments[next.saturating_sub(1)].clone();
+        if segment.base_offset < state.unflushed_base {
+            state.keep_indexes_of(segment.base_offset);
+        }
         Ok(Place { segment, next_base, visible, generation: state.generation })
     }
 
@@ -257,7 +261,7 @@ impl Log {
         let (generation, segment_base) = (place.generation, segment.base_offset);
         self.remember(Cursor { generation, offset: next_offset, segment_base, position: stop });
         Ok(Slice {
-            file: Some(segment.file(access)?.clone()),
+            file: Some(segment.file(access)?),
             path: segment.log_path(),
             cut: segment.cut().clone(),
             position: start,
@@ -345,5 +349,27 @@ impl Log {
             (segment.clone(), end)
         };
         state.segments[..seen].iter().zip(ends).map(with_end).collect()
+    }
+}
+
+impl State {
+    /// Notes that a sealed segment is read, and lets go of the indexes of one that was not for long: whoever reads a log
+    /// of a terabyte from its start would come to hold gigabytes of them.
+    fn keep_indexes_of(&mut self, base_offset: i64) {
+        if self.indexed.back() == Some(&base_offset) {
+            return;
+        }
+        self.indexed.retain(|&other| other != base_offset);
+        self.indexed.push_back(base_offset);
+        if self.indexed.len() > INDEXED_SEGMENTS {
+            let oldest = self.indexed.pop_front();
+            let found = self.segments.binary_search_by_key(&oldest, |segment| Some(segment.base_offset));
+            // The active segment's are not in its files yet, and a truncation may have made this one active.
+            if let Ok(i) = found
+                && self.segments[i].base_offset < self.unflushed_base
+            {
+                self.segments[i].forget_indexes();
+            }
+        }
     }
 }

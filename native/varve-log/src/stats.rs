@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use histogram::{AtomicHistogram, Quantile};
+use varve_records::BatchHeader;
 
 use crate::batch_reader::Access;
 use crate::log::Log;
@@ -20,7 +21,7 @@ pub struct LogStats {
     pub write: Distribution,
     /// Nanoseconds that each flush took: of segments, their indexes, and the directory where names were new.
     pub flush: Distribution,
-    /// Records that became durable with each flush.
+    /// Offsets that became durable with each flush that made any so.
     pub flush_group: Distribution,
     /// Segments begun.
     pub rolls: u64,
@@ -28,6 +29,8 @@ pub struct LogStats {
     pub cached: Reads,
     /// Reads that waited for the disk on a thread.
     pub cold: Reads,
+    /// Slices handed to sockets, whose bytes nobody read here.
+    pub sent: Reads,
     pub segments: u64,
     /// Of the segment files, without their indexes.
     pub bytes: u64,
@@ -87,7 +90,7 @@ impl Recorder {
         let Some(found) = found else { return Distribution::default() };
         let max = self.max.load(Ordering::Relaxed);
         let [p50, p90, p99, p999] = QUANTILES.map(|quantile| {
-            let bucket = Quantile::new(quantile).ok().and_then(|quantile| found.get(&quantile).copied());
+            let bucket = Quantile::new(quantile).ok().and_then(|quantile| found.get(&quantile));
             bucket.map_or(max, |bucket| bucket.end().min(max))
         });
         let count = found.total_count() as u64;
@@ -105,6 +108,7 @@ pub(crate) struct Stats {
     rolls: AtomicU64,
     cached: ReadCounter,
     cold: ReadCounter,
+    sent: ReadCounter,
 }
 
 #[derive(Default)]
@@ -120,36 +124,45 @@ struct ReadCounter {
     bytes: AtomicU64,
 }
 
+impl ReadCounter {
+    fn add(&self, reads: u64, bytes: u64) {
+        add(&self.reads, reads);
+        add(&self.bytes, bytes);
+    }
+
+    fn get(&self) -> Reads {
+        Reads { reads: get(&self.reads), bytes: get(&self.bytes) }
+    }
+}
+
 impl Stats {
     /// Batches were written with one call.
-    pub fn wrote(&self, batches: usize, records: i64, bytes: u64, took: Duration) {
-        add(&self.appended.batches, batches as u64);
-        add(&self.appended.records, records as u64);
-        add(&self.appended.bytes, bytes);
+    pub fn wrote(&self, headers: &[BatchHeader], took: Duration) {
+        add(&self.appended.batches, headers.len() as u64);
+        add(&self.appended.records, headers.iter().map(|header| header.records_count as u64).sum());
+        add(&self.appended.bytes, headers.iter().map(BatchHeader::total_bytes).sum());
         self.write.record(nanoseconds(took));
     }
 
     pub fn refused(&self, batches: usize) {
-        add(&self.refused_batches, batches as u64);
+        if batches > 0 {
+            add(&self.refused_batches, batches as u64);
+        }
     }
 
-    /// A flush succeeded; `records` is 0 when it made durable only what was so already, and files.
-    pub fn flushed(&self, records: i64, took: Duration) {
+    pub fn flushed(&self, took: Duration) {
         self.flush.record(nanoseconds(took));
-        self.flush_group.record(records as u64);
+    }
+
+    /// A flush moved the flushed offset on by so many; by none when it covered only files.
+    pub fn became_durable(&self, offsets: i64) {
+        if offsets > 0 {
+            self.flush_group.record(offsets as u64);
+        }
     }
 
     pub fn rolled(&self) {
         add(&self.rolls, 1);
-    }
-
-    pub fn read(&self, bytes: usize, access: Access) {
-        let counter = match access {
-            Access::Cached => &self.cached,
-            Access::Blocking => &self.cold,
-        };
-        add(&counter.reads, 1);
-        add(&counter.bytes, bytes as u64);
     }
 }
 
@@ -158,8 +171,6 @@ impl Log {
     /// in some and not in others.
     pub fn stats(&self) -> LogStats {
         let segments = self.state().segments.clone();
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let reads = |counter: &ReadCounter| Reads { reads: get(&counter.reads), bytes: get(&counter.bytes) };
         let stats = &self.stats;
         LogStats {
             appended: Volume {
@@ -172,12 +183,36 @@ impl Log {
             flush: stats.flush.distribution(),
             flush_group: stats.flush_group.distribution(),
             rolls: get(&stats.rolls),
-            cached: reads(&stats.cached),
-            cold: reads(&stats.cold),
+            cached: stats.cached.get(),
+            cold: stats.cold.get(),
+            sent: stats.sent.get(),
             segments: segments.len() as u64,
             bytes: segments.iter().map(|segment| segment.bytes()).sum(),
         }
     }
+
+    /// The base offset of the segment that appends go to.
+    pub fn active_segment(&self) -> i64 {
+        self.state().active().base_offset
+    }
+
+    /// Counts a read of a slice that wanted `wanted` bytes and got `got`. What of it is left to a thread is counted as its
+    /// read.
+    pub fn note_read(&self, wanted: usize, got: usize, access: Access) {
+        match access {
+            Access::Cached => self.stats.cached.add(u64::from(got == wanted), got as u64),
+            Access::Blocking => self.stats.cold.add(1, got as u64),
+        }
+    }
+
+    /// Counts a slice that is sent to a socket.
+    pub fn note_sent(&self, bytes: u64) {
+        self.stats.sent.add(1, bytes);
+    }
+}
+
+fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }
 
 fn add(counter: &AtomicU64, value: u64) {

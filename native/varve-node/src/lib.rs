@@ -12,6 +12,7 @@ mod sender;
 mod slice;
 #[cfg(target_os = "linux")]
 mod socket;
+mod stats;
 
 use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;

@@ -10,6 +10,7 @@ use crate::changes::Changes;
 use crate::directory::Finish;
 use crate::failure::{Failure, task};
 use crate::slice::NativeSlice;
+use crate::stats::NativeStats;
 
 /// What an unclean stop left.
 #[napi(object)]
@@ -148,6 +149,16 @@ impl NativeLog {
     pub fn end_offset_for_epoch(&self, epoch: i32) -> Option<NativeEpochEnd> {
         let end = self.log.end_offset_for_epoch(epoch)?;
         Some(NativeEpochEnd { epoch: end.epoch, end_offset: end.end_offset as f64 })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn stats(&self) -> NativeStats {
+        self.log.stats().into()
+    }
+
+    #[napi(getter, catch_unwind)]
+    pub fn active_segment(&self) -> f64 {
+        self.log.active_segment() as f64
     }
 
     /// Deletes what the configured retention does not cover; the log start offset.

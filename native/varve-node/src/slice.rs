@@ -11,7 +11,7 @@ use crate::failure::{Failure, task};
 /// `&mut self`, for the reason that [`crate::log::NativeLog`] has none.
 #[napi]
 pub struct NativeSlice {
-    log: Arc<Log>,
+    pub(crate) log: Arc<Log>,
     slice: Mutex<Option<Slice>>,
     bytes: u64,
     next_offset: i64,
@@ -53,17 +53,23 @@ impl NativeSlice {
     pub fn read_cached(&self, mut buffer: BufferSlice<'_>, at: f64) -> u32 {
         let Some(slice) = &*self.slice() else { return 0 };
         // An error is met again by the read that waits, and told there.
-        slice.read(&mut buffer, at as u64, Access::Cached).unwrap_or(0) as u32
+        let read = slice.read(&mut buffer, at as u64, Access::Cached).unwrap_or(0);
+        self.log.note_read(buffer.len(), read, Access::Cached);
+        read as u32
     }
 
     /// Fills `buffer` on a thread that waits for the disk.
     #[napi(catch_unwind)]
     pub fn read(&self, mut buffer: Buffer, at: f64) -> AsyncTask<ReadSlice> {
         let slice = self.slice().clone();
-        let dir = self.log.dir.clone();
+        let log = self.log.clone();
         AsyncTask::new(ReadSlice(Box::new(move || match slice {
-            Some(slice) => Ok(slice.read(&mut buffer, at as u64, Access::Blocking)? as u32),
-            None => Err(LogError::Closed { dir }),
+            Some(slice) => {
+                let read = slice.read(&mut buffer, at as u64, Access::Blocking)?;
+                log.note_read(buffer.len(), read, Access::Blocking);
+                Ok(read as u32)
+            }
+            None => Err(LogError::Closed { dir: log.dir.clone() }),
         })))
     }
 

@@ -70,8 +70,9 @@ impl NativeSocket {
     /// Adds a slice to the next job, which keeps its file open. A closed one is refused.
     #[napi(catch_unwind)]
     pub fn push_slice(&self, slice: &NativeSlice) -> bool {
-        let Some(slice) = slice.slice().clone() else { return false };
-        self.next().push_slice(slice);
+        let Some(pinned) = slice.slice().clone() else { return false };
+        slice.log.note_sent(pinned.bytes);
+        self.next().push_slice(pinned);
         true
     }
 

@@ -1,7 +1,11 @@
 import type { NativeLog } from '@varve/native'
+import { OpenBatch, VarveError, type RecordInput } from '@varve/records'
 import type { PendingAppend } from './pending-append.js'
 
-/** Batches that go to the engine in one call: written by us one behind the other, or encoded by the caller. */
+/**
+ * Batches that go to the engine in one call: written by us one behind the other, or encoded by the caller. Appends of
+ * records share batches where they can: a batch costs as much as several small records, to write and to read.
+ */
 export class AppendGroup {
   /** Where our own batches lie; null for a group of the caller's. */
   readonly staging: Buffer | null
@@ -11,7 +15,12 @@ export class AppendGroup {
   bytes = 0
   #batches: Uint8Array[] = []
   #lengths: number[] = []
+  /** The first append of each batch, behind which come those that share it. */
   #appends: PendingAppend[] = []
+  /** The last batch, while others may join it: those whose records have keys if its own have, and else those without. */
+  #open: OpenBatch | null = null
+  #isKeyed = false
+  #last: PendingAppend | null = null
   /** Batches the engine has taken, and their bytes. */
   #taken = 0
   #takenBytes = 0
@@ -38,16 +47,67 @@ export class AppendGroup {
     return end - this.#taken
   }
 
-  /** Adds a batch that was written at the end of the staging buffer, or is the caller's. */
-  add(append: PendingAppend, bytes: number, batch: Uint8Array | null): void {
-    if (batch !== null) this.#batches.push(batch)
+  /** Adds a batch of the caller's. */
+  add(append: PendingAppend, batch: Uint8Array): void {
+    this.#batches.push(batch)
+    this.#start(append, batch.length)
+  }
+
+  /**
+   * Encodes records at the end of the staging buffer, where there has to be room for a batch of them, `expected` bytes: into
+   * the last batch if that stays within `sharedBytes`, else into one of their own. Returns by how many bytes the group has
+   * grown.
+   *
+   * @throws what keeps a record from being encoded; the group is as it was before.
+   */
+  encode(
+    append: PendingAppend,
+    records: readonly RecordInput[],
+    now: number,
+    expected: number,
+    sharedBytes: number,
+  ): number {
+    const before = this.bytes
+    const isKeyed = records.every(hasKey)
+    append.recordsCount = records.length
+    const open = append.isAlone || isKeyed !== this.#isKeyed ? null : this.#open
+    const limit = open === null ? 0 : open.at + sharedBytes
+    if (open !== null && before + expected <= limit && open.add(records, now, limit)) {
+      append.rank = open.recordsCount - records.length
+      this.bytes = open.end
+      this.#lengths[this.#lengths.length - 1]! += this.bytes - before
+      this.#last!.next = append
+      this.#last = append
+      return this.bytes - before
+    }
+    const batch = new OpenBatch(this.staging!, before)
+    if (!batch.add(records, now, this.staging!.length)) {
+      throw new VarveError('VARVE_BUFFER_TOO_SMALL', 'a record has grown while it was encoded')
+    }
+    this.#close()
+    this.#start(append, batch.end - before)
+    this.#open = batch
+    this.#isKeyed = isKeyed
+    if (append.isAlone) this.#close()
+    return this.bytes - before
+  }
+
+  #start(append: PendingAppend, bytes: number): void {
     this.#lengths.push(bytes)
     this.#appends.push(append)
+    this.#last = append
     this.bytes += bytes
+  }
+
+  /** Completes the last batch: nobody can join it any more. */
+  #close(): void {
+    this.#open?.writeHeader()
+    this.#open = null
   }
 
   /** One call of the engine, for as many batches as there is room for results; returns how many of them it took. */
   handOver(native: NativeLog, results: Float64Array): number {
+    this.#close()
     const [taken, end] = [this.#taken, this.#taken + results.length]
     const some = <T>(all: T[]): T[] => (taken === 0 && end === all.length ? all : all.slice(taken, end))
     if (this.staging === null) return native.appendBatches(some(this.#batches), this.replicated, results)
@@ -55,7 +115,7 @@ export class AppendGroup {
     return native.appendStaged(bytes, new Uint32Array(some(this.#lengths)), results)
   }
 
-  /** Counts the next waiting batch as taken. */
+  /** Counts the next waiting batch as taken; `append` is the first that it holds. */
   take(): { append: PendingAppend; bytes: number } {
     const append = this.#appends[this.#taken]!
     const bytes = this.#lengths[this.#taken]!
@@ -66,6 +126,7 @@ export class AppendGroup {
 
   /** Leaves out the waiting batches that were taken back, and closes up. Returns how many they were, and their bytes. */
   leaveOut(isTakenBack: (append: PendingAppend) => boolean): { count: number; bytes: number } {
+    this.#close()
     let [to, toBytes, fromBytes] = [this.#taken, this.#takenBytes, this.#takenBytes]
     for (let from = to; from < this.#appends.length; from++) {
       const [append, length] = [this.#appends[from]!, this.#lengths[from]!]
@@ -86,3 +147,5 @@ export class AppendGroup {
     return left
   }
 }
+
+const hasKey = ({ key }: RecordInput): boolean => key !== null && key !== undefined

@@ -1,8 +1,9 @@
 import { types } from 'node:util'
 import type { NativeLog } from '@varve/native'
-import { batchByteLength, VarveError, writeBatch, type RecordInput } from '@varve/records'
+import { batchByteLength, VarveError, type RecordInput } from '@varve/records'
 import { AbortWatch } from './abort-watch.js'
 import { AppendGroup } from './append-group.js'
+import type { LogWatch } from './diagnostics.js'
 import { toError } from './failure.js'
 import { Fifo } from './fifo.js'
 import { hold, release } from './keep-alive.js'
@@ -16,6 +17,8 @@ const GROUP_BYTES = 1 << 20
 const WRITE_AT_BYTES = 1 << 20
 /** After writing so much without a pause, the event loop gets its turn. */
 const TICK_BYTES = 4 << 20
+/** Appends share a batch up to this, Kafka's `batch.size`: whoever looks for one record has to read its whole batch. */
+const SHARED_BATCH_BYTES = 16 << 10
 const LAST_OFFSET_DELTA_AT = 23
 
 /** An append that there is no room for yet. */
@@ -38,6 +41,7 @@ export interface AppendQueueOptions {
   durability: Durability
   maxBatchBytes: number
   maxPendingBytes: number
+  segmentBytes: number
   gather: 'microtask' | 'immediate'
 }
 
@@ -50,6 +54,7 @@ export class AppendQueue {
   readonly #native: NativeLog
   readonly #options: AppendQueueOptions
   readonly #schedule: () => void
+  readonly #watch: LogWatch
   readonly #changed: () => void
   readonly #groups: AppendGroup[] = []
   readonly #held = new Fifo<Held>()
@@ -79,9 +84,10 @@ export class AppendQueue {
   #waiting: Array<{ condition: () => boolean; resolve: () => void }> = []
 
   /** `changed` is called when a write moved what readers may see, or when the engine refused something. */
-  constructor(native: NativeLog, options: AppendQueueOptions, changed: () => void) {
+  constructor(native: NativeLog, options: AppendQueueOptions, watch: LogWatch, changed: () => void) {
     this.#native = native
     this.#options = options
+    this.#watch = watch
     this.#changed = changed
     const writeInTurn = (): void => {
       this.#tickBytes = 0
@@ -103,6 +109,7 @@ export class AppendQueue {
     const expected = this.#checkedLength(records, now)
     const append = new PendingAppend(this.#appended)
     append.countFor(expected)
+    append.isAlone = signal !== undefined
     if (this.#isFull(append)) this.#held.push({ append, records, now, batch: null, replicated: false })
     else this.#encode(append, records, now, expected)
     return this.#accepted(append, signal)
@@ -211,6 +218,12 @@ export class AppendQueue {
     return this.#groups.length === 0 && this.#undurable.size === 0 && this.#held.size === 0
   }
 
+  /** How large a batch of several appends may become. None, where one of them may have to wait behind a barrier. */
+  get #sharedBytes(): number {
+    const { maxBatchBytes, segmentBytes } = this.#options
+    return this.#barriers.length > 0 ? 0 : Math.min(SHARED_BATCH_BYTES, maxBatchBytes, segmentBytes)
+  }
+
   /** @throws VarveError `VARVE_BATCH_TOO_LARGE`, and for what is no record or cannot be encoded */
   #checkedLength(records: readonly RecordInput[], now: number): number {
     const expected = batchByteLength(records, now)
@@ -241,9 +254,8 @@ export class AppendQueue {
       group = new AppendGroup(this.#takeStaging(expected))
     }
     // Records whose getters throw, or grow, must leave the queue as it was.
-    const end = writeBatch(group.staging!, group.bytes, records, now)
-    append.recordsCount = records.length
-    this.#add(group, append, end - group.bytes, null)
+    const bytes = group.encode(append, records, now, expected, this.#sharedBytes)
+    this.#added(group, append, bytes)
   }
 
   #addBatch(append: PendingAppend, batch: Uint8Array, replicated: boolean): void {
@@ -251,12 +263,12 @@ export class AppendQueue {
     const joins = group !== undefined && group.staging === null && group.replicated === replicated
     if (!joins || group!.bytes >= GROUP_BYTES) group = new AppendGroup(null, replicated)
     append.recordsCount = recordsCountOf(batch)
-    this.#add(group!, append, batch.length, batch)
+    group!.add(append, batch)
+    this.#added(group!, append, batch.length)
   }
 
-  #add(group: AppendGroup, append: PendingAppend, bytes: number, batch: Uint8Array | null): void {
+  #added(group: AppendGroup, append: PendingAppend, bytes: number): void {
     if (group !== this.#groups.at(-1)) this.#groups.push(group)
-    group.add(append, bytes, batch)
     this.#unwrittenBytes += bytes
     this.#pendingBytes += append.cost
     this.#scheduleWrite()
@@ -354,9 +366,10 @@ export class AppendQueue {
     if (refusals !== null || isVisible) this.#news = true
     const truncations = this.#options.durability === 'os' ? 0 : this.#native.truncations
     for (let i = 0; i < count; i++) {
-      const append = this.#takeNext(group)
-      append.truncations = truncations
-      this.#settleWritten(append, results[i]!, refusals)
+      for (let append: PendingAppend | null = this.#takeNext(group); append !== null; append = append.next) {
+        append.truncations = truncations
+        this.#settleWritten(append, results[i]!, refusals)
+      }
     }
     return count
   }
@@ -366,15 +379,20 @@ export class AppendQueue {
     const message = `the native engine broke down during an append: ${String(cause)}. Open the log again to recover`
     const { waiting } = group
     while (group.waiting > 0) {
-      this.#reject(this.#takeNext(group), new VarveError('VARVE_LOG_FAILED', message, { cause }))
+      for (let append: PendingAppend | null = this.#takeNext(group); append !== null; append = append.next) {
+        this.#reject(append, new VarveError('VARVE_LOG_FAILED', message, { cause }))
+      }
     }
     return waiting
   }
 
+  /** The first append of the next batch, which others may share. */
   #takeNext(group: AppendGroup): PendingAppend {
     const { append, bytes } = group.take()
-    this.#aborts.delete(append)
-    this.#handedOver++
+    for (let each: PendingAppend | null = append; each !== null; each = each.next) {
+      this.#aborts.delete(each)
+      this.#handedOver++
+    }
     this.#unwrittenBytes -= bytes
     this.#tickBytes += bytes
     return append
@@ -401,6 +419,7 @@ export class AppendQueue {
 
   #reject(append: PendingAppend, reason: VarveError): void {
     this.#pendingBytes -= append.cost
+    this.#watch.appendFailed(reason, append.recordsCount)
     append.reject(reason)
   }
 

@@ -15,6 +15,19 @@ export type {
   Recovered,
 } from './log.js'
 export type { TopicRecord } from './merged-reader.js'
+export type {
+  AppendFailureEvent,
+  DeleteEvent,
+  FlushEvent,
+  LogCloseEvent,
+  LogEvent,
+  LogEvents,
+  LogFailureEvent,
+  LogOpenEvent,
+  LogRecoveredEvent,
+  RollEvent,
+} from './diagnostics.js'
+export type { Distribution, LogStats } from './stats.js'
 export { openLog } from './open-log.js'
 export { openTopic, type TopicOptions } from './open-topic.js'
 export type { Durability, LogOptions } from './options.js'

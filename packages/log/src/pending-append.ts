@@ -12,12 +12,17 @@ export class PendingAppend {
   truncations = 0
   /** Records that it has, as far as is known. */
   recordsCount = 0
+  /** Of its batch: the records before its own, and the next append that shares it. */
+  rank = 0
+  next: PendingAppend | null = null
   /** Where it was written; null before. */
   result: AppendResult | null = null
   /** Why it has failed; null if it has not. */
   failure: unknown = null
   /** Bytes that it counts for against `maxPendingBytes`. */
   cost = 0
+  /** Whether it must have a batch of its own, so that it can be taken back without the others. */
+  isAlone = false
   /** Whoever aborts it takes the append back; null when nobody can. */
   signal: AbortSignal | null = null
   #resolve!: (result: AppendResult) => void
@@ -35,8 +40,10 @@ export class PendingAppend {
     this.cost = bytes + OVERHEAD_BYTES
   }
 
+  /** Its batch was written at `baseOffset`. */
   written(baseOffset: number): void {
-    this.result = { baseOffset, lastOffset: baseOffset + this.recordsCount - 1 }
+    const own = baseOffset + this.rank
+    this.result = { baseOffset: own, lastOffset: own + this.recordsCount - 1 }
   }
 
   resolve(): void {

@@ -18,11 +18,20 @@ export interface ReadOptions {
   follow?: boolean
   /** Ends the reading with the signal's reason. */
   signal?: AbortSignal
-  /** Bytes read at once, at least one batch. Default 256 KiB. */
+  /**
+   * Bytes read at once, at least one batch. Default 256 KiB. Of a log that is not in memory, a reading that goes on fetches
+   * the next bytes while it gives out the last ones, and by default up to 1 MiB of them.
+   */
   maxBytes?: number
 }
 
 const READ_BYTES = 256 << 10
+/** What a reading that goes on fetches at once from a cold disk, where the caller has not said. */
+const READ_AHEAD_BYTES = 1 << 20
+
+interface Chunk extends CheckedBytes {
+  nextOffset: number
+}
 
 /**
  * What iterates asynchronously over things that mostly are in memory. Written out instead of as a generator because that
@@ -91,7 +100,10 @@ export class BatchReader extends Reader<RecordBatch> {
   readonly signal: AbortSignal | undefined
   readonly #log: EngineLog
   readonly #follow: boolean
-  readonly #maxBytes: number
+  readonly #maxAheadBytes: number
+  #maxBytes: number
+  /** The next chunk, on its way already. */
+  #ahead: Promise<Chunk | null> | null = null
   readonly #start: () => number | Promise<number>
   /** The first offset wanted, known once a batch is there. */
   from = 0
@@ -120,6 +132,7 @@ export class BatchReader extends Reader<RecordBatch> {
     this.#log = log
     this.#follow = follow
     this.#maxBytes = maxBytes
+    this.#maxAheadBytes = options.maxBytes ?? READ_AHEAD_BYTES
     this.#start = () => startOffset(log, from, end)
   }
 
@@ -129,6 +142,7 @@ export class BatchReader extends Reader<RecordBatch> {
     if (this.#bytes !== null) {
       const batch = RecordBatch.parse(this.#bytes, this.#at)
       this.#at += batch.byteLength
+      this.#log.recordsRead += batch.recordsCount
       if (this.#at === this.#bytes.length) this.#bytes = null
       return batch
     }
@@ -143,9 +157,19 @@ export class BatchReader extends Reader<RecordBatch> {
       this.#truncations = this.#log.truncations
       this.#next = this.from = await this.#start()
     }
+    const truncations = this.#truncations
     this.#assertNotCut()
+    // What was fetched ahead may hold what has been cut off since.
+    if (this.#truncations !== truncations) this.#ahead = null
     // Of the first, the engine says whether there is such an offset.
     if (this.#next >= this.to && !isFirst) return false
+    const ahead = this.#ahead
+    this.#ahead = null
+    if (ahead !== null) {
+      const chunk = await ahead
+      if (chunk !== null) this.#receive(chunk, chunk.nextOffset, isFirst)
+      return true
+    }
     const slice = await this.#slice()
     if (slice === null || slice.byteLength === 0 || this.#next >= this.to) {
       slice?.close()
@@ -154,18 +178,38 @@ export class BatchReader extends Reader<RecordBatch> {
       return true
     }
     const checked = await readUnlessCut(slice)
-    if (checked === null) return true
-    const { bytes, failure } = checked
+    if (checked !== null) this.#receive(checked, slice.nextOffset, isFirst)
+    return true
+  }
+
+  #receive({ bytes, failure, isCold }: CheckedBytes, nextOffset: number, isFirst: boolean): void {
     this.#bytes = bytes.length > 0 ? bytes : null
     this.#at = 0
     this.#failure = failure
-    this.#next = slice.nextOffset
-    return true
+    this.#next = nextOffset
+    // Whoever wants a second chunk goes on; a lookup ends with the first.
+    if (isCold && !isFirst && failure === null && !this.ended) this.#readAhead()
+  }
+
+  #readAhead(): void {
+    if (this.#next >= Math.min(this.to, this.#log.durableOffset)) return
+    this.#maxBytes = Math.max(this.#maxBytes, Math.min(this.#maxBytes * 2, this.#maxAheadBytes))
+    this.#ahead = this.#chunk()
+    // Told to whoever takes it; nobody may any more.
+    this.#ahead.catch(() => {})
+  }
+
+  /** Null for what was cut off meanwhile. */
+  async #chunk(): Promise<Chunk | null> {
+    const slice = await this.#slice()
+    const checked = await readUnlessCut(slice!)
+    return checked === null ? null : { ...checked, nextOffset: slice!.nextOffset }
   }
 
   end(): void {
     this.ended = true
     this.#bytes = null
+    this.#ahead = null
     this.#stop?.abort()
   }
 

@@ -44,6 +44,8 @@ export interface CheckedBytes {
   readonly bytes: Buffer
   /** What is wrong with the batch behind them; the log is read-only from now on. */
   readonly failure: VarveError | null
+  /** Whether the disk was waited for. */
+  readonly isCold: boolean
 }
 
 /** @throws VarveError `VARVE_INVALID_OPTION` */
@@ -103,9 +105,11 @@ export class LogSlice implements Slice {
   /** What {@link read} gives up to the first bad batch. Closes the slice. */
   async readChecked(): Promise<CheckedBytes> {
     try {
-      const bytes = await this.read()
+      const read = this.read()
+      const isCold = !Buffer.isBuffer(read)
+      const bytes = isCold ? await read : read
       const { good, failure } = this.#native.verify(bytes)
-      return { bytes: bytes.subarray(0, good), failure: failure == null ? null : toError(failure) }
+      return { bytes: bytes.subarray(0, good), failure: failure == null ? null : toError(failure), isCold }
     } finally {
       this.close()
     }

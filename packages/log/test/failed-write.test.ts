@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'vitest'
 import { openLog } from '../src/index.js'
+import { batchOf } from './sample-batch.js'
 import { temporaryDirectory } from './temporary-directory.js'
 
 // In this process the second write into a first segment, and the first opening of another log's second segment, fail.
@@ -27,9 +28,9 @@ test('everybody who waits is told of a write that failed', async () => {
 
 test('a roll that fails refuses what waits for it, and lets the log close', async () => {
   const log = await openLog(temporaryDirectory(), { segmentBytes: 560, durability: 'os' })
-  const appends = Array.from({ length: 20 }, () =>
-    log.append([{ value: 'a' }]).catch((error: unknown) => error),
-  )
+  const appends = log
+    .appendBatches(Array.from({ length: 20 }, () => batchOf('a')))
+    .map((append) => append.catch((error: unknown) => error))
   const closed = expect(log.close()).rejects.toMatchObject(failed)
   const results = await Promise.all(appends)
   expect(results.slice(0, 8).map((result) => (result as { baseOffset?: number }).baseOffset)).toEqual([

@@ -33,15 +33,15 @@ test.each([
   'appends during rolls keep their order, and everything is readable ($durability)',
   async (options) => {
     const dir = temporaryDirectory()
-    const log = await openLog(dir, { ...options, segmentBytes: 2048 })
+    const log = await openLog(dir, { ...options, segmentBytes: 1024 })
     const results = await Promise.all(appendAll(log))
     expect(results.map(({ baseOffset }) => `${baseOffset}`)).toEqual(expected)
     expect(await valuesIn(log)).toEqual(expected)
     await log.close()
     expect(segmentsIn(dir).length).toBeGreaterThan(20)
-    for (const name of segmentsIn(dir)) expect(statSync(join(dir, name)).size).toBeLessThanOrEqual(2048)
+    for (const name of segmentsIn(dir)) expect(statSync(join(dir, name)).size).toBeLessThanOrEqual(1024)
 
-    await using again = await openLog(dir, { segmentBytes: 2048 })
+    await using again = await openLog(dir, { segmentBytes: 1024 })
     expect(again.recovered).toBeNull()
     expect(await valuesIn(again)).toEqual(expected)
   },

@@ -23,7 +23,8 @@ test('what is cut off stays cut off, and appends made meanwhile follow the cut i
   {
     await using log = await openLog(dir, { segmentBytes: 512 })
     await fill(log, 10)
-    const before = ['a', 'b'].map((value) => log.append([{ value }]))
+    // Too large to share a batch, which would be cut off as a whole.
+    const before = ['a', 'b'].map((value) => log.append([{ value: value.padStart(300) }]))
     const cuts = [log.truncateTo(11), log.truncateTo(4)]
     const behind = ['x', 'y'].map((value) => log.append([{ value }]))
     // The first ones were durable before they were cut off.

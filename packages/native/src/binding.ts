@@ -70,6 +70,37 @@ export interface NativeDirectory {
   close(): Promise<undefined | Failure>
 }
 
+/** How values are spread. */
+export interface NativeDistribution {
+  count: number
+  total: number
+  p50: number
+  p90: number
+  p99: number
+  p999: number
+  max: number
+}
+
+/** What a log counts. */
+export interface NativeStats {
+  appendedBatches: number
+  appendedRecords: number
+  appendedBytes: number
+  refusedBatches: number
+  writeNanoseconds: NativeDistribution
+  flushNanoseconds: NativeDistribution
+  flushGroupRecords: NativeDistribution
+  rolls: number
+  cachedReads: number
+  cachedBytes: number
+  coldReads: number
+  coldBytes: number
+  sentSlices: number
+  sentBytes: number
+  segments: number
+  segmentBytes: number
+}
+
 /** An open log. Its methods may be called while tasks of it run. */
 export interface NativeLog {
   readonly startOffset: number
@@ -123,6 +154,10 @@ export interface NativeLog {
   batchForTime(timestamp: number): Promise<number | null | Failure>
   /** The base offset of the first batch that holds the largest time. */
   batchOfMaxTimestamp(): Promise<number | null | Failure>
+  /** Since the log was opened. */
+  stats(): NativeStats
+  /** The base offset of the segment that appends go to. */
+  readonly activeSegment: number
   /** Deletes what the configured retention does not cover; the log start offset. */
   applyRetention(): Promise<number | Failure>
   /** Deletes the records before an offset; the log start offset. */

@@ -12,11 +12,13 @@ export type {
   Failure,
   NativeCodec,
   NativeDirectory,
+  NativeDistribution,
   NativeLog,
   NativeLogConfig,
   NativeSender,
   NativeSlice,
   NativeSocket,
+  NativeStats,
 } from './binding.js'
 
 const binding: Binding = loadBinding()

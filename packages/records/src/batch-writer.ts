@@ -16,6 +16,12 @@ import { VarveError } from './error.js'
 import { checkRecords, recordByteLength, timestampOf, writeRecord } from './record-writer.js'
 import type { RecordInput } from './record.js'
 
+/** What headers have in common: one copy of it costs less than filling its parts. */
+const blankHeader = new Uint8Array(HEADER_BYTES)
+blankHeader[MAGIC_AT] = MAGIC
+// Producer id, producer epoch and base sequence are −1, "none", in all their bytes.
+blankHeader.fill(0xff, MAX_TIMESTAMP_AT + 8, RECORDS_COUNT_AT)
+
 /**
  * Exact size in bytes of the uncompressed batch that {@link writeBatch} writes for the same arguments.
  *
@@ -76,16 +82,11 @@ export function writeBatchHeader(
       'A record batch cannot exceed 2 GiB; append fewer records at once',
     )
   }
-  target.fill(0, at, at + LENGTH_AT)
+  target.set(blankHeader, at)
   writeInt32(target, at + LENGTH_AT, end - at - LENGTH_OVERHEAD)
-  target.fill(0, at + LENGTH_AT + 4, at + MAGIC_AT)
-  target[at + MAGIC_AT] = MAGIC
-  target.fill(0, at + CRC_AT, at + LAST_OFFSET_DELTA_AT)
   writeInt32(target, at + LAST_OFFSET_DELTA_AT, recordsCount - 1)
   writeInt64(target, at + BASE_TIMESTAMP_AT, baseTimestamp)
   writeInt64(target, at + MAX_TIMESTAMP_AT, maxTimestamp)
-  // Producer id, producer epoch and base sequence are −1, "none", in all their bytes.
-  target.fill(0xff, at + MAX_TIMESTAMP_AT + 8, at + RECORDS_COUNT_AT)
   writeInt32(target, at + RECORDS_COUNT_AT, recordsCount)
 }
 
@@ -111,7 +112,7 @@ function emptyBatch(): VarveError {
   return new VarveError('VARVE_EMPTY_BATCH', 'A record batch needs at least one record')
 }
 
-function tooSmall(target: Buffer, at: number): VarveError {
+export function tooSmall(target: Buffer, at: number): VarveError {
   return new VarveError(
     'VARVE_BUFFER_TOO_SMALL',
     `The batch does not fit into the buffer: ${target.length} bytes, writing at ${at}; ask batchByteLength() first`,

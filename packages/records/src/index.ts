@@ -11,5 +11,6 @@ export {
 } from './end-transaction-marker.js'
 export { VarveError, type VarveErrorOptions } from './error.js'
 export type { ProducerFields } from './producer-fields.js'
+export { OpenBatch } from './open-batch.js'
 export { batchesIn, RecordBatch, type DecodeOptions } from './record-batch.js'
 export type { Bytes, HeadersInput, LogRecord, RecordInput } from './record.js'

@@ -1,10 +1,13 @@
 import { Command, CommanderError, Option } from 'commander'
 import { report } from './failure.js'
 import type { ConsumeOptions } from './consume.js'
+import type { LogAppendOptions } from './log-append.js'
+import type { LogReadOptions } from './log-read.js'
+import type { LogTailOptions } from './log-tail.js'
 import type { ProduceOptions } from './produce.js'
 import type { ServeOptions } from './serve.js'
 import type { CreateTopicOptions, TopicOptions } from './topic.js'
-import { acks, brokers, from, integer, separator } from './values.js'
+import { acks, brokers, from, integer, logFrom, separator, tailFrom } from './values.js'
 import { version } from './version.js'
 
 const USAGE_ERROR = 2
@@ -16,6 +19,14 @@ const brokerOption = (): Option =>
     .argParser(brokers)
     .default(['localhost:9092'], 'localhost:9092')
 
+const durabilityOption = (): Option =>
+  new Option(
+    '--durability <policy>',
+    'when a record is acknowledged: fsync (on disk) or os (in the page cache)',
+  )
+    .choices(['fsync', 'os'])
+    .default('fsync')
+
 // Each command's code is loaded when it runs: a consumer should not wait for the broker's modules.
 function serveCommand(): Command {
   return new Command('serve')
@@ -23,14 +34,7 @@ function serveCommand(): Command {
     .option('-p, --port <port>', 'port to listen on; 0 lets the system choose', integer(0, 65_535), 9092)
     .option('--host <host>', 'address to listen on', '127.0.0.1')
     .option('-d, --data <directory>', 'where the logs are kept; made if missing', './varve-data')
-    .addOption(
-      new Option(
-        '--durability <policy>',
-        'when a record is acknowledged: fsync (on disk) or os (in the page cache)',
-      )
-        .choices(['fsync', 'os'])
-        .default('fsync'),
-    )
+    .addOption(durabilityOption())
     .addOption(
       new Option(
         '--listeners <list>',
@@ -152,6 +156,60 @@ function topicCommand(): Command {
   return topic
 }
 
+function logCommand(): Command {
+  const log = new Command('log').description('append to and read a log in a directory, without a broker')
+  log
+    .command('append')
+    .description('append each line of standard input, or of a file, as a record')
+    .argument('<directory>', "the log's directory; made if missing")
+    .option('-f, --file <path>', 'read lines from a file')
+    .option(
+      '-k, --key-separator <text>',
+      'what stands between key and value, such as : or \\t; lines without it have no key',
+      separator,
+    )
+    .addOption(durabilityOption())
+    .option('-q, --quiet', 'no progress and no summary')
+    .action(async (dir: string, options: LogAppendOptions) =>
+      (await import('./log-append.js')).appendToLog(dir, options),
+    )
+  log
+    .command('read')
+    .description('print the value of each record and a newline, up to the end of the log')
+    .argument('<directory>', "the log's directory")
+    .addOption(
+      new Option('--from <where>', 'start, end, an offset, or a time such as 2026-01-31T12:00:00Z')
+        .argParser(logFrom)
+        .default('start'),
+    )
+    .option('-n, --count <count>', 'stop after so many records', integer(1))
+    .option('--json', 'print each record as a line of JSON, with offset, timestamp, key and headers')
+    .option('-k, --key-separator <text>', 'print the key and this before the value', separator)
+    .option('-q, --quiet', 'no progress and no summary')
+    .action(async (dir: string, options: LogReadOptions) =>
+      (await import('./log-read.js')).readLog(dir, options),
+    )
+  log
+    .command('tail')
+    .description('print records as another process appends them, until Ctrl-C')
+    .argument('<directory>', "the log's directory")
+    .addOption(new Option('--from <where>', 'start, end or an offset').argParser(tailFrom).default('end'))
+    .option('--json', 'print each record as a line of JSON, with offset, timestamp, key and headers')
+    .option('-k, --key-separator <text>', 'print the key and this before the value', separator)
+    .action(async (dir: string, options: LogTailOptions) =>
+      (await import('./log-tail.js')).tailLog(dir, options),
+    )
+  log.addHelpText(
+    'after',
+    examples(
+      'varve log append ./events --key-separator : < events.txt',
+      'varve log read ./events --from 2026-01-31T12:00:00Z --count 10 --json',
+      'varve log tail ./varve-data/demo-0',
+    ),
+  )
+  return log
+}
+
 /** The whole command line. */
 export function program(): Command {
   const varve = new Command('varve')
@@ -161,6 +219,7 @@ export function program(): Command {
     .addCommand(produceCommand())
     .addCommand(consumeCommand())
     .addCommand(topicCommand())
+    .addCommand(logCommand())
     .addHelpText(
       'after',
       `${examples('varve serve', 'echo hello | varve produce demo', 'varve consume demo')}\n\nvarve <command> --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,

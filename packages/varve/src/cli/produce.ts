@@ -1,9 +1,8 @@
-import { createReadStream } from 'node:fs'
-import type { Readable } from 'node:stream'
 import { Admin, Producer } from '@varve/client'
 import type { Compression } from '@varve/records'
 import { brokerFailure } from './broker-failure.js'
 import { Failure } from './failure.js'
+import { input, inputFailure } from './input.js'
 import { onInterrupt } from './interrupt.js'
 import { keyAndValue, linesOf } from './lines.js'
 import { Tally, recordsText } from './tally.js'
@@ -26,10 +25,6 @@ const MAX_WAITING_LINES = 10_000
 
 /** How long Ctrl-C waits for answers to what has been sent. */
 const PATIENCE_MS = 2000
-
-function input(file: string | undefined): Readable {
-  return file === undefined || file === '-' ? process.stdin : createReadStream(file)
-}
 
 /** Sends lines and counts what was acknowledged. It takes no more than the broker does. */
 class LineSender {
@@ -191,7 +186,7 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
     await producer.flush().catch(() => {})
   } catch (error) {
     // Destroying the input on Ctrl-C ends the loop that reads it with an error that says no more than that.
-    if (!signal.aborted) throw inputFailure(error, options)
+    if (!signal.aborted) throw inputFailure(error, options.file)
   } finally {
     sender.acknowledged.hide()
     await producer.close().catch((error: unknown) => {
@@ -201,12 +196,4 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
   if (sender.failure !== undefined) throw produceFailure(sender, topic, options)
   if (!options.quiet) process.stderr.write(`Produced to ${topic}: ${sender.acknowledged.summary()}\n`)
   process.exitCode = exitCode()
-}
-
-function inputFailure(error: unknown, { file }: ProduceOptions): unknown {
-  const code = (error as { code?: unknown } | null)?.code
-  if (file === undefined || (error as { syscall?: unknown } | null)?.syscall === undefined) return error
-  if (code === 'ENOENT') return new Failure(`there is no file ${file}. Check --file`, { cause: error })
-  if (code === 'EISDIR') return new Failure(`${file} is a directory; --file takes a file`, { cause: error })
-  return new Failure(`${file} cannot be read: ${(error as Error).message}`, { cause: error })
 }

@@ -1,0 +1,179 @@
+import { channel, type Channel } from 'node:diagnostics_channel'
+import type { NativeLog } from '@varve/native'
+import type { VarveError } from '@varve/records'
+import { toError } from './failure.js'
+import type { Recovered } from './log.js'
+import type { Durability } from './options.js'
+
+/** What every event says. */
+export interface LogEvent {
+  /** The absolute path of the log's directory. */
+  dir: string
+}
+
+/** A log was opened, recovered if that was needed. */
+export interface LogOpenEvent extends LogEvent {
+  durability: Durability
+  startOffset: number
+  endOffset: number
+}
+
+/** The stop before this opening was unclean. Published before {@link LogOpenEvent}. */
+export interface LogRecoveredEvent extends LogEvent, Recovered {}
+
+/**
+ * An append that was handed to the engine was refused, or failed, or cannot become durable any more. One that never came
+ * so far, because its records cannot be encoded or the log is closed, is its caller's alone.
+ */
+export interface AppendFailureEvent extends LogEvent {
+  /** What the append rejects with. */
+  error: VarveError
+  /** How many records were in the batch. */
+  records: number
+}
+
+/** Records became durable, with one fsync or several that ended in short succession. */
+export interface FlushEvent extends LogEvent {
+  /** Everything below is on disk for good. */
+  flushedOffset: number
+  /** How many offsets it moved on since the event before. */
+  records: number
+}
+
+/** A new segment was begun. */
+export interface RollEvent extends LogEvent {
+  /** Of the new segment. */
+  baseOffset: number
+}
+
+/** The log's start moved, by retention or `deleteBefore`. */
+export interface DeleteEvent extends LogEvent {
+  /** The first offset that can be read now. */
+  startOffset: number
+  /** How many offsets are gone since the event before. */
+  records: number
+}
+
+/** The log takes no more writes: a write or an fsync failed, or bytes that were durable do not parse. Once for a log. */
+export interface LogFailureEvent extends LogEvent {
+  /** `VARVE_LOG_FAILED`, or `VARVE_LOG_CORRUPT` with file, position and offset in its message. */
+  error: VarveError
+}
+
+/** The log was closed. */
+export interface LogCloseEvent extends LogEvent {
+  endOffset: number
+  /** What `close` rejects with; `null` when everything is on disk. */
+  error: VarveError | null
+}
+
+/** The channels of `node:diagnostics_channel` and what is published on them. */
+export interface LogEvents {
+  'varve:log:open': LogOpenEvent
+  'varve:log:recovered': LogRecoveredEvent
+  'varve:log:append-failure': AppendFailureEvent
+  'varve:log:flush': FlushEvent
+  'varve:log:roll': RollEvent
+  'varve:log:delete': DeleteEvent
+  'varve:log:failed': LogFailureEvent
+  'varve:log:corrupt': LogFailureEvent
+  'varve:log:close': LogCloseEvent
+}
+
+type Name = keyof LogEvents
+
+const channels: Readonly<Record<Name, Channel>> = {
+  'varve:log:open': channel('varve:log:open'),
+  'varve:log:recovered': channel('varve:log:recovered'),
+  'varve:log:append-failure': channel('varve:log:append-failure'),
+  'varve:log:flush': channel('varve:log:flush'),
+  'varve:log:roll': channel('varve:log:roll'),
+  'varve:log:delete': channel('varve:log:delete'),
+  'varve:log:failed': channel('varve:log:failed'),
+  'varve:log:corrupt': channel('varve:log:corrupt'),
+  'varve:log:close': channel('varve:log:close'),
+}
+
+function publish<N extends Name>(name: N, event: LogEvents[N]): void {
+  channels[name].publish(event)
+}
+
+const isWatched = (name: Name): boolean => channels[name].hasSubscribers
+
+/** Tells the channels of one log. What nobody is subscribed to is not asked for, and not put together. */
+export class LogWatch {
+  readonly #native: NativeLog
+  readonly #dir: string
+  /** As the last events, or the opening, said. */
+  #flushedOffset: number
+  #startOffset: number
+  #activeSegment: number
+  #failed = false
+
+  constructor(native: NativeLog, dir: string) {
+    this.#native = native
+    this.#dir = dir
+    this.#flushedOffset = native.flushedOffset
+    this.#startOffset = native.startOffset
+    this.#activeSegment = native.activeSegment
+  }
+
+  opened(durability: Durability): void {
+    const dir = this.#dir
+    const { recovered, startOffset, endOffset } = this.#native
+    if (recovered !== null && isWatched('varve:log:recovered')) {
+      publish('varve:log:recovered', { dir, ...recovered })
+    }
+    if (isWatched('varve:log:open')) publish('varve:log:open', { dir, durability, startOffset, endOffset })
+    this.changed()
+  }
+
+  appendFailed(error: VarveError, records: number): void {
+    if (!isWatched('varve:log:append-failure')) return
+    publish('varve:log:append-failure', { dir: this.#dir, error, records })
+  }
+
+  /** Looks at what has become of the log, after a change that somebody may wait for. */
+  changed(): void {
+    if (isWatched('varve:log:roll')) this.#lookAtSegment()
+    if (isWatched('varve:log:flush')) this.#lookAtFlushed()
+    if (isWatched('varve:log:delete')) this.#lookAtStart()
+    if (isWatched('varve:log:failed') || isWatched('varve:log:corrupt')) this.#lookAtFailure()
+  }
+
+  closed(error: VarveError | null): void {
+    if (!isWatched('varve:log:close')) return
+    publish('varve:log:close', { dir: this.#dir, endOffset: this.#native.endOffset, error })
+  }
+
+  #lookAtSegment(): void {
+    const baseOffset = this.#native.activeSegment
+    const isNew = baseOffset > this.#activeSegment
+    this.#activeSegment = baseOffset
+    if (isNew) publish('varve:log:roll', { dir: this.#dir, baseOffset })
+  }
+
+  #lookAtFlushed(): void {
+    const { flushedOffset } = this.#native
+    // A truncation moves it back.
+    const records = flushedOffset - this.#flushedOffset
+    this.#flushedOffset = flushedOffset
+    if (records > 0) publish('varve:log:flush', { dir: this.#dir, flushedOffset, records })
+  }
+
+  #lookAtStart(): void {
+    const { startOffset } = this.#native
+    const records = startOffset - this.#startOffset
+    this.#startOffset = startOffset
+    if (records > 0) publish('varve:log:delete', { dir: this.#dir, startOffset, records })
+  }
+
+  #lookAtFailure(): void {
+    const { failure } = this.#native
+    if (failure === null || this.#failed) return
+    this.#failed = true
+    const error = toError(failure)
+    const name = error.code === 'VARVE_LOG_CORRUPT' ? 'varve:log:corrupt' : 'varve:log:failed'
+    if (isWatched(name)) publish(name, { dir: this.#dir, error })
+  }
+}
