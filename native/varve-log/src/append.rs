@@ -87,6 +87,7 @@ impl Log {
         match origin {
             Origin::Leader => BatchRules {
                 validation: self.config.batch_validation,
+                keys_required: self.config.cleanup_policy.compacts(),
                 ..BatchRules::new(self.config.max_batch_bytes)
             },
             // The leader has looked at the records, and has taken batches of whatever size.

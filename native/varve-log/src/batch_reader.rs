@@ -103,6 +103,18 @@ impl BatchReader {
         Ok(self.bad("its CRC-32C does not match its bytes"))
     }
 
+    /// Steps over one batch and gives its bytes, checked against their checksum.
+    pub fn next_whole(&mut self) -> Result<(Step, &[u8])> {
+        let step = self.next_checked()?;
+        let Step::Batch(header, position) = step else { return Ok((step, &[])) };
+        let (end, length) = (self.position, header.total_bytes() as usize);
+        self.position = position;
+        self.fill(length)?;
+        self.position = end;
+        let at = (position - self.window_at) as usize;
+        Ok((step, &self.window[at..at + length]))
+    }
+
     /// The checksum of the bytes from one position up to another, where the reader stands afterwards. They are read
     /// in pieces: a length field that lies must not claim more memory than that.
     fn checksum(&mut self, from: u64, to: u64) -> Result<u32> {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::checkpoint::{CheckpointWriter, OffsetCheckpoint, read_file, replace_file};
@@ -18,6 +19,7 @@ const LOCK_FILE: &str = ".lock";
 const CLEAN_MARKER: &str = ".kafka_cleanshutdown";
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const START_OFFSETS: &str = "log-start-offset-checkpoint";
+const CLEANED_OFFSETS: &str = "cleaner-offset-checkpoint";
 const META_PROPERTIES: &str = "meta.properties";
 
 /// Who the directory belongs to. The ids that are not asked for are taken from the directory, or are the new ones.
@@ -44,6 +46,9 @@ pub struct DataDir {
     recovery_points: OffsetCheckpoint,
     /// Of the logs whose records were deleted up to an offset that no segment starts with.
     start_offsets: OffsetCheckpoint,
+    /// Up to where the logs that are compacted have been.
+    cleaned_offsets: OffsetCheckpoint,
+    compacting: AtomicBool,
 }
 
 struct DirState {
@@ -71,6 +76,15 @@ pub(crate) struct Found {
     pub clean: bool,
 }
 
+/// Held by the one compaction that is under way in a data directory.
+pub(crate) struct CompactionTurn(Arc<DataDir>);
+
+impl Drop for CompactionTurn {
+    fn drop(&mut self) {
+        self.0.compacting.store(false, Ordering::Release);
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         self.lock = None;
@@ -96,6 +110,7 @@ impl DataDir {
         // After an unclean stop the files' names may not be durable.
         let checkpoint = |file| OffsetCheckpoint::read(storage.as_ref(), path, file, clean_shutdown);
         let (recovery_points, start_offsets) = (checkpoint(RECOVERY_POINTS)?, checkpoint(START_OFFSETS)?);
+        let cleaned_offsets = checkpoint(CLEANED_OFFSETS)?;
         let mut unclean = BTreeSet::new();
         if clean_shutdown {
             let marker = path.join(CLEAN_MARKER);
@@ -116,6 +131,8 @@ impl DataDir {
             checkpoints: CheckpointWriter::default(),
             recovery_points,
             start_offsets,
+            cleaned_offsets,
+            compacting: AtomicBool::new(false),
         }))
     }
 
@@ -159,6 +176,7 @@ impl DataDir {
             if self.start_offsets.get(name).is_some() {
                 self.set(&self.start_offsets, name, None)?;
             }
+            self.forget_cleaned(name, 0)?;
         }
         let recovery_point = self.recovery_points.get(name);
         let start_offset = self.start_offsets.get(name);
@@ -195,6 +213,32 @@ impl DataDir {
     /// Makes `offset` the durable log start offset of the log `name`: what lies before it is deleted for good.
     pub(crate) fn save_start(&self, name: &str, offset: i64) -> Result<()> {
         self.set(&self.start_offsets, name, Some(offset))
+    }
+
+    /// Up to where the log `name` was compacted.
+    pub(crate) fn cleaned_offset(&self, name: &str) -> Option<i64> {
+        self.cleaned_offsets.get(name)
+    }
+
+    /// Makes it durable that the log `name` was compacted up to `offset`.
+    pub(crate) fn save_cleaned(&self, name: &str, offset: i64) -> Result<()> {
+        self.set(&self.cleaned_offsets, name, Some(offset))
+    }
+
+    /// Makes it durable that the log `name` was not compacted from `offset` on: other records may follow there.
+    pub(crate) fn forget_cleaned(&self, name: &str, offset: i64) -> Result<()> {
+        match self.cleaned_offsets.get(name) {
+            Some(cleaned) if cleaned > offset => {
+                self.set(&self.cleaned_offsets, name, Some(offset).filter(|&offset| offset > 0))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The right to compact a log of the directory, unless another one has it.
+    pub(crate) fn take_compaction_turn(self: &Arc<Self>) -> Option<CompactionTurn> {
+        let taken = self.compacting.swap(true, Ordering::AcqRel);
+        (!taken).then(|| CompactionTurn(self.clone()))
     }
 
     fn set(&self, checkpoint: &OffsetCheckpoint, name: &str, offset: Option<i64>) -> Result<()> {

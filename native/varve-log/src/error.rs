@@ -151,3 +151,9 @@ impl fmt::Display for LogError {
 }
 
 impl std::error::Error for LogError {}
+
+impl From<BatchError> for LogError {
+    fn from(error: BatchError) -> Self {
+        Self::Batch(error)
+    }
+}

@@ -7,6 +7,12 @@
 mod append;
 mod batch_reader;
 mod checkpoint;
+mod cleaned_segment;
+mod cleaned_transactions;
+mod cleaner;
+mod cleanup_policy;
+mod compacting;
+mod compaction;
 mod data_dir;
 mod disk;
 mod error;
@@ -15,6 +21,7 @@ mod leader_epochs;
 mod log;
 mod maintenance;
 mod offset_index;
+mod offset_map;
 mod open_files;
 pub mod producer_snapshot;
 pub mod producer_state;
@@ -34,6 +41,7 @@ pub mod txn_index;
 
 pub use append::{APPEND_BYTES, Appended};
 pub use batch_reader::Access;
+pub use cleanup_policy::CleanupPolicy;
 pub use data_dir::{DataDir, Identity};
 pub use disk::DiskStorage;
 pub use error::{LogError, Result};

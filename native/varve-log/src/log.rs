@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use varve_records::BatchValidation;
 
+use crate::cleanup_policy::CleanupPolicy;
 use crate::data_dir::{DataDir, Found, Hold};
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
@@ -45,6 +46,16 @@ pub struct LogConfig {
     pub flush_interval_ms: Option<u64>,
     /// Under [`Durability::Os`]: what is appended is flushed once it is so much.
     pub flush_interval_bytes: Option<u64>,
+    /// What becomes of old records. In a compacted log every record needs a key.
+    pub cleanup_policy: CleanupPolicy,
+    /// A compaction is due once so much of what could be compacted, from 0 to 1, was not.
+    pub min_cleanable_dirty_ratio: f64,
+    /// How long a deletion of a key stays after the first compaction that met it (ms), so that readers learn of it.
+    pub delete_retention_ms: i64,
+    /// What a compaction may read and write together in a second, on average; `None` for as much as it can.
+    pub compaction_bytes_per_second: Option<u64>,
+    /// How often the log looks whether a compaction is due (ms); `None` for only when asked.
+    pub compaction_check_ms: Option<u64>,
     /// Segments whose youngest record is older than this (ms) are deleted.
     pub retention_ms: Option<i64>,
     /// The oldest segments are deleted as long as the others hold this much.
@@ -65,6 +76,11 @@ impl Default for LogConfig {
             batch_validation: BatchValidation::Full,
             flush_interval_ms: None,
             flush_interval_bytes: None,
+            cleanup_policy: CleanupPolicy::Delete,
+            min_cleanable_dirty_ratio: 0.5,
+            delete_retention_ms: 24 * 60 * 60 * 1000,
+            compaction_bytes_per_second: None,
+            compaction_check_ms: None,
             retention_ms: None,
             retention_bytes: None,
             retention_check_ms: None,
@@ -145,6 +161,9 @@ pub struct State {
     /// When the oldest byte that was not flushed is due to be.
     pub(crate) flush_due: Option<Duration>,
     pub(crate) retention_due: Option<Duration>,
+    pub(crate) compaction_due: Option<Duration>,
+    /// Why the last compaction came to nothing.
+    pub(crate) compaction_failure: Option<LogError>,
     pub(crate) checkpointing: bool,
     pub(crate) checkpoint_due: bool,
     /// Since the last checkpoint; the sealed segments before the active one are not counted, they make one due.
@@ -203,6 +222,7 @@ impl Log {
             recovery_point,
             start_offset,
             clean,
+            compacts: config.cleanup_policy.compacts(),
             index_interval_bytes,
         };
         let opened = opening.run()?;
@@ -228,6 +248,8 @@ impl Log {
             wake_at: None,
             flush_due: None,
             retention_due: None,
+            compaction_due: None,
+            compaction_failure: None,
             checkpointing: false,
             checkpoint_due: false,
             flushed_bytes: 0,
@@ -257,6 +279,7 @@ impl Log {
             idle: Condvar::new(),
         });
         log.schedule_retention(&mut log.state());
+        log.schedule_compaction(&mut log.state());
         Ok(log)
     }
 
@@ -300,6 +323,11 @@ impl Log {
     /// The lowest offset at which the log has ended since there were `seen` truncations; `None` when there was no other.
     pub fn lowest_end_since(&self, seen: usize) -> Option<i64> {
         self.state().truncations.get(seen..)?.iter().min().copied()
+    }
+
+    /// Why the last compaction came to nothing, if it did. The log is as it was before it.
+    pub fn compaction_failure(&self) -> Option<LogError> {
+        self.state().compaction_failure.clone()
     }
 
     pub fn phase(&self) -> Phase {
@@ -374,10 +402,12 @@ impl Log {
     /// Flushes, makes the recovery point durable and closes. Waits for jobs under way, and for the disk.
     pub fn close(&self) -> Result<()> {
         let mut state = self.state();
+        state.maintenance.close();
         while state.jobs > 0 || matches!(state.phase, Phase::Closing) {
             state = self.idle.wait(state).expect("the log's lock is never held across a panic");
         }
         let closed = LogError::Closed { dir: self.dir.clone() };
+        let compacting = state.maintenance.take_compaction();
         let abandoned = state.maintenance.abandon(&closed);
         let result = match &state.phase {
             Phase::Closed => Ok(()),
@@ -413,6 +443,8 @@ impl Log {
                 result.map_err(|cause| self.failed(cause))
             }
         };
+        // What it could not remove now is removed when the log is opened.
+        drop(compacting.map(|compacting| compacting.discard()));
         self.idle.notify_all();
         abandoned.tell();
         (self.listener)(self);

@@ -1,11 +1,12 @@
 //! Changes of a log elsewhere than at its end: deleting what it need not retain, deleting records before an offset,
-//! cutting its end off. One of them is under way at a time; each is a chain of jobs, between which the log's lock is
+//! compacting it, cutting its end off. One of them is under way at a time; each is a chain of jobs, between which the log's lock is
 //! free and appends and reads go on.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::compacting::{Compacting, CompactionDone, CompactionStep};
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
 use crate::log::{Log, Phase, State};
@@ -24,13 +25,29 @@ enum Request {
     DeleteBefore(i64),
     TruncateTo(i64),
     StartAt(i64),
+    Compact(Compact),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compact {
+    /// If enough of the log was not compacted yet.
+    IfDue,
+    Now,
 }
 
 #[derive(Default)]
 pub(crate) struct Maintenance {
     waiting: VecDeque<(Request, Answer)>,
     running: Option<Running>,
+    /// A compaction that has been faster than it may be, and when it may go on.
+    paused: Option<(Box<Compacting>, Duration)>,
+    /// A compaction that others go before.
+    parked: Option<Box<Compacting>>,
+    closes: bool,
 }
+
+/// How often a compaction asks for its turn while another log of the directory has it.
+const TURN_MS: u64 = 100;
 
 struct Running {
     request: Request,
@@ -47,6 +64,7 @@ pub(crate) enum Step {
     FindCut(FindCut),
     Truncate(Truncation),
     StartOver(StartOver),
+    Compact(CompactionStep),
 }
 
 pub(crate) enum StepDone {
@@ -55,6 +73,7 @@ pub(crate) enum StepDone {
     Removed,
     CutFound(Cut),
     Truncated(Arc<Segment>, RecoveryPoint),
+    Compacted(CompactionDone),
 }
 
 /// The recovery point that is durable after a truncation.
@@ -80,6 +99,7 @@ impl Step {
                 let recovery_point = start_over.offset;
                 Ok(StepDone::Truncated(Arc::new(start_over.execute(log)?), recovery_point))
             }
+            Self::Compact(step) => step.execute(log).map(StepDone::Compacted),
         }
     }
 }
@@ -97,14 +117,49 @@ impl Told {
 impl Maintenance {
     /// Gives up whatever waits or is under way.
     pub(crate) fn abandon(&mut self, why: &LogError) -> Told {
+        // What it has written does not count, and is removed when the log is opened.
+        drop(self.take_compaction());
         let running = self.running.take().map(|running| running.answer);
         let waiting = self.waiting.drain(..).map(|(_, answer)| answer);
         Told(running.into_iter().chain(waiting).map(|answer| (answer, Err(why.clone()))).collect())
     }
 }
 
+impl Maintenance {
+    /// Called before the log closes, which waits for what is under way.
+    pub(crate) fn close(&mut self) {
+        self.closes = true;
+    }
+
+    /// A compaction that is between two of its jobs, for whoever abandons it.
+    pub(crate) fn take_compaction(&mut self) -> Option<Box<Compacting>> {
+        self.paused.take().map(|(compacting, _)| compacting).or(self.parked.take())
+    }
+
+    fn is_compacting(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| matches!(running.request, Request::Compact(_)))
+    }
+
+    /// Whether a compaction that is under way gives up: appends wait for a truncation.
+    fn stops_compacting(&self) -> bool {
+        self.closes
+            || self
+                .waiting
+                .iter()
+                .any(|(request, _)| matches!(request, Request::TruncateTo(_) | Request::StartAt(_)))
+    }
+
+    /// The next job of a compaction.
+    fn go_on(&self, compacting: Box<Compacting>) -> CompactionStep {
+        match self.stops_compacting() {
+            true => CompactionStep::Discard(compacting),
+            false => CompactionStep::Advance(compacting),
+        }
+    }
+}
+
 enum Begin {
-    /// What must end first has not; it is asked again after every job.
+    /// What must end first has not; it is asked again after every job, and whenever the log wakes.
     NotYet,
     Step(Step),
     Done(Result<i64>),
@@ -135,6 +190,12 @@ impl Log {
         self.request(Request::StartAt(offset), answer);
     }
 
+    /// Compacts what has been sealed and flushed, whatever share of it is new. Answers up to where the log is compacted.
+    /// A compaction that fails leaves the log as it was.
+    pub fn compact(self: &Arc<Self>, answer: Answer) {
+        self.request(Request::Compact(Compact::Now), answer);
+    }
+
     fn request(self: &Arc<Self>, request: Request, answer: Answer) {
         let mut state = self.state();
         state.maintenance.waiting.push_back((request, answer));
@@ -163,10 +224,20 @@ impl Log {
             }
             self.schedule_retention(&mut state);
         }
+        if state.compaction_due.is_some_and(|due| due <= now) {
+            let asked =
+                state.maintenance.waiting.iter().any(|(request, _)| matches!(request, Request::Compact(_)));
+            if !asked && !state.maintenance.is_compacting() {
+                // A failure is kept for whoever asks.
+                state.maintenance.waiting.push_back((Request::Compact(Compact::IfDue), Box::new(|_| {})));
+            }
+            self.schedule_compaction(&mut state);
+        }
         if state.wake_at.is_some_and(|at| at <= now) {
             state.wake_at = None;
         }
-        let dues = [state.flush_due, state.retention_due];
+        let paused = state.maintenance.paused.as_ref().map(|&(_, due)| due);
+        let dues = [state.flush_due, state.retention_due, state.compaction_due, paused];
         dues.into_iter().flatten().for_each(|due| self.wake_at(&mut state, due));
         let mut told = Told::default();
         let work = [self.plan_maintenance(&mut state, &mut told), state.plan_flush()];
@@ -189,14 +260,29 @@ impl Log {
         self.wake_at(state, due);
     }
 
-    /// The first job of the request whose turn it is.
-    pub(crate) fn plan_maintenance(self: &Arc<Self>, state: &mut State, told: &mut Told) -> Option<Work> {
-        if state.maintenance.running.is_some() {
-            return None;
+    pub(crate) fn schedule_compaction(self: &Arc<Self>, state: &mut State) {
+        let Some(every) = self.config.compaction_check_ms else { return };
+        if self.config.cleanup_policy.compacts() {
+            let due = self.runner.now() + Duration::from_millis(every);
+            state.compaction_due = Some(due);
+            self.wake_at(state, due);
         }
-        if !state.phase.takes_writes() {
+    }
+
+    /// The first job of the request whose turn it is, or the next one of a compaction that has waited.
+    pub(crate) fn plan_maintenance(self: &Arc<Self>, state: &mut State, told: &mut Told) -> Option<Work> {
+        if !state.phase.takes_writes()
+            && (state.maintenance.running.is_none() || state.maintenance.paused.is_some())
+        {
             let refusal = self.refusal(&state.phase);
             told.0.extend(state.maintenance.abandon(&refusal).0);
+            return None;
+        }
+        let (now, stops) = (self.runner.now(), state.maintenance.stops_compacting());
+        if let Some((compacting, _)) = state.maintenance.paused.take_if(|&mut (_, due)| stops || due <= now) {
+            return Some(Work::Maintain(Step::Compact(state.maintenance.go_on(compacting))));
+        }
+        if state.maintenance.running.is_some() {
             return None;
         }
         while let Some(&(request, _)) = state.maintenance.waiting.front() {
@@ -217,13 +303,35 @@ impl Log {
         None
     }
 
-    fn begin(&self, state: &mut State, request: Request) -> Begin {
+    fn begin(self: &Arc<Self>, state: &mut State, request: Request) -> Begin {
         match request {
             Request::Retention if !state.sealed_is_durable() || matches!(state.phase, Phase::Rolling) => {
                 Begin::NotYet
             }
             Request::Retention => {
                 Begin::Step(Step::FindExpired(Expiry::new(state, &self.config, self.runner.wall_clock_ms())))
+            }
+            Request::Compact(_) if state.maintenance.closes => Begin::NotYet,
+            Request::Compact(Compact::Now) if !state.sealed_is_durable() => Begin::NotYet,
+            Request::Compact(when) => {
+                if let Some(parked) = state.maintenance.parked.take() {
+                    let goes_on = parked.fits(&state.segments) && !state.maintenance.stops_compacting();
+                    return Begin::Step(Step::Compact(match goes_on {
+                        true => CompactionStep::Advance(parked),
+                        false => CompactionStep::Discard(parked),
+                    }));
+                }
+                let Some(plan) = self.plan_compaction(state, when == Compact::Now) else {
+                    return Begin::Done(Ok(self.directory.cleaned_offset(&self.name).unwrap_or(0)));
+                };
+                match self.directory.take_compaction_turn() {
+                    Some(turn) => Begin::Step(Step::Compact(self.begin_compaction(plan, turn))),
+                    None => {
+                        let again = self.runner.now() + Duration::from_millis(TURN_MS);
+                        self.wake_at(state, again);
+                        Begin::NotYet
+                    }
+                }
             }
             Request::DeleteBefore(offset) => {
                 let (start, end) = (state.start_offset, self.visible(state).offset);
@@ -263,7 +371,7 @@ impl Log {
 
     /// Takes what a job of the running request has done, and hands out the next one.
     pub(crate) fn advance_maintenance(
-        &self,
+        self: &Arc<Self>,
         state: &mut State,
         done: StepDone,
         told: &mut Told,
@@ -306,13 +414,66 @@ impl Log {
                 state.unflushed_base = state.active().base_offset;
                 state.phase = Phase::Open;
             }
+            StepDone::Compacted(done) => {
+                return self
+                    .advance_compaction(state, done, told)
+                    .map(|step| Work::Maintain(Step::Compact(step)));
+            }
         }
         let running = state.maintenance.running.take().expect("a job of it has ended");
         let reached = match running.request {
             Request::Retention | Request::DeleteBefore(_) => state.start_offset,
             Request::TruncateTo(_) | Request::StartAt(_) => state.end_offset,
+            Request::Compact(_) => unreachable!("it has ended above"),
         };
         told.0.push((running.answer, Ok(reached)));
+        None
+    }
+
+    /// Takes what a job of the running compaction has done. Between two segments others get their turn.
+    fn advance_compaction(
+        self: &Arc<Self>,
+        state: &mut State,
+        done: CompactionDone,
+        told: &mut Told,
+    ) -> Option<CompactionStep> {
+        let result = match done {
+            CompactionDone::Replaced(compacting, committed, replaced) => {
+                state.replace(&committed.segment, &replaced);
+                return Some(CompactionStep::TakePlace(compacting, committed, replaced));
+            }
+            CompactionDone::Placed(compacting) if !state.maintenance.waiting.is_empty() => {
+                state.maintenance.parked = Some(compacting);
+                let running = state.maintenance.running.take().expect("a job of it has ended");
+                state.maintenance.waiting.push_back((running.request, running.answer));
+                return None;
+            }
+            CompactionDone::Paused(compacting) | CompactionDone::Placed(compacting) => {
+                let pause = compacting.pause(self.runner.now(), self.config.compaction_bytes_per_second);
+                if pause.is_zero() || state.maintenance.stops_compacting() {
+                    return Some(state.maintenance.go_on(compacting));
+                }
+                let due = self.runner.now() + pause;
+                state.maintenance.paused = Some((compacting, due));
+                self.wake_at(state, due);
+                return None;
+            }
+            CompactionDone::Discarded => {
+                let running = state.maintenance.running.take().expect("a job of it has ended");
+                state.maintenance.waiting.push_back((running.request, running.answer));
+                return None;
+            }
+            CompactionDone::Compacted(offset) => Ok(offset),
+            CompactionDone::Failed(error) => Err(error),
+        };
+        state.compaction_failure = result.as_ref().err().cloned();
+        if let Err(corrupt @ LogError::Corrupt { .. }) = &result
+            && state.phase.takes_writes()
+        {
+            state.phase = Phase::Failed(corrupt.clone());
+        }
+        let running = state.maintenance.running.take().expect("a job of it has ended");
+        told.0.push((running.answer, result));
         None
     }
 
@@ -342,7 +503,7 @@ impl Log {
         let kept = state.active().clone();
         let (offset, position) = (cut.end_offset, cut.position);
         let recovery_point = state.end_at(Mark { offset, segment_base: kept.base_offset, position });
-        Truncation { kept, position, removed, recovery_point }
+        Truncation { kept, position, end_offset: offset, removed, recovery_point }
     }
 
     /// The log is empty from now on; its files follow.

@@ -105,6 +105,20 @@ impl LogFile {
         Self { path, storage, open_files, slot: Arc::default() }
     }
 
+    /// A file that is open, and may have had another name when it was opened. It has the one at `path` by the time when
+    /// `file` is let go of, before which it is not closed.
+    pub fn opened(
+        storage: &Arc<dyn Storage>,
+        open_files: &Arc<OpenFiles>,
+        path: PathBuf,
+        file: &Arc<dyn File>,
+    ) -> Self {
+        let opened = Self::new(storage, open_files, path);
+        opened.slot.handle().file = Some(file.clone());
+        open_files.opened(&opened.slot);
+        opened
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use varve_records::{BatchHeader, HEADER_BYTES, MAGIC};
 
 use crate::batch_reader::{Access, Step};
+use crate::cleaned_segment::recover_compaction;
 use crate::data_dir::{create_dir_durably, parent_of};
 use crate::error::{LogError, Result};
 use crate::leader_epochs::{LEADER_EPOCHS, LeaderEpochs};
@@ -51,6 +52,8 @@ pub struct Opening<'a> {
     pub start_offset: i64,
     /// Whether the log was closed with everything flushed.
     pub clean: bool,
+    /// Whether segments may have been replaced by compacted ones.
+    pub compacts: bool,
     pub index_interval_bytes: u64,
 }
 
@@ -118,7 +121,10 @@ impl Opening<'_> {
 
     /// The segments in order of their offsets. Files of an earlier crash that belong to none are removed.
     fn find_segments(&self) -> Result<Vec<Arc<Segment>>> {
-        let names = self.storage.list(self.dir).map_err(LogError::io("list", self.dir))?;
+        let mut names = self.storage.list(self.dir).map_err(LogError::io("list", self.dir))?;
+        if recover_compaction(self.storage, self.dir, &names)? {
+            names = self.storage.list(self.dir).map_err(LogError::io("list", self.dir))?;
+        }
         let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_in(name, ".log")).collect();
         for name in &names {
             // A recovery was interrupted between the two renames of `renew_name`.
@@ -157,14 +163,19 @@ impl Opening<'_> {
         Ok(segments)
     }
 
-    /// Whether an empty segment is one that was cut before and whose name came back: others follow it, or the one
-    /// before it has grown past it. The first segment tells where the log starts and stays.
+    /// Whether a segment is one that was removed before and whose name came back. One that was cut off is empty: others
+    /// follow it, or the one before it has grown past it. The first segment tells where the log starts and stays.
     fn is_stray(&self, segment: &Segment, before: Option<&Arc<Segment>>, is_last: bool) -> Result<bool> {
         match before {
             Some(before) if segment.bytes() == 0 && is_last => {
                 Ok(before.end_offset()?.is_some_and(|end| end > segment.base_offset))
             }
-            Some(_) => Ok(segment.bytes() == 0),
+            Some(_) if segment.bytes() == 0 => Ok(true),
+            // A compaction has replaced it together with the one before.
+            Some(before) if self.compacts && !self.clean => {
+                Ok(before.end_offset()?.is_some_and(|end| end > segment.base_offset))
+            }
+            Some(_) => Ok(false),
             None => Ok(false),
         }
     }

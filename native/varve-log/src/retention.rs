@@ -25,11 +25,12 @@ pub(crate) struct Expired {
 
 impl Expiry {
     pub(crate) fn new(state: &State, config: &LogConfig, now_ms: i64) -> Self {
+        let deletes = config.cleanup_policy.deletes();
         Self {
             segments: state.segments.clone(),
             start_offset: state.start_offset,
-            retention_ms: config.retention_ms,
-            retention_bytes: config.retention_bytes,
+            retention_ms: config.retention_ms.filter(|_| deletes),
+            retention_bytes: config.retention_bytes.filter(|_| deletes),
             now_ms,
         }
     }

@@ -26,7 +26,7 @@ pub struct Segment {
 
 const NO_TIMESTAMP: i64 = -1;
 /// Of Kafka and of [`crate::LogConfig`], for indexes that are rebuilt without knowing the configuration.
-const DEFAULT_INTERVAL_BYTES: u64 = 4096;
+pub const DEFAULT_INTERVAL_BYTES: u64 = 4096;
 
 /// The offset in a file name of Kafka's form, twenty digits and an extension.
 pub fn offset_in(name: &str, extension: &str) -> Option<i64> {
@@ -73,6 +73,13 @@ impl Indexes {
             self.bytes_since_entry = 0;
         }
         self.bytes_since_entry += header.total_bytes();
+    }
+
+    /// What the two index files hold. The time index gets the segment's largest timestamp as its last entry, as Kafka's
+    /// does when a segment closes.
+    pub fn write_out(&mut self) -> (Vec<u8>, Vec<u8>) {
+        self.note_time();
+        (self.offsets.to_bytes(), self.times.to_bytes())
     }
 
     fn note_max(&mut self, header: &BatchHeader) {
@@ -131,6 +138,21 @@ impl Segment {
             content: Mutex::new(Content { bytes, indexes: None, first_timestamp: None }),
             cut: Arc::new(AtomicU64::new(u64::MAX)),
         }
+    }
+
+    /// A segment that was written under other names, which it is about to lose: `file` is to be kept until then.
+    pub fn written(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        base_offset: i64,
+        file: &Arc<dyn File>,
+        bytes: u64,
+        indexes: Indexes,
+    ) -> Self {
+        let mut segment = Self::at(storage, dir, base_offset, bytes);
+        segment.file = LogFile::opened(storage, &OpenFiles::of_process(), segment.log_path(), file);
+        segment.content().indexes = Some(indexes);
+        segment
     }
 
     /// The same segment without its open file and its indexes, which slices that have them keep.
@@ -309,14 +331,12 @@ impl Segment {
         Ok(BatchReader::new(file, self.log_path(), access, self.base_offset, position, end))
     }
 
-    /// Writes both index files from memory and makes them durable. The time index gets the segment's largest
-    /// timestamp as its last entry, as Kafka's does when a segment closes.
+    /// Writes both index files from memory and makes them durable.
     pub fn write_indexes(&self) -> Result<()> {
         let (offsets, times) = {
             let mut content = self.content();
             let Some(indexes) = &mut content.indexes else { return Ok(()) };
-            indexes.note_time();
-            (indexes.offsets.to_bytes(), indexes.times.to_bytes())
+            indexes.write_out()
         };
         for (path, bytes) in [(self.index_path(), offsets), (self.time_index_path(), times)] {
             let file = self.storage.open(&path, OpenMode::Create).map_err(LogError::io("create", &path))?;

@@ -123,8 +123,9 @@ impl Log {
         self.read_stably(|| self.try_slice(request, access))
     }
 
-    /// Reads again as long as segments were removed, replaced or cut meanwhile: what it then meets is no defect of them.
-    /// Corrupt bytes otherwise make the log read-only, whoever meets them.
+    /// Reads again as long as segments were removed, replaced or cut meanwhile: what it then meets is no defect of them,
+    /// and what it finds may be another file's, under the name of one that was replaced. Corrupt bytes otherwise make the
+    /// log read-only, whoever meets them.
     pub(crate) fn read_stably<T>(&self, read: impl Fn() -> Result<T>) -> Result<T> {
         loop {
             let generation = self.state().generation;
@@ -136,6 +137,7 @@ impl Log {
                     self.report_corrupt(error.clone());
                     return Err(error);
                 }
+                Ok(_) if self.state().generation != generation => {}
                 told => return told,
             }
         }

@@ -40,6 +40,7 @@ impl FindCut {
 pub(crate) struct Truncation {
     pub kept: Arc<Segment>,
     pub position: u64,
+    pub end_offset: i64,
     pub removed: Vec<Arc<Segment>>,
     pub recovery_point: i64,
 }
@@ -51,6 +52,7 @@ impl Truncation {
         self.removed.iter().for_each(|segment| segment.cut_slices(0));
         self.kept.cut_slices(self.position);
         log.directory.checkpoint(&log.name, self.recovery_point)?;
+        log.directory.forget_cleaned(&log.name, self.end_offset)?;
         for segment in self.removed.iter().rev() {
             // Emptied first: should its name come back after a power loss, then without data.
             segment.empty()?;
@@ -74,6 +76,7 @@ impl StartOver {
         self.old.iter().for_each(|segment| segment.cut_slices(0));
         // Nothing is promised to be there while it goes.
         log.directory.checkpoint(&log.name, 0)?;
+        log.directory.forget_cleaned(&log.name, 0)?;
         log.directory.save_start(&log.name, self.offset)?;
         for segment in self.old.iter().rev() {
             segment.empty()?;

@@ -5,7 +5,7 @@ use napi::bindgen_prelude::{AsyncTask, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use varve_log::runner::ThreadRunner;
-use varve_log::{DataDir, Durability, Identity, Listener, Log, LogConfig};
+use varve_log::{CleanupPolicy, DataDir, Durability, Identity, Listener, Log, LogConfig};
 
 use varve_records::BatchValidation;
 
@@ -44,6 +44,12 @@ pub struct NativeLogConfig {
     pub validate_records: bool,
     pub flush_interval_ms: Option<f64>,
     pub flush_interval_bytes: Option<f64>,
+    pub compacts: bool,
+    pub deletes: bool,
+    pub min_cleanable_dirty_ratio: f64,
+    pub delete_retention_ms: f64,
+    pub compaction_bytes_per_second: Option<f64>,
+    pub compaction_check_ms: Option<f64>,
     pub retention_ms: Option<f64>,
     pub retention_bytes: Option<f64>,
     pub retention_check_ms: Option<f64>,
@@ -133,6 +139,15 @@ impl NativeDirectory {
             },
             flush_interval_ms: config.flush_interval_ms.map(|ms| ms as u64),
             flush_interval_bytes: config.flush_interval_bytes.map(|bytes| bytes as u64),
+            cleanup_policy: match (config.compacts, config.deletes) {
+                (false, _) => CleanupPolicy::Delete,
+                (true, false) => CleanupPolicy::Compact,
+                (true, true) => CleanupPolicy::CompactAndDelete,
+            },
+            min_cleanable_dirty_ratio: config.min_cleanable_dirty_ratio,
+            delete_retention_ms: config.delete_retention_ms as i64,
+            compaction_bytes_per_second: config.compaction_bytes_per_second.map(|bytes| bytes as u64),
+            compaction_check_ms: config.compaction_check_ms.map(|ms| ms as u64),
             retention_ms: config.retention_ms.map(|ms| ms as i64),
             retention_bytes: config.retention_bytes.map(|bytes| bytes as u64),
             retention_check_ms: config.retention_check_ms.map(|ms| ms as u64),

@@ -167,6 +167,18 @@ impl NativeLog {
         ask(&self.log, |log, answer| log.apply_retention(answer))
     }
 
+    /// Compacts what is sealed and flushed; up to where.
+    #[napi(catch_unwind)]
+    pub fn compact(&self) -> AsyncTask<Ask> {
+        ask(&self.log, |log, answer| log.compact(answer))
+    }
+
+    /// Why the last compaction came to nothing, if it did.
+    #[napi(getter, catch_unwind)]
+    pub fn compaction_failure(&self) -> Option<Failure> {
+        self.log.compaction_failure().map(Failure::from)
+    }
+
     /// Deletes the records before `offset`; the log start offset.
     #[napi(catch_unwind)]
     pub fn delete_before(&self, offset: f64) -> AsyncTask<Ask> {

@@ -209,6 +209,15 @@ export interface Log extends AsyncDisposable {
    */
   deleteBefore(offset: number): Promise<number>
   /**
+   * Compacts everything in sealed segments, without waiting for the next look at it in the background and however little
+   * of it is new. Returns the offset up to which the log is compacted. A compaction that fails leaves the log as it was.
+   *
+   * @throws VarveError `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`
+   */
+  compact(): Promise<number>
+  /** Why the last compaction, in the background too, came to nothing; `null` when it did not. */
+  readonly compactionFailure: VarveError | null
+  /**
    * Deletes the segments that `retentionMs` and `retentionBytes` do not cover, without waiting for the next look at them
    * in the background. Returns the log's start offset.
    *
@@ -468,6 +477,16 @@ export class EngineLog implements Log {
     this.#assertOpen()
     checkWholeNumber('offset', offset, 0, Number.MAX_SAFE_INTEGER)
     return unwrap(await this.#native.deleteBefore(offset))
+  }
+
+  async compact(): Promise<number> {
+    this.#assertOpen()
+    return unwrap(await this.#native.compact())
+  }
+
+  get compactionFailure(): VarveError | null {
+    const failure = this.#native.compactionFailure
+    return failure === null ? null : toError(failure)
   }
 
   async applyRetention(): Promise<number> {

@@ -7,6 +7,12 @@ import { checkBound, checkWholeNumber, invalidOption } from './whole-number.js'
  */
 export type Durability = 'os' | 'fsync'
 
+/**
+ * What becomes of old records: `'delete'` deletes the segments that the retention does not cover, `'compact'` keeps of
+ * each key only the last record, and `'compact,delete'` does both (Kafka's `cleanup.policy`).
+ */
+export type CleanupPolicy = 'delete' | 'compact' | 'compact,delete'
+
 /** How a log is written. Nothing of it is stored: a log may be opened with other options than the last time. */
 export interface LogOptions {
   /** Default `'fsync'`. */
@@ -46,6 +52,32 @@ export interface LogOptions {
   /** Under `'os'`: what is appended is flushed once it is so many bytes. Default `Infinity`. */
   flushIntervalBytes?: number
   /**
+   * In a log that compacts every record needs a key, and a record without a value deletes its key. Compaction runs in the
+   * background, over sealed segments that are flushed, by Kafka's rules; offsets stay what they are, so that there are
+   * gaps. Default `'delete'`.
+   */
+  cleanupPolicy?: CleanupPolicy
+  /**
+   * A compaction is due once this share of the bytes that could be compacted was not yet, from 0 to 1. Default 0.5
+   * (Kafka's `min.cleanable.dirty.ratio`).
+   */
+  minCleanableDirtyRatio?: number
+  /**
+   * How long the deletion of a key can still be read after the first compaction that met it, in ms: a reader that is
+   * further behind misses it. Default one day (Kafka's `delete.retention.ms`).
+   */
+  deleteRetentionMs?: number
+  /**
+   * How often it is looked at whether a compaction is due, in ms; `Infinity` for only when asked by `log.compact()`.
+   * Default 15 seconds (Kafka's `log.cleaner.backoff.ms`).
+   */
+  compactionCheckMs?: number
+  /**
+   * What a compaction may read and write together in a second, in bytes. Default `Infinity` (Kafka's
+   * `log.cleaner.io.max.bytes.per.second`).
+   */
+  compactionBytesPerSecond?: number
+  /**
    * Segments whose youngest record is older than so many ms are deleted in the background, whole and from the oldest on.
    * Batches whose timestamp is −1 do not age. Default `Infinity` (Kafka's `retention.ms`, whose default is seven days).
    */
@@ -84,6 +116,8 @@ const BOUNDS = {
   retentionMs: { min: 0, default: Infinity },
   retentionBytes: { min: 0, default: Infinity },
   retentionCheckMs: { min: 1, default: 300_000 },
+  compactionCheckMs: { min: 1, default: 15_000 },
+  compactionBytesPerSecond: { min: 1, default: Infinity },
 } as const
 
 /** @throws VarveError `VARVE_INVALID_OPTION` naming the option and what it may be. */
@@ -98,6 +132,11 @@ export function completeOptions(options: LogOptions): Required<LogOptions> {
     if (value !== Infinity) checkWholeNumber(name, value, BOUNDS[name].min, Number.MAX_SAFE_INTEGER)
     return value
   }
+  const ratio = options.minCleanableDirtyRatio ?? 0.5
+  if (typeof ratio !== 'number' || !(ratio >= 0 && ratio <= 1))
+    throw invalidOption('minCleanableDirtyRatio', ratio, 'a number from 0 to 1')
+  const deleteRetentionMs = options.deleteRetentionMs ?? 86_400_000
+  checkWholeNumber('deleteRetentionMs', deleteRetentionMs, 0, Number.MAX_SAFE_INTEGER)
   const oneOf = <T extends string>(name: keyof LogOptions, value: T, allowed: readonly T[]): T => {
     if (allowed.includes(value)) return value
     throw invalidOption(name, value, allowed.map((item) => `'${item}'`).join(' or '))
@@ -115,6 +154,15 @@ export function completeOptions(options: LogOptions): Required<LogOptions> {
     maxPendingBytes,
     flushIntervalMs: bound('flushIntervalMs'),
     flushIntervalBytes: bound('flushIntervalBytes'),
+    cleanupPolicy: oneOf('cleanupPolicy', options.cleanupPolicy ?? 'delete', [
+      'delete',
+      'compact',
+      'compact,delete',
+    ]),
+    minCleanableDirtyRatio: ratio,
+    deleteRetentionMs,
+    compactionCheckMs: bound('compactionCheckMs'),
+    compactionBytesPerSecond: bound('compactionBytesPerSecond'),
     retentionMs: bound('retentionMs'),
     retentionBytes: bound('retentionBytes'),
     retentionCheckMs: bound('retentionCheckMs'),
@@ -137,6 +185,12 @@ export function nativeConfig(options: Required<LogOptions>): NativeLogConfig {
     validateRecords: options.batchValidation === 'full',
     flushIntervalMs: finite(options.flushIntervalMs),
     flushIntervalBytes: finite(options.flushIntervalBytes),
+    compacts: options.cleanupPolicy !== 'delete',
+    deletes: options.cleanupPolicy !== 'compact',
+    minCleanableDirtyRatio: options.minCleanableDirtyRatio,
+    deleteRetentionMs: options.deleteRetentionMs,
+    compactionCheckMs: finite(options.compactionCheckMs),
+    compactionBytesPerSecond: finite(options.compactionBytesPerSecond),
     retentionMs: finite(options.retentionMs),
     retentionBytes: finite(options.retentionBytes),
     retentionCheckMs: retains ? finite(options.retentionCheckMs) : undefined,

@@ -45,6 +45,18 @@ export interface NativeLogConfig {
   flushIntervalMs?: number
   /** Without `fsync`: what is appended is flushed once it is so much. */
   flushIntervalBytes?: number
+  /** Whether of each key only the last record is kept. Every record needs a key then. */
+  compacts: boolean
+  /** Whether a retention applies to a log that compacts; it does to others anyway. */
+  deletes: boolean
+  /** A compaction is due once so much of what could be compacted, from 0 to 1, was not. */
+  minCleanableDirtyRatio: number
+  /** How long a deletion of a key stays after the first compaction that met it. */
+  deleteRetentionMs: number
+  /** What a compaction may read and write together in a second. */
+  compactionBytesPerSecond?: number
+  /** How often the log looks whether a compaction is due; never without. */
+  compactionCheckMs?: number
   /** Segments whose youngest record is older than this are deleted. */
   retentionMs?: number
   /** The oldest segments are deleted as long as the others hold this much. */
@@ -158,6 +170,10 @@ export interface NativeLog {
   stats(): NativeStats
   /** The base offset of the segment that appends go to. */
   readonly activeSegment: number
+  /** Compacts what is sealed and flushed; up to where. */
+  compact(): Promise<number | Failure>
+  /** Why the last compaction came to nothing, if it did. */
+  readonly compactionFailure: Failure | null
   /** Deletes what the configured retention does not cover; the log start offset. */
   applyRetention(): Promise<number | Failure>
   /** Deletes the records before an offset; the log start offset. */

@@ -21,6 +21,10 @@ const config = {
   segmentIndexBytes: 10 << 20,
   maxBatchBytes: 1 << 20,
   validateRecords: true,
+  compacts: false,
+  deletes: true,
+  minCleanableDirtyRatio: 0.5,
+  deleteRetentionMs: 0,
 }
 let opened = 0
 let directory: NativeDirectory
