@@ -28,6 +28,16 @@ struct WriteOutcome {
     appended: Appended,
     waiting_before: bool,
     failed: bool,
+    /// Written.
+    bytes: u64,
+}
+
+impl WriteOutcome {
+    /// Of a call that writes nothing, because appends wait or are refused.
+    fn nothing(results: Vec<Result<i64>>, waiting_before: bool) -> Self {
+        let taken = results.len();
+        Self { appended: Appended { results, taken }, waiting_before, failed: false, bytes: 0 }
+    }
 }
 
 /// Who decides the offsets and leader epochs of batches.
@@ -71,6 +81,8 @@ impl Log {
         if matches!(state.phase, Phase::Rolling) && !appended.waiting_before {
             work.push(Work::PrepareSegment { base_offset: state.end_offset });
         }
+        work.extend(self.plan_allocation(&mut state));
+        work.extend(self.plan_measure(&mut state, appended.bytes));
         match self.config.durability {
             Durability::Fsync => state.flush_wanted = state.end_offset,
             Durability::Os => self.want_flush_in_time(&mut state),
@@ -129,21 +141,18 @@ impl Log {
         batches: &mut [&mut [u8]],
         checked: Vec<Result<BatchHeader>>,
     ) -> WriteOutcome {
-        let waiting_before = matches!(state.phase, Phase::Rolling | Phase::Truncating);
+        if state.phase.keeps_waiting() {
+            return WriteOutcome::nothing(Vec::new(), true);
+        }
+        let refusal = match &state.phase {
+            Phase::Open => self.low_disk(state),
+            phase => Some(self.refusal(phase)),
+        };
+        if let Some(error) = refusal {
+            return WriteOutcome::nothing(vec![Err(error); checked.len()], false);
+        }
         let mut failed = false;
         let mut results: Vec<Result<i64>> = Vec::with_capacity(checked.len());
-        match &state.phase {
-            Phase::Open => {}
-            Phase::Rolling | Phase::Truncating => {
-                return WriteOutcome { appended: Appended { results, taken: 0 }, waiting_before, failed };
-            }
-            phase => {
-                let error = self.refusal(phase);
-                results.resize_with(checked.len(), || Err(error.clone()));
-                let taken = checked.len();
-                return WriteOutcome { appended: Appended { results, taken }, waiting_before, failed };
-            }
-        }
         let active = state.active().clone();
         let start = active.bytes();
         let (mut bytes, mut next) = (start, state.end_offset);
@@ -167,6 +176,10 @@ impl Log {
             if (bytes > 0 && (full || old)) || header.last_offset() - active.base_offset > i64::from(i32::MAX)
             {
                 state.phase = Phase::Rolling;
+                break;
+            }
+            if self.lacks_zeros(state, bytes + header.total_bytes()) {
+                state.phase = Phase::Allocating;
                 break;
             }
             if origin == Origin::Leader {
@@ -201,7 +214,8 @@ impl Log {
                 }
             }
         }
-        WriteOutcome { appended: Appended { results, taken }, waiting_before, failed }
+        let appended = Appended { results, taken };
+        WriteOutcome { appended, waiting_before: false, failed, bytes: bytes - start }
     }
 
     /// The header as it will stand in the log, or why the batch cannot follow `next`.

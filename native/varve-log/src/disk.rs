@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,6 +55,15 @@ impl Storage for DiskStorage {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         fs::File::open(path)?.sync_all()
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+        let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+        match unsafe { libc::statvfs(path.as_ptr(), &mut found) } {
+            0 => Ok(found.f_bavail as u64 * found.f_frsize as u64),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
@@ -166,6 +176,15 @@ impl File for DiskFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn allocate(&self, position: u64, bytes: u64) -> io::Result<()> {
+        let (fd, at, length) = (self.0.as_raw_fd(), position as libc::off_t, bytes as libc::off_t);
+        match unsafe { libc::fallocate(fd, libc::FALLOC_FL_KEEP_SIZE, at, length) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

@@ -29,6 +29,8 @@ pub enum LogError {
     MetaMismatch { file: PathBuf, detail: String },
     /// The offset is not in the log.
     OffsetOutOfRange { dir: PathBuf, offset: i64, start: i64, end: i64 },
+    /// The disk has less room than the log's low-disk mark asks for; nothing of the append is stored.
+    LowDisk { dir: PathBuf, free: u64, mark: u64 },
     /// The bytes were cut off by a truncation of the log.
     Truncated { file: PathBuf },
     /// A leader epoch below one that batches of the log have.
@@ -65,6 +67,7 @@ impl LogError {
             Self::NotWritable { .. } => "VARVE_NOT_WRITABLE",
             Self::MetaMismatch { .. } => "VARVE_META_MISMATCH",
             Self::OffsetOutOfRange { .. } => "VARVE_OFFSET_OUT_OF_RANGE",
+            Self::LowDisk { .. } => "VARVE_LOW_DISK",
             Self::Truncated { .. } => "VARVE_TRUNCATED",
             Self::EpochFenced { .. } => "VARVE_EPOCH_FENCED",
             Self::Batch(BatchError::Corrupt(_)) => "VARVE_BATCH_CORRUPT",
@@ -131,6 +134,12 @@ impl fmt::Display for LogError {
             Self::OffsetOutOfRange { dir, offset, start, end } => write!(
                 f,
                 "offset {offset} is not in the log {}, which holds {start} up to but not including {end}",
+                dir.display()
+            ),
+            Self::LowDisk { dir, free, mark } => write!(
+                f,
+                "the disk of {} has {free} free bytes, fewer than the mark of {mark} (lowDiskBytes); free some and \
+                 append again",
                 dir.display()
             ),
             Self::Truncated { file } => write!(

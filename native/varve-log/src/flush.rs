@@ -57,6 +57,7 @@ impl FlushPlan {
     fn sync(&self, log: &Log) -> Result<()> {
         for segment in &self.sealed {
             segment.write_indexes()?;
+            segment.trim()?;
             segment.sync()?;
         }
         if self.names {

@@ -9,10 +9,12 @@ use varve_records::BatchValidation;
 
 use crate::cleanup_policy::CleanupPolicy;
 use crate::data_dir::{DataDir, Found, Hold};
+use crate::disk_space::Space;
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
 use crate::leader_epochs::{EpochEnd, LeaderEpochs};
 use crate::maintenance::{Maintenance, Told};
+use crate::preallocation::{Allocation, Preallocate};
 use crate::recovery::{Opening, Recovered};
 use crate::runner::{Job, Outcome, Runner, Work};
 use crate::segment::Segment;
@@ -60,6 +62,10 @@ pub struct LogConfig {
     pub retention_ms: Option<i64>,
     /// The oldest segments are deleted as long as the others hold this much.
     pub retention_bytes: Option<u64>,
+    /// What is prepared ahead of the end.
+    pub preallocate: Preallocate,
+    /// Appends are refused while the disk has fewer free bytes.
+    pub low_disk_bytes: Option<u64>,
     /// How often the log looks for what it need not retain (ms); `None` for only when asked.
     pub retention_check_ms: Option<u64>,
 }
@@ -83,6 +89,8 @@ impl Default for LogConfig {
             compaction_check_ms: None,
             retention_ms: None,
             retention_bytes: None,
+            preallocate: Preallocate::Off,
+            low_disk_bytes: None,
             retention_check_ms: None,
         }
     }
@@ -94,6 +102,8 @@ pub enum Phase {
     Open,
     /// The next segment is being prepared; appends wait for it.
     Rolling,
+    /// Zeros are being written ahead of the end; appends wait for them.
+    Allocating,
     /// The end is being cut off; appends wait for it.
     Truncating,
     /// A write or an fsync failed, or durable bytes are corrupt: only reads.
@@ -105,7 +115,12 @@ pub enum Phase {
 impl Phase {
     /// Whether appends are taken, now or after what they wait for.
     pub fn takes_writes(&self) -> bool {
-        matches!(self, Self::Open | Self::Rolling | Self::Truncating)
+        matches!(self, Self::Open) || self.keeps_waiting()
+    }
+
+    /// Whether appends wait for a job to end.
+    pub fn keeps_waiting(&self) -> bool {
+        matches!(self, Self::Rolling | Self::Allocating | Self::Truncating)
     }
 }
 
@@ -164,6 +179,10 @@ pub struct State {
     pub(crate) compaction_due: Option<Duration>,
     /// Why the last compaction came to nothing.
     pub(crate) compaction_failure: Option<LogError>,
+    pub(crate) space: Space,
+    /// When the disk is to be looked at again.
+    pub(crate) space_due: Option<Duration>,
+    pub(crate) allocation: Allocation,
     pub(crate) checkpointing: bool,
     pub(crate) checkpoint_due: bool,
     /// Since the last checkpoint; the sealed segments before the active one are not counted, they make one due.
@@ -250,6 +269,9 @@ impl Log {
             retention_due: None,
             compaction_due: None,
             compaction_failure: None,
+            space: Space::default(),
+            space_due: None,
+            allocation: Allocation::default(),
             checkpointing: false,
             checkpoint_due: false,
             flushed_bytes: 0,
@@ -278,8 +300,13 @@ impl Log {
             names_failed: Mutex::default(),
             idle: Condvar::new(),
         });
-        log.schedule_retention(&mut log.state());
-        log.schedule_compaction(&mut log.state());
+        let mut state = log.state();
+        log.schedule_retention(&mut state);
+        log.schedule_compaction(&mut state);
+        if log.config.low_disk_bytes.is_some() {
+            log.measured(&mut state, log.measure_space()?);
+        }
+        drop(state);
         Ok(log)
     }
 
@@ -419,7 +446,7 @@ impl Log {
                 drop(state);
                 result
             }
-            Phase::Open | Phase::Rolling | Phase::Truncating | Phase::Closing => {
+            Phase::Open | Phase::Rolling | Phase::Allocating | Phase::Truncating | Phase::Closing => {
                 state.phase = Phase::Closing;
                 let unchanged = state.is_unchanged();
                 let plan = state.flush_plan(true);
@@ -427,6 +454,7 @@ impl Log {
                 let (checkpoint, active) = (state.checkpoint_at(end_offset), state.active().clone());
                 drop(state);
                 let flush = || {
+                    active.trim()?;
                     plan.execute(self)?;
                     active.write_indexes()?;
                     checkpoint.execute(self)
@@ -477,6 +505,9 @@ impl Log {
     }
 
     pub(crate) fn create_segment(&self, base_offset: i64) -> Result<Segment> {
+        // What is prepared behind the last batch would seem to be the log's end.
+        let active = self.state().active().clone();
+        active.trim()?;
         Segment::create(&self.directory.storage, &self.dir, base_offset)
     }
 
@@ -506,6 +537,18 @@ impl Log {
                 Ok(())
             }
             Outcome::Prepared(Err(error)) => Err(error),
+            Outcome::Allocated(plan, done) => {
+                state.allocation.allocated(&plan, done);
+                if matches!(state.phase, Phase::Allocating) {
+                    state.phase = Phase::Open;
+                }
+                Ok(())
+            }
+            Outcome::Measured(Ok(free)) => {
+                self.measured(&mut state, free);
+                Ok(())
+            }
+            Outcome::Measured(Err(error)) => Err(error),
             Outcome::Checkpointed(checkpoint, result) => {
                 state.checkpointing = false;
                 if result.is_ok() {

@@ -237,10 +237,15 @@ impl Log {
             state.wake_at = None;
         }
         let paused = state.maintenance.paused.as_ref().map(|&(_, due)| due);
-        let dues = [state.flush_due, state.retention_due, state.compaction_due, paused];
+        let mut measure = None;
+        if state.space_due.is_some_and(|due| due <= now) {
+            state.space_due = None;
+            measure = self.plan_measure(&mut state, 0);
+        }
+        let dues = [state.flush_due, state.retention_due, state.compaction_due, state.space_due, paused];
         dues.into_iter().flatten().for_each(|due| self.wake_at(&mut state, due));
         let mut told = Told::default();
-        let work = [self.plan_maintenance(&mut state, &mut told), state.plan_flush()];
+        let work = [measure, self.plan_maintenance(&mut state, &mut told), state.plan_flush()];
         self.hand_out(state, work.into_iter().flatten());
         told.tell();
     }
@@ -361,7 +366,7 @@ impl Log {
 
     /// Keeps appends waiting, and says whether whoever waited for an acknowledgement has it: nobody's is taken away.
     fn is_ready_to_cut(&self, state: &mut State) -> bool {
-        if matches!(state.phase, Phase::Rolling) {
+        if matches!(state.phase, Phase::Rolling | Phase::Allocating) {
             return false;
         }
         state.phase = Phase::Truncating;
@@ -412,6 +417,7 @@ impl Log {
                 *state.segments.last_mut().expect("a log has a segment") = segment;
                 state.flushed = state.end_mark();
                 state.unflushed_base = state.active().base_offset;
+                state.allocation.forget();
                 state.phase = Phase::Open;
             }
             StepDone::Compacted(done) => {

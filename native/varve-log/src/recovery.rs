@@ -379,13 +379,24 @@ impl Opening<'_> {
             return Ok(cut_bytes);
         };
         let (from, end) = (scan.bytes, segment.bytes());
-        if from == end {
+        // What was prepared for appends and never written is no loss.
+        if from == end || self.is_zero(segment, from, end)? {
             return Ok(cut_bytes);
         }
         if self.is_foreign() || self.any_batch_parses(segment, from, scan.next_offset)? {
             self.copy_aside(segment, from, end, &self.cut_path(scan.next_offset))?;
         }
         Ok(cut_bytes + end - from)
+    }
+
+    fn is_zero(&self, segment: &Segment, from: u64, end: u64) -> Result<bool> {
+        let mut zero = true;
+        let file = segment.file(Access::Blocking)?;
+        copy_range(file.as_ref(), &segment.log_path(), from, end, |bytes, _| {
+            zero &= bytes.iter().all(|byte| *byte == 0);
+            Ok(())
+        })?;
+        Ok(zero)
     }
 
     /// A name that is not taken: an earlier cut at the same offset is kept as well.

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::flush::{Checkpoint, FlushPlan};
 use crate::log::Log;
 use crate::maintenance::{Step, StepDone};
+use crate::preallocation::AllocationPlan;
 use crate::segment::Segment;
 
 /// Executes jobs, in any order and on any thread.
@@ -37,6 +38,10 @@ pub(crate) enum Work {
     PrepareSegment { base_offset: i64 },
     /// Make a recovery point durable.
     Checkpoint(Checkpoint),
+    /// Prepare what appends will write to.
+    Allocate(AllocationPlan),
+    /// Look how much room the disk has.
+    MeasureSpace,
     /// A step of a change that does not happen at the log's end.
     Maintain(Step),
 }
@@ -51,6 +56,8 @@ pub(crate) enum Outcome {
     Flushed(FlushPlan, Result<()>),
     Prepared(Result<Segment>),
     Checkpointed(Checkpoint, Result<()>),
+    Allocated(AllocationPlan, bool),
+    Measured(Result<u64>),
     Maintained(Result<StepDone>),
 }
 
@@ -72,6 +79,11 @@ impl Job {
                 let result = checkpoint.execute(&log);
                 Outcome::Checkpointed(checkpoint, result)
             }
+            Work::Allocate(plan) => {
+                let done = plan.execute();
+                Outcome::Allocated(plan, done)
+            }
+            Work::MeasureSpace => Outcome::Measured(log.measure_space()),
             Work::Maintain(step) => Outcome::Maintained(step.execute(&log)),
         };
         Done { log, outcome }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use varve_records::BatchHeader;
@@ -22,6 +22,8 @@ pub struct Segment {
     file: LogFile,
     content: Mutex<Content>,
     cut: Arc<AtomicU64>,
+    /// Whether the file may have more behind the batches.
+    allocated: AtomicBool,
 }
 
 const NO_TIMESTAMP: i64 = -1;
@@ -137,6 +139,7 @@ impl Segment {
             file: LogFile::new(storage, &OpenFiles::of_process(), path),
             content: Mutex::new(Content { bytes, indexes: None, first_timestamp: None }),
             cut: Arc::new(AtomicU64::new(u64::MAX)),
+            allocated: AtomicBool::new(false),
         }
     }
 
@@ -224,6 +227,24 @@ impl Segment {
     /// Writes to the `.log` file; [`Segment::sync`] makes it durable.
     pub fn write_at(&self, buffers: &[&[u8]], position: u64) -> Result<()> {
         self.file.change("write", |file| file.write_at(buffers, position))
+    }
+
+    /// Prepares the file for what will be written from one position up to another; says whether that could be done.
+    pub fn allocate(&self, from: u64, up_to: u64, zeros: bool) -> bool {
+        self.allocated.store(true, Ordering::Relaxed);
+        let prepared = self.file.change("allocate", |file| match zeros {
+            true => write_zeros(file, from, up_to),
+            false => file.allocate(from, up_to - from),
+        });
+        prepared.is_ok()
+    }
+
+    /// Gives back what was prepared behind the batches; [`Segment::sync`] makes it durable.
+    pub fn trim(&self) -> Result<()> {
+        match self.allocated.swap(false, Ordering::Relaxed) {
+            true => self.set_len(self.bytes()),
+            false => Ok(()),
+        }
     }
 
     /// Gives the `.log` file a length; [`Segment::sync`] makes it durable.
@@ -530,6 +551,17 @@ impl Segment {
             }
         }
     }
+}
+
+fn write_zeros(file: &dyn File, from: u64, up_to: u64) -> io::Result<()> {
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    let mut at = from;
+    while at < up_to {
+        let bytes = (up_to - at).min(ZEROS.len() as u64);
+        file.write_at(&[&ZEROS[..bytes as usize]], at)?;
+        at += bytes;
+    }
+    Ok(())
 }
 
 /// How a walk from where an index pointed went.

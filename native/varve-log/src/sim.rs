@@ -334,6 +334,12 @@ impl Storage for SimStorage {
         verdict.into_result()
     }
 
+    fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
+        let state = self.running()?;
+        let used: u64 = state.files.values().map(FileImage::len).sum();
+        Ok(state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(used)))
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
         let mut state = self.running()?;
         let key = names::parts(path)?;

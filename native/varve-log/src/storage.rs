@@ -37,6 +37,8 @@ pub trait Storage: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in `path` durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Free bytes of the disk that `path` lies on, for this process.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
     /// Takes an exclusive lock on the file `path` (created when missing); `None` when another holder has it.
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>>;
 }
@@ -55,6 +57,10 @@ pub trait File: Send + Sync + 'static {
     fn sync_data(&self) -> io::Result<()>;
     fn set_len(&self, bytes: u64) -> io::Result<()>;
     fn len(&self) -> io::Result<u64>;
+    /// Finds blocks for bytes that will be written, without making the file longer. A matter of speed alone.
+    fn allocate(&self, _position: u64, _bytes: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// The descriptor, for whoever lets the kernel send the file's bytes; none where there is no file of the system's.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None

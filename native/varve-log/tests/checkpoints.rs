@@ -177,6 +177,10 @@ impl Storage for Forgetful {
         self.0.sync_dir(path)
     }
 
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.0.free_bytes(path)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
         self.0.lock(path)
     }

@@ -5,7 +5,7 @@ use napi::bindgen_prelude::{AsyncTask, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use varve_log::runner::ThreadRunner;
-use varve_log::{CleanupPolicy, DataDir, Durability, Identity, Listener, Log, LogConfig};
+use varve_log::{CleanupPolicy, DataDir, Durability, Identity, Listener, Log, LogConfig, Preallocate};
 
 use varve_records::BatchValidation;
 
@@ -53,6 +53,9 @@ pub struct NativeLogConfig {
     pub retention_ms: Option<f64>,
     pub retention_bytes: Option<f64>,
     pub retention_check_ms: Option<f64>,
+    /// `off`, `blocks` or `zeros`.
+    pub preallocate: String,
+    pub low_disk_bytes: Option<f64>,
 }
 
 /// A locked data directory.
@@ -151,6 +154,12 @@ impl NativeDirectory {
             retention_ms: config.retention_ms.map(|ms| ms as i64),
             retention_bytes: config.retention_bytes.map(|bytes| bytes as u64),
             retention_check_ms: config.retention_check_ms.map(|ms| ms as u64),
+            preallocate: match config.preallocate.as_str() {
+                "zeros" => Preallocate::Zeros,
+                "blocks" => Preallocate::Blocks,
+                _ => Preallocate::Off,
+            },
+            low_disk_bytes: config.low_disk_bytes.map(|bytes| bytes as u64),
         };
         let directory = self.inner.clone();
         Ok(AsyncTask::new(OpenLog(Box::new(move || {

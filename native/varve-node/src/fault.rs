@@ -150,6 +150,10 @@ impl Storage for FaultyDisk {
         DiskStorage.sync_dir(path)
     }
 
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        DiskStorage.free_bytes(path)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
         DiskStorage.lock(path)
     }
@@ -191,6 +195,10 @@ impl File for FaultyFile {
 
     fn len(&self) -> io::Result<u64> {
         self.file.len()
+    }
+
+    fn allocate(&self, position: u64, bytes: u64) -> io::Result<()> {
+        self.file.allocate(position, bytes)
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

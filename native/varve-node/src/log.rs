@@ -119,7 +119,7 @@ impl NativeLog {
     pub fn phase(&self) -> u32 {
         match self.log.phase() {
             Phase::Open => 0,
-            Phase::Rolling | Phase::Truncating => 1,
+            Phase::Rolling | Phase::Allocating | Phase::Truncating => 1,
             Phase::Failed(_) => 2,
             Phase::Closing | Phase::Closed => 3,
         }
@@ -252,7 +252,7 @@ impl NativeLog {
     /// Blocks the thread until the log does not roll any more.
     #[napi(catch_unwind)]
     pub fn wait_until_rolled(&self) {
-        self.changes.wait_until(|| !matches!(self.log.phase(), Phase::Rolling | Phase::Truncating));
+        self.changes.wait_until(|| !self.log.phase().keeps_waiting());
     }
 
     /// Blocks the thread until `durableOffset` reaches `offset`, or the log takes no more writes.

@@ -104,7 +104,7 @@ export interface Log extends AsyncDisposable {
    * produces faster than the disk writes waits for some of the promises, or looks at {@link pendingBytes}.
    *
    * @throws VarveError (as a rejection, as everything here) `VARVE_EMPTY_BATCH`, `VARVE_RECORD_INVALID`,
-   * `VARVE_BATCH_TOO_LARGE`, `VARVE_LOG_CLOSED` (nothing is stored); `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT` (the records
+   * `VARVE_BATCH_TOO_LARGE`, `VARVE_LOW_DISK`, `VARVE_LOG_CLOSED` (nothing is stored); `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT` (the records
    * may be stored or not). The signal's reason when the append is taken back.
    */
   append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendResult>

@@ -93,6 +93,18 @@ export interface LogOptions {
    */
   retentionCheckMs?: number
   /**
+   * Whether blocks are found for a log that grows before it needs them, 1 to 16 MiB ahead by its rate, so that an fsync
+   * need not find them: they count as used space until the segment is rolled or the log closed. `'zero'` writes zeros
+   * there, which spares an fsync the file's length as well and lets appends wait while they are written. Small logs have
+   * neither. Default `true`.
+   */
+  preallocate?: boolean | 'zero'
+  /**
+   * Appends are refused with `VARVE_LOW_DISK` while the log's disk has fewer free bytes, so that there is room left to
+   * roll, checkpoint and delete. The disk is looked at every second and every 16 MiB. Default 0.
+   */
+  lowDiskBytes?: number
+  /**
    * When the appends of a tick are written together: in a microtask, for code that awaits its appends, or in
    * `setImmediate`, for a server that gathers what all its sockets delivered. Default `'microtask'`.
    */
@@ -118,6 +130,7 @@ const BOUNDS = {
   retentionCheckMs: { min: 1, default: 300_000 },
   compactionCheckMs: { min: 1, default: 15_000 },
   compactionBytesPerSecond: { min: 1, default: Infinity },
+  lowDiskBytes: { min: 0, default: 0 },
 } as const
 
 /** @throws VarveError `VARVE_INVALID_OPTION` naming the option and what it may be. */
@@ -137,9 +150,13 @@ export function completeOptions(options: LogOptions): Required<LogOptions> {
     throw invalidOption('minCleanableDirtyRatio', ratio, 'a number from 0 to 1')
   const deleteRetentionMs = options.deleteRetentionMs ?? 86_400_000
   checkWholeNumber('deleteRetentionMs', deleteRetentionMs, 0, Number.MAX_SAFE_INTEGER)
-  const oneOf = <T extends string>(name: keyof LogOptions, value: T, allowed: readonly T[]): T => {
+  const oneOf = <T extends string | boolean>(name: keyof LogOptions, value: T, allowed: readonly T[]): T => {
     if (allowed.includes(value)) return value
-    throw invalidOption(name, value, allowed.map((item) => `'${item}'`).join(' or '))
+    throw invalidOption(
+      name,
+      value,
+      allowed.map((item) => (typeof item === 'string' ? `'${item}'` : `${item}`)).join(' or '),
+    )
   }
   const maxPendingBytes = options.maxPendingBytes ?? MAX_PENDING_BYTES
   checkBound('maxPendingBytes', maxPendingBytes)
@@ -166,6 +183,8 @@ export function completeOptions(options: LogOptions): Required<LogOptions> {
     retentionMs: bound('retentionMs'),
     retentionBytes: bound('retentionBytes'),
     retentionCheckMs: bound('retentionCheckMs'),
+    lowDiskBytes: bound('lowDiskBytes'),
+    preallocate: oneOf('preallocate', options.preallocate ?? true, [true, false, 'zero']),
     gather: oneOf('gather', options.gather ?? 'microtask', ['microtask', 'immediate']),
   }
 }
@@ -194,5 +213,7 @@ export function nativeConfig(options: Required<LogOptions>): NativeLogConfig {
     retentionMs: finite(options.retentionMs),
     retentionBytes: finite(options.retentionBytes),
     retentionCheckMs: retains ? finite(options.retentionCheckMs) : undefined,
+    preallocate: options.preallocate === 'zero' ? 'zeros' : options.preallocate ? 'blocks' : 'off',
+    lowDiskBytes: options.lowDiskBytes === 0 ? undefined : options.lowDiskBytes,
   }
 }

@@ -63,6 +63,10 @@ export interface NativeLogConfig {
   retentionBytes?: number
   /** How often the log looks for what it need not retain; never without. */
   retentionCheckMs?: number
+  /** What is prepared ahead of the end of a file that grows. */
+  preallocate: 'off' | 'blocks' | 'zeros'
+  /** Appends are refused while the disk has fewer free bytes. */
+  lowDiskBytes?: number
 }
 
 /** A locked data directory. */

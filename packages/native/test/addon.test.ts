@@ -25,6 +25,7 @@ const config = {
   deletes: true,
   minCleanableDirtyRatio: 0.5,
   deleteRetentionMs: 0,
+  preallocate: 'off' as const,
 }
 let opened = 0
 let directory: NativeDirectory

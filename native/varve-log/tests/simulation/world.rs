@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use varve_log::sim::{SimRng, SimStorage};
-use varve_log::{Answer, DataDir, Durability, Log, LogConfig, LogError, Phase};
+use varve_log::{Answer, DataDir, Durability, Log, LogConfig, LogError, Phase, Preallocate};
 use varve_records::BatchBuilder;
 
 use super::{LOGS, SimRunner, config, open_directory, read_all};
@@ -94,7 +94,9 @@ pub struct World {
 
 impl World {
     pub fn open(storage: &SimStorage, durability: Durability, seed: u64) -> Result<Self, LogError> {
-        Self::open_with(storage, config(durability), seed)
+        // Every other one meets a tail of zeros where the log ends.
+        let preallocate = if seed.is_multiple_of(2) { Preallocate::Off } else { Preallocate::Zeros };
+        Self::open_with(storage, LogConfig { preallocate, ..config(durability) }, seed)
     }
 
     pub fn open_with(storage: &SimStorage, config: LogConfig, seed: u64) -> Result<Self, LogError> {
