@@ -5,12 +5,13 @@
  */
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { openDataDirectory } from '@varve/log'
+import { openDataDirectory, openTopic } from '@varve/log'
 import { crc32c, encodeBatch } from '@varve/records'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { root, temporaryDirectory } from './support/tree.js'
 
 const page = readFileSync(join(root, 'docs', 'on-disk-format.md'), 'utf8')
+const PARTITIONS = ['orders-0', 'short-0', 'paid-0']
 const fixtures = join(root, 'native', 'varve-log', 'tests', 'fixtures')
 
 /** What stands behind `<!-- mark -->`: a table's cells, without its two head lines, or a code block's lines. */
@@ -232,9 +233,17 @@ describe('what varve writes', () => {
         { value: null, key: '' },
       ])
     }
-    await log.close()
+    const short = await directory.openLog('short-0')
+    for (const epoch of [0, 3, 7]) {
+      short.setLeaderEpoch(epoch)
+      await short.append([{ value: 'a' }, { value: 'b' }])
+    }
+    await short.deleteBefore(3)
     await directory.close()
-    names.push(...readdirSync(data), ...readdirSync(join(data, 'orders-0')))
+    const topic = await openTopic(data, 'paid', { partitions: 1 })
+    await topic.append([{ key: 'k', value: 'v' }])
+    await topic.close()
+    names.push(...PARTITIONS.flatMap((name) => readdirSync(join(data, name))), ...readdirSync(data))
   })
 
   test('record batches', () => {
@@ -308,6 +317,12 @@ describe('what varve writes', () => {
     const checkpoints = names.filter((name) => name.endsWith('-offset-checkpoint'))
     expect(checkpoints).toContain('recovery-point-offset-checkpoint')
     for (const name of checkpoints) expect(read(name).toString(), name).toMatch(pattern('offset checkpoint'))
+    expect(read('log-start-offset-checkpoint').toString()).toContain('short 0 3\n')
+    const epochs = read('short-0', 'leader-epoch-checkpoint').toString()
+    expect(epochs).toMatch(pattern('leader-epoch-checkpoint'))
+    // The first epoch is gone with its records.
+    expect(epochs).toBe('0\n2\n3 3\n7 4\n')
+    expect(read('paid-0', 'partition.metadata').toString()).toMatch(pattern('partition.metadata'))
     expect('0\n1\norders 0 12\nmore').not.toMatch(pattern('offset checkpoint'))
     expect('version: 0\ntopic_id: J9uOlaTHQiS3H7UuO3CAdQ').toMatch(pattern('partition.metadata'))
   })
@@ -318,7 +333,9 @@ describe('what varve writes', () => {
       return new RegExp(`^${name.replace('<base>', String.raw`\d{20}`).replace('<name>', '.*')}$`)
     })
     const partitions = readdirSync(fixtures).flatMap((name) => readdirSync(join(fixtures, name)))
-    const files = [...names, ...partitions].filter((name) => name !== 'orders-0' && !name.startsWith('dump'))
+    const files = [...names, ...partitions].filter(
+      (name) => !PARTITIONS.includes(name) && !name.startsWith('dump'),
+    )
     expect(files.length).toBeGreaterThan(20)
     expect(files.filter((name) => !known.some((each) => each.test(name)))).toEqual([])
   })
