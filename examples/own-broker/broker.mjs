@@ -11,7 +11,7 @@ const LARGEST_BYTES = 1_000_000
 /** A message broker over HTTP: a topic is a log, a message a record of it, and a consumer an offset. */
 export class Broker {
   url = ''
-  #directory
+  #data
   #topics = new Map()
   #commits
   #positions = new Map()
@@ -21,10 +21,10 @@ export class Broker {
   /** Serves `dir` on a free port, or on `port`, of this machine, or of all its networks with `host: '0.0.0.0'`. */
   static async start(dir, { port = 0, host = '127.0.0.1' } = {}) {
     const broker = new Broker()
-    broker.#directory = await openDataDirectory(dir)
-    broker.#commits = await broker.#directory.openLog(POSITIONS)
+    broker.#data = await openDataDirectory(dir)
+    broker.#commits = await broker.#data.openLog(POSITIONS, { cleanupPolicy: 'compact', segmentBytes: 1e6 })
     for await (const { key, value } of broker.#commits.read()) broker.#positions.set(`${key}`, Number(value))
-    for (const name of await broker.#directory.logs()) if (NAME.test(name)) await broker.#open(name)
+    for (const name of await broker.#data.logs()) if (NAME.test(name)) await broker.#open(name)
     await once(broker.#server.listen(port, host), 'listening')
     const address = /** @type {import('node:net').AddressInfo} */ (broker.#server.address())
     broker.url = `http://${host}:${address.port}`
@@ -35,7 +35,7 @@ export class Broker {
     const closed = once(this.#server.close(), 'close')
     for (const subscriber of this.#subscribers) subscriber.abort()
     await closed
-    await this.#directory.close()
+    await this.#data.close()
   }
 
   async #answer(request, response) {
@@ -96,7 +96,7 @@ export class Broker {
 
   #open(name) {
     // What all sockets delivered in a turn of the event loop is written together.
-    return this.#topics.set(name, this.#directory.openLog(name, { gather: 'immediate' })).get(name)
+    return this.#topics.set(name, this.#data.openLog(name, { gather: 'immediate' })).get(name)
   }
 }
 

@@ -55,4 +55,4 @@ pub use preallocation::Preallocate;
 pub use producer_state::ProducerError;
 pub use recovery::Recovered;
 pub use slice::{Slice, SliceRequest};
-pub use stats::{Distribution, LogStats, Reads, Volume};
+pub use stats::{CompactionStats, Distribution, LogStats, Reads, Volume};

@@ -446,6 +446,7 @@ impl Log {
         let result = match done {
             CompactionDone::Replaced(compacting, committed, replaced) => {
                 state.replace(&committed.segment, &replaced);
+                self.stats.replaced(&replaced, &committed.segment);
                 return Some(CompactionStep::TakePlace(compacting, committed, replaced));
             }
             CompactionDone::Placed(compacting) if !state.maintenance.waiting.is_empty() => {
@@ -472,6 +473,7 @@ impl Log {
             CompactionDone::Compacted(offset) => Ok(offset),
             CompactionDone::Failed(error) => Err(error),
         };
+        self.stats.compacted(result.is_ok());
         state.compaction_failure = result.as_ref().err().cloned();
         if let Err(corrupt @ LogError::Corrupt { .. }) = &result
             && state.phase.takes_writes()

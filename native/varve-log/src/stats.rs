@@ -1,7 +1,7 @@
 //! What a log counts of itself since it was opened. Counting takes no lock, so that it can happen under the log's.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use histogram::{AtomicHistogram, Quantile};
@@ -9,6 +9,7 @@ use varve_records::BatchHeader;
 
 use crate::batch_reader::Access;
 use crate::log::Log;
+use crate::segment::Segment;
 
 /// Counters and histograms since the log was opened, and its size now.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -31,6 +32,7 @@ pub struct LogStats {
     pub cold: Reads,
     /// Slices handed to sockets, whose bytes nobody read here.
     pub sent: Reads,
+    pub compaction: CompactionStats,
     pub segments: u64,
     /// Of the segment files, without their indexes.
     pub bytes: u64,
@@ -47,6 +49,16 @@ pub struct Volume {
 pub struct Reads {
     pub reads: u64,
     pub bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactionStats {
+    pub completed: u64,
+    /// Those that came to nothing; the log stayed as it was.
+    pub failed: u64,
+    /// Of the segments that compactions have replaced, and of those that took their place.
+    pub replaced_bytes: u64,
+    pub kept_bytes: u64,
 }
 
 /// How values are spread: quantiles at most 3 % too high, the rest exact. All zero when there are none.
@@ -109,6 +121,15 @@ pub(crate) struct Stats {
     cached: ReadCounter,
     cold: ReadCounter,
     sent: ReadCounter,
+    compaction: CompactionCounter,
+}
+
+#[derive(Default)]
+struct CompactionCounter {
+    completed: AtomicU64,
+    failed: AtomicU64,
+    replaced_bytes: AtomicU64,
+    kept_bytes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -164,6 +185,16 @@ impl Stats {
     pub fn rolled(&self) {
         add(&self.rolls, 1);
     }
+
+    /// A compaction has written one segment in the place of others.
+    pub fn replaced(&self, before: &[Arc<Segment>], after: &Segment) {
+        add(&self.compaction.replaced_bytes, before.iter().map(|segment| segment.bytes()).sum());
+        add(&self.compaction.kept_bytes, after.bytes());
+    }
+
+    pub fn compacted(&self, completed: bool) {
+        add(if completed { &self.compaction.completed } else { &self.compaction.failed }, 1);
+    }
 }
 
 impl Log {
@@ -186,6 +217,12 @@ impl Log {
             cached: stats.cached.get(),
             cold: stats.cold.get(),
             sent: stats.sent.get(),
+            compaction: CompactionStats {
+                completed: get(&stats.compaction.completed),
+                failed: get(&stats.compaction.failed),
+                replaced_bytes: get(&stats.compaction.replaced_bytes),
+                kept_bytes: get(&stats.compaction.kept_bytes),
+            },
             segments: segments.len() as u64,
             bytes: segments.iter().map(|segment| segment.bytes()).sum(),
         }
@@ -194,6 +231,11 @@ impl Log {
     /// The base offset of the segment that appends go to.
     pub fn active_segment(&self) -> i64 {
         self.state().active().base_offset
+    }
+
+    /// How many compactions have ended, one way or the other.
+    pub fn compactions(&self) -> u64 {
+        get(&self.stats.compaction.completed) + get(&self.stats.compaction.failed)
     }
 
     /// Counts a read of a slice that wanted `wanted` bytes and got `got`. What of it is left to a thread is counted as its

@@ -157,6 +157,11 @@ impl NativeLog {
     }
 
     #[napi(getter, catch_unwind)]
+    pub fn compactions(&self) -> f64 {
+        self.log.compactions() as f64
+    }
+
+    #[napi(getter, catch_unwind)]
     pub fn active_segment(&self) -> f64 {
         self.log.active_segment() as f64
     }

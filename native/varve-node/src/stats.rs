@@ -18,6 +18,10 @@ pub struct NativeStats {
     pub cold_bytes: f64,
     pub sent_slices: f64,
     pub sent_bytes: f64,
+    pub compactions: f64,
+    pub failed_compactions: f64,
+    pub replaced_bytes: f64,
+    pub kept_bytes: f64,
     pub segments: f64,
     pub segment_bytes: f64,
 }
@@ -50,6 +54,10 @@ impl From<LogStats> for NativeStats {
             cold_bytes: stats.cold.bytes as f64,
             sent_slices: stats.sent.reads as f64,
             sent_bytes: stats.sent.bytes as f64,
+            compactions: stats.compaction.completed as f64,
+            failed_compactions: stats.compaction.failed as f64,
+            replaced_bytes: stats.compaction.replaced_bytes as f64,
+            kept_bytes: stats.compaction.kept_bytes as f64,
             segments: stats.segments as f64,
             segment_bytes: stats.bytes as f64,
         }

@@ -54,6 +54,16 @@ export interface DeleteEvent extends LogEvent {
   records: number
 }
 
+/** A compaction has ended, or several since the event before. */
+export interface CompactEvent extends LogEvent {
+  /** Of the segments that were replaced, in bytes; 0 when there was nothing to remove. */
+  replacedBytes: number
+  /** Of those that took their place. */
+  keptBytes: number
+  /** Why the last one came to nothing; the log stayed as it was, and it is tried again. `null` when it did not. */
+  error: VarveError | null
+}
+
 /** The log takes no more writes: a write or an fsync failed, or bytes that were durable do not parse. Once for a log. */
 export interface LogFailureEvent extends LogEvent {
   /** `VARVE_LOG_FAILED`, or `VARVE_LOG_CORRUPT` with file, position and offset in its message. */
@@ -75,6 +85,7 @@ export interface LogEvents {
   'varve:log:flush': FlushEvent
   'varve:log:roll': RollEvent
   'varve:log:delete': DeleteEvent
+  'varve:log:compact': CompactEvent
   'varve:log:failed': LogFailureEvent
   'varve:log:corrupt': LogFailureEvent
   'varve:log:close': LogCloseEvent
@@ -89,6 +100,7 @@ const channels: Readonly<Record<Name, Channel>> = {
   'varve:log:flush': channel('varve:log:flush'),
   'varve:log:roll': channel('varve:log:roll'),
   'varve:log:delete': channel('varve:log:delete'),
+  'varve:log:compact': channel('varve:log:compact'),
   'varve:log:failed': channel('varve:log:failed'),
   'varve:log:corrupt': channel('varve:log:corrupt'),
   'varve:log:close': channel('varve:log:close'),
@@ -108,6 +120,9 @@ export class LogWatch {
   #flushedOffset: number
   #startOffset: number
   #activeSegment: number
+  #compactions = 0
+  #replacedBytes = 0
+  #keptBytes = 0
   #failed = false
 
   constructor(native: NativeLog, dir: string) {
@@ -138,6 +153,7 @@ export class LogWatch {
     if (isWatched('varve:log:roll')) this.#lookAtSegment()
     if (isWatched('varve:log:flush')) this.#lookAtFlushed()
     if (isWatched('varve:log:delete')) this.#lookAtStart()
+    if (isWatched('varve:log:compact')) this.#lookAtCompactions()
     if (isWatched('varve:log:failed') || isWatched('varve:log:corrupt')) this.#lookAtFailure()
   }
 
@@ -166,6 +182,22 @@ export class LogWatch {
     const records = startOffset - this.#startOffset
     this.#startOffset = startOffset
     if (records > 0) publish('varve:log:delete', { dir: this.#dir, startOffset, records })
+  }
+
+  #lookAtCompactions(): void {
+    const { compactions } = this.#native
+    if (compactions === this.#compactions) return
+    const { replacedBytes, keptBytes } = this.#native.stats()
+    const failure = this.#native.compactionFailure
+    publish('varve:log:compact', {
+      dir: this.#dir,
+      replacedBytes: replacedBytes - this.#replacedBytes,
+      keptBytes: keptBytes - this.#keptBytes,
+      error: failure === null ? null : toError(failure),
+    })
+    this.#compactions = compactions
+    this.#replacedBytes = replacedBytes
+    this.#keptBytes = keptBytes
   }
 
   #lookAtFailure(): void {

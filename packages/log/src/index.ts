@@ -17,6 +17,7 @@ export type {
 export type { TopicRecord } from './merged-reader.js'
 export type {
   AppendFailureEvent,
+  CompactEvent,
   DeleteEvent,
   FlushEvent,
   LogCloseEvent,

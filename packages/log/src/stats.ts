@@ -45,6 +45,14 @@ export interface LogStats {
     /** The part of all reads that the page cache answered, from 0 to 1; `null` before the first. */
     hitRatio: number | null
   }
+  compaction: {
+    completed: number
+    /** Those that came to nothing, and left the log as it was. */
+    failed: number
+    /** Of the segments that compactions have replaced, in bytes, and of those that took their place. */
+    replacedBytes: number
+    keptBytes: number
+  }
   segments: {
     count: number
     /** Of the segment files, without their indexes. */
@@ -79,6 +87,12 @@ export function statsOf(native: NativeStats, recordsRead: number): LogStats {
       sentSlices: native.sentSlices,
       sentBytes: native.sentBytes,
       hitRatio: reads === 0 ? null : native.cachedReads / reads,
+    },
+    compaction: {
+      completed: native.compactions,
+      failed: native.failedCompactions,
+      replacedBytes: native.replacedBytes,
+      keptBytes: native.keptBytes,
     },
     segments: { count: native.segments, bytes: native.segmentBytes, rolled: native.rolls },
   }

@@ -11,7 +11,18 @@ import { runScript } from './child-script.js'
 import { batchOf } from './sample-batch.js'
 import { temporaryDirectory } from './temporary-directory.js'
 
-const NAMES = ['open', 'recovered', 'append-failure', 'flush', 'roll', 'delete', 'failed', 'corrupt', 'close']
+const NAMES = [
+  'open',
+  'recovered',
+  'append-failure',
+  'flush',
+  'roll',
+  'delete',
+  'compact',
+  'failed',
+  'corrupt',
+  'close',
+]
 const ends: Array<() => void> = []
 afterEach(() => ends.splice(0).forEach((end) => end()))
 

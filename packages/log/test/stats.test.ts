@@ -2,6 +2,7 @@
  * Figures that nobody checks are believed all the same: a counter that misses the refused, a histogram in the wrong unit, or
  * a hit ratio that counts a read twice leads whoever looks for a slow disk to the wrong place.
  */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -25,6 +26,7 @@ test('a new log has done nothing', async () => {
       sentBytes: 0,
       hitRatio: null,
     },
+    compaction: { completed: 0, failed: 0, replacedBytes: 0, keptBytes: 0 },
     segments: { count: 1, bytes: 0, rolled: 0 },
   })
 })
@@ -72,6 +74,29 @@ test('tells the size of a log that was there, and not what earlier processes did
     bytes: statSync(join(dir, '00000000000000000000.log')).size,
     rolled: 0,
   })
+})
+
+test('counts what a compaction has done, and tells of it', async () => {
+  const dir = temporaryDirectory()
+  const events: object[] = []
+  const listener = (event: unknown): void => void events.push(event as object)
+  subscribe('varve:log:compact', listener)
+  try {
+    await using log = await openLog(dir, { cleanupPolicy: 'compact', segmentBytes: 1000 })
+    for (let n = 0; n < 50; n++) await log.append([{ key: `k${n % 3}`, value: 'x'.repeat(100) }])
+    const { bytes } = log.stats().segments
+    await log.compact()
+    const { compaction, segments } = log.stats()
+    expect(compaction).toMatchObject({ completed: 1, failed: 0 })
+    expect(compaction.keptBytes).toBeLessThan(compaction.replacedBytes / 2)
+    expect(segments.bytes).toBe(bytes - compaction.replacedBytes + compaction.keptBytes)
+    await log.append([{ key: 'k0', value: 'next' }])
+    const { replacedBytes, keptBytes } = compaction
+    await log.close()
+    expect(events).toEqual([{ dir, replacedBytes, keptBytes, error: null }])
+  } finally {
+    unsubscribe('varve:log:compact', listener)
+  }
 })
 
 test('tells reads from memory and their records', async () => {

@@ -113,6 +113,10 @@ export interface NativeStats {
   coldBytes: number
   sentSlices: number
   sentBytes: number
+  compactions: number
+  failedCompactions: number
+  replacedBytes: number
+  keptBytes: number
   segments: number
   segmentBytes: number
 }
@@ -172,6 +176,8 @@ export interface NativeLog {
   batchOfMaxTimestamp(): Promise<number | null | Failure>
   /** Since the log was opened. */
   stats(): NativeStats
+  /** How many compactions have ended since then, those that failed as well. */
+  readonly compactions: number
   /** The base offset of the segment that appends go to. */
   readonly activeSegment: number
   /** Compacts what is sealed and flushed; up to where. */
