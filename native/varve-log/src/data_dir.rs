@@ -17,8 +17,8 @@ use crate::storage::{LockGuard, Storage};
 
 const LOCK_FILE: &str = ".lock";
 const CLEAN_MARKER: &str = ".kafka_cleanshutdown";
-const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
-const START_OFFSETS: &str = "log-start-offset-checkpoint";
+pub(crate) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+pub(crate) const START_OFFSETS: &str = "log-start-offset-checkpoint";
 const CLEANED_OFFSETS: &str = "cleaner-offset-checkpoint";
 const META_PROPERTIES: &str = "meta.properties";
 

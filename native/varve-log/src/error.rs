@@ -19,6 +19,8 @@ pub enum LogError {
     Failed { dir: PathBuf, cause: Arc<LogError> },
     /// Bytes that were durable once do not parse any more: the log can only be read.
     Corrupt { file: PathBuf, position: u64, offset: i64, detail: String },
+    /// The log was opened to be read only.
+    ReadOnly { dir: PathBuf },
     /// The log was closed.
     Closed { dir: PathBuf },
     /// Another process, or another log of this one, holds the directory.
@@ -62,6 +64,7 @@ impl LogError {
             Self::Io { .. } => "VARVE_IO",
             Self::Failed { .. } => "VARVE_LOG_FAILED",
             Self::Corrupt { .. } => "VARVE_LOG_CORRUPT",
+            Self::ReadOnly { .. } => "VARVE_READ_ONLY",
             Self::Closed { .. } => "VARVE_LOG_CLOSED",
             Self::Locked { .. } => "VARVE_LOCKED",
             Self::NotWritable { .. } => "VARVE_NOT_WRITABLE",
@@ -117,6 +120,11 @@ impl fmt::Display for LogError {
                 "{} is corrupt at byte {position}, offset {offset}: {detail}. The log is read-only; restore the file \
                  or copy what is readable into a new log",
                 file.display()
+            ),
+            Self::ReadOnly { dir } => write!(
+                f,
+                "the log {} was opened to be read only; open it without that to change it",
+                dir.display()
             ),
             Self::Closed { dir } => write!(f, "the log {} is closed; open it again", dir.display()),
             Self::Locked { dir } => write!(

@@ -28,6 +28,8 @@ mod preallocation;
 pub mod producer_snapshot;
 pub mod producer_state;
 pub mod producer_state_manager;
+mod read_only;
+mod read_only_storage;
 mod recovery;
 mod retention;
 pub mod runner;

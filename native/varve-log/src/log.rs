@@ -108,6 +108,8 @@ pub enum Phase {
     Truncating,
     /// A write or an fsync failed, or durable bytes are corrupt: only reads.
     Failed(LogError),
+    /// It was opened so: nothing of it may change.
+    ReadOnly,
     Closing,
     Closed,
 }
@@ -369,6 +371,7 @@ impl Log {
     pub fn set_leader_epoch(&self, epoch: i32) -> Result<()> {
         let mut state = self.state();
         match state.epochs.latest() {
+            _ if matches!(state.phase, Phase::ReadOnly) => Err(self.refusal(&state.phase)),
             Some(latest) if epoch < latest => {
                 Err(LogError::EpochFenced { dir: self.dir.clone(), epoch, latest })
             }
@@ -395,6 +398,7 @@ impl Log {
     pub(crate) fn refusal(&self, phase: &Phase) -> LogError {
         match phase {
             Phase::Failed(error) => error.clone(),
+            Phase::ReadOnly => LogError::ReadOnly { dir: self.dir.clone() },
             _ => LogError::Closed { dir: self.dir.clone() },
         }
     }
@@ -419,7 +423,7 @@ impl Log {
     /// Ends the log's life for writes because durable bytes turned out to be corrupt.
     pub fn report_corrupt(&self, error: LogError) {
         let mut state = self.state();
-        if state.phase.takes_writes() {
+        if state.phase.takes_writes() || matches!(state.phase, Phase::ReadOnly) {
             state.phase = Phase::Failed(error);
         }
         drop(state);
@@ -438,6 +442,11 @@ impl Log {
         let abandoned = state.maintenance.abandon(&closed);
         let result = match &state.phase {
             Phase::Closed => Ok(()),
+            Phase::ReadOnly => {
+                state.end();
+                drop(state);
+                Ok(())
+            }
             Phase::Failed(error) => {
                 // A corrupt log lost nothing by closing; a failed one may have, and says so once more.
                 let result =

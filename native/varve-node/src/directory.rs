@@ -58,6 +58,43 @@ pub struct NativeLogConfig {
     pub low_disk_bytes: Option<f64>,
 }
 
+impl From<NativeLogConfig> for LogConfig {
+    fn from(config: NativeLogConfig) -> Self {
+        Self {
+            durability: if config.fsync { Durability::Fsync } else { Durability::Os },
+            segment_bytes: config.segment_bytes as u64,
+            segment_ms: config.segment_ms.map(|ms| ms as i64),
+            index_interval_bytes: config.index_interval_bytes as u64,
+            index_bytes: config.segment_index_bytes as u64,
+            max_batch_bytes: config.max_batch_bytes as u64,
+            batch_validation: match config.validate_records {
+                true => BatchValidation::Full,
+                false => BatchValidation::Header,
+            },
+            flush_interval_ms: config.flush_interval_ms.map(|ms| ms as u64),
+            flush_interval_bytes: config.flush_interval_bytes.map(|bytes| bytes as u64),
+            cleanup_policy: match (config.compacts, config.deletes) {
+                (false, _) => CleanupPolicy::Delete,
+                (true, false) => CleanupPolicy::Compact,
+                (true, true) => CleanupPolicy::CompactAndDelete,
+            },
+            min_cleanable_dirty_ratio: config.min_cleanable_dirty_ratio,
+            delete_retention_ms: config.delete_retention_ms as i64,
+            compaction_bytes_per_second: config.compaction_bytes_per_second.map(|bytes| bytes as u64),
+            compaction_check_ms: config.compaction_check_ms.map(|ms| ms as u64),
+            retention_ms: config.retention_ms.map(|ms| ms as i64),
+            retention_bytes: config.retention_bytes.map(|bytes| bytes as u64),
+            retention_check_ms: config.retention_check_ms.map(|ms| ms as u64),
+            preallocate: match config.preallocate.as_str() {
+                "zeros" => Preallocate::Zeros,
+                "blocks" => Preallocate::Blocks,
+                _ => Preallocate::Off,
+            },
+            low_disk_bytes: config.low_disk_bytes.map(|bytes| bytes as u64),
+        }
+    }
+}
+
 /// A locked data directory.
 #[napi]
 pub struct NativeDirectory {
@@ -81,6 +118,34 @@ pub fn open_directory(path: String, identity: DirectoryIdentity) -> AsyncTask<Op
     AsyncTask::new(OpenDirectory(Box::new(move || {
         DataDir::open(storage()?, &PathBuf::from(path), &identity)
     })))
+}
+
+/// What is told of a log's changes: JavaScript, on its event loop, and threads of it that block.
+fn listener(changed: Function<'_, (), ()>) -> napi::Result<(Arc<Changes>, Listener)> {
+    let changed =
+        changed.build_threadsafe_function::<()>().weak::<true>().callee_handled::<false>().build()?;
+    let changes = Arc::new(Changes::default());
+    let told = changes.clone();
+    let listener: Listener = Box::new(move |_| {
+        told.tell();
+        changed.call((), ThreadsafeFunctionCallMode::NonBlocking);
+    });
+    Ok((changes, listener))
+}
+
+/// Opens a log to be read as it is, without a lock and without a change.
+#[napi(catch_unwind)]
+pub fn open_log_read_only(
+    path: String,
+    name: String,
+    config: NativeLogConfig,
+    changed: Function<'_, (), ()>,
+) -> napi::Result<AsyncTask<OpenLog>> {
+    let (changes, listener) = listener(changed)?;
+    Ok(AsyncTask::new(OpenLog(Box::new(move || {
+        let (path, config) = (PathBuf::from(path), config.into());
+        Ok((Log::open_read_only(storage()?, &path, &name, config, runner(), listener)?, changes))
+    }))))
 }
 
 #[napi]
@@ -121,49 +186,10 @@ impl NativeDirectory {
         config: NativeLogConfig,
         changed: Function<'_, (), ()>,
     ) -> napi::Result<AsyncTask<OpenLog>> {
-        let changed =
-            changed.build_threadsafe_function::<()>().weak::<true>().callee_handled::<false>().build()?;
-        let changes = Arc::new(Changes::default());
-        let told = changes.clone();
-        let listener: Listener = Box::new(move |_| {
-            told.tell();
-            changed.call((), ThreadsafeFunctionCallMode::NonBlocking);
-        });
-        let config = LogConfig {
-            durability: if config.fsync { Durability::Fsync } else { Durability::Os },
-            segment_bytes: config.segment_bytes as u64,
-            segment_ms: config.segment_ms.map(|ms| ms as i64),
-            index_interval_bytes: config.index_interval_bytes as u64,
-            index_bytes: config.segment_index_bytes as u64,
-            max_batch_bytes: config.max_batch_bytes as u64,
-            batch_validation: match config.validate_records {
-                true => BatchValidation::Full,
-                false => BatchValidation::Header,
-            },
-            flush_interval_ms: config.flush_interval_ms.map(|ms| ms as u64),
-            flush_interval_bytes: config.flush_interval_bytes.map(|bytes| bytes as u64),
-            cleanup_policy: match (config.compacts, config.deletes) {
-                (false, _) => CleanupPolicy::Delete,
-                (true, false) => CleanupPolicy::Compact,
-                (true, true) => CleanupPolicy::CompactAndDelete,
-            },
-            min_cleanable_dirty_ratio: config.min_cleanable_dirty_ratio,
-            delete_retention_ms: config.delete_retention_ms as i64,
-            compaction_bytes_per_second: config.compaction_bytes_per_second.map(|bytes| bytes as u64),
-            compaction_check_ms: config.compaction_check_ms.map(|ms| ms as u64),
-            retention_ms: config.retention_ms.map(|ms| ms as i64),
-            retention_bytes: config.retention_bytes.map(|bytes| bytes as u64),
-            retention_check_ms: config.retention_check_ms.map(|ms| ms as u64),
-            preallocate: match config.preallocate.as_str() {
-                "zeros" => Preallocate::Zeros,
-                "blocks" => Preallocate::Blocks,
-                _ => Preallocate::Off,
-            },
-            low_disk_bytes: config.low_disk_bytes.map(|bytes| bytes as u64),
-        };
+        let (changes, listener) = listener(changed)?;
         let directory = self.inner.clone();
         Ok(AsyncTask::new(OpenLog(Box::new(move || {
-            Ok((Log::open(directory, &name, config, runner(), listener)?, changes))
+            Ok((Log::open(directory, &name, config.into(), runner(), listener)?, changes))
         }))))
     }
 

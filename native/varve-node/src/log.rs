@@ -114,7 +114,7 @@ impl NativeLog {
         Some(NativeRecovered { end_offset, cut_bytes })
     }
 
-    /// 0 open, 1 rolling, 2 failed or corrupt, 3 closed.
+    /// 0 open, 1 rolling, 2 failed or corrupt, 3 closed, 4 read-only.
     #[napi(getter, catch_unwind)]
     pub fn phase(&self) -> u32 {
         match self.log.phase() {
@@ -122,6 +122,7 @@ impl NativeLog {
             Phase::Rolling | Phase::Allocating | Phase::Truncating => 1,
             Phase::Failed(_) => 2,
             Phase::Closing | Phase::Closed => 3,
+            Phase::ReadOnly => 4,
         }
     }
 

@@ -31,7 +31,7 @@ export type {
 export type { Distribution, LogStats } from './stats.js'
 export { openLog } from './open-log.js'
 export { openTopic, type TopicOptions } from './open-topic.js'
-export type { CleanupPolicy, Durability, LogOptions } from './options.js'
+export type { CleanupPolicy, Durability, LogOptions, OpenLogOptions } from './options.js'
 export { readPartitionMetadata, syncDirectory, writePartitionMetadata } from './partition-metadata-file.js'
 export type { ReadStart } from './read-start.js'
 export type { ReadOptions } from './reader.js'

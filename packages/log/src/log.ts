@@ -55,9 +55,9 @@ export interface Recovered {
 
 /**
  * `'failed'`: a write or an fsync failed, the log takes no more writes until it is opened again. `'corrupt'`: bytes
- * that were durable once do not parse, the log can only be read.
+ * that were durable once do not parse, the log can only be read. `'readOnly'`: it was opened so.
  */
-export type LogState = 'open' | 'failed' | 'corrupt' | 'closed'
+export type LogState = 'open' | 'failed' | 'corrupt' | 'readOnly' | 'closed'
 
 /** An append-only log in a directory. One process, and one `Log` of it, has a directory at a time. */
 export interface Log extends AsyncDisposable {
@@ -143,7 +143,7 @@ export interface Log extends AsyncDisposable {
    * Reads records in the order of their offsets; a transaction's markers are left out. Keys and values are views of
    * memory that the reading holds: copy what must outlive it.
    *
-   * @throws VarveError at once `VARVE_INVALID_OPTION`, `VARVE_LOG_CLOSED`; from the iterator, which then has ended,
+   * @throws VarveError at once `VARVE_INVALID_OPTION`, `VARVE_LOG_CLOSED`, with `follow` `VARVE_READ_ONLY`; from the iterator, which then has ended,
    * `VARVE_OFFSET_OUT_OF_RANGE` for a `from` outside of `startOffset` to `endOffset`, and when deletion overtakes it,
    * `VARVE_TRUNCATED` when what it has read is cut off, `VARVE_LOG_CORRUPT` behind the records
    * in front of the damage, `VARVE_UNSUPPORTED_CODEC` and `VARVE_BATCH_INVALID` for a batch that cannot be decoded,
@@ -260,6 +260,7 @@ function saturated(timestamp: bigint): number {
 const INT32_MAX = 0x7fff_ffff
 const PHASE_FAILED = 2
 const PHASE_CLOSED = 3
+const PHASE_READ_ONLY = 4
 
 /** A {@link Log} over the native engine. */
 export class EngineLog implements Log {
@@ -306,6 +307,7 @@ export class EngineLog implements Log {
   get state(): LogState {
     const phase = this.#native.phase
     if (this.#closing !== null || phase === PHASE_CLOSED) return 'closed'
+    if (phase === PHASE_READ_ONLY) return 'readOnly'
     if (phase !== PHASE_FAILED) return 'open'
     return this.#native.failure?.code === 'VARVE_LOG_CORRUPT' ? 'corrupt' : 'failed'
   }

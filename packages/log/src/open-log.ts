@@ -1,16 +1,20 @@
 import { basename, dirname, join } from 'node:path'
+import { openLogReadOnly } from '@varve/native'
 import { META_PROPERTIES, openEngineDirectory } from './data-directory.js'
 import { exists, realPath } from './existing-path.js'
-import type { Log } from './log.js'
-import { completeOptions, type LogOptions } from './options.js'
-import { checkDirectory } from './whole-number.js'
+import { unwrap } from './failure.js'
+import { EngineLog, type Log } from './log.js'
+import { completeOptions, nativeConfig, type LogOptions, type OpenLogOptions } from './options.js'
+import { checkDirectory, invalidOption } from './whole-number.js'
 
 /**
  * Opens or creates the log in `dir`, recovering it after an unclean stop. Where `dir` lies in a data directory (one with
- * a `meta.properties`, as a broker has) that directory is locked as a whole while the log is open.
+ * a `meta.properties`, as a broker has) that directory is locked as a whole while the log is open. With `readOnly` nothing is
+ * created, recovered or locked.
  *
  * @throws VarveError `VARVE_LOCKED` when another process has the directory, `VARVE_NOT_WRITABLE`,
- * `VARVE_INVALID_OPTION`, `VARVE_META_MISMATCH`, `VARVE_LOG_CORRUPT` when durable segments are missing, `VARVE_IO`.
+ * `VARVE_INVALID_OPTION`, `VARVE_META_MISMATCH`, `VARVE_LOG_CORRUPT` when durable segments are missing, `VARVE_IO`, with
+ * `readOnly` also for a directory that holds no log.
  * @example
  * ```ts
  * import { openLog } from '@varve/log'
@@ -21,19 +25,39 @@ import { checkDirectory } from './whole-number.js'
  * await log.close()
  * ```
  */
-export async function openLog(dir: string, options: LogOptions = {}): Promise<Log> {
+export async function openLog(dir: string, options: OpenLogOptions = {}): Promise<Log> {
   checkDirectory(dir)
   completeOptions(options)
+  const { readOnly = false } = options
+  if (typeof readOnly !== 'boolean') throw invalidOption('readOnly', readOnly, 'true or false')
   // A link to a partition must lead to the lock of the directory that the partition lies in.
   const path = realPath(dir)
   const parent = dirname(path)
   const isPartition =
     parent !== path && exists(join(parent, META_PROPERTIES)) && !exists(join(path, META_PROPERTIES))
-  const directory = await openEngineDirectory(isPartition ? parent : path, {})
+  const [dataDirectory, name] = isPartition ? [parent, basename(path)] : [path, '']
+  if (readOnly) return openToRead(dataDirectory, name, path, options)
+  const directory = await openEngineDirectory(dataDirectory, {})
   try {
-    return await directory.open(isPartition ? basename(path) : '', options, () => directory.release())
+    return await directory.open(name, options, () => directory.release())
   } catch (error) {
     await directory.release()
     throw error
   }
+}
+
+async function openToRead(
+  dataDirectory: string,
+  name: string,
+  dir: string,
+  options: LogOptions,
+): Promise<Log> {
+  const complete = completeOptions(options)
+  let log: EngineLog | undefined
+  const changed = (): void => log?.changed()
+  const native = unwrap(await openLogReadOnly(dataDirectory, name, nativeConfig(complete), changed))
+  log = new EngineLog(native, dir, complete, async () => {
+    log = undefined
+  })
+  return log
 }

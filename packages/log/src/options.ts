@@ -111,6 +111,18 @@ export interface LogOptions {
   gather?: 'microtask' | 'immediate'
 }
 
+/** How `openLog` opens a log. */
+export interface OpenLogOptions extends LogOptions {
+  /**
+   * Opens a log that is there to read it as it is now, up to its last whole batch: nothing is locked, created, recovered or
+   * written, so the directory need not be writable, and whoever has the log open is not disturbed. What the other appends
+   * later is not seen, and `follow` is refused: open it again. Of what the other has not flushed, a power loss may take back
+   * what was read here; readings of what the other deletes, compacts or cuts off meanwhile fail with `VARVE_IO`. Everything
+   * that would change the log rejects with `VARVE_READ_ONLY`. Default `false`.
+   */
+  readOnly?: boolean
+}
+
 const INT32_MAX = 0x7fff_ffff
 const MAX_PENDING_BYTES = 64 << 20
 const LIMITS = {

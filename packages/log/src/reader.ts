@@ -119,7 +119,7 @@ export class BatchReader extends Reader<RecordBatch> {
   /** Ends the wait for more. There is none as long as nothing waits: it costs as much as reading a batch. */
   #stop: AbortController | null = null
 
-  /** @throws VarveError `VARVE_INVALID_OPTION` */
+  /** @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_READ_ONLY` */
   constructor(log: EngineLog, options: ReadOptions) {
     super()
     const { from = 'start', follow = false, signal, maxBytes = READ_BYTES } = options
@@ -128,6 +128,12 @@ export class BatchReader extends Reader<RecordBatch> {
     this.to = options.to ?? (follow ? Infinity : end)
     checkBound('to', this.to)
     checkBound('maxBytes', maxBytes)
+    if (follow && log.state === 'readOnly') {
+      throw new VarveError(
+        'VARVE_READ_ONLY',
+        `the log ${log.dir} was opened to be read only, as it was then; open it again for what was appended since, or without readOnly to follow it`,
+      )
+    }
     this.signal = signal
     this.#log = log
     this.#follow = follow

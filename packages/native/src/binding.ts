@@ -137,7 +137,7 @@ export interface NativeLog {
   /** The lowest offset at which the log has ended since there were `seen` truncations; `null` when there was no other. */
   lowestEndSince(seen: number): number | null
   readonly recovered: { endOffset: number; cutBytes: number } | null
-  /** 0 open, 1 rolling, 2 failed or corrupt, 3 closed. */
+  /** 0 open, 1 rolling, 2 failed or corrupt, 3 closed, 4 read-only. */
   readonly phase: number
   /** Why the phase is 2. */
   readonly failure: Failure | null
@@ -245,6 +245,13 @@ export interface Binding {
    */
   openSender?(settled: (ends: number[]) => void): NativeSender
   openDirectory(path: string, identity: DirectoryIdentity): Promise<NativeDirectory | Failure>
+  /** Opens a log of a data directory, as `NativeDirectory.openLog` does, to be read as it is: no lock, no change. */
+  openLogReadOnly(
+    path: string,
+    name: string,
+    config: NativeLogConfig,
+    changed: () => void,
+  ): Promise<NativeLog | Failure>
   crc32c(bytes: Uint8Array, seed?: number): number
   /** Compresses the concatenated records of a batch, framed as Kafka's Java client frames them. */
   compress(codec: NativeCodec, bytes: Uint8Array): Buffer

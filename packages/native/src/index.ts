@@ -26,6 +26,9 @@ const binding: Binding = loadBinding()
 /** Creates what is missing, locks a data directory and removes its clean marker. */
 export const openDirectory: Binding['openDirectory'] = binding.openDirectory
 
+/** Opens a log to be read as it is, without a lock and without a change. */
+export const openLogReadOnly: Binding['openLogReadOnly'] = binding.openLogReadOnly
+
 /** CRC-32C of the bytes; `seed` is the checksum of the bytes in front of them. */
 export const crc32c: Binding['crc32c'] = binding.crc32c
 
