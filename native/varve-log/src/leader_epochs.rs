@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::checkpoint::{read_file, replace_name};
-use crate::error::Result;
+use crate::error::{LogError, Result};
+use crate::log::{Log, Phase};
 use crate::storage::Storage;
 
 pub const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
@@ -124,6 +125,40 @@ impl LeaderEpochs {
         self.entries.drain(..first);
         self.entries[0].1 = start_offset;
         true
+    }
+}
+
+impl Log {
+    pub fn leader_epoch(&self) -> i32 {
+        self.state().leader_epoch
+    }
+
+    /// The epoch that appended batches carry from now on. It never falls below one that batches of the log have.
+    pub fn set_leader_epoch(&self, epoch: i32) -> Result<()> {
+        let mut state = self.state();
+        match state.epochs.latest() {
+            _ if matches!(state.phase, Phase::ReadOnly) => Err(self.refusal(&state.phase)),
+            Some(latest) if epoch < latest => {
+                Err(LogError::EpochFenced { dir: self.dir.clone(), epoch, latest })
+            }
+            _ => {
+                state.leader_epoch = epoch;
+                Ok(())
+            }
+        }
+    }
+
+    /// Where a leader epoch ends in this log; `None` for one larger than any it knows (KIP-101, KIP-279).
+    pub fn end_offset_for_epoch(&self, epoch: i32) -> Option<EpochEnd> {
+        let state = self.state();
+        let mut epochs = state.epochs.clone();
+        epochs.assign(state.leader_epoch, state.end_offset);
+        epochs.end_of(epoch, state.end_offset)
+    }
+
+    /// The leader epoch that wrote `offset`, as far as the log knows.
+    pub fn epoch_at(&self, offset: i64) -> Option<i32> {
+        self.state().epochs.epoch_at(offset)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::data_dir::{DataDir, Found, Hold};
 use crate::disk_space::Space;
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
-use crate::leader_epochs::{EpochEnd, LeaderEpochs};
+use crate::leader_epochs::LeaderEpochs;
 use crate::maintenance::{Maintenance, Told};
 use crate::preallocation::{Allocation, Preallocate};
 use crate::recovery::{Opening, Recovered};
@@ -363,38 +363,6 @@ impl Log {
         self.state().phase.clone()
     }
 
-    pub fn leader_epoch(&self) -> i32 {
-        self.state().leader_epoch
-    }
-
-    /// The epoch that appended batches carry from now on. It never falls below one that batches of the log have.
-    pub fn set_leader_epoch(&self, epoch: i32) -> Result<()> {
-        let mut state = self.state();
-        match state.epochs.latest() {
-            _ if matches!(state.phase, Phase::ReadOnly) => Err(self.refusal(&state.phase)),
-            Some(latest) if epoch < latest => {
-                Err(LogError::EpochFenced { dir: self.dir.clone(), epoch, latest })
-            }
-            _ => {
-                state.leader_epoch = epoch;
-                Ok(())
-            }
-        }
-    }
-
-    /// Where a leader epoch ends in this log; `None` for one larger than any it knows (KIP-101, KIP-279).
-    pub fn end_offset_for_epoch(&self, epoch: i32) -> Option<EpochEnd> {
-        let state = self.state();
-        let mut epochs = state.epochs.clone();
-        epochs.assign(state.leader_epoch, state.end_offset);
-        epochs.end_of(epoch, state.end_offset)
-    }
-
-    /// The leader epoch that wrote `offset`, as far as the log knows.
-    pub fn epoch_at(&self, offset: i64) -> Option<i32> {
-        self.state().epochs.epoch_at(offset)
-    }
-
     pub(crate) fn refusal(&self, phase: &Phase) -> LogError {
         match phase {
             Phase::Failed(error) => error.clone(),
@@ -442,15 +410,12 @@ impl Log {
         let abandoned = state.maintenance.abandon(&closed);
         let result = match &state.phase {
             Phase::Closed => Ok(()),
-            Phase::ReadOnly => {
-                state.end();
-                drop(state);
-                Ok(())
-            }
-            Phase::Failed(error) => {
+            phase @ (Phase::Failed(_) | Phase::ReadOnly) => {
                 // A corrupt log lost nothing by closing; a failed one may have, and says so once more.
-                let result =
-                    if matches!(error, LogError::Failed { .. }) { Err(error.clone()) } else { Ok(()) };
+                let result = match phase {
+                    Phase::Failed(error @ LogError::Failed { .. }) => Err(error.clone()),
+                    _ => Ok(()),
+                };
                 state.end();
                 drop(state);
                 result

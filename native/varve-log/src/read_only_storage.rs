@@ -140,6 +140,10 @@ impl Storage for ReadOnlyStorage {
         Ok(())
     }
 
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.inner.free_bytes(path)
+    }
+
     /// Nobody is kept out, because nobody is disturbed.
     fn lock(&self, _path: &Path) -> io::Result<Option<LockGuard>> {
         Ok(Some(Box::new(())))

@@ -258,9 +258,9 @@ function saturated(timestamp: bigint): number {
 }
 
 const INT32_MAX = 0x7fff_ffff
-const PHASE_FAILED = 2
 const PHASE_CLOSED = 3
-const PHASE_READ_ONLY = 4
+/** By the engine's phases. */
+const STATES: readonly LogState[] = ['open', 'open', 'failed', 'closed', 'readOnly']
 
 /** A {@link Log} over the native engine. */
 export class EngineLog implements Log {
@@ -305,11 +305,8 @@ export class EngineLog implements Log {
   }
 
   get state(): LogState {
-    const phase = this.#native.phase
-    if (this.#closing !== null || phase === PHASE_CLOSED) return 'closed'
-    if (phase === PHASE_READ_ONLY) return 'readOnly'
-    if (phase !== PHASE_FAILED) return 'open'
-    return this.#native.failure?.code === 'VARVE_LOG_CORRUPT' ? 'corrupt' : 'failed'
+    const state = this.#closing === null ? STATES[this.#native.phase]! : 'closed'
+    return state === 'failed' && this.#native.failure?.code === 'VARVE_LOG_CORRUPT' ? 'corrupt' : state
   }
 
   get failure(): VarveError | null {

@@ -1,5 +1,4 @@
 import { openLog, VarveError, type Log } from '@varve/log'
-import { Failure } from './failure.js'
 import { onInterrupt } from './interrupt.js'
 import { existingLog } from './log-directory.js'
 import { Output } from './output.js'
@@ -13,16 +12,16 @@ export interface LogReadOptions extends RecordTextOptions {
   quiet?: boolean
 }
 
+/** Somebody else has it, or it cannot be written: it is read as it is. */
+const AS_IT_IS = ['VARVE_LOCKED', 'VARVE_NOT_WRITABLE']
+
 async function openToRead(dir: string): Promise<Log> {
   await existingLog(dir)
   try {
     return await openLog(dir)
   } catch (error) {
-    if (!VarveError.is(error) || error.code !== 'VARVE_LOCKED') throw error
-    throw new Failure(
-      `${dir} is open in another process, which alone can read it until it closes it. varve log tail follows what that process writes`,
-      { cause: error },
-    )
+    if (!VarveError.is(error) || !AS_IT_IS.includes(error.code)) throw error
+    return openLog(dir, { readOnly: true })
   }
 }
 
