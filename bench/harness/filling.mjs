@@ -3,11 +3,12 @@ import { load } from '../subjects/index.mjs'
 import { Payload } from './payload.mjs'
 import { assertReadBack } from './read-back.mjs'
 
-/** Single records go together, so that each is a batch of its own and none is awaited alone. */
+/** Records that go together where they are no batch. */
 const TOGETHER = 100
 
 /**
- * Appends `count` values of `bytes` bytes to the page cache, `group` of them in a batch.
+ * Appends `count` values of `bytes` bytes to the page cache: `group` of them in a batch, each in a batch `'alone'`, or one by
+ * one, some of them `'in flight'` at once. Stores that know no batches get as many at a time as there are in flight.
  *
  * @returns what opens the store again; it is left open
  */
@@ -16,11 +17,14 @@ export async function append(subject, { bytes, count, group }, dir) {
   const payload = new Payload(bytes)
   const reopen = () => open(dir, { durable: false, valueBytes: bytes })
   const store = await reopen()
-  const together = group === 1 ? TOGETHER : group
+  const together = typeof group === 'number' ? group : TOGETHER
+  const ways = {
+    alone: store.appendAlone ?? store.appendGroup,
+    'in flight': store.append && ((values) => Promise.all(values.map((value) => store.append(value)))),
+  }
+  const appendSome = ways[group] ?? store.appendGroup
   for (let index = 0; index < count; index += together) {
-    const values = payload.values(index, Math.min(together, count - index))
-    if (group > 1 || store.append === undefined) await store.appendGroup(values)
-    else await Promise.all(values.map((value) => store.append(value)))
+    await appendSome(payload.values(index, Math.min(together, count - index)))
   }
   return { store, reopen, payload }
 }

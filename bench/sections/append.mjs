@@ -28,11 +28,11 @@ export function cells({ full }) {
 }
 
 const PAGE_CACHE =
-  "An append is acknowledged when the page cache has it: it survives the process, not the power. varve: `durability: 'os'`; " +
+  "An append is acknowledged when the page cache has it: it survives the process, not the power. varve: `durability: 'os'`, appends of a tick share batches; " +
   'LevelDB: `sync: false`, a `batch()` for each group; LMDB: `noSync`, a `put()` each, which it gathers itself; SQLite: WAL with ' +
   '`synchronous = NORMAL`, a transaction for each group; fs: one write for each group; ceiling: `pwritev`.'
 const DURABLE =
-  "An append is acknowledged when an fdatasync covers it. varve: `durability: 'fsync'`; LevelDB: `sync: true`, a `batch()` for each " +
+  "An append is acknowledged when an fdatasync covers it. varve: `durability: 'fsync'`, appends of a tick share batches; LevelDB: `sync: true`, a `batch()` for each " +
   'group; LMDB: a `put()` each, awaited until `flushed`; SQLite: WAL with `synchronous = FULL`, a transaction for each group; fs: one ' +
   'write and one `fdatasync` for each group; ceiling: `pwritev` and `fdatasync`.'
 
