@@ -181,6 +181,21 @@ export const aims = [
     section: 'growth',
     judge: (find) => grown(find, 'partitions', 1, 1000),
   },
+  {
+    work: 'appends while a compaction runs',
+    aim: 'p99 of 2× that without at most',
+    section: 'compaction',
+    judge(find) {
+      const [without, during] = [false, true].map(
+        (compacts) =>
+          varveIn(find((one) => one.durability === 'os' && one.compacts === compacts && !one.bytesPerSecond))
+            ?.latencies.p99,
+      )
+      if (without === undefined || during === undefined) return null
+      const measured = `${show.ratio(during, without)} (${show.microseconds(during)} against ${show.microseconds(without)})`
+      return { measured, reached: during <= 2 * without }
+    },
+  },
 ]
 
 /** @param {readonly { section: { name: string }, cells: readonly any[] }[]} results */

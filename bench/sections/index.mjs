@@ -12,6 +12,7 @@ import * as append from './append.mjs'
 import * as batches from './batches.mjs'
 import * as follow from './follow.mjs'
 import * as codec from './codec.mjs'
+import * as compaction from './compaction.mjs'
 import * as disk from './disk.mjs'
 import * as growth from './growth.mjs'
 import * as open from './open.mjs'
@@ -19,4 +20,16 @@ import * as partitions from './partitions.mjs'
 import * as reads from './reads.mjs'
 import * as send from './send.mjs'
 
-export const sections = [append, batches, reads, follow, send, open, partitions, growth, codec, disk]
+export const sections = [
+  append,
+  batches,
+  reads,
+  follow,
+  send,
+  open,
+  partitions,
+  growth,
+  compaction,
+  codec,
+  disk,
+]
