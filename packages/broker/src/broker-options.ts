@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { Durability } from '@varve/log'
 import { VarveError } from '@varve/records'
 import { type BrokerLog, silentLog } from './broker-log.js'
@@ -6,10 +7,10 @@ import { isWildcard, type ListenerAddress, parseListeners } from './listener-add
 
 export interface BrokerOptions {
   /**
-   * The data directory, created if it is not there. Without it the broker lives in a temporary directory that `close()`
-   * removes.
+   * The data directory, created if it is not there, or several, over which partitions are spread: Kafka's `log.dirs`. Without
+   * it the broker lives in a temporary directory that `close()` removes.
    */
-  data?: string
+  data?: string | readonly string[]
   /** Short for one listener; not together with `listeners`. Default `127.0.0.1`. */
   host?: string
   /** Default 0, any free port. */
@@ -44,7 +45,7 @@ export interface BrokerOptions {
 
 /** The options with their defaults, checked. */
 export interface ResolvedOptions {
-  readonly data: string | null
+  readonly data: readonly string[] | null
   readonly listeners: readonly ListenerAddress[]
   readonly advertised: ReadonlyMap<string, ListenerAddress>
   readonly durability: Durability
@@ -65,12 +66,8 @@ const mostPartitions = 10_000
 
 /** @throws VarveError `VARVE_INVALID_OPTION` or `VARVE_INVALID_LISTENER` */
 export function resolveOptions(options: BrokerOptions): ResolvedOptions {
-  const { data = null, durability = data === null ? 'os' : 'fsync' } = options
-  if (data === '')
-    throw new VarveError(
-      'VARVE_INVALID_OPTION',
-      'data must name a directory; leave it out for a temporary one',
-    )
+  const data = options.data === undefined ? null : resolveData(options.data)
+  const { durability = data === null ? 'os' : 'fsync' } = options
   if (durability !== 'os' && durability !== 'fsync') {
     throw new VarveError(
       'VARVE_INVALID_OPTION',
@@ -100,6 +97,21 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
     clock: options.clock ?? systemClock,
     log: options.log ?? silentLog,
   }
+}
+
+function resolveData(data: string | readonly string[]): readonly string[] {
+  const paths = (typeof data === 'string' ? [data] : [...data]).map((path) => path && resolve(path))
+  if (paths.length === 0 || paths.includes('')) {
+    throw new VarveError(
+      'VARVE_INVALID_OPTION',
+      'data must name a directory, or several; leave it out for a temporary one',
+    )
+  }
+  const twice = paths.find((path, index) => paths.indexOf(path) !== index)
+  if (twice !== undefined) {
+    throw new VarveError('VARVE_INVALID_OPTION', `data names the directory ${twice} twice`)
+  }
+  return paths
 }
 
 function resolveListeners(options: BrokerOptions): ListenerAddress[] {

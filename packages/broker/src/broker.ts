@@ -2,14 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { DataDirectory, Durability, openDataDirectory } from '@varve/log'
+import type { Durability, openDataDirectory } from '@varve/log'
 import { VarveError } from '@varve/records'
 import type { ResolvedOptions } from './broker-options.js'
 import type { BrokerState } from './broker-state.js'
 import { Cancellation } from './cancellation.js'
 import { Connection } from './connection.js'
 import { Connections } from './connections.js'
-import { refuseForeignDirectory } from './foreign-directory.js'
+import { DataDirectories } from './data-directories.js'
 import { formatAddress } from './listener-address.js'
 import { LimitedLog } from './limited-log.js'
 import { checkBindable, Listener } from './listener.js'
@@ -34,7 +34,8 @@ export interface Broker {
   readonly host: string
   /** The first listener's port, the real one where 0 was asked for. */
   readonly port: number
-  readonly dataDirectory: string
+  /** The data directories, in the order in which they were given. */
+  readonly dataDirectories: readonly string[]
   readonly durability: Durability
   readonly clusterId: string
   /** One line for each partition that cannot be written, and why; the others are not affected. Made anew on each read. */
@@ -78,19 +79,21 @@ async function open(
 ): Promise<Broker> {
   const { clock, log, durability } = options
   await checkBindable(options.listeners)
-  const dir = options.data ?? (await mkdtemp(join(tmpdir(), 'varve-')))
   const temporary = options.data === null
-  if (temporary) opened.push(() => rm(dir, { recursive: true, force: true }))
-  await refuseForeignDirectory(dir)
-  const directory: DataDirectory = await dependencies.openDataDirectory(dir, {
+  const paths = options.data ?? [await mkdtemp(join(tmpdir(), 'varve-'))]
+  const removeTemporary = (): Promise<void> => rm(paths[0]!, { recursive: true, force: true })
+  if (temporary) opened.push(removeTemporary)
+  const identity = {
     ...(options.nodeId !== undefined && { nodeId: options.nodeId }),
     ...(options.clusterId !== undefined && { clusterId: options.clusterId }),
-  })
-  opened.push(() => directory.close())
+  }
+  const directories = await DataDirectories.open(paths, identity, dependencies.openDataDirectory)
+  opened.push(() => directories.close())
+  const directory = directories.first
   const metadata: MetadataStore = await LocalMetadataStore.open(directory, temporary ? 'os' : 'fsync')
   opened.push(() => metadata.close())
   const topics = await Topics.open({
-    directory,
+    directories,
     metadata,
     logOptions: { durability, maxBatchBytes: options.maxBatchBytes, gather: 'immediate' },
     durable: !temporary,
@@ -151,8 +154,8 @@ async function open(
     limitedLog.close()
     // One failure, a disk that is full perhaps, must not keep the rest from being closed.
     const failures: unknown[] = []
-    const rest: Closer[] = [() => topics.detach(), () => metadata.close(), () => directory.close()]
-    if (temporary) rest.push(() => rm(dir, { recursive: true, force: true }))
+    const rest: Closer[] = [() => topics.detach(), () => metadata.close(), () => directories.close()]
+    if (temporary) rest.push(removeTemporary)
     for (const step of rest) await step().catch((error: unknown) => failures.push(error))
     if (failures.length > 0) {
       log(
@@ -172,7 +175,7 @@ async function open(
     address: formatAddress(advertised.host, advertised.port),
     host: first.host,
     port: first.port,
-    dataDirectory: directory.dir,
+    dataDirectories: directories.paths,
     durability,
     clusterId: directory.clusterId,
     get problems() {

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
@@ -11,7 +10,7 @@ import {
 import { randomUuid } from '@varve/protocol'
 import { VarveError } from '@varve/records'
 import { type BrokerLog, messageOf } from './broker-log.js'
-import { metadataLogName } from './local-metadata-store.js'
+import type { DataDirectories } from './data-directories.js'
 import type { MetadataStore } from './metadata-store.js'
 import { Partition } from './partition.js'
 import { storageFailureText } from './storage-failure.js'
@@ -30,7 +29,7 @@ import { Topic } from './topic.js'
 const openingAtOnce = 16
 
 export interface TopicsOptions {
-  readonly directory: DataDirectory
+  readonly directories: DataDirectories
   readonly metadata: MetadataStore
   readonly logOptions: LogOptions
   /** Whether what is created has to survive a power loss. */
@@ -64,18 +63,19 @@ export class Topics {
   static async open(options: TopicsOptions): Promise<Topics> {
     const topics = new Topics(options)
     const entries = (await options.metadata.list(topicKeyPrefix)).map(decodeTopicEntry)
-    const present = new Set((await options.directory.logs()).filter((name) => name !== metadataLogName))
+    const places = await options.directories.places()
     const wanted: { partition: Partition; topicId: string }[] = []
     for (const entry of entries) {
       const topic = topics.#add(entry)
       for (const partition of topic.partitions) wanted.push({ partition, topicId: entry.topicId })
     }
     const owned = new Set(wanted.map(({ partition }) => partition.name))
-    for (const name of present) {
-      if (!owned.has(name) && !isStray(name)) await topics.#putAside(name)
+    for (const [name, directories] of places) {
+      if (owned.has(name) || isStray(name)) continue
+      for (const { dir } of directories) await topics.#putAside(dir, name)
     }
     await inParallel(wanted, async ({ partition, topicId }) => {
-      await topics.#reopen(partition, topicId, present.has(partition.name))
+      await topics.#reopen(partition, topicId, places.get(partition.name) ?? [])
     })
     return topics
   }
@@ -165,22 +165,24 @@ export class Topics {
   }
 
   async #create(entry: TopicEntry): Promise<Topic> {
-    const { directory, metadata, durable, log } = this.#options
+    const { directories, metadata, durable, log } = this.#options
     const { name, topicId, partitions, leaderEpoch } = entry
     const created = Array.from({ length: partitions }, (_, index) =>
       this.#partition(name, index, leaderEpoch),
     )
-    const present = new Set(await directory.logs())
+    const places = await directories.places()
+    const made: string[] = []
     let committed = false
     let unknown = false
     try {
       await inParallel(created, async (partition) => {
-        if (present.has(partition.name)) await this.#putAside(partition.name)
-        const opened = await directory.openLog(partition.name, this.#options.logOptions)
+        for (const { dir } of places.get(partition.name) ?? []) await this.#putAside(dir, partition.name)
+        const opened = await directories.create(partition.name, this.#options.logOptions)
+        made.push(opened.dir)
         partition.attach(opened)
         await writePartitionMetadata(opened.dir, topicId, durable)
       })
-      if (durable) await syncDirectory(directory.dir)
+      if (durable) await Promise.all(directories.paths.map(syncDirectory))
       unknown = true
       const { succeeded } = await metadata.txn({
         compares: [{ key: topicKey(name), revision: 0 }],
@@ -193,7 +195,7 @@ export class Topics {
       // An unknown outcome keeps the directories: if the entry did reach the disk, the next start needs them.
       if (!committed) {
         for (const partition of created) await partition.abandon()
-        if (!unknown) await this.#remove(created)
+        if (!unknown) await this.#remove(made)
       }
     }
     const topic = new Topic(name, topicId, created)
@@ -206,9 +208,8 @@ export class Topics {
   }
 
   /** Removes the directories of a creation that certainly did not happen; nothing was ever appended to them. */
-  async #remove(partitions: readonly Partition[]): Promise<void> {
-    for (const partition of partitions) {
-      const path = join(this.#options.directory.dir, partition.name)
+  async #remove(paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
       await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
         this.#options.log(
           'warn',
@@ -218,17 +219,17 @@ export class Topics {
     }
   }
 
-  async #reopen(partition: Partition, topicId: string, present: boolean): Promise<void> {
-    const { directory, logOptions, durable, log } = this.#options
-    const path = join(directory.dir, partition.name)
+  async #reopen(partition: Partition, topicId: string, places: readonly DataDirectory[]): Promise<void> {
+    const { logOptions, durable, log } = this.#options
     try {
-      if (!present) {
-        const what = existsSync(path)
-          ? `there are no log files in ${path}; put them back`
-          : `its directory ${path} is missing; put it back`
+      const [directory] = places
+      if (directory === undefined) throw this.#missing(partition.name)
+      const path = join(directory.dir, partition.name)
+      if (places.length > 1) {
+        const paths = places.map(({ dir }) => join(dir, partition.name))
         throw new VarveError(
-          'VARVE_PARTITION_MISSING',
-          `${what} from a copy and restart the broker, which serves all other partitions meanwhile`,
+          'VARVE_PARTITION_DUPLICATE',
+          `it is in two places, ${paths.join(' and ')}; move the one away that is not wanted and restart the broker`,
         )
       }
       const owner = await readPartitionMetadata(path)
@@ -255,15 +256,30 @@ export class Topics {
     if (failure !== null) log('error', `${partition.name}: ${storageFailureText(failure)}`)
   }
 
-  async #putAside(name: string): Promise<void> {
-    const { directory, log } = this.#options
+  #missing(name: string): VarveError {
+    const { directories } = this.#options
+    const path = directories.find(name)
+    const [first, ...others] = directories.paths.map((dir) => join(dir, name))
+    const nowhere =
+      others.length === 0
+        ? `its directory ${first} is missing; put it back`
+        : `its directory is missing, it was ${[first, ...others].join(' or ')}; name its data directory too, or put it back`
+    const what = path === null ? nowhere : `there are no log files in ${path}; put them back`
+    return new VarveError(
+      'VARVE_PARTITION_MISSING',
+      `${what} from a copy and restart the broker, which serves all other partitions meanwhile`,
+    )
+  }
+
+  async #putAside(dir: string, name: string): Promise<void> {
+    const { log } = this.#options
     try {
-      const stray = await putAside(directory.dir, name)
+      const stray = await putAside(dir, name)
       log('warn', `the directory ${name} belongs to no topic; it is kept as ${stray}`)
     } catch (error) {
       throw new VarveError(
         'VARVE_IO',
-        `could not rename ${join(directory.dir, name)}, which belongs to no topic: ${messageOf(error)}`,
+        `could not rename ${join(dir, name)}, which belongs to no topic: ${messageOf(error)}`,
         { cause: error },
       )
     }

@@ -77,11 +77,11 @@ test('nothing is left of a broker without a data directory', async () => {
   const client = await connect()
   await produceTo(client, 'orders', 'x')
   expect(broker.durability).toBe('os')
-  expect(existsSync(broker.dataDirectory)).toBe(true)
+  expect(existsSync(broker.dataDirectories[0]!)).toBe(true)
   await broker.close()
   await broker.close()
   await client.closed
-  expect(existsSync(broker.dataDirectory)).toBe(false)
+  expect(existsSync(broker.dataDirectories[0]!)).toBe(false)
   expect(clock.pending).toBe(0)
 })
 

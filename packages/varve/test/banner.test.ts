@@ -15,7 +15,7 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }))
 const facts = {
   version: '1.2.3',
   address: '127.0.0.1:9192',
-  dataDirectory: '/data',
+  dataDirectories: ['/data'],
   durability: 'fsync',
   problems: [],
   invocation: { command: 'npx varve', directory: null },

@@ -3,7 +3,7 @@ import type { Invocation } from './invocation.js'
 export interface BannerFacts {
   readonly version: string
   readonly address: string
-  readonly dataDirectory: string
+  readonly dataDirectories: readonly string[]
   readonly durability: 'os' | 'fsync'
   /** What is wrong with single partitions, one line each. */
   readonly problems: readonly string[]
@@ -29,7 +29,7 @@ export function tryItOut(address: string, command: string): [produce: string, co
 export function banner({
   version,
   address,
-  dataDirectory,
+  dataDirectories,
   durability,
   problems,
   invocation,
@@ -42,7 +42,7 @@ export function banner({
     `${bold(`varve ${version}`)} is serving Kafka's protocol`,
     '',
     `  address     ${bold(address)}`,
-    `  data        ${dataDirectory}`,
+    `  data        ${dataDirectories.join('\n              ')}`,
     `  durability  ${durability}: ${PROMISES[durability]}`,
     ...problems.map((problem) => `  problem     ${problem}`),
     '',

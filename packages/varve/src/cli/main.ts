@@ -33,7 +33,11 @@ function serveCommand(): Command {
     .description("serve Kafka's protocol from a data directory")
     .option('-p, --port <port>', 'port to listen on; 0 lets the system choose', integer(0, 65_535), 9092)
     .option('--host <host>', 'address to listen on', '127.0.0.1')
-    .option('-d, --data <directory>', 'where the logs are kept; made if missing', './varve-data')
+    .option(
+      '-d, --data <directory...>',
+      'where the logs are kept, or several places to spread them over; made if missing',
+      ['./varve-data'],
+    )
     .addOption(durabilityOption())
     .addOption(
       new Option(
@@ -55,6 +59,7 @@ function serveCommand(): Command {
       examples(
         'varve serve',
         'varve serve --port 9192 --data ./d',
+        'varve serve --data /disk1/varve /disk2/varve',
         'varve serve --host 0.0.0.0 --advertised-listeners PLAINTEXT://kafka.example:9092',
       ),
     )

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import { startBroker, type Broker } from '@varve/broker'
 import { banner } from './banner.js'
 import { Failure } from './failure.js'
@@ -8,7 +7,7 @@ import { version } from './version.js'
 export interface ServeOptions {
   port: number
   host: string
-  data: string
+  data: readonly string[]
   durability: 'os' | 'fsync'
   listeners?: string
   advertisedListeners?: string
@@ -73,7 +72,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   let broker: Broker
   try {
     broker = await startBroker({
-      data: resolve(options.data),
+      data: options.data,
       ...(options.listeners === undefined
         ? { host: options.host, port: options.port }
         : { listeners: options.listeners }),
@@ -98,7 +97,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     banner({
       version: version(),
       address: broker.address,
-      dataDirectory: broker.dataDirectory,
+      dataDirectories: broker.dataDirectories,
       durability: broker.durability,
       problems: broker.problems,
       invocation: invocation({

@@ -1,0 +1,119 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { DataDirectory, Log, LogOptions, openDataDirectory } from '@varve/log'
+import { VarveError } from '@varve/records'
+import { refuseForeignDirectory } from './foreign-directory.js'
+import { metadataLogName } from './local-metadata-store.js'
+
+export interface Identity {
+  readonly clusterId?: string
+  readonly nodeId?: number
+}
+
+/**
+ * The data directories of a broker, each usually a disk of its own: Kafka's `log.dirs`. A partition lies in one of them
+ * and is found wherever it is. The broker's own metadata lies in the first, or wherever it was found.
+ */
+export class DataDirectories {
+  /** Where the broker's own metadata is. */
+  readonly first: DataDirectory
+  readonly #all: readonly DataDirectory[]
+  /** Logs in each, those being created included: what decides where the next one goes. */
+  readonly #counts = new Map<DataDirectory, number>()
+
+  private constructor(all: readonly DataDirectory[], first: DataDirectory) {
+    this.#all = all
+    this.first = first
+  }
+
+  /**
+   * Opens all of them, as one cluster's and node's. On failure none stays open.
+   *
+   * @throws VarveError as `openDataDirectory`; `VARVE_FOREIGN_DIRECTORY` when one has partitions of another broker, or
+   * two have a broker's metadata
+   */
+  static async open(
+    paths: readonly string[],
+    identity: Identity,
+    open: typeof openDataDirectory,
+  ): Promise<DataDirectories> {
+    const home = await homeOf(paths)
+    const opened = new Map<string, DataDirectory>()
+    try {
+      let known = identity
+      // The one with the metadata first: the others have to belong to its cluster and node.
+      for (const path of [home, ...paths.filter((other) => other !== home)]) {
+        const directory = await open(path, known)
+        opened.set(path, directory)
+        known = { clusterId: directory.clusterId, nodeId: directory.nodeId }
+      }
+      const directories = new DataDirectories(
+        paths.map((path) => opened.get(path)!),
+        opened.get(home)!,
+      )
+      for (const directory of directories.#all) {
+        directories.#counts.set(directory, (await directory.logs()).length)
+      }
+      return directories
+    } catch (error) {
+      for (const directory of opened.values()) await directory.close().catch(() => {})
+      throw error
+    }
+  }
+
+  get paths(): string[] {
+    return this.#all.map(({ dir }) => dir)
+  }
+
+  /** The directories that hold a log of each name, the broker's own metadata left out. */
+  async places(): Promise<Map<string, DataDirectory[]>> {
+    const places = new Map<string, DataDirectory[]>()
+    for (const directory of this.#all) {
+      for (const name of await directory.logs()) {
+        if (name === metadataLogName) continue
+        places.set(name, [...(places.get(name) ?? []), directory])
+      }
+    }
+    return places
+  }
+
+  /** Where the directory `name` is, with a log in it or not; null when it is nowhere. */
+  find(name: string): string | null {
+    const directory = this.#all.find(({ dir }) => existsSync(join(dir, name)))
+    return directory === undefined ? null : join(directory.dir, name)
+  }
+
+  /** Creates a log in the directory that holds the fewest, the first of equals (as Kafka does). */
+  async create(name: string, options: LogOptions): Promise<Log> {
+    const directory = this.#all.reduce((fewest, other) =>
+      this.#counts.get(other)! < this.#counts.get(fewest)! ? other : fewest,
+    )
+    this.#counts.set(directory, this.#counts.get(directory)! + 1)
+    try {
+      return await directory.openLog(name, options)
+    } catch (error) {
+      this.#counts.set(directory, this.#counts.get(directory)! - 1)
+      throw error
+    }
+  }
+
+  /** @throws the first failure; all of them are closed nevertheless. */
+  async close(): Promise<void> {
+    const closed = await Promise.allSettled(this.#all.map((directory) => directory.close()))
+    for (const result of closed) if (result.status === 'rejected') throw result.reason
+  }
+}
+
+/** Which of the directories has, or is to have, the broker's own metadata. */
+async function homeOf(paths: readonly string[]): Promise<string> {
+  const homes = paths.filter((path) => existsSync(join(path, metadataLogName)))
+  if (homes.length > 1) {
+    throw new VarveError(
+      'VARVE_FOREIGN_DIRECTORY',
+      `${homes.join(' and ')} each hold the metadata of a broker (${metadataLogName}), so they are two brokers'; give one of them`,
+    )
+  }
+  if (homes.length === 1) return homes[0]!
+  for (const path of paths) await refuseForeignDirectory(path)
+  return paths[0]!
+}
