@@ -14,6 +14,8 @@ const suites = {
   kill: vitest('test/crash/kill-log.test.ts', 'test/crash/kill.test.ts'),
   'power-loss': vitest('test/crash/power-loss.test.ts'),
   'system-calls': vitest('test/faults'),
+  soak: vitest('test/soak'),
+  fuzz: { command: process.execPath, args: [join('scripts', 'fuzz.mjs'), '--seconds', String(4 * 3600)] },
 }
 
 /**

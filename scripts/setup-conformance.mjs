@@ -12,7 +12,8 @@ import { cache, root } from './paths.mjs'
 
 export const KAFKA_PYTHON = '2.3.3'
 export const KAFKA_CLIENTS = '4.4.0'
-/** The tools of 4.4.0 are not published. */
+export const CARGO_FUZZ = '0.13.2'
+/** Those of 4.4.0 are not published. */
 export const KAFKA_TOOLS = '4.3.1'
 export const NODES = { 20: '20.20.2', 22: '22.23.3', 24: '24.21.0' }
 
@@ -127,6 +128,16 @@ const steps = [
       } finally {
         rmSync(folder, { recursive: true, force: true })
       }
+    },
+  },
+  {
+    name: `cargo-fuzz ${CARGO_FUZZ}`,
+    present: () => has(join(cache, 'cargo', 'bin', 'cargo-fuzz'), '--version'),
+    async install() {
+      // It takes minutes to compile, and is of no use without.
+      if (!(await has('cargo', '+nightly', '--version'))) throw new Failure('there is no nightly Rust here')
+      const where = ['--root', join(cache, 'cargo')]
+      await must('cargo', 'cargo', 'install', '--quiet', '--locked', ...where, `cargo-fuzz@${CARGO_FUZZ}`)
     },
   },
   {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::leader_epochs::LeaderEpochs;
-use crate::log::{Log, State};
+use crate::log::{Log, Phase, State};
 use crate::runner::Work;
 use crate::segment::Segment;
 
@@ -45,6 +45,9 @@ impl Checkpoint {
 /// A checkpoint is due after this much has been flushed, or this long, whichever comes first.
 const CHECKPOINT_BYTES: u64 = 256 << 20;
 const CHECKPOINT_SECONDS: u64 = 60;
+
+/// So many sealed segments of a log may wait for their flush.
+const UNFLUSHED_SEGMENTS: usize = 16;
 
 impl FlushPlan {
     pub(crate) fn execute(&self, log: &Log) -> Result<()> {
@@ -96,6 +99,17 @@ impl State {
         };
         let names = std::mem::take(&mut self.names_dirty);
         FlushPlan { sealed, names, active: with_active.then_some(active), target }
+    }
+
+    /// Lets appends into the next segment, once it is there and the flush has not fallen too far behind: a segment that
+    /// is not flushed keeps its file open, and small ones roll faster than a disk can flush them.
+    pub(crate) fn end_roll(&mut self) {
+        let is_prepared = self.active().base_offset == self.end_offset;
+        let first = self.segments.partition_point(|segment| segment.base_offset < self.unflushed_base);
+        let unflushed = self.segments.len() - 1 - first;
+        if matches!(self.phase, Phase::Rolling) && is_prepared && unflushed <= UNFLUSHED_SEGMENTS {
+            self.phase = Phase::Open;
+        }
     }
 
     /// Takes the result of a flush.

@@ -498,6 +498,7 @@ impl Log {
                 if self.config.durability == Durability::Fsync {
                     state.flush_wanted = state.end_offset;
                 }
+                state.end_roll();
                 Ok(())
             }
             Outcome::Flushed(_, Err(error)) => Err(error),
@@ -505,9 +506,7 @@ impl Log {
                 state.segments.push(Arc::new(segment));
                 state.names_dirty = true;
                 self.stats.rolled();
-                if matches!(state.phase, Phase::Rolling) {
-                    state.phase = Phase::Open;
-                }
+                state.end_roll();
                 Ok(())
             }
             Outcome::Prepared(Err(error)) => Err(error),

@@ -21,7 +21,8 @@ impl TimeIndex {
             let timestamp = i64::from_be_bytes(chunk[..8].try_into().ok()?);
             let offset = u32::from_be_bytes(chunk[8..].try_into().ok()?);
             let ascends = entries.last().is_none_or(|&(last, at)| timestamp > last && offset >= at);
-            if !ascends || offset > i32::MAX as u32 {
+            let exists = offset <= i32::MAX as u32 && base_offset.checked_add(i64::from(offset)).is_some();
+            if !ascends || !exists {
                 return None;
             }
             entries.push((timestamp, offset));
@@ -94,5 +95,6 @@ mod tests {
         );
         assert_eq!(TimeIndex::parse(50, &index.to_bytes()), Some(index.clone()));
         assert_eq!(TimeIndex::parse(50, &[0; 24]), None, "zeros after a power loss");
+        assert_eq!(TimeIndex::parse(i64::MAX - 9, &index.to_bytes()), None, "offsets that do not exist");
     }
 }

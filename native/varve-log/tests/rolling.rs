@@ -136,3 +136,29 @@ fn the_epoch_and_offset_of_a_batch_are_assigned_in_place_and_its_checksum_still_
         "what is stored is what is sent"
     );
 }
+
+/// Each segment that is not flushed keeps a file open, and a flush of many takes longer than to roll that often again.
+#[test]
+fn appends_wait_for_a_flush_that_falls_behind_the_rolls() {
+    let (_storage, solo) = open(LogConfig { segment_bytes: 200, ..config(Durability::Os) });
+    let append = || solo.log.append(&mut [&mut batch_of(0, &[&[1; 150]])]).taken == 1;
+    let mut rolls = 0;
+    loop {
+        while append() {}
+        let (jobs, _) = solo.runner.waiting();
+        if rolls > 0 && jobs == 1 {
+            break;
+        }
+        // The next segment is prepared; the flush that the first roll asked for does not get its turn.
+        solo.runner.execute_nth(jobs - 1);
+        solo.runner.publish();
+        rolls += 1;
+        assert!(rolls < 100, "the rolls wait for nothing");
+    }
+    assert!(rolls > 10, "{rolls} rolls");
+    assert!(matches!(solo.log.phase(), Phase::Rolling) && !append());
+    solo.runner.execute();
+    solo.runner.publish();
+    assert!(matches!(solo.log.phase(), Phase::Open) && append());
+    solo.close();
+}

@@ -70,8 +70,8 @@ pub fn validate(bytes: &mut [u8], rules: &BatchRules) -> Result<BatchHeader, Bat
     if rules.validation == BatchValidation::Full {
         let max_timestamp = validate_records(header, bytes, rules)?;
         if max_timestamp != header.max_timestamp && !rules.replicated {
-            header.max_timestamp = max_timestamp;
             assign_max_timestamp(bytes, max_timestamp);
+            header = BatchHeader::parse(bytes).expect("it was parsed before");
         }
     }
     Ok(header)
@@ -294,6 +294,7 @@ mod tests {
             assign_max_timestamp(&mut wrong, 5);
             let header = validate(&mut wrong, &BatchRules::new(1000)).unwrap();
             assert_eq!((header.max_timestamp, &wrong), (1_700_000_000_000, &sound), "{codec}");
+            assert!(header.crc_matches(&wrong), "{codec}: the header is that of the bytes");
             let mut replicated = sound.clone();
             assign_max_timestamp(&mut replicated, 5);
             let rules = BatchRules { replicated: true, ..BatchRules::new(1000) };

@@ -1,0 +1,79 @@
+#!/usr/bin/env node
+/**
+ * Fuzzes everything that reads bytes from elsewhere, for `--seconds N` in all (default 60). It needs a nightly Rust and
+ * cargo-fuzz; where one is missing it says so in a line, which is no error. Inputs that crash are kept in
+ * `native/fuzz/artifacts`; each becomes a test with a name.
+ */
+import { availableParallelism } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { run } from './child.mjs'
+import { seed, targets } from './fuzz-seeds.mjs'
+import { cache, root } from './paths.mjs'
+import { Progress } from './progress.mjs'
+
+const LONGEST_INPUT = 64 << 10
+
+const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' } } })
+const seconds = Math.ceil(Number(values.seconds) / targets.length)
+
+const env = { PATH: `${join(cache, 'cargo', 'bin')}${delimiter}${process.env.PATH}` }
+const quiet = { cwd: root, capture: true, env }
+const cargoFuzz = (command, ...args) => [
+  'cargo',
+  ['+nightly', 'fuzz', command, '--fuzz-dir', join('native', 'fuzz'), '--features', 'libfuzzer', ...args],
+]
+
+async function missing() {
+  if ((await run('cargo', ['+nightly', '--version'], quiet)).code !== 0) {
+    return 'there is no nightly Rust here; install it with: rustup toolchain install nightly'
+  }
+  if ((await run('cargo-fuzz', ['--version'], quiet)).code !== 0) {
+    return 'cargo-fuzz is not installed; install it with: npm run setup:conformance'
+  }
+  return null
+}
+
+async function build() {
+  const progress = new Progress('Building the fuzz targets', 'the first time a few minutes')
+  const { code, output } = await run(...cargoFuzz('build', '--debug-assertions'), quiet)
+  if (code === 0) progress.done()
+  else {
+    progress.fail()
+    process.stderr.write(output)
+  }
+  return code === 0
+}
+
+/** @returns {Promise<boolean>} whether nothing was found */
+async function fuzz(target) {
+  const progress = new Progress(`Fuzzing ${target} for ${seconds} s`)
+  const limits = [
+    `-max_total_time=${seconds}`,
+    `-max_len=${LONGEST_INPUT}`,
+    '-timeout=20',
+    '-rss_limit_mb=4096',
+  ]
+  // A process of its own on every processor, where there is time for that to pay.
+  const forks = seconds > 600 ? [`-fork=${availableParallelism()}`, '-ignore_crashes=0'] : []
+  const command = cargoFuzz('run', '--debug-assertions', target, seed(target), '--', ...limits, ...forks)
+  const { code, output } = await run(...command, quiet)
+  const runs = /Done (\d+) runs/.exec(output)?.[1]
+  if (code === 0) progress.done(runs === undefined ? 'done' : `${runs} inputs`)
+  else {
+    progress.fail()
+    process.stderr.write(output.split('\n').slice(-60).join('\n'))
+  }
+  return code === 0
+}
+
+const reason = await missing()
+if (reason !== null) console.log(`skipped: fuzzing: ${reason}`)
+else {
+  const results = []
+  if (await build()) for (const target of targets) results.push(await fuzz(target))
+  else results.push(false)
+  const passed = results.filter(Boolean).length
+  console.log(`fuzzing: ${passed} passed, ${results.length - passed} failed`)
+  process.exitCode = passed === results.length ? 0 : 1
+}

@@ -1,0 +1,66 @@
+/**
+ * What is forgotten once in a thousand appends, a promise, a buffer, a descriptor of a deleted segment, is noticed after days
+ * in production and never in a test of a second. So a log is appended to, followed, rolled and deleted from at full speed for
+ * a while, with memory and descriptors watched, and with every record accounted for.
+ */
+import { join } from 'node:path'
+import { expect, test, type TestContext } from 'vitest'
+import { runChild } from '../support/children.js'
+import { isLongRun, timeout } from '../support/long-run.js'
+import { root, temporaryDirectory } from '../support/tree.js'
+
+const SECONDS = isLongRun ? 600 : 10
+const SAMPLES = isLongRun ? 60 : 10
+const MIB = 1 << 20
+
+interface Sample {
+  readonly appended: number
+  readonly read: number
+  readonly rss: number
+  readonly heapUsed: number
+  readonly external: number
+  readonly descriptors: number
+  readonly segments: number
+  readonly start: number
+}
+
+const largest = (samples: readonly Sample[], of: keyof Sample): number =>
+  Math.max(...samples.map((sample) => sample[of]))
+
+export function needsLinux(context: TestContext): void {
+  if (process.platform !== 'linux') context.skip('descriptors are counted in /proc, which Linux has')
+}
+
+test('memory and descriptors stay flat, and no record is missed', { timeout }, async (context) => {
+  needsLinux(context)
+  const dir = join(temporaryDirectory(), 'log')
+  const script = join(root, 'test', 'soak', 'soaking.mjs')
+  const told = JSON.stringify({ dir, seconds: SECONDS, samples: SAMPLES })
+  const { code, stdout, stderr } = await runChild(process.execPath, ['--expose-gc', script, told])
+  expect([code, stderr]).toEqual([0, ''])
+  const lines = stdout.toString().trim().split('\n')
+  expect(lines.at(-1)).toBe('ended')
+  const samples = lines
+    .filter((line) => line.startsWith('sample '))
+    .map((line) => JSON.parse(line.slice('sample '.length)) as Sample)
+
+  // The samples come from a timer, and a busy machine may have skipped some.
+  expect(samples.length).toBeGreaterThan(SAMPLES / 2)
+  const last = samples.at(-1)!
+  expect(last.read).toBe(last.appended)
+  expect(last.start, 'retention has deleted').toBeGreaterThan(0)
+
+  const early = samples.slice(0, Math.ceil(samples.length / 2))
+  const late = samples.slice(early.length)
+  if (isLongRun) {
+    console.log(
+      `${last.appended} records; at most ${Math.round(largest(samples, 'rss') / MIB)} MiB and ` +
+        `${largest(samples, 'descriptors')} descriptors, ${largest(samples, 'segments')} segments`,
+    )
+  }
+  expect(largest(late, 'heapUsed')).toBeLessThan(largest(early, 'heapUsed') + 16 * MIB)
+  expect(largest(late, 'external')).toBeLessThan(largest(early, 'external') + 32 * MIB)
+  expect(largest(late, 'rss')).toBeLessThan(largest(early, 'rss') * 1.2 + 64 * MIB)
+  // One for each segment at most, and what Node itself has.
+  for (const { descriptors, segments } of samples) expect(descriptors).toBeLessThan(segments + 60)
+})
