@@ -4,20 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use varve_records::{
-    BatchError, BatchHeader, BatchRules, BatchValidation, assign_epoch, assign_offset, validate,
+    BatchError, BatchHeader, BatchRules, BatchValidation, EndTransactionMarker, assign_epoch, assign_offset,
+    validate,
 };
 
 use crate::error::{LogError, Result};
 use crate::leader_epochs::LeaderEpochs;
 use crate::log::{Durability, Log, Phase, State};
+use crate::producer_state_manager::{ProducerAppend, Refusal, Verdict};
 use crate::runner::Work;
+use crate::segment::Segment;
 
 /// One append call writes at most this much, so that an event loop is never held for long; the rest is offered again.
 pub const APPEND_BYTES: usize = 4 << 20;
 
 /// How an append went.
 pub struct Appended {
-    /// For each batch that was taken its base offset, or why it was refused.
+    /// For each batch that was taken its base offset, or why it was refused. A batch that its producer has written
+    /// before has the offset that it got then.
     pub results: Vec<Result<i64>>,
     /// Batches taken; the others are to be offered again: at once when the log is open (this call had enough), after
     /// the listener was told when it rolls.
@@ -159,11 +163,23 @@ impl Log {
         let mut first_timestamp = active.first_timestamp();
         let indexes_full = active.indexes_reach(self.config.index_bytes);
         let mut epochs = state.epochs.clone();
+        let mut producers = ProducerAppend::default();
         let mut headers = Vec::with_capacity(checked.len());
         let mut group = Vec::with_capacity(checked.len());
         for (header, batch) in checked.into_iter().zip(batches.iter_mut()) {
             let header = match header.and_then(|header| self.place(origin, header, next, state, &epochs)) {
                 Ok(header) => header,
+                Err(refused) => {
+                    results.push(Err(refused));
+                    continue;
+                }
+            };
+            let marker = match self.judge(origin, &header, batch, state, &producers) {
+                Ok(Verdict::Append(marker)) => marker,
+                Ok(Verdict::Duplicate(original)) => {
+                    results.push(Ok(original.first_offset()));
+                    continue;
+                }
                 Err(refused) => {
                     results.push(Err(refused));
                     continue;
@@ -188,6 +204,9 @@ impl Log {
             }
             first_timestamp = first_timestamp.or(Some(header.max_timestamp));
             epochs.assign(header.partition_leader_epoch, header.base_offset);
+            if header.has_producer_id() {
+                producers.add(&state.producers, &header, marker.as_ref());
+            }
             results.push(Ok(header.base_offset));
             next = header.next_offset();
             bytes += header.total_bytes();
@@ -203,6 +222,7 @@ impl Log {
                     active.publish(headers.iter(), self.config.index_interval_bytes);
                     state.end_offset = next;
                     state.take_epochs(epochs);
+                    self.take_producers(state, &active, producers);
                 }
                 Err(cause) => {
                     let error = self.failed(cause);
@@ -249,6 +269,49 @@ impl Log {
             }
         }
         Ok(header)
+    }
+
+    /// What is to be done with a batch, as far as its producer is concerned. What comes from the leader has been judged.
+    fn judge(
+        &self,
+        origin: Origin,
+        header: &BatchHeader,
+        batch: &[u8],
+        state: &State,
+        producers: &ProducerAppend,
+    ) -> Result<Verdict> {
+        let invalid = |detail: &str| Err(LogError::Batch(BatchError::Invalid(detail.into())));
+        match origin {
+            Origin::Leader if !header.has_producer_id() && header.is_transactional() => {
+                invalid("a transactional batch without a producer id")
+            }
+            _ if !header.has_producer_id() => Ok(Verdict::Append(None)),
+            Origin::Leader => {
+                producers.check(&state.producers, header, batch).map_err(|refusal| match refusal {
+                    Refusal::Batch(error) => LogError::Batch(error),
+                    Refusal::Producer(error) => LogError::Producer { dir: self.dir.clone(), error },
+                })
+            }
+            Origin::Replicated if header.is_control() && header.records_count > 0 => {
+                match EndTransactionMarker::parse(batch) {
+                    None => invalid("a control batch that is no transaction marker"),
+                    marker => Ok(Verdict::Append(marker)),
+                }
+            }
+            Origin::Replicated => Ok(Verdict::Append(None)),
+        }
+    }
+
+    fn take_producers(&self, state: &mut State, active: &Segment, producers: ProducerAppend) {
+        if producers.is_empty() {
+            return;
+        }
+        active.publish_aborted(state.producers.commit(producers));
+        if state.high_watermark.is_none() {
+            let visible = self.visible(state).offset;
+            state.producers.remove_before(visible);
+        }
+        self.expire_producers(state);
     }
 }
 

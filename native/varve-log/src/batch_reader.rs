@@ -130,6 +130,14 @@ impl BatchReader {
         Ok(sum)
     }
 
+    /// The bytes of a control batch that was stepped over. No sound one is longer than a window.
+    pub fn control_batch(&self, header: &BatchHeader, position: u64) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; header.total_bytes().min(WINDOW_BYTES as u64) as usize];
+        let read = self.file.read_at(&mut bytes, position).map_err(LogError::io("read", &self.path))?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
     /// Steps over a batch whose checksum failed, if its length can be believed.
     pub fn skip_bad(&mut self) -> Result<bool> {
         Ok(matches!(self.next_header()?, Step::Batch(..)))

@@ -139,8 +139,9 @@ impl CleanedSegment {
             rename(&*self.storage, &self.path(extension, CLEANED), &self.path(extension, SWAP))?;
         }
         sync_names()?;
-        let Self { storage, dir, base_offset, file, written, indexes, .. } = self;
-        let segment = Segment::written(&storage, &dir, base_offset, &file, written, indexes);
+        let Self { storage, dir, base_offset, file, written, indexes, aborted, .. } = self;
+        let segment = Segment::written(&storage, &dir, base_offset, &file);
+        segment.restore(written, indexes, aborted);
         Ok(Committed { segment: Arc::new(segment), _file: file })
     }
 

@@ -4,12 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::batch_reader::Access;
 use crate::cleaned_segment::{Committed, take_place};
+use crate::cleaner::LastRecord;
 use crate::compaction::{Compaction, CompactionPlan, Progress};
 use crate::data_dir::CompactionTurn;
 use crate::error::{LogError, Result};
 use crate::log::{Log, State};
 use crate::offset_map::MAX_KEYS;
+use crate::producer_state::ProducerState;
 use crate::segment::Segment;
 
 /// What one job reads and writes at most, about: a few milliseconds, after which the threads turn to others.
@@ -26,6 +29,7 @@ pub(crate) struct Compacting {
 }
 
 pub(crate) enum CompactionStep {
+    Begin(Box<CompactionPlan>, CompactionTurn),
     Advance(Box<Compacting>),
     /// The new segment is in the log; its files still have to take the names of those that it replaces.
     TakePlace(Box<Compacting>, Committed, Vec<Arc<Segment>>),
@@ -85,6 +89,15 @@ impl Compacting {
 impl CompactionStep {
     pub fn execute(self, log: &Log) -> Result<CompactionDone> {
         match self {
+            Self::Begin(mut plan, turn) => {
+                let start_offset = plan.segments[0].base_offset;
+                match log.aborted_transactions(start_offset, plan.end_offset, Access::Blocking) {
+                    Ok(aborted) => plan.aborted = aborted,
+                    Err(error) => return Ok(CompactionDone::Failed(error)),
+                }
+                let (compaction, began) = (Compaction::new(*plan), log.runner.now());
+                Box::new(Compacting { compaction, began, _turn: turn }).advance(log)
+            }
             Self::Advance(compacting) => compacting.advance(log),
             Self::TakePlace(compacting, committed, replaced) => {
                 let segment = &committed.segment;
@@ -106,7 +119,8 @@ impl Log {
     /// in it, or less than the configured share.
     pub(crate) fn plan_compaction(&self, state: &State, whatever_ratio: bool) -> Option<CompactionPlan> {
         let sealed = &state.segments[..state.segments.len() - 1];
-        let limit = state.recovery_point.min(state.unflushed_base);
+        let decided = state.last_stable_offset(self.visible(state).offset);
+        let limit = state.recovery_point.min(state.unflushed_base).min(decided);
         let ends = state.segments.iter().skip(1).map(|next| next.base_offset);
         let count = ends.take_while(|&end| end <= limit).count();
         let segments = sealed[..count].to_vec();
@@ -120,8 +134,9 @@ impl Log {
             segments,
             end_offset,
             first_dirty_offset,
+            // Their indexes are on disk: the first job looks them up.
             aborted: Vec::new(),
-            last_records: Default::default(),
+            last_records: state.producers.producers().map(last_record).collect(),
             now_ms: self.runner.wall_clock_ms(),
             delete_retention_ms: self.config.delete_retention_ms,
             segment_bytes: self.config.segment_bytes,
@@ -138,9 +153,13 @@ impl Log {
     }
 
     pub(crate) fn begin_compaction(&self, plan: CompactionPlan, turn: CompactionTurn) -> CompactionStep {
-        let (compaction, began) = (Compaction::new(plan), self.runner.now());
-        CompactionStep::Advance(Box::new(Compacting { compaction, began, _turn: turn }))
+        CompactionStep::Begin(Box::new(plan), turn)
     }
+}
+
+fn last_record(producer: &ProducerState) -> (i64, LastRecord) {
+    let last_data_offset = producer.last_batch().map(|batch| batch.last_offset);
+    (producer.producer_id, LastRecord { last_data_offset, producer_epoch: producer.producer_epoch })
 }
 
 impl State {

@@ -15,6 +15,7 @@ use crate::flush::Mark;
 use crate::leader_epochs::LeaderEpochs;
 use crate::maintenance::{Maintenance, Told};
 use crate::preallocation::{Allocation, Preallocate};
+use crate::producer_state_manager::ProducerStateManager;
 use crate::recovery::{Opening, Recovered};
 use crate::runner::{Job, Outcome, Runner, Work};
 use crate::segment::Segment;
@@ -66,6 +67,8 @@ pub struct LogConfig {
     pub preallocate: Preallocate,
     /// Appends are refused while the disk has fewer free bytes.
     pub low_disk_bytes: Option<u64>,
+    /// A producer that has written nothing for so long (ms) is forgotten, unless it has a transaction open.
+    pub producer_id_expiration_ms: i64,
     /// How often the log looks for what it need not retain (ms); `None` for only when asked.
     pub retention_check_ms: Option<u64>,
 }
@@ -91,6 +94,7 @@ impl Default for LogConfig {
             retention_bytes: None,
             preallocate: Preallocate::Off,
             low_disk_bytes: None,
+            producer_id_expiration_ms: 86_400_000,
             retention_check_ms: None,
         }
     }
@@ -155,6 +159,12 @@ pub struct State {
     pub(crate) epochs: LeaderEpochs,
     /// Since the last checkpoint.
     pub(crate) epochs_changed: bool,
+    pub(crate) producers: ProducerStateManager,
+    /// Of the snapshots of them that there are, the offsets, ascending.
+    pub(crate) snapshots: Vec<i64>,
+    pub(crate) producers_checked: Duration,
+    /// Where somebody else decides what is safe, what he has told last.
+    pub(crate) high_watermark: Option<i64>,
     pub(crate) phase: Phase,
     /// Everything below is on disk for good.
     pub(crate) flushed: Mark,
@@ -246,7 +256,8 @@ impl Log {
             compacts: config.cleanup_policy.compacts(),
             index_interval_bytes,
         };
-        let opened = opening.run()?;
+        let mut opened = opening.run()?;
+        opened.producers.remove_expired(runner.wall_clock_ms(), config.producer_id_expiration_ms);
         if opened.corrupt.is_none() {
             directory.checkpoint(name, opened.end_offset)?;
         }
@@ -283,6 +294,10 @@ impl Log {
             leader_epoch: opened.epochs.latest().unwrap_or(0),
             epochs_changed: false,
             epochs: opened.epochs,
+            producers: opened.producers,
+            snapshots: opened.snapshots,
+            producers_checked: runner.now(),
+            high_watermark: None,
             phase: opened.corrupt.map_or(Phase::Open, Phase::Failed),
             segments: opened.segments,
             jobs: 0,
@@ -426,14 +441,26 @@ impl Log {
                 let plan = state.flush_plan(true);
                 let end_offset = state.end_offset;
                 let (checkpoint, active) = (state.checkpoint_at(end_offset), state.active().clone());
+                let lacks_snapshot = state.lacks_snapshot();
+                let knows_producers = !state.producers.is_empty();
                 drop(state);
-                let flush = || {
-                    active.trim()?;
-                    plan.execute(self)?;
-                    active.write_indexes()?;
-                    checkpoint.execute(self)
+                let finish = || {
+                    let mut new_names = knows_producers && lacks_snapshot;
+                    if !unchanged {
+                        active.trim()?;
+                        plan.execute(self)?;
+                        active.write_indexes()?;
+                        new_names |= active.write_aborted()?;
+                    }
+                    if lacks_snapshot {
+                        self.write_snapshot(end_offset)?;
+                    }
+                    if new_names {
+                        self.sync_names()?;
+                    }
+                    if unchanged { Ok(()) } else { checkpoint.execute(self) }
                 };
-                let result = if unchanged { Ok(()) } else { flush() };
+                let result = finish();
                 let mut state = self.state();
                 if result.is_ok() {
                     let end = state.end_mark();
@@ -478,10 +505,16 @@ impl Log {
         synced.map_err(LogError::io("fsync", &self.dir))
     }
 
+    /// Prepares the files of the next segment, while nothing is appended.
     pub(crate) fn create_segment(&self, base_offset: i64) -> Result<Segment> {
-        // What is prepared behind the last batch would seem to be the log's end.
         let active = self.state().active().clone();
+        // What is prepared behind the last batch would seem to be the log's end.
         active.trim()?;
+        // A recovery may start with the new segment, and the one before counts as without aborts if its file is missing.
+        if active.write_aborted()? {
+            self.sync_names()?;
+        }
+        self.write_snapshot(base_offset)?;
         Segment::create(&self.directory.storage, &self.dir, base_offset)
     }
 

@@ -10,10 +10,12 @@ use crate::compacting::{Compacting, CompactionDone, CompactionStep};
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
 use crate::log::{Log, Phase, State};
+use crate::producer_snapshot;
+use crate::producer_state_manager::ProducerStateManager;
 use crate::retention::{Expired, Expiry};
 use crate::runner::Work;
 use crate::segment::Segment;
-use crate::truncation::{Cut, FindCut, StartOver, Truncation};
+use crate::truncation::{Cut, FindCut, StartOver, Truncated, Truncation};
 
 /// Told when what was asked for has been done, or why it has not: the log's start offset after a deletion, its end
 /// offset after a truncation. Called on any thread, without a lock of the log.
@@ -59,8 +61,8 @@ pub(crate) enum Step {
     FindExpired(Expiry),
     /// Make a log start offset durable, before anything in front of it is removed.
     SaveStart(i64),
-    /// Remove the files of segments that the log has let go of.
-    Remove(Vec<Arc<Segment>>),
+    /// Remove the files of segments that the log has let go of, and the producer snapshots at these offsets.
+    Remove(Vec<Arc<Segment>>, Vec<i64>),
     FindCut(FindCut),
     Truncate(Truncation),
     StartOver(StartOver),
@@ -72,12 +74,9 @@ pub(crate) enum StepDone {
     StartSaved(i64),
     Removed,
     CutFound(Cut),
-    Truncated(Arc<Segment>, RecoveryPoint),
+    Truncated(Truncated),
     Compacted(CompactionDone),
 }
-
-/// The recovery point that is durable after a truncation.
-type RecoveryPoint = i64;
 
 impl Step {
     pub(crate) fn execute(self, log: &Log) -> Result<StepDone> {
@@ -86,19 +85,15 @@ impl Step {
             Self::SaveStart(offset) => {
                 log.directory.save_start(&log.name, offset).map(|()| StepDone::StartSaved(offset))
             }
-            Self::Remove(segments) => {
+            Self::Remove(segments, snapshots) => {
                 segments.iter().try_for_each(|segment| segment.remove_files())?;
+                let storage = log.directory.storage.as_ref();
+                snapshots.iter().try_for_each(|&at| producer_snapshot::remove(storage, &log.dir, at))?;
                 log.sync_names().map(|()| StepDone::Removed)
             }
             Self::FindCut(find) => find.execute().map(StepDone::CutFound),
-            Self::Truncate(truncation) => {
-                let recovery_point = truncation.recovery_point;
-                Ok(StepDone::Truncated(Arc::new(truncation.execute(log)?), recovery_point))
-            }
-            Self::StartOver(start_over) => {
-                let recovery_point = start_over.offset;
-                Ok(StepDone::Truncated(Arc::new(start_over.execute(log)?), recovery_point))
-            }
+            Self::Truncate(truncation) => truncation.execute(log).map(StepDone::Truncated),
+            Self::StartOver(start_over) => start_over.execute(log).map(StepDone::Truncated),
             Self::Compact(step) => step.execute(log).map(StepDone::Compacted),
         }
     }
@@ -412,9 +407,10 @@ impl Log {
                 return Some(Work::Maintain(Step::Truncate(self.move_end(state, cut))));
             }
             StepDone::Removed => {}
-            StepDone::Truncated(segment, recovery_point) => {
+            StepDone::Truncated(Truncated { segment, producers, recovery_point }) => {
                 state.recovery_point = recovery_point;
                 *state.segments.last_mut().expect("a log has a segment") = segment;
+                state.producers = producers;
                 state.flushed = state.end_mark();
                 state.unflushed_base = state.active().base_offset;
                 state.allocation.forget();
@@ -495,6 +491,7 @@ impl Log {
     /// Readers start at `offset` from now on; segments that end before it leave the log.
     fn move_start(&self, state: &mut State, offset: i64) -> Option<Step> {
         state.start_offset = state.start_offset.max(offset);
+        state.producers.remove_before(state.start_offset);
         state.epochs_changed |= state.epochs.delete_before(state.start_offset);
         let gone = state.deletable(state.start_offset);
         state.opened_at = None;
@@ -502,16 +499,23 @@ impl Log {
             return None;
         }
         state.generation += 1;
-        Some(Step::Remove(state.segments.drain(..gone).collect()))
+        let removed = state.segments.drain(..gone).collect();
+        let log_start = state.segments[0].base_offset;
+        let behind = state.snapshots.partition_point(|&snapshot| snapshot < log_start);
+        Some(Step::Remove(removed, state.snapshots.drain(..behind).collect()))
     }
 
     /// Readers and appends end at the cut from now on.
     fn move_end(&self, state: &mut State, cut: Cut) -> Truncation {
         let removed = state.segments.split_off(cut.kept + 1);
         let kept = state.active().clone();
-        let (offset, position) = (cut.end_offset, cut.position);
-        let recovery_point = state.end_at(Mark { offset, segment_base: kept.base_offset, position });
-        Truncation { kept, position, end_offset: offset, removed, recovery_point }
+        kept.hide_behind(cut.position);
+        let Cut { end_offset, position, .. } = cut;
+        let end = Mark { offset: end_offset, segment_base: kept.base_offset, position };
+        let recovery_point = state.end_at(end);
+        let kept_snapshots = state.snapshots.partition_point(|&snapshot| snapshot <= end_offset);
+        let revoked = state.snapshots.split_off(kept_snapshots);
+        Truncation { kept: state.segments.clone(), position, end_offset, removed, revoked, recovery_point }
     }
 
     /// The log is empty from now on; its files follow.
@@ -520,8 +524,9 @@ impl Log {
         // In its place until the new one is there: nobody reads of an empty log, and appends wait.
         state.segments.push(Arc::new(Segment::at(&self.directory.storage, &self.dir, offset, 0)));
         state.start_offset = offset;
+        state.producers = ProducerStateManager::default();
         state.end_at(Mark { offset, segment_base: offset, position: 0 });
-        StartOver { offset, old }
+        StartOver { offset, old, revoked: state.snapshots.split_off(0) }
     }
 
     pub(crate) fn out_of_range(&self, offset: i64, start: i64, end: i64) -> LogError {

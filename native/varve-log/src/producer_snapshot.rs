@@ -75,8 +75,12 @@ fn decode_entry(entry: &[u8; ENTRY_BYTES]) -> ProducerState {
     producer.with_batch((last_offset >= 0).then_some(batch))
 }
 
-pub fn path(dir: &Path, offset: i64) -> PathBuf {
-    dir.join(format!("{offset:020}.{EXTENSION}"))
+pub fn name(offset: i64) -> String {
+    format!("{offset:020}.{EXTENSION}")
+}
+
+fn path(dir: &Path, offset: i64) -> PathBuf {
+    dir.join(name(offset))
 }
 
 /// The offsets of the snapshots among `names`, ascending.
@@ -97,6 +101,26 @@ pub fn write(storage: &dyn Storage, dir: &Path, offset: i64, content: &[u8]) -> 
         file.sync_data().map_err(LogError::io("fsync", &path))?;
     }
     Ok(())
+}
+
+/// Removes a snapshot of batches that are not in the log any more. Made unreadable first: its name may come back after a
+/// power loss, when other batches have taken their offsets.
+pub fn revoke(storage: &dyn Storage, dir: &Path, offset: i64) -> Result<()> {
+    let path = path(dir, offset);
+    let file = storage.open(&path, OpenMode::ReadWrite).map_err(LogError::io("open", &path))?;
+    let zeros = vec![0; file.len().map_err(LogError::io("read", &path))? as usize];
+    file.write_at(&[&zeros], 0).map_err(LogError::io("write", &path))?;
+    file.sync_data().map_err(LogError::io("fsync", &path))?;
+    remove(storage, dir, offset)
+}
+
+/// Removes a snapshot that is not needed.
+pub fn remove(storage: &dyn Storage, dir: &Path, offset: i64) -> Result<()> {
+    let path = path(dir, offset);
+    match storage.remove(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(LogError::io("remove", &path)),
+    }
 }
 
 /// The producers at `offset`; `None` when there is no snapshot, or none that can be believed.

@@ -121,6 +121,10 @@ impl ProducerStateManager {
 }
 
 impl ProducerAppend {
+    pub fn is_empty(&self) -> bool {
+        self.changed.is_empty()
+    }
+
     /// What is to be done with a batch with a producer id behind the ones added so far.
     pub fn check(
         &self,

@@ -6,6 +6,8 @@
 //! exactly at its recovery point has nothing to scan; only there is the clean marker believed, so that a marker whose
 //! removal was lost does no harm.
 
+mod snapshots;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,8 +18,11 @@ use crate::cleaned_segment::recover_compaction;
 use crate::data_dir::{create_dir_durably, parent_of};
 use crate::error::{LogError, Result};
 use crate::leader_epochs::{LEADER_EPOCHS, LeaderEpochs};
+use crate::producer_replay::replay_batch;
+use crate::producer_state_manager::ProducerStateManager;
 use crate::segment::{Indexes, Segment, offset_in};
 use crate::storage::{File, OpenMode, Storage};
+use crate::txn_index::TransactionIndex;
 
 const COPY_BYTES: usize = 1 << 20;
 const MAGIC_AT: usize = 16;
@@ -38,9 +43,26 @@ pub struct Opened {
     pub segments: Vec<Arc<Segment>>,
     pub end_offset: i64,
     pub epochs: LeaderEpochs,
+    pub producers: ProducerStateManager,
+    /// The offsets of the producer snapshots that there are, ascending.
+    pub snapshots: Vec<i64>,
     pub recovered: Option<Recovered>,
     /// Durable bytes that do not parse: the log opens read-only.
     pub corrupt: Option<LogError>,
+}
+
+impl Opened {
+    fn new(segments: Vec<Arc<Segment>>, end_offset: i64) -> Self {
+        Self {
+            segments,
+            end_offset,
+            epochs: LeaderEpochs::default(),
+            producers: ProducerStateManager::default(),
+            snapshots: Vec::new(),
+            recovered: None,
+            corrupt: None,
+        }
+    }
 }
 
 pub struct Opening<'a> {
@@ -65,6 +87,7 @@ struct Scan {
     indexes: Indexes,
     /// The leader epochs of its batches and where each starts.
     epochs: Vec<(i32, i64)>,
+    aborted: TransactionIndex,
     /// The first bad batch at or past the recovery point.
     cut: bool,
     /// The first bad batch below it.
@@ -80,23 +103,35 @@ impl Opening<'_> {
             create_dir_durably(self.storage.as_ref(), self.dir).map_err(LogError::io("create", self.dir))?;
         }
         let segments = self.find_segments()?;
+        let mut opened = self.open_segments(segments, existed)?;
+        if opened.corrupt.is_none() && opened.end_offset < self.start_offset {
+            opened = self.start_over(opened)?;
+        }
+        if opened.corrupt.is_none() {
+            opened.snapshots = self.find_snapshots(&opened)?;
+        }
+        let active = opened.segments.last().expect("a log has a segment");
+        active.activate()?;
+        if active.with_aborted(Access::Blocking, |_| ())?.is_none() {
+            active.restore_aborted(self.producers_of(&opened.segments).aborted_in(active)?);
+        }
+        Ok(opened)
+    }
+
+    fn open_segments(&self, segments: Vec<Arc<Segment>>, existed: bool) -> Result<Opened> {
         let Some(last) = segments.last() else { return self.create_first(existed) };
         let mut epochs = LeaderEpochs::read(self.storage.as_ref(), self.dir)?.unwrap_or_default();
-        let opened = if self.clean
+        if self.clean
             && let Some(recovery_point) = self.recovery_point
             && last.end_offset()? == Some(recovery_point)
         {
             epochs.truncate_to(recovery_point);
-            Opened { end_offset: recovery_point, segments, epochs, recovered: None, corrupt: None }
-        } else {
-            self.recover(segments, epochs)?
-        };
-        if opened.corrupt.is_none() && opened.end_offset < self.start_offset {
-            return self.start_over(opened);
+            let mut producers = ProducerStateManager::default();
+            let found = self.producers_of(&segments).bring_to(recovery_point, &mut producers);
+            let corrupt = corruption(found)?;
+            return Ok(Opened { epochs, producers, corrupt, ..Opened::new(segments, recovery_point) });
         }
-        let active = opened.segments.last().expect("a log has a segment");
-        active.activate()?;
-        Ok(opened)
+        self.recover(segments, epochs)
     }
 
     /// The end was lost and everything left had been deleted before: the log starts where it would have, empty.
@@ -106,7 +141,10 @@ impl Opening<'_> {
         self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
         opened.segments.iter().try_for_each(|segment| segment.remove_files())?;
         let epochs = self.forget_epochs()?;
-        Ok(Opened { end_offset: self.start_offset, segments, epochs, ..opened })
+        let mut producers = ProducerStateManager::default();
+        self.producers_of(&segments).bring_to(self.start_offset, &mut producers)?;
+        let recovered = opened.recovered;
+        Ok(Opened { epochs, producers, recovered, ..Opened::new(segments, self.start_offset) })
     }
 
     /// For a log without a record: what its checkpoint says is of records that are gone.
@@ -149,8 +187,9 @@ impl Opening<'_> {
             }
         }
         for name in &names {
-            let mut orphan =
-                [".index", ".timeindex"].iter().filter_map(|extension| offset_in(name, extension));
+            let mut orphan = [".index", ".timeindex", ".txnindex"]
+                .iter()
+                .filter_map(|extension| offset_in(name, extension));
             if orphan.any(|base| segments.binary_search_by_key(&base, |segment| segment.base_offset).is_err())
             {
                 self.remove(&self.dir.join(name))?;
@@ -159,6 +198,7 @@ impl Opening<'_> {
         // Those in front of the log start offset were about to be removed.
         let deleted =
             segments.iter().skip(1).take_while(|next| next.base_offset <= self.start_offset).count();
+        self.remember_producers(&segments, deleted)?;
         segments.drain(..deleted).try_for_each(|segment| segment.remove_files())?;
         Ok(segments)
     }
@@ -202,7 +242,7 @@ impl Opening<'_> {
         // Were this name lost and a later segment's kept, the log would seem to start there.
         self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
         let epochs = self.forget_epochs()?;
-        Ok(Opened { segments, end_offset, epochs, recovered: None, corrupt: None })
+        Ok(Opened { epochs, ..Opened::new(segments, end_offset) })
     }
 
     fn recover(&self, mut segments: Vec<Arc<Segment>>, mut epochs: LeaderEpochs) -> Result<Opened> {
@@ -212,8 +252,11 @@ impl Opening<'_> {
         let mut next_offset = segments[first].base_offset;
         let recorded = epochs.clone();
         epochs.truncate_to(next_offset);
+        let mut producers = ProducerStateManager::default();
+        let found = self.producers_of(&segments[..=first]).bring_to(next_offset, &mut producers);
+        let mut corrupt = corruption(found)?;
+        let mut snapshots: Vec<(i64, ProducerStateManager)> = Vec::new();
         let mut scans: Vec<Scan> = Vec::new();
-        let mut corrupt: Option<LogError> = None;
         let mut kept = segments.len();
         for (i, segment) in segments.iter().enumerate().skip(first) {
             let follows = segment.base_offset == next_offset;
@@ -230,7 +273,8 @@ impl Opening<'_> {
                     detail: format!("the durable offsets from {next_offset} up to here are missing"),
                 });
             }
-            let mut scan = self.scan(segment, recovery_point)?;
+            snapshots.extend((segment.base_offset > 0).then(|| (segment.base_offset, producers.clone())));
+            let mut scan = self.scan(segment, recovery_point, &mut producers)?;
             if scan.cut && self.is_foreign() {
                 self.spare(segment, &mut scan, i + 1 == segments.len())?;
             }
@@ -264,23 +308,30 @@ impl Opening<'_> {
             segments.truncate(kept);
             for (segment, scan) in segments[first..].iter().zip(scans) {
                 self.rewrite(segment, &scan, segment.bytes())?;
-                segment.restore(scan.bytes, scan.indexes);
+                segment.restore(scan.bytes, scan.indexes, scan.aborted);
             }
             self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
-            return Ok(Opened { segments, end_offset: next_offset, epochs, recovered: None, corrupt });
+            return Ok(Opened { epochs, producers, corrupt, ..Opened::new(segments, next_offset) });
         }
         let cut_bytes = self.cut(&segments[first..], kept - first, &scans)?;
         segments.truncate(kept);
         for (segment, scan) in segments[first..].iter().zip(scans) {
             self.rewrite(segment, &scan, scan.bytes)?;
-            segment.restore(scan.bytes, scan.indexes);
+            segment.restore(scan.bytes, scan.indexes, scan.aborted);
+            // Without its file a segment counts as one without aborts: that name is made anew as well.
+            let path = segment.txn_index_path();
+            if self.storage.exists(&path) {
+                self.remove(&path)?;
+            }
             segment.write_indexes()?;
+            segment.write_aborted()?;
         }
+        self.renew_snapshots(snapshots)?;
         // Before the recovery point passes what was scanned: the next recovery will not see these batches.
         epochs.write(self.storage.as_ref(), self.dir)?;
         self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
         let recovered = Some(Recovered { end_offset: next_offset, cut_bytes });
-        Ok(Opened { segments, end_offset: next_offset, epochs, recovered, corrupt: None })
+        Ok(Opened { epochs, producers, recovered, ..Opened::new(segments, next_offset) })
     }
 
     /// Every log of ours has a recovery point before its first record. One without was written by somebody else, or came
@@ -314,13 +365,19 @@ impl Opening<'_> {
         Ok(())
     }
 
-    fn scan(&self, segment: &Segment, recovery_point: i64) -> Result<Scan> {
+    fn scan(
+        &self,
+        segment: &Segment,
+        recovery_point: i64,
+        producers: &mut ProducerStateManager,
+    ) -> Result<Scan> {
         let end = segment.bytes();
         let mut scan = Scan {
             bytes: 0,
             next_offset: segment.base_offset,
             indexes: Indexes::new(segment.base_offset),
             epochs: Vec::new(),
+            aborted: TransactionIndex::default(),
             cut: false,
             corrupt: None,
             rewrite_from: end,
@@ -333,6 +390,11 @@ impl Opening<'_> {
                         scan.rewrite_from = scan.rewrite_from.min(position);
                     }
                     scan.indexes.note(&header, position, self.index_interval_bytes);
+                    match replay_batch(producers, segment, &reader, &header, position) {
+                        Ok(aborted) => aborted.into_iter().for_each(|aborted| scan.aborted.push(aborted)),
+                        Err(error @ LogError::Corrupt { .. }) => drop(scan.corrupt.get_or_insert(error)),
+                        Err(error) => return Err(error),
+                    }
                     let epoch = header.partition_leader_epoch;
                     if scan.epochs.last().is_none_or(|&(last, _)| last != epoch) {
                         scan.epochs.push((epoch, header.base_offset));
@@ -474,6 +536,15 @@ impl Opening<'_> {
         let aside = path.with_extension("log.renew");
         self.storage.rename(path, &aside).map_err(LogError::io("rename", path))?;
         self.storage.rename(&aside, path).map_err(LogError::io("rename", &aside))
+    }
+}
+
+/// Damage that was found, which makes the log read-only instead of keeping it from being opened.
+fn corruption(found: Result<()>) -> Result<Option<LogError>> {
+    match found {
+        Ok(()) => Ok(None),
+        Err(error @ LogError::Corrupt { .. }) => Ok(Some(error)),
+        Err(error) => Err(error),
     }
 }
 

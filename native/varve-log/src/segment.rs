@@ -1,4 +1,7 @@
-//! One segment: a `.log` file of batches and its two sparse indexes, named by the segment's first offset.
+//! One segment: a `.log` file of batches, its two sparse indexes and the index of its aborted transactions, named by the
+//! segment's first offset.
+
+mod aborted;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +17,7 @@ use crate::offset_index::OffsetIndex;
 use crate::open_files::{LogFile, OpenFiles};
 use crate::storage::{File, OpenMode, Storage};
 use crate::time_index::TimeIndex;
+use crate::txn_index::TransactionIndex;
 
 pub struct Segment {
     pub base_offset: i64,
@@ -41,6 +45,8 @@ pub fn offset_in(name: &str, extension: &str) -> Option<i64> {
 struct Content {
     bytes: u64,
     indexes: Option<Indexes>,
+    /// Read when first asked for, like the others, and of a segment that appends go to known from the start.
+    aborted: Option<TransactionIndex>,
     /// Known of a segment that appends go to.
     first_timestamp: Option<i64>,
 }
@@ -125,7 +131,7 @@ impl Segment {
             storage.open(&path, OpenMode::Create).map_err(LogError::io("create", &path))?;
         }
         segment.file.create()?;
-        segment.content().indexes = Some(Indexes::new(base_offset));
+        segment.restore(0, Indexes::new(base_offset), TransactionIndex::default());
         Ok(segment)
     }
 
@@ -137,24 +143,16 @@ impl Segment {
             dir: dir.to_path_buf(),
             storage: storage.clone(),
             file: LogFile::new(storage, &OpenFiles::of_process(), path),
-            content: Mutex::new(Content { bytes, indexes: None, first_timestamp: None }),
+            content: Mutex::new(Content { bytes, indexes: None, aborted: None, first_timestamp: None }),
             cut: Arc::new(AtomicU64::new(u64::MAX)),
             allocated: AtomicBool::new(false),
         }
     }
 
     /// A segment that was written under other names, which it is about to lose: `file` is to be kept until then.
-    pub fn written(
-        storage: &Arc<dyn Storage>,
-        dir: &Path,
-        base_offset: i64,
-        file: &Arc<dyn File>,
-        bytes: u64,
-        indexes: Indexes,
-    ) -> Self {
-        let mut segment = Self::at(storage, dir, base_offset, bytes);
+    pub fn written(storage: &Arc<dyn Storage>, dir: &Path, base_offset: i64, file: &Arc<dyn File>) -> Self {
+        let mut segment = Self::at(storage, dir, base_offset, 0);
         segment.file = LogFile::opened(storage, &OpenFiles::of_process(), segment.log_path(), file);
-        segment.content().indexes = Some(indexes);
         segment
     }
 
@@ -189,9 +187,9 @@ impl Segment {
     }
 
     /// Replaces what is known of the segment, after a recovery has read it.
-    pub fn restore(&self, bytes: u64, indexes: Indexes) {
+    pub fn restore(&self, bytes: u64, indexes: Indexes, aborted: TransactionIndex) {
         let mut content = self.content();
-        (content.bytes, content.indexes) = (bytes, Some(indexes));
+        (content.bytes, content.indexes, content.aborted) = (bytes, Some(indexes), Some(aborted));
     }
 
     /// Reads what appends need to know of a segment that has batches.
@@ -274,7 +272,7 @@ impl Segment {
 
     /// The indexes as their files have them; `None` when a file is missing or cannot be right.
     pub fn read_indexes(&self, segment_bytes: u64) -> Result<Option<Indexes>> {
-        let (Some(offsets), Some(times)) =
+        let (FileContent::Bytes(offsets), FileContent::Bytes(times)) =
             (self.read_file(&self.index_path())?, self.read_file(&self.time_index_path())?)
         else {
             return Ok(None);
@@ -301,20 +299,20 @@ impl Segment {
         }
     }
 
-    fn read_file(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+    fn read_file(&self, path: &Path) -> Result<FileContent> {
         let file = match self.storage.open(path, OpenMode::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FileContent::Missing),
             opened => opened.map_err(LogError::io("open", path))?,
         };
         let length = file.len().map_err(LogError::io("read", path))?;
         // An entry is shorter than the batch it stands for; a file of another kind must not be read whole.
         if length > self.bytes() {
-            return Ok(None);
+            return Ok(FileContent::TooLong);
         }
         let mut bytes = vec![0; length as usize];
         let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", path))?;
         bytes.truncate(read);
-        Ok(Some(bytes))
+        Ok(FileContent::Bytes(bytes))
     }
 
     /// The indexes as the batches say they are, and whether no bad batch ended the walk before `bytes`.
@@ -352,24 +350,32 @@ impl Segment {
         Ok(BatchReader::new(file, self.log_path(), access, self.base_offset, position, end))
     }
 
-    /// Writes both index files from memory and makes them durable.
+    /// Writes both sparse index files from memory and makes them durable.
     pub fn write_indexes(&self) -> Result<()> {
         let (offsets, times) = {
             let mut content = self.content();
             let Some(indexes) = &mut content.indexes else { return Ok(()) };
             indexes.write_out()
         };
-        for (path, bytes) in [(self.index_path(), offsets), (self.time_index_path(), times)] {
-            let file = self.storage.open(&path, OpenMode::Create).map_err(LogError::io("create", &path))?;
-            file.write_at(&[&bytes], 0).map_err(LogError::io("write", &path))?;
-            file.sync_data().map_err(LogError::io("fsync", &path))?;
-        }
-        Ok(())
+        self.write_file(&self.index_path(), &offsets)?;
+        self.write_file(&self.time_index_path(), &times)
+    }
+
+    fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let file = self.storage.open(path, OpenMode::Create).map_err(LogError::io("create", path))?;
+        file.write_at(&[bytes], 0).map_err(LogError::io("write", path))?;
+        file.sync_data().map_err(LogError::io("fsync", path))
     }
 
     /// Where a truncation cut this segment's file, for slices that were taken of it before; `u64::MAX` when none did.
     pub fn cut(&self) -> &Arc<AtomicU64> {
         &self.cut
+    }
+
+    /// Readers of the log see nothing behind `position` from now on, though it is still in the file.
+    pub fn hide_behind(&self, position: u64) {
+        let mut content = self.content();
+        content.bytes = content.bytes.min(position);
     }
 
     /// Slices that reach beyond `position` read nothing from now on.
@@ -417,8 +423,11 @@ impl Segment {
         while let Step::Batch(header, _) = reader.next_header()? {
             indexes.note_max(&header);
         }
-        shortened.restore(position, indexes);
+        let mut aborted = self.with_aborted(Access::Blocking, TransactionIndex::clone)?.unwrap_or_default();
+        aborted.truncate_to(end_offset);
+        shortened.restore(position, indexes, aborted);
         shortened.write_indexes()?;
+        shortened.write_aborted()?;
         shortened.activate()?;
         Ok(shortened)
     }
@@ -431,7 +440,8 @@ impl Segment {
 
     /// Removes the segment's files, the `.log` last: as long as it is there the others belong to something.
     pub fn remove_files(&self) -> Result<()> {
-        for path in [self.index_path(), self.time_index_path(), self.log_path()] {
+        let indexes = [self.index_path(), self.time_index_path(), self.txn_index_path()];
+        for path in indexes.into_iter().chain([self.log_path()]) {
             if self.storage.exists(&path) {
                 self.storage.remove(&path).map_err(LogError::io("remove", &path))?;
             }
@@ -457,7 +467,8 @@ impl Segment {
 
     /// Lets go of indexes that are in their files: a log of a terabyte would keep gigabytes of them.
     pub fn forget_indexes(&self) {
-        self.content().indexes = None;
+        let mut content = self.content();
+        (content.indexes, content.aborted) = (None, None);
     }
 
     /// Makes the `.log` file's bytes durable.
@@ -562,6 +573,14 @@ fn write_zeros(file: &dyn File, from: u64, up_to: u64) -> io::Result<()> {
         at += bytes;
     }
     Ok(())
+}
+
+/// What an index file holds.
+enum FileContent {
+    Bytes(Vec<u8>),
+    Missing,
+    /// More than an index of the segment can have.
+    TooLong,
 }
 
 /// How a walk from where an index pointed went.

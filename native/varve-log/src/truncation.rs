@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::log::Log;
+use crate::producer_replay::ProducerReplay;
+use crate::producer_snapshot;
+use crate::producer_state_manager::ProducerStateManager;
 use crate::segment::Segment;
 
 /// Finds where a log must be cut so that nothing at or behind `offset` is left.
@@ -38,19 +41,31 @@ impl FindCut {
 /// Takes away what lies behind a cut. The log has let go of it: a crash on the way leaves more of it than asked for,
 /// never less, and no hole.
 pub(crate) struct Truncation {
-    pub kept: Arc<Segment>,
+    /// The last one is cut at `position`.
+    pub kept: Vec<Arc<Segment>>,
     pub position: u64,
     pub end_offset: i64,
     pub removed: Vec<Arc<Segment>>,
+    /// The offsets of producer snapshots behind the cut.
+    pub revoked: Vec<i64>,
+    pub recovery_point: i64,
+}
+
+pub(crate) struct Truncated {
+    /// The segment that appends go on in.
+    pub segment: Arc<Segment>,
+    /// As the batches that are left imply them.
+    pub producers: ProducerStateManager,
+    /// The one that is durable.
     pub recovery_point: i64,
 }
 
 impl Truncation {
-    /// The segment that appends go on in.
-    pub(crate) fn execute(self, log: &Log) -> Result<Segment> {
+    pub(crate) fn execute(mut self, log: &Log) -> Result<Truncated> {
+        let cut = self.kept.pop().expect("a log has a segment");
         // From here on a reader that finds less than it expected knows why.
         self.removed.iter().for_each(|segment| segment.cut_slices(0));
-        self.kept.cut_slices(self.position);
+        cut.cut_slices(self.position);
         log.directory.checkpoint(&log.name, self.recovery_point)?;
         log.directory.forget_cleaned(&log.name, self.end_offset)?;
         for segment in self.removed.iter().rev() {
@@ -58,8 +73,15 @@ impl Truncation {
             segment.empty()?;
             segment.remove_files()?;
         }
+        let storage = log.directory.storage.as_ref();
+        self.revoked.iter().try_for_each(|&at| producer_snapshot::revoke(storage, &log.dir, at))?;
         log.sync_names()?;
-        self.kept.shortened(self.position)
+        let segment = Arc::new(cut.shortened(self.position)?);
+        self.kept.push(segment.clone());
+        let mut producers = ProducerStateManager::default();
+        let replay = ProducerReplay { storage, dir: &log.dir, segments: &self.kept };
+        replay.bring_to(self.end_offset, &mut producers)?;
+        Ok(Truncated { segment, producers, recovery_point: self.recovery_point })
     }
 }
 
@@ -68,11 +90,12 @@ impl Truncation {
 pub(crate) struct StartOver {
     pub offset: i64,
     pub old: Vec<Arc<Segment>>,
+    /// The offsets of all producer snapshots.
+    pub revoked: Vec<i64>,
 }
 
 impl StartOver {
-    /// The empty segment that appends go on in.
-    pub(crate) fn execute(self, log: &Log) -> Result<Segment> {
+    pub(crate) fn execute(self, log: &Log) -> Result<Truncated> {
         self.old.iter().for_each(|segment| segment.cut_slices(0));
         // Nothing is promised to be there while it goes.
         log.directory.checkpoint(&log.name, 0)?;
@@ -84,10 +107,13 @@ impl StartOver {
                 segment.remove_files()?;
             }
         }
+        let storage = log.directory.storage.as_ref();
+        self.revoked.iter().try_for_each(|&at| producer_snapshot::revoke(storage, &log.dir, at))?;
         let segment = log.create_segment(self.offset)?;
         segment.sync()?;
         log.sync_names()?;
         log.directory.checkpoint(&log.name, self.offset)?;
-        Ok(segment)
+        let producers = ProducerStateManager::default();
+        Ok(Truncated { segment: Arc::new(segment), producers, recovery_point: self.offset })
     }
 }

@@ -1,0 +1,349 @@
+//! The failure this guards against: a log takes a retry twice, acknowledges it before the original is durable, gives
+//! readers of committed records what is undecided or aborted, or pays for producers where there are none.
+
+mod simulation;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use simulation::{EPOCH_MS, Solo, config, edit, file, names, segment_file};
+use varve_log::producer_snapshot::encode;
+use varve_log::sim::{SimStorage, Survival};
+use varve_log::storage::Storage;
+use varve_log::transactions::AbortedTransaction;
+use varve_log::{Access, Durability, LogConfig, LogError};
+use varve_records::{BatchBuilder, BatchHeader, EndTransactionMarker};
+
+fn unforgetting(durability: Durability) -> LogConfig {
+    LogConfig { producer_id_expiration_ms: i64::MAX, ..config(durability) }
+}
+
+fn idempotent(sequence: i32) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(EPOCH_MS);
+    builder.push(None, Some(&[1; 40]), &[]);
+    builder.idempotent(7, 0, sequence);
+    builder.build()
+}
+
+fn transactional(producer_id: i64, sequence: i32) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(EPOCH_MS);
+    builder.push(None, Some(&[2; 40]), &[]);
+    builder.transactional(producer_id, 0, sequence);
+    builder.build()
+}
+
+fn marker(producer_id: i64, committed: bool) -> Vec<u8> {
+    EndTransactionMarker { committed, coordinator_epoch: 0, timestamp: EPOCH_MS }.to_batch(producer_id, 0)
+}
+
+fn aborted(solo: &Solo) -> Vec<AbortedTransaction> {
+    solo.log.aborted_transactions(0, i64::MAX, Access::Blocking).unwrap()
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// A partition of Kafka's as the solo log of a directory, closed cleanly at `end` or not at all.
+fn kafkas(partition: &str, end: Option<i64>) -> SimStorage {
+    let storage = SimStorage::new(1);
+    storage.create_dir(file("x").parent().unwrap()).unwrap();
+    for entry in fs::read_dir(fixture(partition)).unwrap() {
+        let entry = entry.unwrap();
+        let content = fs::read(entry.path()).unwrap();
+        edit(&storage, &file(entry.file_name().to_str().unwrap()), |bytes| *bytes = content);
+    }
+    if let Some(end) = end {
+        let points = Path::new("/srv/data/recovery-point-offset-checkpoint");
+        edit(&storage, points, |bytes| *bytes = format!("0\n1\norders 0 {end}\n").into());
+        edit(&storage, Path::new("/srv/data/.kafka_cleanshutdown"), |bytes| *bytes = b"{}".to_vec());
+    }
+    storage
+}
+
+/// What Kafka's tool and README say of each partition: end, last stable offset, aborted ranges.
+type Kafkas = (&'static str, i64, i64, &'static [(i64, i64, i64)]);
+const PARTITIONS: [Kafkas; 4] = [
+    ("fx-idempotent-0", 12, 12, &[]),
+    ("fx-txn-0", 16, 16, &[(1, 3, 4), (1, 5, 10)]),
+    ("fx-java-txn-0", 8, 8, &[]),
+    ("fx-txn-open-0", 1, 0, &[]),
+];
+
+#[test]
+fn partitions_of_kafka_open_with_their_producers_and_transactions() {
+    type Damage = fn(&SimStorage, i64);
+    let damages: [(&str, Damage); 5] = [
+        ("whole", |_, _| {}),
+        ("without its snapshot", |storage, end| storage.remove(&segment_file(end, "snapshot")).unwrap()),
+        ("with a torn snapshot", |storage, end| {
+            edit(storage, &segment_file(end, "snapshot"), |bytes| bytes.truncate(bytes.len() / 2));
+        }),
+        ("with a snapshot of later batches", |storage, end| {
+            let later = storage.contents(&segment_file(end, "snapshot")).unwrap();
+            edit(storage, &segment_file(end + 5, "snapshot"), |bytes| *bytes = later);
+        }),
+        ("with a torn transaction index", |storage, _| {
+            if let Some(bytes) = storage.contents(&segment_file(0, "txnindex")) {
+                edit(storage, &segment_file(0, "txnindex"), |torn| *torn = bytes[..40].to_vec());
+            }
+        }),
+    ];
+    for (partition, end, stable, ranges) in PARTITIONS {
+        let kafkas_snapshot = fs::read(fixture(partition).join(format!("{end:020}.snapshot"))).unwrap();
+        for closed in [true, false] {
+            for (name, damage) in &damages {
+                let context = format!("{partition} {name}, closed: {closed}");
+                let storage = kafkas(partition, closed.then_some(end));
+                damage(&storage, end);
+                let solo = Solo::open(&storage, unforgetting(Durability::Fsync)).unwrap();
+                assert_eq!(solo.log.end_offset(), end, "{context}");
+                assert_eq!(solo.log.last_stable_offset(), stable, "{context}");
+                let found: Vec<(i64, i64, i64)> = aborted(&solo)
+                    .iter()
+                    .map(|one| (one.producer_id, one.first_offset, one.last_offset))
+                    .collect();
+                assert_eq!(found, ranges, "{context}");
+                assert_eq!(encode(solo.log.producers().iter()), kafkas_snapshot, "{context}");
+                solo.close();
+                let snapshot = storage.contents(&segment_file(end, "snapshot"));
+                assert_eq!(
+                    snapshot,
+                    Some(kafkas_snapshot.clone()),
+                    "{context}: and Kafka finds its own again"
+                );
+                assert_eq!(storage.contents(&segment_file(end + 5, "snapshot")), None, "{context}");
+            }
+        }
+    }
+}
+
+#[test]
+fn readers_of_committed_records_see_what_a_consumer_of_kafka_sees() {
+    let storage = kafkas("fx-txn-0", Some(16));
+    let solo = Solo::open(&storage, LogConfig::default()).unwrap();
+    let log = storage.contents(&segment_file(0, "log")).unwrap();
+    let aborted = aborted(&solo);
+    let (mut at, mut offsets) = (0, Vec::new());
+    while at < log.len() {
+        let header = BatchHeader::parse(&log[at..]).unwrap();
+        at += header.total_bytes() as usize;
+        let is_aborted = aborted.iter().any(|one| {
+            let range = one.first_offset..=one.last_offset;
+            header.is_transactional()
+                && one.producer_id == header.producer_id
+                && range.contains(&header.base_offset)
+        });
+        if !header.is_control() && !is_aborted {
+            offsets.extend(header.base_offset..header.next_offset());
+        }
+    }
+    assert_eq!(offsets, [0, 1, 6, 7, 11, 12, 14]);
+}
+
+#[test]
+fn a_retry_is_answered_with_its_offset_and_covered_by_the_flush_of_the_original() {
+    let storage = SimStorage::new(1);
+    let solo = Solo::open(&storage, unforgetting(Durability::Fsync)).unwrap();
+    assert_eq!(solo.append(idempotent(0)).unwrap(), 0);
+    assert_eq!(solo.append(idempotent(0)).unwrap(), 0);
+    assert_eq!((solo.log.end_offset(), solo.log.durable_offset()), (1, 0), "written, and not durable");
+    solo.drain();
+    assert_eq!(solo.log.durable_offset(), 1);
+    let refused = solo.append(idempotent(5)).unwrap_err();
+    assert_eq!(refused.code(), "VARVE_OUT_OF_ORDER_SEQUENCE");
+    assert!(refused.to_string().contains("/srv/data/orders-0"), "{refused}");
+    assert_eq!(solo.append(idempotent(1)).unwrap(), 1, "a refusal changes nothing");
+}
+
+#[test]
+fn batches_of_one_call_see_each_other() {
+    let storage = SimStorage::new(1);
+    let solo = Solo::open(&storage, unforgetting(Durability::Os)).unwrap();
+    let mut batches =
+        [idempotent(0), idempotent(0), idempotent(2), idempotent(1), transactional(8, 0), marker(8, false)];
+    let mut offered: Vec<&mut [u8]> = batches.iter_mut().map(Vec::as_mut_slice).collect();
+    let results = solo.log.append(&mut offered).results;
+    let told: Vec<std::result::Result<i64, &str>> =
+        results.iter().map(|result| result.as_ref().copied().map_err(LogError::code)).collect();
+    assert_eq!(told, [Ok(0), Ok(0), Err("VARVE_OUT_OF_ORDER_SEQUENCE"), Ok(1), Ok(2), Ok(3)]);
+    assert_eq!(aborted(&solo).len(), 1);
+}
+
+#[test]
+fn a_write_that_fails_neither_ends_a_transaction_nor_moves_a_sequence() {
+    let storage = SimStorage::new(1);
+    let solo = Solo::open(&storage, unforgetting(Durability::Os)).unwrap();
+    solo.append(transactional(8, 0)).unwrap();
+    let before = solo.log.producers();
+    storage.fail_at(storage.operation_count() + 1, 5);
+    assert_eq!(solo.append(marker(8, true)).unwrap_err().code(), "VARVE_LOG_FAILED");
+    assert_eq!(solo.log.producers(), before);
+    assert_eq!(solo.log.last_stable_offset(), 0);
+}
+
+#[test]
+fn a_marker_counts_once_it_is_durable_and_once_it_is_replicated() {
+    let storage = SimStorage::new(1);
+    let solo = Solo::open(&storage, unforgetting(Durability::Fsync)).unwrap();
+    solo.append(transactional(8, 0)).unwrap();
+    solo.drain();
+    solo.append(marker(8, true)).unwrap();
+    assert_eq!(solo.log.last_stable_offset(), 0, "a power loss may still take the marker");
+    solo.drain();
+    assert_eq!(solo.log.last_stable_offset(), 2);
+    solo.log.set_high_watermark(2);
+    solo.append(transactional(8, 1)).unwrap();
+    solo.append(marker(8, true)).unwrap();
+    solo.drain();
+    for (high_watermark, stable) in [(2, 2), (3, 2), (4, 4)] {
+        solo.log.set_high_watermark(high_watermark);
+        assert_eq!(solo.log.last_stable_offset(), stable, "at {high_watermark}");
+    }
+}
+
+#[test]
+fn aborts_are_found_across_segments_and_openings() {
+    let storage = SimStorage::new(1);
+    let solo = Solo::open(&storage, unforgetting(Durability::Fsync)).unwrap();
+    for sequence in 0..12 {
+        solo.append(transactional(8, sequence)).unwrap();
+        solo.append(transactional(9, sequence)).unwrap();
+        if sequence % 3 == 2 {
+            solo.append(marker(8, sequence % 2 == 0)).unwrap();
+            solo.append(marker(9, false)).unwrap();
+        }
+    }
+    solo.drain();
+    assert!(names(&storage, ".log").len() > 3);
+    let found = aborted(&solo);
+    assert_eq!(found.len(), 6);
+    let middle = found[2];
+    let between = solo.log.aborted_transactions(middle.first_offset, middle.last_offset, Access::Blocking);
+    assert!(between.unwrap().contains(&middle));
+    assert_eq!(solo.log.aborted_transactions(0, 1, Access::Blocking).unwrap().len(), 0);
+    assert_eq!(solo.log.aborted_transactions(0, 2, Access::Blocking).unwrap().len(), 1);
+    solo.close();
+    let solo = Solo::open(&storage, unforgetting(Durability::Fsync)).unwrap();
+    let cold = solo.log.aborted_transactions(0, i64::MAX, Access::Cached);
+    assert!(matches!(cold, Err(LogError::WouldBlock)), "the indexes of sealed segments are on disk");
+    assert_eq!(aborted(&solo), found);
+    // An index that is no index is built again, also where its transactions began in segments before.
+    drop(solo);
+    let indexes = names(&storage, ".txnindex");
+    assert!(indexes.len() > 1, "{indexes:?}");
+    for index in &indexes {
+        edit(&storage, &file(index), |bytes| bytes[0] = 9);
+    }
+    let solo = Solo::open(&storage, unforgetting(Durability::Fsync)).unwrap();
+    assert_eq!(aborted(&solo), found);
+}
+
+#[test]
+fn every_segment_has_a_snapshot_that_goes_with_it() {
+    let storage = SimStorage::new(1);
+    let solo = Solo::open(&storage, unforgetting(Durability::Fsync)).unwrap();
+    for sequence in 0..40 {
+        solo.append(idempotent(sequence)).unwrap();
+    }
+    solo.log.request_flush().unwrap();
+    solo.drain();
+    let bases = |extension: &str| -> Vec<String> {
+        let names = names(&storage, extension);
+        names.iter().map(|name| name[..20].to_string()).filter(|name| *name != format!("{:020}", 0)).collect()
+    };
+    assert_eq!(bases(".snapshot"), bases(".log"));
+    assert!(bases(".log").len() > 2);
+    let before = solo.log.producers();
+    assert_eq!(solo.answer(|log, answer| log.delete_before(25, answer)).unwrap(), 25);
+    assert_eq!(bases(".snapshot"), bases(".log"));
+    assert_eq!(solo.answer(|log, answer| log.truncate_to(35, answer)).unwrap(), 35);
+    assert!(bases(".snapshot").iter().all(|base| bases(".log").contains(base)));
+    assert_ne!(solo.log.producers(), before);
+    assert_eq!(solo.append(idempotent(34)).unwrap(), 34, "what is left is remembered");
+    assert_eq!(solo.append(idempotent(35)).unwrap(), 35, "what was cut off is not");
+    solo.close();
+    let end = format!("{:020}", 36);
+    assert_eq!(bases(".snapshot").last(), Some(&end), "and one at the end");
+}
+
+/// The operations of a storage since a number of them, as they are called in messages.
+fn operations_since(storage: &SimStorage, before: u64) -> Vec<String> {
+    let operations = storage.operations().into_iter().filter(|operation| operation.number > before);
+    operations.map(|operation| operation.to_string()).collect()
+}
+
+#[test]
+fn a_log_without_producers_pays_one_small_write_when_it_closes_and_nothing_when_it_is_idle() {
+    let storage = SimStorage::new(1);
+    let solo = Solo::open(&storage, config(Durability::Fsync)).unwrap();
+    solo.append_all(&["a", "b"]);
+    let before = storage.operation_count();
+    solo.close();
+    let operations = operations_since(&storage, before);
+    let of_snapshots: Vec<&String> = operations.iter().filter(|one| one.contains(".snapshot")).collect();
+    assert_eq!(of_snapshots.len(), 2, "created and written, not flushed: {of_snapshots:?}");
+    let directory_syncs = operations.iter().filter(|one| one.ends_with("sync directory /srv/data/orders-0"));
+    assert_eq!(directory_syncs.count(), 1, "of the leader epochs: {operations:?}");
+    let before = storage.operation_count();
+    Solo::open(&storage, config(Durability::Fsync)).unwrap().close();
+    let operations = operations_since(&storage, before);
+    assert!(
+        operations.iter().all(|one| !one.contains("orders-0")),
+        "an idle log changes nothing: {operations:?}"
+    );
+}
+
+#[test]
+fn a_snapshot_that_did_not_reach_the_disk_is_found_out_from_the_log() {
+    for survival in [Survival::Nothing, Survival::Everything, Survival::Subset, Survival::Torn] {
+        let storage = SimStorage::new(1);
+        let solo = Solo::open(&storage, config(Durability::Fsync)).unwrap();
+        solo.append_all(&["a", "b"]);
+        solo.close();
+        let storage = storage.power_loss(survival, 3);
+        let solo = Solo::open(&storage, config(Durability::Fsync)).unwrap();
+        assert_eq!(solo.log.recovered, None, "{survival:?}: it was closed");
+        assert_eq!(solo.values(), ["a", "b"]);
+        assert!(solo.log.producers().is_empty());
+    }
+}
+
+#[test]
+fn idle_producers_are_forgotten_while_the_log_is_open_and_when_it_opens() {
+    let day = std::time::Duration::from_secs(86_400);
+    let storage = SimStorage::new(1);
+    let log_config = config(Durability::Os);
+    let solo = Solo::open(&storage, log_config).unwrap();
+    solo.append(idempotent(0)).unwrap();
+    solo.append(transactional(8, 0)).unwrap();
+    solo.runner.advance(day);
+    solo.append(transactional(9, 0)).unwrap();
+    let left: Vec<i64> = solo.log.producers().iter().map(|producer| producer.producer_id).collect();
+    assert_eq!(left, [8, 9], "by the clock the one of a transaction is as old, and stays");
+    assert_eq!(solo.append(idempotent(77)).unwrap(), 3, "who is forgotten may start anywhere");
+    solo.close();
+    let forgetful = LogConfig { producer_id_expiration_ms: 0, ..log_config };
+    let solo = Solo::open(&storage, forgetful).unwrap();
+    let left: Vec<i64> = solo.log.producers().iter().map(|producer| producer.producer_id).collect();
+    assert_eq!(left, [8, 9]);
+}
+
+#[test]
+fn what_comes_from_the_leader_is_not_judged_again() {
+    let storage = SimStorage::new(1);
+    let solo = Solo::open(&storage, unforgetting(Durability::Os)).unwrap();
+    let replicate = |mut batch: Vec<u8>, offset: i64| {
+        varve_records::assign_offset(&mut batch, offset);
+        varve_records::assign_epoch(&mut batch, 0);
+        solo.log.append_replicated(&mut [&mut batch]).results.pop().unwrap()
+    };
+    // The leader knew the producer from batches that were deleted, or compacted away, since.
+    assert_eq!(replicate(idempotent(10), 0).unwrap(), 0);
+    assert_eq!(replicate(idempotent(20), 5).unwrap(), 5);
+    assert_eq!(replicate(transactional(8, 0), 6).unwrap(), 6);
+    assert_eq!(solo.log.last_stable_offset(), 6);
+    assert_eq!(replicate(marker(8, false), 9).unwrap(), 9);
+    assert_eq!(aborted(&solo).len(), 1);
+    assert_eq!(solo.append(idempotent(20)).unwrap(), 5, "a new leader knows its predecessor's retries");
+}
