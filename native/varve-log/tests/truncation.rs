@@ -65,6 +65,22 @@ fn appends_go_on_at_the_new_end_and_meanwhile_wait() {
     assert_eq!(again.log.batch_for_time(5000).unwrap(), Some(6));
 }
 
+/// Under `Os` readers see up to the end of the active segment's bytes, which are still there between the two jobs.
+#[test]
+fn nothing_behind_the_cut_is_read_while_its_bytes_are_still_there() {
+    for durability in [Durability::Fsync, Durability::Os] {
+        let (_, solo) = open(durability);
+        solo.append_all(&["0", "1", "2", "3"]);
+        solo.log.truncate_to(2, Box::new(|end| assert_eq!(end.unwrap(), 2)));
+        solo.runner.execute();
+        solo.runner.publish();
+        assert_eq!(solo.values(), ["0", "1"], "{durability:?}, while the file is being cut");
+        solo.drain();
+        solo.append_all(&["a longer one", "3"]);
+        assert_eq!(solo.values(), ["0", "1", "a longer one", "3"], "{durability:?}");
+    }
+}
+
 #[test]
 fn a_slice_that_reaches_beyond_the_cut_reads_nothing_and_one_before_it_everything() {
     let (_storage, solo) = open(Durability::Fsync);

@@ -56,6 +56,7 @@ pub struct NativeLogConfig {
     /// `off`, `blocks` or `zeros`.
     pub preallocate: String,
     pub low_disk_bytes: Option<f64>,
+    pub producer_id_expiration_ms: Option<f64>,
 }
 
 impl From<NativeLogConfig> for LogConfig {
@@ -91,6 +92,7 @@ impl From<NativeLogConfig> for LogConfig {
                 _ => Preallocate::Off,
             },
             low_disk_bytes: config.low_disk_bytes.map(|bytes| bytes as u64),
+            producer_id_expiration_ms: config.producer_id_expiration_ms.map_or(i64::MAX, |ms| ms as i64),
         }
     }
 }

@@ -7,6 +7,7 @@ mod directory;
 mod failure;
 mod fault;
 mod log;
+mod producers;
 #[cfg(target_os = "linux")]
 mod sender;
 mod slice;

@@ -23,7 +23,7 @@ pub struct NativeRecovered {
 /// for a change meanwhile, so that an append during a cold read would throw.
 #[napi]
 pub struct NativeLog {
-    log: Arc<Log>,
+    pub(crate) log: Arc<Log>,
     changes: Arc<Changes>,
     refusals: Mutex<Vec<LogError>>,
 }

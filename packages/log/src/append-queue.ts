@@ -408,8 +408,13 @@ export class AppendQueue {
       return
     }
     append.written(result)
-    if (this.#options.durability === 'os') this.#resolve(append)
+    if (this.#options.durability === 'os' || this.#isDurable(append)) this.#resolve(append)
     else this.#undurable.push(append)
+  }
+
+  /** A producer's retry has the offsets of the original, which nothing may be left to become durable of. */
+  #isDurable(append: PendingAppend): boolean {
+    return this.#undurable.size === 0 && append.result!.lastOffset < this.#native.durableOffset
   }
 
   #resolve(append: PendingAppend): void {

@@ -5,15 +5,7 @@
  * @packageDocumentation
  */
 export { openDataDirectory, type DataDirectory, type DataDirectoryOptions } from './data-directory.js'
-export type {
-  AppendOptions,
-  AppendResult,
-  EpochEnd,
-  Log,
-  LogState,
-  OffsetAndTimestamp,
-  Recovered,
-} from './log.js'
+export type { AppendOptions, AppendResult, EpochEnd, Log, LogState, Recovered } from './log.js'
 export type { TopicRecord } from './merged-reader.js'
 export type {
   AppendFailureEvent,
@@ -33,7 +25,9 @@ export { openLog } from './open-log.js'
 export { openTopic, type TopicOptions } from './open-topic.js'
 export type { CleanupPolicy, Durability, LogOptions, OpenLogOptions } from './options.js'
 export { readPartitionMetadata, syncDirectory, writePartitionMetadata } from './partition-metadata-file.js'
+export type { OffsetAndTimestamp } from './record-in-batch.js'
 export type { ReadStart } from './read-start.js'
+export type { AbortedTransaction, LogTransactions, ProducerState } from './producers.js'
 export type { ReadOptions } from './reader.js'
 export { send, sendsFiles, unsentBytes, type SendOptions } from './send.js'
 export type { SendToOptions, SentRange } from './send-to.js'
@@ -41,4 +35,14 @@ export type { Slice, SliceOptions } from './slice.js'
 export { topicNameProblem } from './topic-name.js'
 export type { TopicPartitioner } from './topic-partitioner.js'
 export type { RecordPosition, Topic, TopicAppendOptions, TopicReadOptions } from './topic.js'
-export { VarveError, type LogRecord, type RecordBatch, type RecordInput } from '@varve/records'
+export {
+  encodeBatch,
+  encodeEndTransactionMarker,
+  VarveError,
+  type EncodeOptions,
+  type EndTransactionMarker,
+  type LogRecord,
+  type ProducerFields,
+  type RecordBatch,
+  type RecordInput,
+} from '@varve/records'

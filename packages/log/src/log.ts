@@ -1,13 +1,22 @@
 import type { Socket } from 'node:net'
 import type { NativeLog } from '@varve/native'
-import { RecordBatch, VarveError, type LogRecord, type RecordInput } from '@varve/records'
+import { VarveError, type LogRecord, type RecordBatch, type RecordInput } from '@varve/records'
 import { AppendQueue } from './append-queue.js'
 import { LogWatch } from './diagnostics.js'
 import { toError, unwrap } from './failure.js'
+import { visibleOffset, type Isolation } from './isolation.js'
 import { hold, release } from './keep-alive.js'
 import type { Durability, LogOptions } from './options.js'
+import {
+  abortedIn,
+  producersOf,
+  type AbortedTransaction,
+  type LogTransactions,
+  type ProducerState,
+} from './producers.js'
 import { BatchReader, RecordReader, type ReadOptions } from './reader.js'
 import { sendTo, type SendToOptions, type SentRange } from './send-to.js'
+import { recordInBatch, type OffsetAndTimestamp } from './record-in-batch.js'
 import { separateBatches } from './separate-batches.js'
 import { checkSliceOptions, LogSlice, type Slice, type SliceOptions } from './slice.js'
 import { statsOf, type LogStats } from './stats.js'
@@ -28,13 +37,6 @@ export interface AppendOptions {
    * it, mostly at the end of the tick, aborting changes nothing any more and the append settles as any other.
    */
   signal?: AbortSignal
-}
-
-/** A record found by its time. */
-export interface OffsetAndTimestamp {
-  offset: number
-  /** In ms since 1970; beyond 2^53 − 1, which only an odd producer writes, the nearest that a number can hold. */
-  timestamp: number
 }
 
 /** Where a leader epoch ends. */
@@ -60,7 +62,7 @@ export interface Recovered {
 export type LogState = 'open' | 'failed' | 'corrupt' | 'readOnly' | 'closed'
 
 /** An append-only log in a directory. One process, and one `Log` of it, has a directory at a time. */
-export interface Log extends AsyncDisposable {
+export interface Log extends AsyncDisposable, LogTransactions {
   /** The absolute path of its directory. */
   readonly dir: string
   /** As it was opened with. */
@@ -125,7 +127,9 @@ export interface Log extends AsyncDisposable {
    * @throws VarveError (as a rejection of that batch) as {@link append}; and `VARVE_BATCH_CORRUPT` for bytes that are not
    * exactly one batch or do not agree with their checksum, `VARVE_BATCH_MAGIC` for another format, `VARVE_BATCH_INVALID` for
    * counts or records that contradict each other and for what is no `Uint8Array`. At once `VARVE_BATCH_INVALID` when
-   * `batches` is no array.
+   * `batches` is no array. For a batch of an idempotent or transactional producer (KIP-98) `VARVE_OUT_OF_ORDER_SEQUENCE`,
+   * `VARVE_PRODUCER_FENCED`, `VARVE_INVALID_TXN_STATE`, and for a marker `VARVE_TRANSACTION_COORDINATOR_FENCED`; one of the
+   * producer's last five batches again is answered with the offsets that it has, once those are durable.
    */
   appendBatches(batches: readonly Uint8Array[]): Array<Promise<AppendResult>>
 
@@ -249,12 +253,6 @@ export interface Log extends AsyncDisposable {
    * closed nevertheless.
    */
   close(): Promise<void>
-}
-
-/** Of the engine's timestamps, all 64 bits wide, the ones that a number cannot hold count as the nearest that it can. */
-function saturated(timestamp: bigint): number {
-  const number = Number(timestamp)
-  return Math.max(Number.MIN_SAFE_INTEGER, Math.min(number, Number.MAX_SAFE_INTEGER))
 }
 
 const INT32_MAX = 0x7fff_ffff
@@ -395,38 +393,35 @@ export class EngineLog implements Log {
     return sendTo(this, socket, options)
   }
 
+  get lastStableOffset(): number {
+    return this.#native.lastStableOffset
+  }
+
+  setHighWatermark(offset: number): void {
+    checkWholeNumber('high watermark', offset, 0, Number.MAX_SAFE_INTEGER)
+    this.#native.setHighWatermark(offset)
+  }
+
+  async abortedTransactions(from: number, to: number): Promise<AbortedTransaction[]> {
+    this.#assertOpen()
+    return abortedIn(this.#native, from, to)
+  }
+
+  producers(): ProducerState[] {
+    return producersOf(this.#native)
+  }
+
   async offsetForTime(timestamp: number): Promise<OffsetAndTimestamp | null> {
     this.#assertOpen()
     checkWholeNumber('timestamp', timestamp, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
     const base = unwrap(await this.#native.batchForTime(timestamp))
-    return base === null ? null : this.#recordInBatch(base, (time) => time >= timestamp)
+    return base === null ? null : recordInBatch(this, base, (time) => time >= timestamp)
   }
 
   async maxTimestamp(): Promise<OffsetAndTimestamp | null> {
     this.#assertOpen()
     const base = unwrap(await this.#native.batchOfMaxTimestamp())
-    return base === null ? null : this.#recordInBatch(base, (time, max) => time === max)
-  }
-
-  /** The first record of a batch that fits; the batch's own start where its codec cannot be read here. */
-  async #recordInBatch(
-    base: number,
-    fits: (timestamp: number, max: number) => boolean,
-  ): Promise<OffsetAndTimestamp> {
-    const slice = await this.slice({ from: base, maxBytes: 1 })
-    const { bytes, failure } = await slice.readChecked()
-    if (failure !== null) throw failure
-    const batch = RecordBatch.parse(bytes)
-    const max = saturated(batch.maxTimestampBigInt)
-    try {
-      for (const { offset, timestampBigInt } of batch.records()) {
-        const timestamp = saturated(timestampBigInt)
-        if (offset >= base && fits(timestamp, max)) return { offset, timestamp }
-      }
-    } catch (error) {
-      if (!VarveError.is(error) || error.code !== 'VARVE_UNSUPPORTED_CODEC') throw error
-    }
-    return { offset: Math.max(base, batch.baseOffset), timestamp: max }
+    return base === null ? null : recordInBatch(this, base, (time, max) => time === max)
   }
 
   subscribe(listener: () => void): () => void {
@@ -437,10 +432,14 @@ export class EngineLog implements Log {
   }
 
   /** Resolves when readers may see beyond `offset`. @throws VarveError when that cannot happen any more. */
-  durableBeyond(offset: number, ...signals: Array<AbortSignal | undefined>): Promise<void> {
+  visibleBeyond(
+    offset: number,
+    isolation: Isolation,
+    ...signals: Array<AbortSignal | undefined>
+  ): Promise<void> {
     return this.#until(() => {
       // Where the end has been cut off in front of it the reader has to be told, too.
-      if (this.durableOffset > offset || this.endOffset < offset) return true
+      if (visibleOffset(this, isolation) > offset || this.endOffset < offset) return true
       const { state } = this
       if (state === 'open') return false
       throw state === 'closed' ? this.#closedError() : this.failure!

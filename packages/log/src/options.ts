@@ -105,6 +105,12 @@ export interface LogOptions {
    */
   lowDiskBytes?: number
   /**
+   * An idempotent producer that has written nothing for so many ms, by the timestamps of its batches, is forgotten: its
+   * next batch may have any sequence number, and a late retry is stored again. One with an open transaction never is.
+   * Default 24 hours (Kafka's `producer.id.expiration.ms`).
+   */
+  producerIdExpirationMs?: number
+  /**
    * When the appends of a tick are written together: in a microtask, for code that awaits its appends, or in
    * `setImmediate`, for a server that gathers what all its sockets delivered. Default `'microtask'`.
    */
@@ -143,6 +149,7 @@ const BOUNDS = {
   compactionCheckMs: { min: 1, default: 15_000 },
   compactionBytesPerSecond: { min: 1, default: Infinity },
   lowDiskBytes: { min: 0, default: 0 },
+  producerIdExpirationMs: { min: 1, default: 86_400_000 },
 } as const
 
 /** @throws VarveError `VARVE_INVALID_OPTION` naming the option and what it may be. */
@@ -197,6 +204,7 @@ export function completeOptions(options: LogOptions): Required<LogOptions> {
     retentionCheckMs: bound('retentionCheckMs'),
     lowDiskBytes: bound('lowDiskBytes'),
     preallocate: oneOf('preallocate', options.preallocate ?? true, [true, false, 'zero']),
+    producerIdExpirationMs: bound('producerIdExpirationMs'),
     gather: oneOf('gather', options.gather ?? 'microtask', ['microtask', 'immediate']),
   }
 }
@@ -227,5 +235,6 @@ export function nativeConfig(options: Required<LogOptions>): NativeLogConfig {
     retentionCheckMs: retains ? finite(options.retentionCheckMs) : undefined,
     preallocate: options.preallocate === 'zero' ? 'zeros' : options.preallocate ? 'blocks' : 'off',
     lowDiskBytes: options.lowDiskBytes === 0 ? undefined : options.lowDiskBytes,
+    producerIdExpirationMs: finite(options.producerIdExpirationMs),
   }
 }

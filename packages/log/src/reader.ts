@@ -1,5 +1,7 @@
 import { RecordBatch, VarveError, type LogRecord } from '@varve/records'
+import { checkIsolation, isAborted, visibleOffset, type Isolation } from './isolation.js'
 import type { EngineLog } from './log.js'
+import type { AbortedTransaction } from './producers.js'
 import { checkStart, startOffset, type ReadStart } from './read-start.js'
 import type { CheckedBytes, LogSlice } from './slice.js'
 import { checkBound } from './whole-number.js'
@@ -10,6 +12,11 @@ export interface ReadOptions {
   from?: ReadStart
   /** Exclusive. Default: the durable end when the reading starts, or none with `follow`. */
   to?: number
+  /**
+   * `'readCommitted'` leaves out what belongs to an aborted transaction, and sees no further than the first one that is
+   * open ({@link Log.lastStableOffset}). Default `'readUncommitted'`. Kafka's consumers call it `isolation.level`.
+   */
+  isolation?: Isolation
   /**
    * Whether to wait for more at the end, until the log closes (`VARVE_LOG_CLOSED`) or fails. Waiting does not keep the
    * process alive: only this process can append, and when nothing else in it is left to do nothing more will come.
@@ -31,6 +38,7 @@ const READ_AHEAD_BYTES = 1 << 20
 
 interface Chunk extends CheckedBytes {
   nextOffset: number
+  aborted: AbortedTransaction[]
 }
 
 /**
@@ -104,6 +112,7 @@ export class BatchReader extends Reader<RecordBatch> {
   #maxBytes: number
   /** The next chunk, on its way already. */
   #ahead: Promise<Chunk | null> | null = null
+  readonly #isolation: Isolation
   readonly #start: () => number | Promise<number>
   /** The first offset wanted, known once a batch is there. */
   from = 0
@@ -114,6 +123,8 @@ export class BatchReader extends Reader<RecordBatch> {
   /** Batches that have been read, and how far they have been taken. */
   #bytes: Buffer | null = null
   #at = 0
+  /** The aborted transactions that have records in them. */
+  #aborted: AbortedTransaction[] = []
   /** What is wrong behind them. */
   #failure: VarveError | null = null
   /** Ends the wait for more. There is none as long as nothing waits: it costs as much as reading a batch. */
@@ -123,8 +134,10 @@ export class BatchReader extends Reader<RecordBatch> {
   constructor(log: EngineLog, options: ReadOptions) {
     super()
     const { from = 'start', follow = false, signal, maxBytes = READ_BYTES } = options
+    const { isolation = 'readUncommitted' } = options
     checkStart(from)
-    const end = log.durableOffset
+    checkIsolation(isolation)
+    const end = visibleOffset(log, isolation)
     this.to = options.to ?? (follow ? Infinity : end)
     checkBound('to', this.to)
     checkBound('maxBytes', maxBytes)
@@ -139,18 +152,19 @@ export class BatchReader extends Reader<RecordBatch> {
     this.#follow = follow
     this.#maxBytes = maxBytes
     this.#maxAheadBytes = options.maxBytes ?? READ_AHEAD_BYTES
+    this.#isolation = isolation
     this.#start = () => startOffset(log, from, end)
   }
 
   take(): RecordBatch | null {
     if (this.ended) return null
     this.signal?.throwIfAborted()
-    if (this.#bytes !== null) {
+    while (this.#bytes !== null) {
       const batch = RecordBatch.parse(this.#bytes, this.#at)
       this.#at += batch.byteLength
       this.#log.recordsRead += batch.recordsCount
       if (this.#at === this.#bytes.length) this.#bytes = null
-      return batch
+      if (!isAborted(batch, this.#aborted)) return batch
     }
     if (this.#failure !== null) throw this.#failure
     return null
@@ -173,7 +187,7 @@ export class BatchReader extends Reader<RecordBatch> {
     this.#ahead = null
     if (ahead !== null) {
       const chunk = await ahead
-      if (chunk !== null) this.#receive(chunk, chunk.nextOffset, isFirst)
+      if (chunk !== null) this.#receive(chunk, isFirst)
       return true
     }
     const slice = await this.#slice()
@@ -183,33 +197,43 @@ export class BatchReader extends Reader<RecordBatch> {
       await this.#wait()
       return true
     }
-    const checked = await readUnlessCut(slice)
-    if (checked !== null) this.#receive(checked, slice.nextOffset, isFirst)
+    const chunk = await this.#read(slice)
+    if (chunk !== null) this.#receive(chunk, isFirst)
     return true
   }
 
-  #receive({ bytes, failure, isCold }: CheckedBytes, nextOffset: number, isFirst: boolean): void {
+  #receive({ bytes, failure, isCold, nextOffset, aborted }: Chunk, isFirst: boolean): void {
     this.#bytes = bytes.length > 0 ? bytes : null
     this.#at = 0
     this.#failure = failure
+    this.#aborted = aborted
     this.#next = nextOffset
     // Whoever wants a second chunk goes on; a lookup ends with the first.
     if (isCold && !isFirst && failure === null && !this.ended) this.#readAhead()
   }
 
   #readAhead(): void {
-    if (this.#next >= Math.min(this.to, this.#log.durableOffset)) return
+    if (this.#next >= Math.min(this.to, visibleOffset(this.#log, this.#isolation))) return
     this.#maxBytes = Math.max(this.#maxBytes, Math.min(this.#maxBytes * 2, this.#maxAheadBytes))
     this.#ahead = this.#chunk()
     // Told to whoever takes it; nobody may any more.
     this.#ahead.catch(() => {})
   }
 
-  /** Null for what was cut off meanwhile. */
   async #chunk(): Promise<Chunk | null> {
     const slice = await this.#slice()
-    const checked = await readUnlessCut(slice!)
-    return checked === null ? null : { ...checked, nextOffset: slice!.nextOffset }
+    return this.#read(slice!)
+  }
+
+  /** Null for what was cut off meanwhile. */
+  async #read(slice: LogSlice): Promise<Chunk | null> {
+    const from = this.#next
+    const checked = await readUnlessCut(slice)
+    if (checked === null) return null
+    const { nextOffset } = slice
+    const isCommitted = this.#isolation === 'readCommitted'
+    const aborted = isCommitted ? await this.#log.abortedTransactions(from, nextOffset) : []
+    return { ...checked, nextOffset, aborted }
   }
 
   end(): void {
@@ -221,9 +245,11 @@ export class BatchReader extends Reader<RecordBatch> {
 
   /** Null for what is written but not durable yet, which is no error to wait for; what lies beyond the end is. */
   #slice(): LogSlice | Promise<LogSlice> | null {
-    const isHidden = this.#next > this.#log.durableOffset && this.#next <= this.#log.endOffset
+    const visible = visibleOffset(this.#log, this.#isolation)
+    const isHidden = this.#next > visible && this.#next <= this.#log.endOffset
     if (isHidden) return null
-    return this.#log.slice({ from: this.#next, upTo: this.to, maxBytes: this.#maxBytes })
+    const upTo = Math.min(this.to, visible)
+    return this.#log.slice({ from: this.#next, upTo, maxBytes: this.#maxBytes })
   }
 
   /** What has been read beyond a new end is not what will stand there. */
@@ -242,7 +268,7 @@ export class BatchReader extends Reader<RecordBatch> {
   async #wait(): Promise<void> {
     this.#stop ??= new AbortController()
     try {
-      await this.#log.durableBeyond(this.#next, this.signal, this.#stop.signal)
+      await this.#log.visibleBeyond(this.#next, this.#isolation, this.signal, this.#stop.signal)
     } catch (error) {
       if (!this.ended) throw error
     }

@@ -67,6 +67,25 @@ export interface NativeLogConfig {
   preallocate: 'off' | 'blocks' | 'zeros'
   /** Appends are refused while the disk has fewer free bytes. */
   lowDiskBytes?: number
+  /** A producer that has written nothing for so long is forgotten; never without. */
+  producerIdExpirationMs?: number
+}
+
+/** What a log remembers of a producer. */
+export interface NativeProducer {
+  producerId: bigint
+  producerEpoch: number
+  lastSequence: number
+  lastTimestamp: number
+  coordinatorEpoch: number
+  currentTxnFirstOffset?: number
+}
+
+/** A transaction that ended with an abort, which is at `lastOffset`. */
+export interface NativeAbortedTransaction {
+  producerId: bigint
+  firstOffset: number
+  lastOffset: number
 }
 
 /** A locked data directory. */
@@ -136,6 +155,16 @@ export interface NativeLog {
   readonly truncations: number
   /** The lowest offset at which the log has ended since there were `seen` truncations; `null` when there was no other. */
   lowestEndSince(seen: number): number | null
+  /** Up to where every transaction has ended for good. */
+  readonly lastStableOffset: number
+  /** No marker from this offset on ends a transaction for {@link lastStableOffset}. */
+  setHighWatermark(offset: number): void
+  /** The producers that the log remembers. */
+  producers(): NativeProducer[]
+  /** The aborted transactions with a record in a range; `null` when an index is not in memory. */
+  abortedTransactions(from: number, upTo: number): NativeAbortedTransaction[] | Failure | null
+  /** The same on a thread that waits for the disk. */
+  abortedTransactionsCold(from: number, upTo: number): Promise<NativeAbortedTransaction[] | Failure>
   readonly recovered: { endOffset: number; cutBytes: number } | null
   /** 0 open, 1 rolling, 2 failed or corrupt, 3 closed, 4 read-only. */
   readonly phase: number
