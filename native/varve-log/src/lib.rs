@@ -11,6 +11,7 @@ mod cleaned_segment;
 mod cleaned_transactions;
 mod cleaner;
 mod cleanup_policy;
+mod closing;
 mod compacting;
 mod compaction;
 mod data_dir;

@@ -147,7 +147,7 @@ pub struct Log {
     pub(crate) stats: Stats,
     /// Whether an fsync of the directory has failed; held by whoever makes one.
     names_failed: Mutex<bool>,
-    idle: Condvar,
+    pub(crate) idle: Condvar,
 }
 
 pub struct State {
@@ -211,7 +211,7 @@ impl State {
     }
 
     /// Whether the files are as they were opened, and so complete: a directory of many idle logs closes at once.
-    fn is_unchanged(&self) -> bool {
+    pub(crate) fn is_unchanged(&self) -> bool {
         self.opened_at == Some(self.end_offset)
             && !self.names_dirty
             && !self.epochs_changed
@@ -219,7 +219,7 @@ impl State {
     }
 
     /// Lets go of the directory and of every open file, whoever still holds the log.
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.phase = Phase::Closed;
         self.hold = None;
         for segment in &mut self.segments {
@@ -411,73 +411,6 @@ impl Log {
         }
         drop(state);
         (self.listener)(self);
-    }
-
-    /// Flushes, makes the recovery point durable and closes. Waits for jobs under way, and for the disk.
-    pub fn close(&self) -> Result<()> {
-        let mut state = self.state();
-        state.maintenance.close();
-        while state.jobs > 0 || matches!(state.phase, Phase::Closing) {
-            state = self.idle.wait(state).expect("the log's lock is never held across a panic");
-        }
-        let closed = LogError::Closed { dir: self.dir.clone() };
-        let compacting = state.maintenance.take_compaction();
-        let abandoned = state.maintenance.abandon(&closed);
-        let result = match &state.phase {
-            Phase::Closed => Ok(()),
-            phase @ (Phase::Failed(_) | Phase::ReadOnly) => {
-                // A corrupt log lost nothing by closing; a failed one may have, and says so once more.
-                let result = match phase {
-                    Phase::Failed(error @ LogError::Failed { .. }) => Err(error.clone()),
-                    _ => Ok(()),
-                };
-                state.end();
-                drop(state);
-                result
-            }
-            Phase::Open | Phase::Rolling | Phase::Allocating | Phase::Truncating | Phase::Closing => {
-                state.phase = Phase::Closing;
-                let unchanged = state.is_unchanged();
-                let plan = state.flush_plan(true);
-                let end_offset = state.end_offset;
-                let (checkpoint, active) = (state.checkpoint_at(end_offset), state.active().clone());
-                let lacks_snapshot = state.lacks_snapshot();
-                let knows_producers = !state.producers.is_empty();
-                drop(state);
-                let finish = || {
-                    let mut new_names = knows_producers && lacks_snapshot;
-                    if !unchanged {
-                        active.trim()?;
-                        plan.execute(self)?;
-                        active.write_indexes()?;
-                        new_names |= active.write_aborted()?;
-                    }
-                    if lacks_snapshot {
-                        self.write_snapshot(end_offset)?;
-                    }
-                    if new_names {
-                        self.sync_names()?;
-                    }
-                    if unchanged { Ok(()) } else { checkpoint.execute(self) }
-                };
-                let result = finish();
-                let mut state = self.state();
-                if result.is_ok() {
-                    let end = state.end_mark();
-                    self.stats.became_durable(end.offset - state.flushed.offset);
-                    state.flushed = end;
-                    self.directory.log_closed_cleanly(&self.name);
-                }
-                state.end();
-                result.map_err(|cause| self.failed(cause))
-            }
-        };
-        // What it could not remove now is removed when the log is opened.
-        drop(compacting.map(|compacting| compacting.discard()));
-        self.idle.notify_all();
-        abandoned.tell();
-        (self.listener)(self);
-        result
     }
 
     pub(crate) fn hand_out(

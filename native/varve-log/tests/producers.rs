@@ -11,7 +11,7 @@ use varve_log::producer_snapshot::encode;
 use varve_log::sim::{SimStorage, Survival};
 use varve_log::storage::Storage;
 use varve_log::transactions::AbortedTransaction;
-use varve_log::{Access, Durability, LogConfig, LogError};
+use varve_log::{Access, CleanupPolicy, Durability, LogConfig, LogError, SliceRequest};
 use varve_records::{BatchBuilder, BatchHeader, EndTransactionMarker};
 
 fn unforgetting(durability: Durability) -> LogConfig {
@@ -346,4 +346,57 @@ fn what_comes_from_the_leader_is_not_judged_again() {
     assert_eq!(replicate(marker(8, false), 9).unwrap(), 9);
     assert_eq!(aborted(&solo).len(), 1);
     assert_eq!(solo.append(idempotent(20)).unwrap(), 5, "a new leader knows its predecessor's retries");
+}
+
+#[test]
+fn a_compaction_goes_no_further_than_what_is_decided_and_takes_aborted_records_away() {
+    let storage = SimStorage::new(1);
+    let log_config = LogConfig {
+        cleanup_policy: CleanupPolicy::Compact,
+        min_cleanable_dirty_ratio: 0.0,
+        ..unforgetting(Durability::Fsync)
+    };
+    let solo = Solo::open(&storage, log_config).unwrap();
+    let keyed = |producer_id: i64, sequence: i32| {
+        let mut builder = BatchBuilder::new(EPOCH_MS);
+        builder.push(Some(format!("key {producer_id}.{sequence}").as_bytes()), Some(&[3; 60]), &[]);
+        builder.transactional(producer_id, 0, sequence);
+        builder.build()
+    };
+    solo.append(keyed(1, 0)).unwrap();
+    let compact = || {
+        solo.log.request_flush().unwrap();
+        solo.drain();
+        solo.answer(|log, answer| log.compact(answer)).unwrap()
+    };
+    for sequence in 0..20 {
+        solo.append(keyed(2, sequence)).unwrap();
+    }
+    solo.append(marker(2, false)).unwrap();
+    assert_eq!(compact(), 0, "a transaction is open from the start on");
+    solo.append(marker(1, true)).unwrap();
+    for sequence in 20..40 {
+        solo.append(keyed(2, sequence)).unwrap();
+    }
+    solo.append(marker(2, true)).unwrap();
+    assert!(compact() > 22, "all of it is decided");
+    let mut offsets = Vec::new();
+    let mut from = 0;
+    while from < solo.log.end_offset() {
+        let slice = solo.log.slice(SliceRequest { from, ..simulation::all() }, Access::Blocking).unwrap();
+        let mut bytes = vec![0; slice.bytes as usize];
+        slice.read(&mut bytes, 0, Access::Blocking).unwrap();
+        let mut at = 0;
+        while at < bytes.len() {
+            let header = BatchHeader::parse(&bytes[at..]).unwrap();
+            at += header.total_bytes() as usize;
+            if !header.is_control() && header.records_count > 0 {
+                offsets.push(header.base_offset);
+            }
+        }
+        from = slice.next_offset;
+    }
+    let expected: Vec<i64> = [0].into_iter().chain(23..43).collect();
+    assert_eq!(offsets, expected, "what was committed, and nothing of what was aborted");
+    assert_eq!(solo.append(keyed(2, 39)).unwrap(), 42, "a retry is known as one");
 }
