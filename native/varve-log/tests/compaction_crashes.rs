@@ -12,43 +12,10 @@ mod simulation;
 use std::time::Duration;
 
 use keyed::{DELETE_RETENTION_MS, Entry, Pair, batch_of, compact, compacted, entries, map_of};
+use simulation::crash::{CRASHES, Crash, after, seeds};
 use simulation::{LOGS, Solo, names};
 use varve_log::sim::{SimRng, SimStorage, Survival, is_simulated_crash};
 use varve_log::{Durability, LogConfig, LogError, Phase};
-
-fn seeds(default: u64) -> std::ops::Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
-    let first = number("VARVE_CRASH_FIRST").unwrap_or(0);
-    first..first + number("VARVE_CRASH_SEEDS").unwrap_or(default)
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Crash {
-    Process,
-    Evicted,
-    Power(Survival),
-}
-
-const CRASHES: [Crash; 6] = [
-    Crash::Process,
-    Crash::Evicted,
-    Crash::Power(Survival::Nothing),
-    Crash::Power(Survival::Everything),
-    Crash::Power(Survival::Subset),
-    Crash::Power(Survival::Torn),
-];
-
-fn after(storage: &SimStorage, crash: Crash, seed: u64) -> SimStorage {
-    match crash {
-        Crash::Process => storage.process_crash(),
-        Crash::Evicted => {
-            let storage = storage.process_crash();
-            storage.evict_all();
-            storage
-        }
-        Crash::Power(survival) => storage.power_loss(survival, seed),
-    }
-}
 
 /// What was written, all of it on disk for good.
 struct Written {

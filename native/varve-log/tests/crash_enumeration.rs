@@ -13,6 +13,7 @@ mod simulation;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use simulation::crash::{CRASHES, Crash, after, seeds};
 use simulation::{DATA, Histories, History, LOGS, World, batch_of, read_all};
 use varve_log::sim::{SimRng, SimStorage, Survival, is_simulated_crash};
 use varve_log::{Durability, LogError, Phase};
@@ -21,42 +22,6 @@ use varve_log::{Durability, LogError, Phase};
 const STEPS: u32 = 14;
 const STEPS_BEFORE: u32 = 30;
 const STEPS_AFTER: u32 = 4;
-
-fn seeds(default: u64) -> std::ops::Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
-    let first = number("VARVE_CRASH_FIRST").unwrap_or(0);
-    first..first + number("VARVE_CRASH_SEEDS").unwrap_or(default)
-}
-
-/// What a crash leaves of the disk.
-#[derive(Clone, Copy, Debug)]
-enum Crash {
-    Process,
-    /// The process, and the page cache was needed for something else since.
-    Evicted,
-    Power(Survival),
-}
-
-const CRASHES: [Crash; 6] = [
-    Crash::Process,
-    Crash::Evicted,
-    Crash::Power(Survival::Nothing),
-    Crash::Power(Survival::Everything),
-    Crash::Power(Survival::Subset),
-    Crash::Power(Survival::Torn),
-];
-
-fn after(storage: &SimStorage, crash: Crash, seed: u64) -> SimStorage {
-    match crash {
-        Crash::Process => storage.process_crash(),
-        Crash::Evicted => {
-            let storage = storage.process_crash();
-            storage.evict_all();
-            storage
-        }
-        Crash::Power(survival) => storage.power_loss(survival, seed),
-    }
-}
 
 /// What must be there whatever the crash left.
 fn promised(history: &History, durability: Durability, crash: Crash) -> i64 {

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
+pub mod crash;
 mod world;
 
 use std::collections::VecDeque;
