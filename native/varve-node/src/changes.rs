@@ -1,18 +1,43 @@
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, MutexGuard};
 
-/// Wakes threads of JavaScript that block until a log has changed. Whoever calls back to JavaScript instead has to wait for
-/// its event loop, which a blocked thread never gets to.
+use crate::registry::Environment;
+
+type Callback = Box<dyn Fn() + Send + Sync>;
+
+/// Who is told that a log has changed: callbacks into the environments that have it open, and threads of JavaScript that
+/// block until it has, whose event loops no callback ever gets to.
 #[derive(Default)]
 pub struct Changes {
+    callbacks: Mutex<Vec<(Environment, Callback)>>,
     count: Mutex<u64>,
     one_more: Condvar,
 }
 
 impl Changes {
+    fn callbacks(&self) -> MutexGuard<'_, Vec<(Environment, Callback)>> {
+        self.callbacks.lock().expect("never held across a panic")
+    }
+
+    pub fn subscribe(&self, environment: Environment, callback: Callback) {
+        self.callbacks().push((environment, callback));
+    }
+
+    /// From here on nothing of the environment is called any more.
+    pub fn unsubscribe(&self, environment: Environment) {
+        self.callbacks().retain(|(each, _)| *each != environment);
+    }
+
     /// The log's listener calls this after every change.
     pub fn tell(&self) {
         *self.count.lock().expect("never held across a panic") += 1;
         self.one_more.notify_all();
+        self.callbacks().iter().for_each(|(_, callback)| callback());
+    }
+
+    /// Tells all environments but one, which knows: of an append that counts as soon as it is written.
+    pub fn tell_others(&self, environment: Environment) {
+        let callbacks = self.callbacks();
+        callbacks.iter().filter(|(each, _)| *each != environment).for_each(|(_, callback)| callback());
     }
 
     /// Blocks until `condition` holds, which is asked now and after every change.

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
 
 use napi::bindgen_prelude::{AsyncTask, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
@@ -9,10 +10,11 @@ use varve_log::{CleanupPolicy, DataDir, Durability, Identity, Listener, Log, Log
 
 use varve_records::BatchValidation;
 
-use crate::changes::Changes;
 use crate::failure::task;
 use crate::fault::{storage, threads};
 use crate::log::NativeLog;
+use crate::registry::{Lease, real_path};
+use crate::shared_log::{LogShare, share_directory};
 
 /// Flushes of separate files scale up to about this many threads; idle ones cost nothing.
 const THREADS: usize = 8;
@@ -101,14 +103,22 @@ impl From<NativeLogConfig> for LogConfig {
 #[napi]
 pub struct NativeDirectory {
     inner: Arc<DataDir>,
+    lease: Mutex<Option<Lease<DataDir>>>,
 }
 
-task!(OpenDirectory, Arc<DataDir>, NativeDirectory, |inner| NativeDirectory { inner });
-task!(OpenLog, (Arc<Log>, Arc<Changes>), NativeLog, NativeLog::new);
+impl NativeDirectory {
+    fn new(lease: Lease<DataDir>) -> Self {
+        Self { inner: lease.value.clone(), lease: Mutex::new(Some(lease)) }
+    }
+}
+
+task!(OpenDirectory, Lease<DataDir>, NativeDirectory, NativeDirectory::new);
+task!(OpenLog, LogShare, NativeLog, NativeLog::new);
 task!(ListLogs, Vec<String>, Vec<String>, |names| names);
 task!(Finish, (), (), |()| ());
 
-/// Creates what is missing, locks the directory and removes its clean marker.
+/// Creates what is missing, locks the directory and removes its clean marker; where another environment of the process has
+/// done that, the directory is shared with it.
 #[napi(catch_unwind)]
 pub fn open_directory(path: String, identity: DirectoryIdentity) -> AsyncTask<OpenDirectory> {
     let identity = Identity {
@@ -117,22 +127,22 @@ pub fn open_directory(path: String, identity: DirectoryIdentity) -> AsyncTask<Op
         new_cluster_id: identity.new_cluster_id,
         new_directory_id: identity.new_directory_id,
     };
+    let environment = thread::current().id();
     AsyncTask::new(OpenDirectory(Box::new(move || {
-        DataDir::open(storage()?, &PathBuf::from(path), &identity)
+        let path = PathBuf::from(path);
+        let open = || DataDir::open(storage()?, &path, &identity);
+        share_directory(real_path(&path), environment, open)
     })))
 }
 
-/// What is told of a log's changes: JavaScript, on its event loop, and threads of it that block.
-fn listener(changed: Function<'_, (), ()>) -> napi::Result<(Arc<Changes>, Listener)> {
+/// Calls JavaScript from any thread, on the event loop of its environment and without keeping that alive.
+fn callback(changed: Function<'_, (), ()>) -> napi::Result<impl Fn() + Send + Sync + use<>> {
     let changed =
         changed.build_threadsafe_function::<()>().weak::<true>().callee_handled::<false>().build()?;
-    let changes = Arc::new(Changes::default());
-    let told = changes.clone();
-    let listener: Listener = Box::new(move |_| {
-        told.tell();
-        changed.call((), ThreadsafeFunctionCallMode::NonBlocking);
-    });
-    Ok((changes, listener))
+    Ok(move || {
+        // An environment that is ending takes no more calls, and needs none.
+        let _ = changed.call((), ThreadsafeFunctionCallMode::NonBlocking);
+    })
 }
 
 /// Opens a log to be read as it is, without a lock and without a change.
@@ -143,10 +153,14 @@ pub fn open_log_read_only(
     config: NativeLogConfig,
     changed: Function<'_, (), ()>,
 ) -> napi::Result<AsyncTask<OpenLog>> {
-    let (changes, listener) = listener(changed)?;
+    let changed = callback(changed)?;
+    let environment = thread::current().id();
     Ok(AsyncTask::new(OpenLog(Box::new(move || {
         let (path, config) = (PathBuf::from(path), config.into());
-        Ok((Log::open_read_only(storage()?, &path, &name, config, runner(), listener)?, changes))
+        LogShare::open_alone(environment, changed, |changes| {
+            let listener: Listener = Box::new(move |_| changes.tell());
+            Log::open_read_only(storage()?, &path, &name, config, runner(), listener)
+        })
     }))))
 }
 
@@ -188,17 +202,26 @@ impl NativeDirectory {
         config: NativeLogConfig,
         changed: Function<'_, (), ()>,
     ) -> napi::Result<AsyncTask<OpenLog>> {
-        let (changes, listener) = listener(changed)?;
+        let changed = callback(changed)?;
         let directory = self.inner.clone();
+        let environment = thread::current().id();
         Ok(AsyncTask::new(OpenLog(Box::new(move || {
-            Ok((Log::open(directory, &name, config.into(), runner(), listener)?, changes))
+            let path = directory.log_dir(&name);
+            LogShare::open(path, environment, changed, |changes| {
+                let listener: Listener = Box::new(move |_| changes.tell());
+                Log::open(directory, &name, config.into(), runner(), listener)
+            })
         }))))
     }
 
-    /// Writes the clean marker if every log closed cleanly, and lets go of the lock.
+    /// Writes the clean marker if every log closed cleanly, and lets go of the lock; with the last environment that has the
+    /// directory open.
     #[napi(catch_unwind)]
     pub fn close(&self) -> AsyncTask<Finish> {
-        let inner = self.inner.clone();
-        AsyncTask::new(Finish(Box::new(move || inner.close())))
+        let lease = self.lease.lock().expect("never held across a panic").take();
+        AsyncTask::new(Finish(Box::new(move || match lease {
+            Some(lease) => lease.close(|directory| directory.close(), |_| Ok(())),
+            None => Ok(()),
+        })))
     }
 }

@@ -8,8 +8,10 @@ mod failure;
 mod fault;
 mod log;
 mod producers;
+mod registry;
 #[cfg(target_os = "linux")]
 mod sender;
+mod shared_log;
 mod slice;
 #[cfg(target_os = "linux")]
 mod socket;

@@ -1,14 +1,18 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 
 use napi::Either;
 use napi::bindgen_prelude::{AsyncTask, BufferSlice, Float64ArraySlice, Uint32ArraySlice};
 use napi_derive::napi;
-use varve_log::{Access, Answer, Appended, Log, LogError, Phase, SliceRequest};
+use varve_log::{Access, Answer, Appended, Durability, Log, LogError, Phase, SliceRequest};
 use varve_records::{HEADER_BYTES, assign_epoch, seal};
 
 use crate::changes::Changes;
 use crate::directory::Finish;
 use crate::failure::{Failure, task};
+use crate::registry::Environment;
+use crate::shared_log::LogShare;
 use crate::slice::NativeSlice;
 use crate::stats::NativeStats;
 
@@ -25,6 +29,11 @@ pub struct NativeRecovered {
 pub struct NativeLog {
     pub(crate) log: Arc<Log>,
     changes: Arc<Changes>,
+    environment: Environment,
+    /// What is closed, or given back when this is collected.
+    share: Mutex<Option<LogShare>>,
+    /// Whether this environment has closed the log, which others may still have open.
+    is_closed: Arc<AtomicBool>,
     refusals: Mutex<Vec<LogError>>,
 }
 
@@ -51,8 +60,20 @@ fn ask(log: &Arc<Log>, request: impl FnOnce(&Arc<Log>, Answer) + Send + 'static)
 }
 
 impl NativeLog {
-    pub fn new((log, changes): (Arc<Log>, Arc<Changes>)) -> Self {
-        Self { log, changes, refusals: Mutex::default() }
+    /// Called on the environment's thread.
+    pub fn new(share: LogShare) -> Self {
+        Self {
+            log: share.log().clone(),
+            changes: share.changes().clone(),
+            environment: thread::current().id(),
+            share: Mutex::new(Some(share)),
+            is_closed: Arc::default(),
+            refusals: Mutex::default(),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
     }
 
     /// Appends, and notes for each batch its base offset or, as -1 - n, the n-th of the refusals.
@@ -60,6 +81,9 @@ impl NativeLog {
         let mut refusals = self.refusals.lock().expect("never held across a panic");
         refusals.clear();
         let appended = append(&self.log);
+        if appended.taken > 0 && self.log.config.durability == Durability::Os {
+            self.changes.tell_others(self.environment);
+        }
         for (result, slot) in appended.results.into_iter().zip(results) {
             *slot = match result {
                 Ok(base_offset) => base_offset as f64,
@@ -107,6 +131,12 @@ impl NativeLog {
         self.log.lowest_end_since(seen as usize).map(|end| end as f64)
     }
 
+    /// Whether an acknowledgement waits for an fsync, as whoever opened the log first has said.
+    #[napi(getter, catch_unwind)]
+    pub fn fsync(&self) -> bool {
+        self.log.config.durability == Durability::Fsync
+    }
+
     #[napi(getter, catch_unwind)]
     pub fn recovered(&self) -> Option<NativeRecovered> {
         let recovered = self.log.recovered?;
@@ -117,6 +147,9 @@ impl NativeLog {
     /// 0 open, 1 rolling, 2 failed or corrupt, 3 closed, 4 read-only.
     #[napi(getter, catch_unwind)]
     pub fn phase(&self) -> u32 {
+        if self.is_closed() {
+            return 3;
+        }
         match self.log.phase() {
             Phase::Open => 0,
             Phase::Rolling | Phase::Allocating | Phase::Truncating => 1,
@@ -130,7 +163,7 @@ impl NativeLog {
     #[napi(getter, catch_unwind)]
     pub fn failure(&self) -> Option<Failure> {
         match self.log.phase() {
-            Phase::Failed(error) => Some(error.into()),
+            Phase::Failed(error) if !self.is_closed() => Some(error.into()),
             _ => None,
         }
     }
@@ -324,10 +357,16 @@ impl NativeLog {
         AsyncTask::new(FindBatch(Box::new(move || log.batch_of_max_timestamp())))
     }
 
+    /// Closes the log with the last environment that has it open.
     #[napi(catch_unwind)]
     pub fn close(&self) -> AsyncTask<Finish> {
-        let log = self.log.clone();
-        AsyncTask::new(Finish(Box::new(move || log.close())))
+        let share = self.share.lock().expect("never held across a panic").take();
+        let is_closed = self.is_closed.clone();
+        AsyncTask::new(Finish(Box::new(move || {
+            let result = share.map_or(Ok(()), LogShare::close);
+            is_closed.store(true, Ordering::Release);
+            result
+        })))
     }
 }
 

@@ -57,7 +57,9 @@ export interface DataDirectory extends AsyncDisposable {
 /**
  * Opens or creates a data directory and locks it.
  *
- * @throws VarveError `VARVE_LOCKED` when another process has it, `VARVE_NOT_WRITABLE`, `VARVE_META_MISMATCH` when it
+ * Another thread of this process may have it open too.
+ *
+ * @throws VarveError `VARVE_LOCKED` when another process or this thread has it, `VARVE_NOT_WRITABLE`, `VARVE_META_MISMATCH` when it
  * belongs to another cluster or node, `VARVE_INVALID_OPTION`, `VARVE_IO`.
  */
 export async function openDataDirectory(
@@ -80,7 +82,19 @@ export async function openEngineDirectory(
   if (nodeId !== undefined) checkWholeNumber('nodeId', nodeId, 0, 0x7fff_ffff)
   const path = resolve(dir)
   const identity = { clusterId, nodeId, newClusterId: randomId(), newDirectoryId: randomId() }
-  return new EngineDirectory(path, unwrap(await openDirectory(path, identity)))
+  const native = unwrap(await openDirectory(path, identity))
+  const isOther =
+    (clusterId !== undefined && clusterId !== native.clusterId) ||
+    (nodeId !== undefined && nodeId !== native.nodeId)
+  if (isOther) {
+    // The engine compares when it opens a directory; this one another thread has open.
+    await native.close()
+    throw new VarveError(
+      'VARVE_META_MISMATCH',
+      `the directory ${path} belongs to node ${native.nodeId} of cluster ${native.clusterId}, which is not what was asked for`,
+    )
+  }
+  return new EngineDirectory(path, native)
 }
 
 export class EngineDirectory implements DataDirectory {
@@ -153,6 +167,14 @@ export class EngineDirectory implements DataDirectory {
   ): Promise<EngineLog> {
     let log: EngineLog | undefined
     const native = unwrap(await this.#native.openLog(name, nativeConfig(options), () => log?.changed()))
+    // Another thread of the process may have it open.
+    if (native.fsync !== (options.durability === 'fsync')) {
+      await native.close()
+      throw new VarveError(
+        'VARVE_INVALID_OPTION',
+        `the log ${dir} is open in another thread with durability '${native.fsync ? 'fsync' : 'os'}'; open it with the same here`,
+      )
+    }
     log = new EngineLog(native, dir, options, async () => {
       // The engine holds the callback and the log holds the engine: neither would ever be collected.
       log = undefined

@@ -1,3 +1,5 @@
+import { isMainThread } from 'node:worker_threads'
+
 let timer: NodeJS.Timeout | undefined
 let holders = 0
 
@@ -13,4 +15,14 @@ export function hold(): void {
 
 export function release(): void {
   if (--holders === 0) timer?.unref()
+}
+
+/**
+ * Keeps a worker alive while it waits for more, which other threads append. The main thread needs no keeping: those other
+ * threads do that. Returns how to let go.
+ */
+export function holdWorker(): () => void {
+  if (isMainThread) return () => {}
+  hold()
+  return release
 }

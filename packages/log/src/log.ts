@@ -61,7 +61,7 @@ export interface Recovered {
  */
 export type LogState = 'open' | 'failed' | 'corrupt' | 'readOnly' | 'closed'
 
-/** An append-only log in a directory. One process, and one `Log` of it, has a directory at a time. */
+/** An append-only log in a directory. One process has it at a time, and each of its threads one `Log` of it. */
 export interface Log extends AsyncDisposable, LogTransactions {
   /** The absolute path of its directory. */
   readonly dir: string

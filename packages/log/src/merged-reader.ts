@@ -1,4 +1,5 @@
 import { VarveError, type LogRecord } from '@varve/records'
+import { holdWorker } from './keep-alive.js'
 import type { Log } from './log.js'
 import type { ReadStart } from './read-start.js'
 
@@ -158,7 +159,9 @@ function somethingNew(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const unsubscribe: Array<() => void> = []
+    const letGo = holdWorker()
     const finish = (settle: () => void): void => {
+      letGo()
       for (const stop of unsubscribe) stop()
       for (const each of [signal, stopped]) each?.removeEventListener('abort', ask)
       settle()

@@ -12,7 +12,10 @@ import { checkDirectory, invalidOption } from './whole-number.js'
  * a `meta.properties`, as a broker has) that directory is locked as a whole while the log is open. With `readOnly` nothing is
  * created, recovered or locked.
  *
- * @throws VarveError `VARVE_LOCKED` when another process has the directory, `VARVE_NOT_WRITABLE`,
+ * Worker threads of a process may open the same log, with the same durability, and append to it side by side. It closes
+ * with the last of them; its other options are those it was opened with first.
+ *
+ * @throws VarveError `VARVE_LOCKED` when another process has the directory or this thread has the log, `VARVE_NOT_WRITABLE`,
  * `VARVE_INVALID_OPTION`, `VARVE_META_MISMATCH`, `VARVE_LOG_CORRUPT` when durable segments are missing, `VARVE_IO`, with
  * `readOnly` also for a directory that holds no log.
  * @example

@@ -1,5 +1,6 @@
 import { RecordBatch, VarveError, type LogRecord } from '@varve/records'
 import { checkIsolation, isAborted, visibleOffset, type Isolation } from './isolation.js'
+import { holdWorker } from './keep-alive.js'
 import type { EngineLog } from './log.js'
 import type { AbortedTransaction } from './producers.js'
 import { checkStart, startOffset, type ReadStart } from './read-start.js'
@@ -19,8 +20,8 @@ export interface ReadOptions {
   isolation?: Isolation
   /**
    * Whether to wait for more at the end, until the log closes (`VARVE_LOG_CLOSED`) or fails. Waiting does not keep the
-   * process alive: only this process can append, and when nothing else in it is left to do nothing more will come.
-   * Default `false`.
+   * process alive: only this process can append, and when nothing else in it is left to do nothing more will come. A
+   * worker thread it does keep, since others append. Default `false`.
    */
   follow?: boolean
   /** Ends the reading with the signal's reason. */
@@ -267,10 +268,13 @@ export class BatchReader extends Reader<RecordBatch> {
 
   async #wait(): Promise<void> {
     this.#stop ??= new AbortController()
+    const letGo = holdWorker()
     try {
       await this.#log.visibleBeyond(this.#next, this.#isolation, this.signal, this.#stop.signal)
     } catch (error) {
       if (!this.ended) throw error
+    } finally {
+      letGo()
     }
   }
 }

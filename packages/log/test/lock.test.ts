@@ -79,37 +79,6 @@ test('a log with a lock of its own is not opened past it', async () => {
   await log.close()
 })
 
-test('a worker thread is another opener', async () => {
-  const dir = temporaryDirectory()
-  const code = `
-    import { Worker, isMainThread } from 'node:worker_threads'
-    import { openLog } from '@varve/log'
-    if (isMainThread) {
-      const log = await openLog(process.argv[1])
-      const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(\`
-        import { parentPort, workerData } from 'node:worker_threads'
-        import { createRequire } from 'node:module'
-        const { openLog } = createRequire(workerData.from)('@varve/log')
-        const report = ({ code }) => code
-        const locked = await openLog(workerData.dir).catch(report)
-        const own = await openLog(workerData.own).then(async (log) => {
-          const { baseOffset } = await log.append([{ value: 'a' }])
-          return baseOffset
-        }, report)
-        parentPort.postMessage([locked, own])
-      \`)), { workerData: { dir: process.argv[1], own: process.argv[2], from: process.cwd() + '/x.js' } })
-      worker.on('message', (message) => console.log(JSON.stringify(message)))
-      await new Promise((resolve) => worker.on('exit', resolve))
-      await log.append([{ value: 'after the worker' }])
-      await log.close()
-      console.log('closed')
-    }
-  `
-  const { stdout, stderr, code: exitCode } = await runScript(code, [dir, temporaryDirectory()])
-  expect([exitCode, stderr]).toEqual([0, ''])
-  expect(stdout).toBe('["VARVE_LOCKED",0]\nclosed\n')
-})
-
 test('a kill frees the lock', async () => {
   const dir = temporaryDirectory()
   const script = startScript(

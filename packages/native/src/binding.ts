@@ -165,6 +165,8 @@ export interface NativeLog {
   abortedTransactions(from: number, upTo: number): NativeAbortedTransaction[] | Failure | null
   /** The same on a thread that waits for the disk. */
   abortedTransactionsCold(from: number, upTo: number): Promise<NativeAbortedTransaction[] | Failure>
+  /** Whether an acknowledgement waits for an fsync, as the environment that opened the log first has said. */
+  readonly fsync: boolean
   readonly recovered: { endOffset: number; cutBytes: number } | null
   /** 0 open, 1 rolling, 2 failed or corrupt, 3 closed, 4 read-only. */
   readonly phase: number
