@@ -3,8 +3,9 @@
  * embedded log that is opened again. Prints one line of JSON about what it did.
  */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { Socket } from 'node:net'
+import { connect, createServer, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -18,7 +19,7 @@ Socket.prototype.on = Socket.prototype.addListener = function (name, listener) {
 
 const { startBroker } = await import('@varve/broker')
 const { Admin, Consumer, Producer } = await import('@varve/client')
-const { openLog } = await import('@varve/log')
+const { openLog, send, sendsFiles } = await import('@varve/log')
 const { batchesIn, encodeBatch } = await import('@varve/records')
 
 const COUNT = 10_000
@@ -60,6 +61,26 @@ async function throughLog(directory) {
   return read.length
 }
 
+/** Sends a slice to a socket, and tells whether it went there straight from its file. */
+async function throughSocket(directory) {
+  const log = await openLog(directory)
+  const values = Array.from({ length: 40 }, (_, index) => ({ value: String(index).repeat(30_000) }))
+  for (const value of values) await log.append([value])
+  const slice = await log.slice({ from: 0, maxBytes: Infinity })
+  const expected = Buffer.concat([Buffer.from('header'), await slice.read()])
+  const server = createServer().listen(0)
+  await once(server, 'listening')
+  const far = connect(server.address().port, '127.0.0.1')
+  const [near] = await once(server, 'connection')
+  const fromFile = sendsFiles(near, [slice])
+  send(near, [Buffer.from('header'), slice]).then(() => near.end())
+  const chunks = await far.toArray()
+  assert.ok(Buffer.concat(chunks).equals(expected))
+  server.close()
+  await log.close()
+  return fromFile
+}
+
 /** Reads what Java's client compressed, and what is compressed here from it. */
 async function throughCodecs() {
   const codecs = ['gzip', 'snappy', 'lz4', 'zstd']
@@ -81,8 +102,10 @@ const directory = await mkdtemp(join(tmpdir(), 'varve-smoke-'))
 try {
   const records = await throughBroker()
   const reopened = await throughLog(join(directory, 'log'))
+  const listeners = dataListeners
+  const fromFile = await throughSocket(join(directory, 'sent'))
   const codecs = await throughCodecs()
-  const did = { node: process.version, records, reopened, codecs, dataListeners }
+  const did = { node: process.version, records, reopened, fromFile, codecs, dataListeners: listeners }
   process.stdout.write(`${JSON.stringify(did)}\n`)
 } finally {
   await rm(directory, { recursive: true, force: true })
