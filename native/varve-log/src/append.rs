@@ -11,6 +11,7 @@ use varve_records::{
 use crate::error::{LogError, Result};
 use crate::leader_epochs::LeaderEpochs;
 use crate::log::{Durability, Log, Phase, State};
+use crate::preparation::{Preparation, Prepared};
 use crate::producer_state_manager::{ProducerAppend, Refusal, Verdict};
 use crate::runner::Work;
 use crate::segment::Segment;
@@ -69,17 +70,27 @@ impl Log {
 
     fn append_from(self: &Arc<Self>, origin: Origin, batches: &mut [&mut [u8]]) -> Appended {
         let mut budget = APPEND_BYTES;
-        let mut checked: Vec<Result<BatchHeader>> = Vec::with_capacity(batches.len());
-        let rules = self.rules(origin);
+        let mut checked: Vec<Result<Prepared>> = Vec::with_capacity(batches.len());
         for batch in batches.iter_mut() {
             if batch.len() > budget && !checked.is_empty() {
                 break;
             }
             budget = budget.saturating_sub(batch.len());
-            checked.push(validate(batch, &rules).map_err(LogError::Batch));
+            match origin {
+                Origin::Leader => match self.prepare(batch) {
+                    Some(prepared) => checked.push(prepared),
+                    None => break,
+                },
+                Origin::Replicated => checked.push(self.check_replicated(batch)),
+            }
         }
         let mut state = self.state();
-        let appended = self.write(&mut state, origin, batches, checked);
+        let appended = self.write(&mut state, origin, batches, &mut checked);
+        if appended.appended.taken == checked.len()
+            && matches!(state.preparation, Some(Preparation::Done { .. }))
+        {
+            state.preparation = None;
+        }
         self.stats.refused(appended.appended.results.iter().filter(|result| result.is_err()).count());
         let mut work = Vec::new();
         if matches!(state.phase, Phase::Rolling) && !appended.waiting_before {
@@ -99,20 +110,11 @@ impl Log {
         appended.appended
     }
 
-    fn rules(&self, origin: Origin) -> BatchRules {
-        match origin {
-            Origin::Leader => BatchRules {
-                validation: self.config.batch_validation,
-                keys_required: self.config.cleanup_policy.compacts(),
-                ..BatchRules::new(self.config.max_batch_bytes)
-            },
-            // The leader has looked at the records, and has taken batches of whatever size.
-            Origin::Replicated => BatchRules {
-                validation: BatchValidation::Header,
-                replicated: true,
-                ..BatchRules::new(u64::MAX)
-            },
-        }
+    /// The leader has looked at the records, and has taken batches of whatever size.
+    fn check_replicated(&self, batch: &mut [u8]) -> Result<Prepared> {
+        let rules =
+            BatchRules { validation: BatchValidation::Header, replicated: true, ..BatchRules::new(u64::MAX) };
+        Ok(Prepared { header: validate(batch, &rules).map_err(LogError::Batch)?, bytes: None })
     }
 
     /// Under [`Durability::Os`] nobody waits for a flush, but the configuration may bound how much, and for how long,
@@ -143,7 +145,7 @@ impl Log {
         state: &mut State,
         origin: Origin,
         batches: &mut [&mut [u8]],
-        checked: Vec<Result<BatchHeader>>,
+        checked: &mut [Result<Prepared>],
     ) -> WriteOutcome {
         if state.phase.keeps_waiting() {
             return WriteOutcome::nothing(Vec::new(), true);
@@ -166,9 +168,16 @@ impl Log {
         let mut producers = ProducerAppend::default();
         let mut headers = Vec::with_capacity(checked.len());
         let mut group = Vec::with_capacity(checked.len());
-        for (header, batch) in checked.into_iter().zip(batches.iter_mut()) {
-            let header = match header.and_then(|header| self.place(origin, header, next, state, &epochs)) {
-                Ok(header) => header,
+        for (prepared, batch) in checked.iter_mut().zip(batches.iter_mut()) {
+            let placed = match prepared {
+                Ok(Prepared { header, bytes }) => {
+                    let placed = self.place(origin, *header, next, state, &epochs);
+                    placed.map(|header| (header, bytes.as_deref_mut().unwrap_or(batch)))
+                }
+                Err(refused) => Err(refused.clone()),
+            };
+            let (header, batch) = match placed {
+                Ok(placed) => placed,
                 Err(refused) => {
                     results.push(Err(refused));
                     continue;
@@ -210,7 +219,7 @@ impl Log {
             results.push(Ok(header.base_offset));
             next = header.next_offset();
             bytes += header.total_bytes();
-            group.push(&**batch);
+            group.push(&*batch);
             headers.push(header);
         }
         let taken = results.len();

@@ -26,7 +26,12 @@ impl Log {
                 drop(state);
                 result
             }
-            Phase::Open | Phase::Rolling | Phase::Allocating | Phase::Truncating | Phase::Closing => {
+            Phase::Open
+            | Phase::Rolling
+            | Phase::Allocating
+            | Phase::Truncating
+            | Phase::Preparing
+            | Phase::Closing => {
                 state.phase = Phase::Closing;
                 let unchanged = state.is_unchanged();
                 let plan = state.flush_plan(true);

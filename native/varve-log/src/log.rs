@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use varve_records::BatchValidation;
+use varve_records::{BatchValidation, Codec};
 
 use crate::cleanup_policy::CleanupPolicy;
 use crate::data_dir::{DataDir, Found, Hold};
@@ -15,6 +15,7 @@ use crate::flush::Mark;
 use crate::leader_epochs::LeaderEpochs;
 use crate::maintenance::{Maintenance, Told};
 use crate::preallocation::{Allocation, Preallocate};
+use crate::preparation::{Preparation, TimestampType};
 use crate::producer_state_manager::ProducerStateManager;
 use crate::recovery::{Opening, Recovered};
 use crate::runner::{Job, Outcome, Runner, Work};
@@ -45,6 +46,9 @@ pub struct LogConfig {
     pub max_batch_bytes: u64,
     /// How closely a batch is looked at before it is stored.
     pub batch_validation: BatchValidation,
+    /// The codec that batches are stored under; `None` for the one that each comes with.
+    pub compression: Option<Codec>,
+    pub timestamp_type: TimestampType,
     /// Under [`Durability::Os`]: what is appended is flushed after so long (ms).
     pub flush_interval_ms: Option<u64>,
     /// Under [`Durability::Os`]: what is appended is flushed once it is so much.
@@ -83,6 +87,8 @@ impl Default for LogConfig {
             index_bytes: 10 << 20,
             max_batch_bytes: (1 << 20) + 12,
             batch_validation: BatchValidation::Full,
+            compression: None,
+            timestamp_type: TimestampType::CreateTime,
             flush_interval_ms: None,
             flush_interval_bytes: None,
             cleanup_policy: CleanupPolicy::Delete,
@@ -110,6 +116,8 @@ pub enum Phase {
     Allocating,
     /// The end is being cut off; appends wait for it.
     Truncating,
+    /// A batch is being looked at, or compressed, by a job; appends wait for it.
+    Preparing,
     /// A write or an fsync failed, or durable bytes are corrupt: only reads.
     Failed(LogError),
     /// It was opened so: nothing of it may change.
@@ -126,7 +134,7 @@ impl Phase {
 
     /// Whether appends wait for a job to end.
     pub fn keeps_waiting(&self) -> bool {
-        matches!(self, Self::Rolling | Self::Allocating | Self::Truncating)
+        matches!(self, Self::Rolling | Self::Allocating | Self::Truncating | Self::Preparing)
     }
 }
 
@@ -195,6 +203,7 @@ pub struct State {
     /// When the disk is to be looked at again.
     pub(crate) space_due: Option<Duration>,
     pub(crate) allocation: Allocation,
+    pub(crate) preparation: Option<Preparation>,
     pub(crate) checkpointing: bool,
     pub(crate) checkpoint_due: bool,
     /// Since the last checkpoint; the sealed segments before the active one are not counted, they make one due.
@@ -285,6 +294,7 @@ impl Log {
             space: Space::default(),
             space_due: None,
             allocation: Allocation::default(),
+            preparation: None,
             checkpointing: false,
             checkpoint_due: false,
             flushed_bytes: 0,
@@ -375,7 +385,11 @@ impl Log {
     }
 
     pub fn phase(&self) -> Phase {
-        self.state().phase.clone()
+        let state = self.state();
+        match (&state.phase, &state.preparation) {
+            (Phase::Open, Some(Preparation::UnderWay)) => Phase::Preparing,
+            (phase, _) => phase.clone(),
+        }
     }
 
     pub(crate) fn refusal(&self, phase: &Phase) -> LogError {
@@ -488,6 +502,10 @@ impl Log {
                 Ok(())
             }
             Outcome::Measured(Err(error)) => Err(error),
+            Outcome::BatchPrepared(preparation) => {
+                state.preparation = Some(preparation);
+                Ok(())
+            }
             Outcome::Checkpointed(checkpoint, result) => {
                 state.checkpointing = false;
                 if result.is_ok() {

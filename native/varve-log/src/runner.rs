@@ -12,6 +12,7 @@ use crate::flush::{Checkpoint, FlushPlan};
 use crate::log::Log;
 use crate::maintenance::{Step, StepDone};
 use crate::preallocation::AllocationPlan;
+use crate::preparation::Preparation;
 use crate::segment::Segment;
 
 /// Executes jobs, in any order and on any thread.
@@ -36,6 +37,8 @@ pub(crate) enum Work {
     Flush(FlushPlan),
     /// Create the files of the next segment.
     PrepareSegment { base_offset: i64 },
+    /// Look at a batch, or compress it, before it is appended.
+    PrepareBatch(Vec<u8>),
     /// Make a recovery point durable.
     Checkpoint(Checkpoint),
     /// Prepare what appends will write to.
@@ -55,6 +58,7 @@ pub struct Done {
 pub(crate) enum Outcome {
     Flushed(FlushPlan, Result<()>),
     Prepared(Result<Segment>),
+    BatchPrepared(Preparation),
     Checkpointed(Checkpoint, Result<()>),
     Allocated(AllocationPlan, bool),
     Measured(Result<u64>),
@@ -75,6 +79,7 @@ impl Job {
                 Outcome::Flushed(plan, result)
             }
             Work::PrepareSegment { base_offset } => Outcome::Prepared(log.create_segment(base_offset)),
+            Work::PrepareBatch(offered) => Outcome::BatchPrepared(log.prepare_whole(offered)),
             Work::Checkpoint(checkpoint) => {
                 let result = checkpoint.execute(&log);
                 Outcome::Checkpointed(checkpoint, result)

@@ -6,9 +6,11 @@ use napi::bindgen_prelude::{AsyncTask, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use varve_log::runner::ThreadRunner;
-use varve_log::{CleanupPolicy, DataDir, Durability, Identity, Listener, Log, LogConfig, Preallocate};
+use varve_log::{
+    CleanupPolicy, DataDir, Durability, Identity, Listener, Log, LogConfig, Preallocate, TimestampType,
+};
 
-use varve_records::BatchValidation;
+use varve_records::{BatchValidation, Codec};
 
 use crate::failure::task;
 use crate::fault::{storage, threads};
@@ -44,6 +46,10 @@ pub struct NativeLogConfig {
     pub max_batch_bytes: f64,
     /// Whether the records of a batch are looked at before it is stored, not its header and checksum alone.
     pub validate_records: bool,
+    /// The number of a codec; without one batches keep theirs.
+    pub compression: Option<u32>,
+    /// Whether records have the time of their append, not their producer's.
+    pub log_append_time: bool,
     pub flush_interval_ms: Option<f64>,
     pub flush_interval_bytes: Option<f64>,
     pub compacts: bool,
@@ -73,6 +79,11 @@ impl From<NativeLogConfig> for LogConfig {
             batch_validation: match config.validate_records {
                 true => BatchValidation::Full,
                 false => BatchValidation::Header,
+            },
+            compression: config.compression.and_then(|number| Codec::of(number as u16)),
+            timestamp_type: match config.log_append_time {
+                true => TimestampType::LogAppendTime,
+                false => TimestampType::CreateTime,
             },
             flush_interval_ms: config.flush_interval_ms.map(|ms| ms as u64),
             flush_interval_bytes: config.flush_interval_bytes.map(|bytes| bytes as u64),

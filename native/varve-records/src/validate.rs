@@ -50,6 +50,8 @@ pub struct BatchRules {
     /// Whether the batch comes from another log: records may then be fewer than its offsets, or none, as compaction
     /// leaves them, and nothing in it is put right.
     pub replicated: bool,
+    /// What the records may expand to.
+    pub max_decompressed_bytes: usize,
 }
 
 /// What a batch may expand to; readers refuse more as well.
@@ -58,7 +60,13 @@ pub const MAX_DECOMPRESSED_BYTES: usize = 256 << 20;
 impl BatchRules {
     /// Full validation of batches as producers make them.
     pub fn new(max_bytes: u64) -> Self {
-        Self { max_bytes, validation: BatchValidation::Full, keys_required: false, replicated: false }
+        Self {
+            max_bytes,
+            validation: BatchValidation::Full,
+            keys_required: false,
+            replicated: false,
+            max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
+        }
     }
 }
 
@@ -112,7 +120,7 @@ fn validate_header(bytes: &[u8], rules: &BatchRules) -> Result<BatchHeader, Batc
 /// Looks at every record; the largest of their timestamps.
 fn validate_records(header: BatchHeader, bytes: &[u8], rules: &BatchRules) -> Result<i64, BatchError> {
     let mut max_timestamp = i64::MIN;
-    let records = BatchRecords::open(header, bytes, MAX_DECOMPRESSED_BYTES)?;
+    let records = BatchRecords::open(header, bytes, rules.max_decompressed_bytes)?;
     for (index, record) in (0..).zip(records.iter()) {
         let record = record?;
         if record.offset_delta != index && !rules.replicated {

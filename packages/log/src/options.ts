@@ -1,4 +1,5 @@
 import type { NativeLogConfig } from '@varve/native'
+import type { Compression } from '@varve/records'
 import { checkBound, checkWholeNumber, invalidOption } from './whole-number.js'
 
 /**
@@ -39,6 +40,17 @@ export interface LogOptions {
    * `'full'`.
    */
   batchValidation?: 'full' | 'header'
+  /**
+   * The codec in which batches are stored: `'producer'` keeps each as it came, uncompressed where `append` made it; any
+   * other compresses those that have another one, in the background if they are large (Kafka's `compression.type`).
+   * Default `'producer'`. Replicated batches are stored as they come.
+   */
+  compression?: 'producer' | Compression
+  /**
+   * Whose times records have: `'CreateTime'` their producer's, `'LogAppendTime'` that of the append (Kafka's
+   * `message.timestamp.type`). Default `'CreateTime'`.
+   */
+  timestampType?: 'CreateTime' | 'LogAppendTime'
   /**
    * How many bytes of appends may be on their way, encoded and without a result. Further ones are held as they were
    * handed in and get their turn when there is room; one alone always has. Default 64 MiB; `Infinity` for no limit.
@@ -129,6 +141,9 @@ export interface OpenLogOptions extends LogOptions {
   readOnly?: boolean
 }
 
+/** In the order of Kafka's codec numbers. */
+const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const satisfies readonly Compression[]
+
 const INT32_MAX = 0x7fff_ffff
 const MAX_PENDING_BYTES = 64 << 20
 const LIMITS = {
@@ -187,6 +202,11 @@ export function completeOptions(options: LogOptions): Required<LogOptions> {
     segmentIndexBytes: number('segmentIndexBytes'),
     maxBatchBytes: number('maxBatchBytes'),
     batchValidation: oneOf('batchValidation', options.batchValidation ?? 'full', ['full', 'header']),
+    compression: oneOf('compression', options.compression ?? 'producer', ['producer', ...CODECS]),
+    timestampType: oneOf('timestampType', options.timestampType ?? 'CreateTime', [
+      'CreateTime',
+      'LogAppendTime',
+    ]),
     maxPendingBytes,
     flushIntervalMs: bound('flushIntervalMs'),
     flushIntervalBytes: bound('flushIntervalBytes'),
@@ -222,6 +242,8 @@ export function nativeConfig(options: Required<LogOptions>): NativeLogConfig {
     segmentIndexBytes,
     maxBatchBytes,
     validateRecords: options.batchValidation === 'full',
+    compression: options.compression === 'producer' ? undefined : CODECS.indexOf(options.compression),
+    logAppendTime: options.timestampType === 'LogAppendTime',
     flushIntervalMs: finite(options.flushIntervalMs),
     flushIntervalBytes: finite(options.flushIntervalBytes),
     compacts: options.cleanupPolicy !== 'delete',

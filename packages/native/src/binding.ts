@@ -41,6 +41,10 @@ export interface NativeLogConfig {
   maxBatchBytes: number
   /** Whether the records of a batch are looked at before it is stored, not its header and checksum alone. */
   validateRecords: boolean
+  /** The codec that batches are stored under, by its number in Kafka: 0 none to 4 zstd. Without one they keep theirs. */
+  compression?: number
+  /** Whether records have the time of their append, not their producer's. */
+  logAppendTime: boolean
   /** Without `fsync`: what is appended is flushed after so long. */
   flushIntervalMs?: number
   /** Without `fsync`: what is appended is flushed once it is so much. */

@@ -21,6 +21,7 @@ const config = {
   segmentIndexBytes: 10 << 20,
   maxBatchBytes: 1 << 20,
   validateRecords: true,
+  logAppendTime: false,
   compacts: false,
   deletes: true,
   minCleanableDirtyRatio: 0.5,

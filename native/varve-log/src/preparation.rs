@@ -1,0 +1,129 @@
+//! What is done with a producer's batch before it is appended: its records are looked at, and it becomes what the log
+//! stores, under the log's codec and with the log's times. What takes long is left to a job: appends wait for it, in their
+//! order, as they do for a roll.
+
+use std::sync::Arc;
+
+use varve_records::{
+    BatchError, BatchHeader, BatchRules, BatchValidation, Codec, HEADER_BYTES, MAX_DECOMPRESSED_BYTES,
+    assign_log_append_time, recompress, validate,
+};
+
+use crate::error::{LogError, Result};
+use crate::log::{Log, Phase};
+use crate::runner::Work;
+
+/// Whose times records have (Kafka's `message.timestamp.type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampType {
+    /// The producer's.
+    CreateTime,
+    /// That of the append.
+    LogAppendTime,
+}
+
+/// A batch that may be appended.
+#[derive(Clone)]
+pub(crate) struct Prepared {
+    pub header: BatchHeader,
+    /// What is stored instead of what was handed in.
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// The one batch of a log that is prepared by a job.
+pub(crate) enum Preparation {
+    UnderWay,
+    /// Waits to be offered again.
+    Done {
+        offered: Vec<u8>,
+        prepared: Result<Prepared>,
+    },
+}
+
+/// Compressed batches of more bytes than this are left to a job, which costs some 50 µs of waiting.
+const HEAVY_BYTES: usize = 64 << 10;
+/// The same for batches that have to be compressed, which takes longer.
+const HEAVY_TO_COMPRESS_BYTES: usize = 16 << 10;
+/// As far as a compressed batch is expanded here; most of those that are small are so then, too.
+const EXPANDED_BYTES: usize = 1 << 20;
+
+impl Log {
+    /// Prepares a batch, or leaves that to a job and returns nothing: it is to be offered again.
+    pub(crate) fn prepare(self: &Arc<Self>, batch: &mut [u8]) -> Option<Result<Prepared>> {
+        let header = BatchHeader::parse(batch);
+        let compresses = header.is_some_and(|header| self.codec_for(&header).is_some());
+        let looks_inside = self.config.batch_validation == BatchValidation::Full
+            && header.is_some_and(|header| header.is_compressed());
+        let is_heavy =
+            compresses && batch.len() > HEAVY_TO_COMPRESS_BYTES || looks_inside && batch.len() > HEAVY_BYTES;
+        if !is_heavy {
+            match self.prepare_within(batch, EXPANDED_BYTES) {
+                // It may only have been too much for here.
+                Err(BatchError::Invalid(_)) if compresses || looks_inside => {}
+                prepared => return Some(prepared.map_err(LogError::Batch)),
+            }
+        }
+        let mut state = self.state();
+        if !state.phase.takes_writes() {
+            return Some(Err(self.refusal(&state.phase)));
+        }
+        match &state.preparation {
+            _ if !matches!(state.phase, Phase::Open) => None,
+            Some(Preparation::UnderWay) => None,
+            Some(Preparation::Done { offered, prepared }) if offered == batch => {
+                let prepared = prepared.clone();
+                if let Ok(Prepared { header, bytes: None }) = &prepared {
+                    batch[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
+                }
+                Some(prepared)
+            }
+            // The one that is prepared was taken already, or taken back.
+            Some(Preparation::Done { .. }) | None => {
+                state.preparation = Some(Preparation::UnderWay);
+                self.hand_out(state, [Work::PrepareBatch(batch.to_vec())]);
+                None
+            }
+        }
+    }
+
+    /// The job's part.
+    pub(crate) fn prepare_whole(&self, offered: Vec<u8>) -> Preparation {
+        let mut batch = offered.clone();
+        let prepared = self.prepare_within(&mut batch, MAX_DECOMPRESSED_BYTES).map_err(LogError::Batch);
+        Preparation::Done { offered, prepared }
+    }
+
+    fn prepare_within(
+        &self,
+        batch: &mut [u8],
+        max_decompressed_bytes: usize,
+    ) -> std::result::Result<Prepared, BatchError> {
+        let rules = BatchRules {
+            validation: self.config.batch_validation,
+            keys_required: self.config.cleanup_policy.compacts(),
+            max_decompressed_bytes,
+            ..BatchRules::new(self.config.max_batch_bytes)
+        };
+        let mut header = validate(batch, &rules)?;
+        let mut bytes = match self.codec_for(&header) {
+            Some(codec) => Some(recompress(header, batch, codec, max_decompressed_bytes)?),
+            None => None,
+        };
+        let stored = bytes.as_deref_mut().unwrap_or(batch);
+        if stored.len() as u64 > rules.max_bytes {
+            return Err(BatchError::TooLarge { bytes: stored.len() as u64, max: rules.max_bytes });
+        }
+        if self.config.timestamp_type == TimestampType::LogAppendTime {
+            assign_log_append_time(stored, self.runner.wall_clock_ms());
+        }
+        header = BatchHeader::parse(stored).expect("it was whole before");
+        Ok(Prepared { header, bytes })
+    }
+
+    /// The codec that the batch is to be stored under, if it is not its own. Markers are read by their bytes and are never
+    /// compressed.
+    fn codec_for(&self, header: &BatchHeader) -> Option<Codec> {
+        let codec = self.config.compression?;
+        (header.codec() != Some(codec) && !header.is_control()).then_some(codec)
+    }
+}
