@@ -76,6 +76,8 @@ export async function measureAll({ names, full, quick, missing }) {
   for (const { section, cells } of plans) {
     const measured = await measureSection(section, cells, { workplace, schedule, wished, milliseconds })
     failures += measured.filter(({ subjects }) => subjects.varve?.error !== undefined).length
+    // What was measured earlier is worth more than nothing.
+    if (measured.length === 0) continue
     for (const table of section.tables(measured)) process.stdout.write(`\n${tableText(table)}\n\n`)
     if (!quick) writeResults(section.name, { setting, cells: measured })
   }
@@ -92,7 +94,12 @@ async function measureSection(section, cells, { workplace, schedule, wished, mil
   /** Directories that measurements of several cells share, by subject and data. */
   const prepared = new Map()
   const measured = []
+  const leftOut = []
   for (const { id, subjects, parameters } of cells) {
+    if (schedule.isOver) {
+      leftOut.push(id)
+      continue
+    }
     const results = Object.fromEntries(subjects.map((subject) => [subject, { runs: [] }]))
     const repetitions = schedule.repetitions(subjects.length, wished)
     for (let repetition = 0; repetition < repetitions; repetition++) {
@@ -122,8 +129,13 @@ async function measureSection(section, cells, { workplace, schedule, wished, mil
     }
     measured.push({ id, parameters, subjects: results })
   }
+  if (leftOut.length > 0) {
+    process.stderr.write(
+      `  the time is over, left out: ${leftOut.join('; ')}. To measure them: npm run bench -- ${section.name}\n`,
+    )
+  }
   for (const dir of prepared.values()) workplace.discard(dir)
-  progress.done(`${cells.length} cells`)
+  progress.done(`${measured.length} of ${cells.length} cells`)
   return measured
 }
 

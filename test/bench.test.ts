@@ -95,6 +95,8 @@ test('medians are taken of every number, and repetitions are given up before the
   expect(schedule.repetitions(10, 3)).toBe(3)
   schedule.took(400)
   expect(schedule.repetitions(10, 3)).toBe(2)
+  expect(schedule.isOver).toBe(false)
+  expect(new Schedule(-1, 60).isOver).toBe(true)
 })
 
 describe('the report', () => {

@@ -1,4 +1,10 @@
-/** Keeps a run inside its time: where the machine is slower than thought, later cells are repeated less often. */
+/** The last cells may take so much longer. */
+const GRACE = 1.1
+
+/**
+ * Keeps a run inside its time: where the machine is slower than thought, later cells are repeated less often, and where it is
+ * very much slower the last ones are left out.
+ */
 export class Schedule {
   #started = Date.now()
   #milliseconds
@@ -23,6 +29,11 @@ export class Schedule {
     const each = this.#spent / this.#done
     const affordable = (this.#milliseconds - (Date.now() - this.#started)) / each
     return Math.max(1, Math.min(wished, Math.floor((wished * affordable) / planned)))
+  }
+
+  /** Whether there is no time left for another cell. */
+  get isOver() {
+    return Date.now() - this.#started > GRACE * this.#milliseconds
   }
 
   /** A measurement took so long. */

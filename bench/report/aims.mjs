@@ -8,6 +8,7 @@ import { byHand, stores, titles } from '../subjects/index.mjs'
  * @property {string} work
  * @property {string} aim
  * @property {string} section
+ * @property {string} [obstacle] what stands in the way, as profiles show it
  * @property {(find: (fits: (parameters: any) => boolean) => any) => Verdict} judge `find` gives the cell with such parameters
  *
  * @typedef {{ measured: string, reached: boolean } | null} Verdict
@@ -69,12 +70,16 @@ export const aims = [
     work: 'the same',
     aim: 'above fs by hand with one fdatasync for each group',
     section: 'append',
+    obstacle:
+      'each append has a promise, an offset and a place in an index of its own; by hand a group is one call',
     judge: (find) => against(find(appended(true, 1024)), byHand, perSecond, 1),
   },
   {
     work: 'durable 1 KB appends, one at a time',
     aim: 'p50 within 1.6× of bare write + fdatasync',
     section: 'append',
+    obstacle:
+      'the fdatasync runs on a thread, so that the event loop does not wait: a hop there and one back',
     judge(find) {
       const cell = find(appended(true, 1))
       const [ours, theirs] = [varveIn(cell)?.latencies.p50, ceilingIn(cell)?.latencies.p50]
@@ -93,6 +98,7 @@ export const aims = [
     work: `page-cache appends of ${show.bytes(size)} batches`,
     aim: '80 % of the ceiling',
     section: 'batches',
+    obstacle: 'batches are checked on the thread that writes them, checksum and every record',
     judge: (find) => share(find(encoded(size)), 0.8),
   })),
   {
@@ -105,6 +111,7 @@ export const aims = [
     work: 'replay of 1 KB records, batch by batch',
     aim: '5× the best store',
     section: 'reads',
+    obstacle: 'reading each slice into memory of its own, and collecting that memory, takes half of the time',
     judge(find) {
       const batched = varveIn(find(replayed('replayByBatch')))
       return against(find(replayed('replay')), stores, perSecond, 5, batched?.perSecond)
@@ -114,6 +121,8 @@ export const aims = [
     work: 'replay as batches',
     aim: '80 % of the ceiling',
     section: 'reads',
+    obstacle:
+      'each slice is read into memory of its own, because batches are views of it, and the kernel has to hand that out; the ceiling uses one buffer and checks no checksum',
     judge: (find) => share(find(replayed('replayBatches')), 0.8),
   },
   {
@@ -173,6 +182,7 @@ export const aims = [
     work: 'appends and lookups at 10,000 segments',
     aim: 'as fast as at 10',
     section: 'growth',
+    obstacle: 'a lookup in a segment that was not read lately opens its file and reads its index',
     judge: (find) => grown(find, 'segments', 10, 10_000),
   },
   {
