@@ -14,6 +14,8 @@ use crate::storage::{File, OpenMode, Storage};
 /// What is left to sockets and whatever else the process opens.
 const RESERVED_SHARE: u64 = 2;
 const MOST_FILES: u64 = 1 << 20;
+/// How many files are looked at when another one opens. More than one, so that a surplus is made up for.
+const CONSIDERED: usize = 16;
 
 /// The open files of any number of logs.
 pub struct OpenFiles {
@@ -60,8 +62,8 @@ impl OpenFiles {
     fn opened(&self, slot: &Arc<Slot>) {
         let mut files = self.files.lock().expect("never held across a panic");
         files.push_back(Arc::downgrade(slot));
-        // Each is considered once: if all are in use there are more than the limit for a while.
-        for _ in 0..files.len() {
+        // If those are all in use there are more than the limit for a while.
+        for _ in 0..CONSIDERED {
             if files.len() <= self.limit {
                 return;
             }

@@ -79,6 +79,13 @@ impl SimRunner {
         while self.step(rng) {}
     }
 
+    /// Forgets everything that waits, as the end of the process would. Jobs hold their logs, and logs their runner.
+    pub fn abandon(&self) {
+        self.jobs.lock().unwrap().clear();
+        self.done.lock().unwrap().clear();
+        self.alarms.lock().unwrap().clear();
+    }
+
     /// Jobs handed out and not executed yet, and results not published yet.
     pub fn waiting(&self) -> (usize, usize) {
         (self.jobs.lock().unwrap().len(), self.done.lock().unwrap().len())
@@ -203,6 +210,12 @@ pub struct Solo {
     pub directory: Arc<DataDir>,
     pub log: Arc<Log>,
     pub runner: Arc<SimRunner>,
+}
+
+impl Drop for Solo {
+    fn drop(&mut self) {
+        self.runner.abandon();
+    }
 }
 
 impl Solo {

@@ -92,6 +92,12 @@ pub struct World {
     answers: Arc<Mutex<Vec<(usize, Answered)>>>,
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        self.runner.abandon();
+    }
+}
+
 impl World {
     pub fn open(storage: &SimStorage, durability: Durability, seed: u64) -> Result<Self, LogError> {
         // Every other one meets a tail of zeros where the log ends.
