@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { VarveError } from '@varve/records'
 import { META_PROPERTIES, type EngineDirectory } from './data-directory.js'
+import { exists } from './existing-path.js'
 import type { Log } from './log.js'
 import { completeOptions, type LogOptions } from './options.js'
 import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata-file.js'
@@ -118,7 +118,7 @@ async function openDirectories(paths: readonly string[]): Promise<EngineDirector
   return paths.map((path) => opened.get(path)!)
 }
 
-const isNew = (path: string): boolean => !existsSync(join(path, META_PROPERTIES))
+const isNew = (path: string): boolean => !exists(join(path, META_PROPERTIES))
 
 /** `<topic>-<partition>`, the number as Kafka writes it. */
 const PARTITION_DIRECTORY = /^(.+)-(0|[1-9]\d*)$/

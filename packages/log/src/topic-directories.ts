@@ -1,6 +1,6 @@
-import { existsSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { openEngineDirectory, type DataDirectoryOptions, type EngineDirectory } from './data-directory.js'
+import { exists, realPath } from './existing-path.js'
 
 interface Shared {
   readonly directory: Promise<EngineDirectory>
@@ -15,7 +15,7 @@ const open = new Map<string, Shared>()
 /** One name for a directory, whatever links lead to it and whether it is there yet. */
 export function realPathOf(dir: string): string {
   const path = resolve(dir)
-  if (existsSync(path)) return realpathSync(path)
+  if (exists(path)) return realPath(path)
   const parent = dirname(path)
   return parent === path ? path : join(realPathOf(parent), basename(path))
 }
