@@ -249,9 +249,9 @@ impl Sender {
                 armed.err().map(|error| Err(error.into()))
             }
             Ok(Stop::Cold(range)) => {
-                state.reading = true;
-                self.warm(connection, range);
-                None
+                let reads = self.warm(connection, range);
+                state.reading = reads.is_ok();
+                reads.err().map(|error| Err(error.into()))
             }
             // A defect; the panic has said more on standard error.
             Err(_) => Some(Err(SendError::Socket(libc::EIO))),
@@ -259,7 +259,7 @@ impl Sender {
     }
 
     /// Has a cold range read, and goes on with the job when it is.
-    fn warm(self: &Arc<Self>, connection: &Arc<Connection>, range: ColdRange) {
+    fn warm(self: &Arc<Self>, connection: &Arc<Connection>, range: ColdRange) -> io::Result<()> {
         let (sender, connection) = (self.clone(), connection.clone());
         self.read_ahead.clone().submit(range, move |read| {
             let mut guard = connection.state();
@@ -282,7 +282,7 @@ impl Sender {
                 drop(guard);
                 round.tell();
             }
-        });
+        })
     }
 
     /// Ends the jobs whose peers have taken nothing for too long.

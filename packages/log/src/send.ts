@@ -96,7 +96,8 @@ function outgoingOf(socket: Socket): Outgoing {
 class Outgoing {
   readonly #socket: Socket
   #sender: SocketSender | null | undefined
-  #last: Promise<unknown> = Promise.resolve()
+  /** Settles when the last of them has. It says nothing more, or each would remember all that were before it. */
+  #last: Promise<void> = Promise.resolve()
   #pending = 0
   #letGo: () => void = () => {}
 
@@ -118,7 +119,7 @@ class Outgoing {
     if (this.#pending++ === 0) this.#letGo = keepForSending(this.#socket)
     const turn = this.#last
     const sent = unlessAborted(turn, patience.signal).then(() => this.#send(parts, patience))
-    this.#last = Promise.allSettled([turn, sent])
+    this.#last = sent.then(undefined, () => turn)
     try {
       await sent
     } finally {
@@ -128,6 +129,7 @@ class Outgoing {
 
   async #send(parts: readonly (Uint8Array | Slice)[], patience: Patience): Promise<void> {
     const socket = this.#socket
+    patience.signal?.throwIfAborted()
     if (!socket.writable) throw failedSend('the socket is closed', socket.errored ?? undefined)
     try {
       while (!isDrained(socket)) await write(socket, [], patience)
@@ -154,14 +156,14 @@ class Outgoing {
 }
 
 /** What `turn` comes to, which never is an error, or the signal's reason if that comes first. */
-function unlessAborted(turn: Promise<unknown>, signal: AbortSignal | undefined): Promise<unknown> {
+function unlessAborted(turn: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
   if (signal === undefined) return turn
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason)
     signal.addEventListener('abort', onAbort)
     void turn.then(() => {
       signal.removeEventListener('abort', onAbort)
-      resolve(undefined)
+      resolve()
     })
   })
 }

@@ -86,6 +86,7 @@ export class SocketSender {
   }
 
   #run({ signal, stallTimeoutMs }: Patience): Promise<void> | void {
+    signal?.throwIfAborted()
     const id = ++lastId
     const status = this.#native.begin(id, stallTimeoutMs)
     if (status === SENT) return

@@ -21,6 +21,7 @@ const LONGEST_TIMER_MS = 0x7fff_ffff
 export function write(socket: Socket, chunks: readonly Uint8Array[], patience: Patience): Promise<void> {
   const { signal, stallTimeoutMs } = patience
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted()
     const finish = (settle: () => void): void => {
       watch.stop()
       signal?.removeEventListener('abort', onAbort)

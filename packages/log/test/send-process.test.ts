@@ -92,6 +92,30 @@ test.runIf(isLinux).each(ways)(
   },
 )
 
+test.each(ways)('a connection remembers none of the sends that it has had ($way)', async ({ env }) => {
+  const code = `
+    const server = await listen()
+    const { near, far } = await pair(server)
+    far.resume()
+    const some = async () => {
+      for (let n = 0; n < 10_000; n++) await send(near, [Buffer.from('some bytes')])
+      gc()
+      return process.memoryUsage().heapUsed
+    }
+    await some()
+    const before = await some()
+    const after = await some()
+    near.destroy()
+    far.destroy()
+    server.close()
+    console.log(after - before)
+  `
+  const flags = ['--expose-gc']
+  const grown = mustEnd(await runScript(prelude + code, [temporaryDirectory()], { env, flags }))
+  // A hundred bytes a send would be a million.
+  expect(grown).toBeLessThan(500_000)
+})
+
 /** A worker that sends its log to whoever connects, over and over. */
 const sendingWorker = `
   import { once } from 'node:events'

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
@@ -30,27 +31,30 @@ struct Queue {
 }
 
 impl ReadAhead {
-    /// Reads a range and calls `done` on the thread that did.
+    /// Reads a range and calls `done` on the thread that did; an error when the system has no room for a thread.
     pub fn submit(
         self: &Arc<Self>,
         range: ColdRange,
         done: impl FnOnce(Result<u64, SendError>) + Send + 'static,
-    ) {
+    ) -> io::Result<()> {
         let mut queue = self.queue.lock().expect("never held across a panic");
+        if queue.idle == 0 && queue.threads < THREADS {
+            let name = format!("varve-read-{}", queue.threads);
+            let own = self.clone();
+            match thread::Builder::new().name(name).spawn(move || own.work()) {
+                Ok(_) => queue.threads += 1,
+                Err(error) if queue.threads == 0 => return Err(error),
+                // Those that are there do the work.
+                Err(_) => {}
+            }
+        }
         queue.tasks.push_back(Box::new(move |scratch| {
             let read = catch_unwind(AssertUnwindSafe(|| range.read(scratch)));
             // A defect; the panic has said more on standard error.
             done(read.map_or(Err(SendError::Socket(libc::EIO)), |read| read.map_err(SendError::Log)));
         }));
-        if queue.idle == 0 && queue.threads < THREADS {
-            let name = format!("varve-read-{}", queue.threads);
-            let own = self.clone();
-            let started = thread::Builder::new().name(name).spawn(move || own.work());
-            // Without another thread the ones that are there do the work.
-            queue.threads += usize::from(started.is_ok());
-            assert!(queue.threads > 0, "the system has room for a thread");
-        }
         self.some.notify_one();
+        Ok(())
     }
 
     fn work(&self) {
