@@ -16,7 +16,7 @@ use crate::segment::offset_in;
 use crate::storage::{LockGuard, Storage};
 
 const LOCK_FILE: &str = ".lock";
-const CLEAN_MARKER: &str = ".kafka_cleanshutdown";
+pub(crate) const CLEAN_MARKER: &str = ".kafka_cleanshutdown";
 pub(crate) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub(crate) const START_OFFSETS: &str = "log-start-offset-checkpoint";
 const CLEANED_OFFSETS: &str = "cleaner-offset-checkpoint";
@@ -283,7 +283,7 @@ fn is_log_of_a_locked_directory(storage: &dyn Storage, path: &Path) -> io::Resul
 }
 
 /// Sub-directories with segments in them, and the directory itself under the empty name when it has some.
-fn log_names(storage: &dyn Storage, path: &Path) -> Result<Vec<String>> {
+pub fn log_names(storage: &dyn Storage, path: &Path) -> Result<Vec<String>> {
     let is_segment =
         |file: &String| offset_in(file, ".log").or_else(|| offset_in(file, ".log.renew")).is_some();
     let mut names = BTreeSet::new();

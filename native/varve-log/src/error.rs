@@ -117,8 +117,8 @@ impl fmt::Display for LogError {
             ),
             Self::Corrupt { file, position, offset, detail } => write!(
                 f,
-                "{} is corrupt at byte {position}, offset {offset}: {detail}. The log is read-only; restore the file \
-                 or copy what is readable into a new log",
+                "{} is corrupt at byte {position}, offset {offset}: {detail}. The log is read-only; restore the file, \
+                 or repair what can be (varve inspect --repair)",
                 file.display()
             ),
             Self::ReadOnly { dir } => write!(

@@ -63,6 +63,11 @@ impl LeaderEpochs {
         (epochs.entries.len() == count).then_some(epochs)
     }
 
+    /// The epochs and where each starts, ascending.
+    pub fn entries(&self) -> &[(i32, i64)] {
+        &self.entries
+    }
+
     /// The largest epoch so far.
     pub fn latest(&self) -> Option<i32> {
         self.entries.last().map(|&(epoch, _)| epoch)

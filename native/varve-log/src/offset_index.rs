@@ -58,6 +58,13 @@ impl OffsetIndex {
         Self { base_offset: self.base_offset, entries: self.entries[..kept].to_vec() }
     }
 
+    /// Offset and position of each.
+    pub fn entries(&self) -> impl Iterator<Item = (i64, u64)> {
+        self.entries
+            .iter()
+            .map(|&(offset, position)| (self.base_offset + i64::from(offset), u64::from(position)))
+    }
+
     /// Of the file.
     pub fn bytes(&self) -> u64 {
         (self.entries.len() * ENTRY_BYTES) as u64

@@ -79,7 +79,7 @@ pub fn name(offset: i64) -> String {
     format!("{offset:020}.{EXTENSION}")
 }
 
-fn path(dir: &Path, offset: i64) -> PathBuf {
+pub fn path(dir: &Path, offset: i64) -> PathBuf {
     dir.join(name(offset))
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use crate::storage::{File, LockGuard, OpenMode, Storage};
 
@@ -28,6 +28,8 @@ enum Entry {
 struct Found {
     path: PathBuf,
     length: AtomicU64,
+    /// Its content, once something else was written into it.
+    written: OnceLock<Written>,
 }
 
 struct FoundFile {
@@ -112,7 +114,7 @@ impl Storage for ReadOnlyStorage {
             None => {
                 let file = self.inner.open(path, OpenMode::Read)?;
                 let length = AtomicU64::new(file.len()?);
-                let found = Arc::new(Found { path: path.to_path_buf(), length });
+                let found = Arc::new(Found { path: path.to_path_buf(), length, written: OnceLock::new() });
                 entries.insert(path.to_path_buf(), Entry::Found(found.clone()));
                 Ok(Arc::new(FoundFile { found, file }))
             }
@@ -156,23 +158,44 @@ impl FoundFile {
         let length = self.found.length.load(Ordering::Relaxed);
         length.saturating_sub(position).min(wanted as u64) as usize
     }
-}
 
-impl File for FoundFile {
-    /// A recovery writes again what it has read, to make it durable, which is not ours to do.
-    fn write_at(&self, buffers: &[&[u8]], mut position: u64) -> io::Result<()> {
+    /// Whether the bytes at `position` are these.
+    fn has(&self, buffers: &[&[u8]], mut position: u64) -> io::Result<bool> {
         let mut there = vec![0; CHUNK_BYTES];
         for chunk in buffers.iter().flat_map(|buffer| buffer.chunks(CHUNK_BYTES)) {
             let there = &mut there[..chunk.len()];
             if self.read_at(there, position)? < chunk.len() || there != chunk {
-                return Err(changed());
+                return Ok(false);
             }
             position += chunk.len() as u64;
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+impl File for FoundFile {
+    /// A recovery writes again what it has read of a segment, to make it durable, which is not ours to do. Into small
+    /// files it writes other things as well, of which there is a copy from then on.
+    fn write_at(&self, buffers: &[&[u8]], position: u64) -> io::Result<()> {
+        if let Some(written) = self.found.written.get() {
+            return written.write_at(buffers, position);
+        }
+        if self.has(buffers, position)? {
+            return Ok(());
+        }
+        if self.found.path.extension().is_some_and(|extension| extension == "log") {
+            return Err(changed());
+        }
+        let mut bytes = vec![0; self.len()? as usize];
+        self.read_at(&mut bytes, 0)?;
+        let copy = Written { bytes: Mutex::new(bytes), is_kept: true };
+        self.found.written.get_or_init(|| copy).write_at(buffers, position)
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        if let Some(written) = self.found.written.get() {
+            return written.read_at(buffer, position);
+        }
         let wanted = self.within(buffer.len(), position);
         match self.file.read_at(&mut buffer[..wanted], position)? {
             read if read < wanted => Err(changed()),
@@ -181,6 +204,9 @@ impl File for FoundFile {
     }
 
     fn try_read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        if let Some(written) = self.found.written.get() {
+            return written.read_at(buffer, position);
+        }
         let wanted = self.within(buffer.len(), position);
         self.file.try_read_at(&mut buffer[..wanted], position)
     }
@@ -190,6 +216,9 @@ impl File for FoundFile {
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
+        if let Some(written) = self.found.written.get() {
+            return written.set_len(bytes);
+        }
         match bytes <= self.found.length.fetch_min(bytes, Ordering::Relaxed) {
             true => Ok(()),
             false => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
@@ -197,7 +226,10 @@ impl File for FoundFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.found.length.load(Ordering::Relaxed))
+        match self.found.written.get() {
+            Some(written) => written.len(),
+            None => Ok(self.found.length.load(Ordering::Relaxed)),
+        }
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

@@ -62,6 +62,11 @@ impl TimeIndex {
         Self { base_offset: self.base_offset, entries: self.entries[..kept].to_vec() }
     }
 
+    /// Timestamp and offset of each.
+    pub fn entries(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.entries.iter().map(|&(timestamp, offset)| (timestamp, self.base_offset + i64::from(offset)))
+    }
+
     /// Of the file.
     pub fn bytes(&self) -> u64 {
         (self.entries.len() * ENTRY_BYTES) as u64

@@ -5,6 +5,7 @@ use std::thread;
 use napi::bindgen_prelude::{AsyncTask, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
+use varve_log::repair::repair;
 use varve_log::runner::ThreadRunner;
 use varve_log::{
     CleanupPolicy, DataDir, Durability, Identity, Listener, Log, LogConfig, Preallocate, TimestampType,
@@ -14,6 +15,7 @@ use varve_records::{BatchValidation, Codec};
 
 use crate::failure::task;
 use crate::fault::{storage, threads};
+use crate::inspect::{NativeProgress, Repair};
 use crate::log::NativeLog;
 use crate::registry::{Lease, real_path};
 use crate::shared_log::{LogShare, share_directory};
@@ -223,6 +225,13 @@ impl NativeDirectory {
                 Log::open(directory, &name, config.into(), runner(), listener)
             })
         }))))
+    }
+
+    /// Repairs what an inspection of a log finds and a repair can put right. The log must not be open.
+    #[napi(catch_unwind)]
+    pub fn repair_log(&self, name: String, progress: &NativeProgress) -> AsyncTask<Repair> {
+        let (inner, progress) = (self.inner.clone(), progress.inner.clone());
+        AsyncTask::new(Repair(Box::new(move || repair(&inner, &name, &progress))))
     }
 
     /// Writes the clean marker if every log closed cleanly, and lets go of the lock; with the last environment that has the

@@ -6,6 +6,7 @@ mod codec;
 mod directory;
 mod failure;
 mod fault;
+mod inspect;
 mod log;
 mod producers;
 mod registry;

@@ -1,5 +1,11 @@
 import { join, resolve } from 'node:path'
-import { openDirectory, type NativeDirectory } from '@varve/native'
+import {
+  openDirectory,
+  type Failure,
+  type NativeDirectory,
+  type NativeProgress,
+  type NativeRepaired,
+} from '@varve/native'
 import { VarveError } from '@varve/records'
 import { exists } from './existing-path.js'
 import { unwrap } from './failure.js'
@@ -210,6 +216,11 @@ export class EngineDirectory implements DataDirectory {
   #assertOpen(): void {
     if (this.#closing === null) return
     throw new VarveError('VARVE_LOG_CLOSED', `the data directory ${this.dir} is closed; open it again`)
+  }
+
+  /** Repairs a log that is not open; the empty name is the directory itself. */
+  repair(name: string, progress: NativeProgress): Promise<NativeRepaired[] | Failure> {
+    return this.#native.repairLog(name, progress)
   }
 
   /** Writes the clean marker if all is well and lets go of the lock. */

@@ -20,6 +20,15 @@ export type {
   LogRecoveredEvent,
   RollEvent,
 } from './diagnostics.js'
+export {
+  inspect,
+  type Finding,
+  type FindingKind,
+  type InspectOptions,
+  type LogInspection,
+  type Repair,
+  type SegmentInspection,
+} from './inspect.js'
 export type { Distribution, LogStats } from './stats.js'
 export { openLog } from './open-log.js'
 export { openTopic, type TopicOptions } from './open-topic.js'

@@ -105,6 +105,8 @@ export interface NativeDirectory {
    * keeping it alive, after more has become durable, and after the log has rolled, failed or closed.
    */
   openLog(name: string, config: NativeLogConfig, changed: () => void): Promise<NativeLog | Failure>
+  /** Repairs what an inspection of a log finds and a repair can put right. The log must not be open. */
+  repairLog(name: string, progress: NativeProgress): Promise<NativeRepaired[] | Failure>
   /** Writes the clean marker if every log closed cleanly, and lets go of the lock. */
   close(): Promise<undefined | Failure>
 }
@@ -271,6 +273,61 @@ export interface NativeSocket {
   close(): void
 }
 
+/** How far an inspection is, in bytes of segments. */
+export interface NativeProgress {
+  readonly done: number
+  readonly total: number
+}
+
+/** Something that an inspection found. */
+export interface NativeFinding {
+  kind: string
+  isProblem: boolean
+  isRepairable: boolean
+  file: string
+  position: number
+  bytes: number
+  fromOffset: number
+  toOffset: number
+  detail: string
+}
+
+/** What an inspection counted in a segment. */
+export interface NativeSegment {
+  baseOffset: number
+  endOffset: number
+  bytes: number
+  batches: number
+  records: number
+  controlBatches: number
+  transactionalBatches: number
+  /** Batches by the number of their codec: none, gzip, snappy, lz4, zstd, and any other. */
+  codecs: number[]
+  firstTimestamp?: number
+  maxTimestamp?: number
+  indexEntries?: number
+  timeIndexEntries?: number
+}
+
+/** What was found of a log. */
+export interface NativeInspection {
+  recoveryPoint?: number
+  startOffset: number
+  endOffset: number
+  clean: boolean
+  segments: NativeSegment[]
+  leaderEpochs: Array<{ epoch: number; startOffset: number }>
+  snapshots: Array<{ offset: number; producers?: number }>
+  cutFiles: Array<{ name: string; bytes: number }>
+  findings: NativeFinding[]
+}
+
+/** What a repair did about something. */
+export interface NativeRepaired {
+  finding: NativeFinding
+  keptAside?: string
+}
+
 /** What the addon exports. */
 export interface Binding {
   /**
@@ -280,6 +337,11 @@ export interface Binding {
    */
   openSender?(settled: (ends: number[]) => void): NativeSender
   openDirectory(path: string, identity: DirectoryIdentity): Promise<NativeDirectory | Failure>
+  NativeProgress: new () => NativeProgress
+  /** Looks a log over, without a lock and without a change. */
+  inspectLog(path: string, name: string, progress: NativeProgress): Promise<NativeInspection | Failure>
+  /** Names of the logs in a directory, without its lock; the empty name for the directory itself. */
+  logsIn(path: string): Promise<string[] | Failure>
   /** Opens a log of a data directory, as `NativeDirectory.openLog` does, to be read as it is: no lock, no change. */
   openLogReadOnly(
     path: string,

@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-import type { Binding } from './binding.js'
+import type { Binding, NativeProgress } from './binding.js'
 import { loadBinding } from './load.js'
 
 export type {
@@ -14,9 +14,14 @@ export type {
   NativeCodec,
   NativeDirectory,
   NativeDistribution,
+  NativeFinding,
+  NativeInspection,
   NativeLog,
   NativeLogConfig,
   NativeProducer,
+  NativeProgress,
+  NativeRepaired,
+  NativeSegment,
   NativeSender,
   NativeSlice,
   NativeSocket,
@@ -30,6 +35,15 @@ export const openDirectory: Binding['openDirectory'] = binding.openDirectory
 
 /** Opens a log to be read as it is, without a lock and without a change. */
 export const openLogReadOnly: Binding['openLogReadOnly'] = binding.openLogReadOnly
+
+/** Looks a log over, without a lock and without a change. */
+export const inspectLog: Binding['inspectLog'] = binding.inspectLog
+
+/** Names of the logs in a directory, without its lock. */
+export const logsIn: Binding['logsIn'] = binding.logsIn
+
+/** A progress to watch. */
+export const newProgress = (): NativeProgress => new binding.NativeProgress()
 
 /** CRC-32C of the bytes; `seed` is the checksum of the bytes in front of them. */
 export const crc32c: Binding['crc32c'] = binding.crc32c

@@ -103,6 +103,16 @@ test('produce', () => {
   })
 })
 
+test('inspect', () => {
+  expect(optionsOf('inspect', 'd')).toEqual({})
+  expect(optionsOf('inspect', 'd', '--repair', '--json', '-q')).toEqual({
+    repair: true,
+    json: true,
+    quiet: true,
+  })
+  expect(program().helpInformation()).toMatch(/\n {2}log .*\n[^]*\n {2}inspect /)
+})
+
 test('consume', () => {
   expect(optionsOf('consume', 't')).toEqual({
     broker: ['localhost:9092'],

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { report } from './failure.js'
 import type { ConsumeOptions } from './consume.js'
+import type { InspectOptions } from './inspect.js'
 import type { LogAppendOptions } from './log-append.js'
 import type { LogReadOptions } from './log-read.js'
 import type { LogTailOptions } from './log-tail.js'
@@ -215,6 +216,24 @@ function logCommand(): Command {
   return log
 }
 
+function inspectCommand(): Command {
+  return new Command('inspect')
+    .description(
+      'look over the files of a log, or of every log in a data directory: batches, checksums, indexes',
+    )
+    .argument('<directory>', "a log's directory, or a data directory")
+    .option('--repair', 'repair what can be; nobody may have the directory open')
+    .option('--json', 'print what was found as JSON')
+    .option('-q, --quiet', 'no progress, and nothing about logs without problems')
+    .addHelpText(
+      'after',
+      `${examples('varve inspect ./varve-data', 'varve inspect ./varve-data/demo-0 --repair')}\n\nExit code 1 when there are problems, or were and are not repaired.`,
+    )
+    .action(async (dir: string, options: InspectOptions) =>
+      (await import('./inspect.js')).inspectLogs(dir, options),
+    )
+}
+
 /** The whole command line. */
 export function program(): Command {
   const varve = new Command('varve')
@@ -225,6 +244,7 @@ export function program(): Command {
     .addCommand(consumeCommand())
     .addCommand(topicCommand())
     .addCommand(logCommand())
+    .addCommand(inspectCommand())
     .addHelpText(
       'after',
       `${examples('varve serve', 'echo hello | varve produce demo', 'varve consume demo')}\n\nvarve <command> --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
