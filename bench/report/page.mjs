@@ -6,6 +6,7 @@ import { svg } from './chart.mjs'
 import { losses } from './losses.mjs'
 import { resultsFolder } from './results.mjs'
 import { markdown } from './table.mjs'
+import { titles } from '../subjects/index.mjs'
 
 const page = join('docs', 'benchmarks.md')
 const root = join(import.meta.dirname, '..', '..')
@@ -44,6 +45,7 @@ export function writePage(results) {
     return [
       `## ${section.title}`,
       ...tables,
+      ...failuresIn(cells),
       `Raw: [${section.name}.json](../bench/results/${section.name}.json), ${madeOn(setting)}.`,
     ]
   })
@@ -62,6 +64,16 @@ export function writePage(results) {
 
 const madeOn = ({ date, milliseconds }) =>
   `measured ${date.slice(0, 16).replace('T', ' ')} UTC, ${milliseconds} ms a measurement`
+
+/** A figure that is missing must not look like one that nobody wanted. */
+function failuresIn(cells) {
+  const failures = cells.flatMap(({ id, subjects }) =>
+    Object.entries(subjects)
+      .filter(([, { error }]) => error !== undefined)
+      .map(([subject, { error }]) => `- ${id}, ${titles[subject]}: ${error}`),
+  )
+  return failures.length === 0 ? [] : ['What could not be measured:', failures.join('\n')]
+}
 
 function settingOf(results) {
   if (results.length === 0) return []
