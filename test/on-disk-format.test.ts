@@ -6,12 +6,12 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { openDataDirectory, openTopic } from '@varve/log'
-import { crc32c, encodeBatch } from '@varve/records'
+import { crc32c, encodeBatch, encodeEndTransactionMarker } from '@varve/records'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { root, temporaryDirectory } from './support/tree.js'
 
 const page = readFileSync(join(root, 'docs', 'on-disk-format.md'), 'utf8')
-const PARTITIONS = ['orders-0', 'short-0', 'paid-0']
+const PARTITIONS = ['orders-0', 'short-0', 'payments-0', 'paid-0']
 const fixtures = join(root, 'native', 'varve-log', 'tests', 'fixtures')
 
 /** What stands behind `<!-- mark -->`: a table's cells, without its two head lines, or a code block's lines. */
@@ -239,6 +239,17 @@ describe('what varve writes', () => {
       await short.append([{ value: 'a' }, { value: 'b' }])
     }
     await short.deleteBefore(3)
+    const payments = await directory.openLog('payments-0')
+    const producer = { producerId: 7, producerEpoch: 2, baseSequence: 0, transactional: true }
+    await payments.appendBatches([encodeBatch([{ value: 'a' }, { value: 'b' }], { producer, now: 5000 })])[0]
+    const abort = {
+      type: 'abort',
+      producerId: 7,
+      producerEpoch: 2,
+      coordinatorEpoch: 4,
+      timestamp: 6000,
+    } as const
+    await payments.appendBatches([encodeEndTransactionMarker(abort)])[0]
     await directory.close()
     const topic = await openTopic(data, 'paid', { partitions: 1 })
     await topic.append([{ key: 'k', value: 'v' }])
@@ -309,6 +320,23 @@ describe('what varve writes', () => {
       )!
       expect(header['maxTimestamp']).toBe(timestamp)
     }
+  })
+
+  test('aborted transactions and producers', () => {
+    expect(DECODERS['txnindex']!(read('payments-0', `${'0'.repeat(20)}.txnindex`), 0)).toEqual([
+      { version: 0, producerId: 7, firstOffset: 0, lastOffset: 2, lastStableOffset: 3 },
+    ])
+    expect(DECODERS['snapshot']!(read('payments-0', `${'3'.padStart(20, '0')}.snapshot`), 0)).toEqual([
+      {
+        producerId: 7,
+        producerEpoch: 2,
+        lastSequence: 1,
+        lastOffset: 1,
+        offsetDelta: 1,
+        timestamp: 6000,
+        coordinatorEpoch: 4,
+      },
+    ])
   })
 
   test('text files', () => {
