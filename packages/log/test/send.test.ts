@@ -86,7 +86,7 @@ describe.each(sendingWays)('by %s', (way, apply) => {
     const expected: Uint8Array[] = []
     const noise = randomBytes(3 * MiB)
     const bytes = (): Buffer => noise.subarray(0, Math.floor(next() ** 4 * noise.length))
-    for (let round = 0; round < 100; round++) {
+    for (let round = 0; round < 60; round++) {
       for (let writes = Math.floor(next() * 3); writes > 0; writes--) {
         expected.push(bytes())
         near.write(expected.at(-1)!)
@@ -268,7 +268,7 @@ describe.each(sendingWays)('by %s', (way, apply) => {
   test('a peer that takes nothing is given up, one that takes little is not', async () => {
     const { log } = await logOf(24 * MiB)
     const [stuck, slow] = [await socketPair(), await socketPair()]
-    const options = { stallTimeoutMs: 800 }
+    const options = { stallTimeoutMs: 1200 }
     const began = performance.now()
     const given = send(stuck.near, [everything(log)], options).then(
       () => null,
@@ -277,14 +277,14 @@ describe.each(sendingWays)('by %s', (way, apply) => {
     const sent = send(slow.near, [everything(log)], options)
     // What the kernel says of a peer that takes little is not to be seen from Node.
     const pause = way === 'sendfile' ? 50 : 10
-    while (performance.now() - began < 2500) {
+    while (performance.now() - began < 3000) {
       slow.far.read()
       await sleep(pause)
     }
     slow.far.resume()
     await sent
     expect(await given).toEqual({ error: failed('ETIMEDOUT'), after: expect.any(Number) })
-    expect((await given)!.after).toBeGreaterThan(790)
+    expect((await given)!.after).toBeGreaterThan(1190)
     expect(stuck.near.destroyed).toBe(true)
   })
 
@@ -360,16 +360,16 @@ describe.each(sendingWays)('by %s', (way, apply) => {
   })
 
   test('many connections at once get everything', async () => {
-    const { log, content } = await logOf(2 * MiB)
-    const pairs = await Promise.all(Array.from({ length: 60 }, () => socketPair()))
+    const { log, content } = await logOf(MiB)
+    const pairs = await Promise.all(Array.from({ length: 50 }, () => socketPair()))
     const arrived = pairs.map(({ far }) => received(far))
     await Promise.all(
       pairs.map(async ({ near }) => {
-        for (let n = 0; n < 4; n++) await send(near, [Buffer.from(`${n}`), everything(log)])
+        for (let n = 0; n < 2; n++) await send(near, [Buffer.from(`${n}`), everything(log)])
         near.end()
       }),
     )
-    const header = ['0', '1', '2', '3'].map((text) => Buffer.from(text))
+    const header = ['0', '1'].map((text) => Buffer.from(text))
     const whole = hashOf(...header.flatMap((number) => [number, content]))
     for (const { hash } of await Promise.all(arrived)) expect(hash).toBe(whole)
   })
