@@ -10,10 +10,20 @@ const vitest = (...files) => ({
   args: [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', 'all', ...files],
 })
 
+/** The orders in which threads may run, over the engine built for it. */
+const interleavings = {
+  command: 'cargo',
+  args: `test --manifest-path ${join('native', 'Cargo.toml')} -p varve-log --features shuttle --test interleavings`.split(
+    ' ',
+  ),
+  env: { VARVE_INTERLEAVINGS: '200000' },
+}
+
 const suites = {
   kill: vitest('test/crash/kill-log.test.ts', 'test/crash/kill.test.ts'),
   'power-loss': vitest('test/crash/power-loss.test.ts'),
   'system-calls': vitest('test/faults'),
+  interleavings,
   soak: vitest('test/soak'),
   fuzz: { command: process.execPath, args: [join('scripts', 'fuzz.mjs'), '--seconds', String(4 * 3600)] },
 }
@@ -30,10 +40,10 @@ export async function prove(names) {
     )
   }
   const failed = []
-  for (const [name, { command, args }] of Object.entries(suites)) {
+  for (const [name, { command, args, env }] of Object.entries(suites)) {
     if (names.length > 0 && !names.includes(name)) continue
     console.log(`\n${name}`)
-    const { code } = await run(command, args, { cwd: root, env: { VARVE_LONG_RUN: '1' } })
+    const { code } = await run(command, args, { cwd: root, env: { VARVE_LONG_RUN: '1', ...env } })
     if (code !== 0) failed.push(name)
   }
   if (failed.length > 0) console.log(`\nfailed: ${failed.join(', ')}`)

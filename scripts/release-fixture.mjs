@@ -109,7 +109,7 @@ async function fill(dir, isClosed) {
     await make(log)
     content[name] = await contentOf(log)
   }
-  writeFileSync(`${dir}.json`, `${JSON.stringify(content, null, 1)}\n`)
+  writeFileSync(`${dir}.json`, `${JSON.stringify(content)}\n`)
   if (!isClosed) process.exit()
   await directory.close()
 }

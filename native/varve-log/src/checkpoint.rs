@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{LogError, Result};
 use crate::storage::{OpenMode, Storage};
+use crate::sync::{Mutex, MutexGuard};
 
 /// One offset for each log of a data directory, in a file of it.
 pub struct OffsetCheckpoint {

@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::checkpoint::{CheckpointWriter, OffsetCheckpoint, read_file, replace_file};
 use crate::error::{LogError, Result};
 use crate::segment::offset_in;
 use crate::storage::{LockGuard, Storage};
+use crate::sync::{Mutex, MutexGuard};
 
 const LOCK_FILE: &str = ".lock";
 pub(crate) const CLEAN_MARKER: &str = ".kafka_cleanshutdown";

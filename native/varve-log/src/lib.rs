@@ -44,6 +44,7 @@ pub mod sim;
 mod slice;
 mod stats;
 pub mod storage;
+mod sync;
 pub mod time_index;
 pub mod transactions;
 mod truncation;

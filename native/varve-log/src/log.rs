@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use varve_records::{BatchValidation, Codec};
@@ -22,6 +22,7 @@ use crate::runner::{Job, Outcome, Runner, Work};
 use crate::segment::Segment;
 use crate::slice::Cursor;
 use crate::stats::Stats;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// When an append may be acknowledged, and what a reader may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

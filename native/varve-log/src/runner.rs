@@ -3,8 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, Weak};
-use std::thread;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::Result;
@@ -14,6 +13,7 @@ use crate::maintenance::{Step, StepDone};
 use crate::preallocation::AllocationPlan;
 use crate::preparation::Preparation;
 use crate::segment::Segment;
+use crate::sync::{Condvar, Mutex, thread};
 
 /// Executes jobs, in any order and on any thread.
 pub trait Runner: Send + Sync + 'static {

@@ -5,8 +5,8 @@ mod aborted;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use varve_records::BatchHeader;
 
@@ -16,6 +16,7 @@ use crate::flush::Mark;
 use crate::offset_index::OffsetIndex;
 use crate::open_files::{LogFile, OpenFiles};
 use crate::storage::{File, OpenMode, Storage};
+use crate::sync::{Mutex, MutexGuard};
 use crate::time_index::TimeIndex;
 use crate::txn_index::TransactionIndex;
 
