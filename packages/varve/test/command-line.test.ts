@@ -32,7 +32,7 @@ test('serve', () => {
   expect(optionsOf('serve')).toEqual({
     port: 9092,
     host: '127.0.0.1',
-    data: './varve-data',
+    data: ['./varve-data'],
     durability: 'fsync',
     partitions: 1,
     autoCreate: true,
@@ -55,7 +55,7 @@ test('serve', () => {
   expect(optionsOf('serve', ...args)).toEqual({
     port: 0,
     host: '::1',
-    data: 'd',
+    data: ['d'],
     durability: 'os',
     nodeId: 7,
     partitions: 3,
