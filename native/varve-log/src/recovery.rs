@@ -249,6 +249,9 @@ impl Opening<'_> {
         let recovery_point = self.recovery_point.unwrap_or(segments[0].base_offset);
         let first =
             segments.partition_point(|segment| segment.base_offset <= recovery_point).saturating_sub(1);
+        if let Some(before) = first.checked_sub(1) {
+            segments[before] = Arc::new(self.trim_sealed(&segments[before])?);
+        }
         let mut next_offset = segments[first].base_offset;
         let recorded = epochs.clone();
         epochs.truncate_to(next_offset);
@@ -449,6 +452,19 @@ impl Opening<'_> {
             self.copy_aside(segment, from, end, &self.cut_path(scan.next_offset))?;
         }
         Ok(cut_bytes + end - from)
+    }
+
+    /// The segment in front of the scanned ones, without what was prepared behind its batches: the roll took that away,
+    /// but may not have lived to make it durable.
+    fn trim_sealed(&self, segment: &Segment) -> Result<Segment> {
+        let from = segment.with_indexes(Access::Blocking, |indexes| indexes.offsets.last_position())?;
+        let mut reader = segment.reader(Access::Blocking, from, segment.bytes())?;
+        while let Step::Batch(..) = reader.next_header()? {}
+        let (end, bytes) = (reader.position(), segment.bytes());
+        let end = if self.is_zero(segment, end, bytes)? { end } else { bytes };
+        segment.set_len(end)?;
+        segment.sync()?;
+        Ok(Segment::at(self.storage, self.dir, segment.base_offset, end))
     }
 
     fn is_zero(&self, segment: &Segment, from: u64, end: u64) -> Result<bool> {
