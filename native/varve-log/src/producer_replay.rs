@@ -41,7 +41,7 @@ impl ProducerReplay<'_> {
         for (i, segment) in self.segments.iter().enumerate() {
             let next_base = self.segments.get(i + 1).map_or(i64::MAX, |next| next.base_offset);
             if next_base > from && segment.base_offset < offset {
-                self.replay(segment, from, offset, manager, |_| {})?;
+                self.replay(segment, from, offset.min(next_base), manager, |_| {})?;
             }
         }
         Ok(())
@@ -77,7 +77,9 @@ impl ProducerReplay<'_> {
                     let aborted = replay_batch(manager, segment, &reader, &header, position)?;
                     aborted.into_iter().for_each(&mut take);
                 }
+                // Behind the last batch of a segment there may be what was prepared for more.
                 Step::End => return Ok(()),
+                Step::Bad { offset, .. } if offset >= up_to => return Ok(()),
                 Step::Bad { position, offset, detail } => {
                     return Err(LogError::Corrupt { file: segment.log_path(), position, offset, detail });
                 }
