@@ -4,6 +4,7 @@
  * this holds for 'os' as for 'fsync'. A log is killed again and again, while it appends, rolls, and recovers from the kill
  * before; another process keeps the acknowledgements.
  */
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Durability } from '@varve/log'
 import { describe, expect, test } from 'vitest'
@@ -18,11 +19,13 @@ const ROUNDS = isLongRun ? 200 : 8
 const ROUNDS_OF_A_LOG = 10
 
 async function killAgainAndAgain(durability: Durability, rounds: number, next: () => number): Promise<void> {
-  let dir = ''
+  let dir = join(temporaryDirectory(), 'log')
   let promised = new Ledger()
   let killedInRecovery = 0
   for (let round = 0; round < rounds; round++) {
     if (round % ROUNDS_OF_A_LOG === 0) {
+      // Now, and not all of them at the end, which would take longer than a test file may.
+      rmSync(dir, { recursive: true, force: true })
       dir = join(temporaryDirectory(), 'log')
       promised = new Ledger()
     }
