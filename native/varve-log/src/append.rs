@@ -15,6 +15,7 @@ use crate::preparation::{Preparation, Prepared};
 use crate::producer_state_manager::{ProducerAppend, Refusal, Verdict};
 use crate::runner::Work;
 use crate::segment::Segment;
+use crate::slow_disk::{GroupWrite, ThreadedWrite};
 
 /// One append call writes at most this much, so that an event loop is never held for long; the rest is offered again.
 pub const APPEND_BYTES: usize = 4 << 20;
@@ -33,6 +34,8 @@ struct WriteOutcome {
     appended: Appended,
     waiting_before: bool,
     failed: bool,
+    /// What is written by a job instead, because the disk is slow.
+    threaded: Option<Work>,
     /// Written.
     bytes: u64,
 }
@@ -41,7 +44,13 @@ impl WriteOutcome {
     /// Of a call that writes nothing, because appends wait or are refused.
     fn nothing(results: Vec<Result<i64>>, waiting_before: bool) -> Self {
         let taken = results.len();
-        Self { appended: Appended { results, taken }, waiting_before, failed: false, bytes: 0 }
+        Self {
+            appended: Appended { results, taken },
+            waiting_before,
+            failed: false,
+            threaded: None,
+            bytes: 0,
+        }
     }
 }
 
@@ -56,8 +65,8 @@ enum Origin {
 
 impl Log {
     /// Appends encoded batches, one per buffer, assigning offsets and the leader epoch in place. Each is checked on
-    /// its own: a bad one never fails its neighbours. They are written when this returns; under
-    /// [`Durability::Fsync`] they are acknowledged when [`Log::durable_offset`] covers them.
+    /// its own: a bad one never fails its neighbours. They are written when this returns, or by a job while the disk is
+    /// slow, and are acknowledged when [`Log::durable_offset`] covers them.
     pub fn append(self: &Arc<Self>, batches: &mut [&mut [u8]]) -> Appended {
         self.append_from(Origin::Leader, batches)
     }
@@ -92,7 +101,7 @@ impl Log {
             state.preparation = None;
         }
         self.stats.refused(appended.appended.results.iter().filter(|result| result.is_err()).count());
-        let mut work = Vec::new();
+        let mut work = Vec::from_iter(appended.threaded);
         if matches!(state.phase, Phase::Rolling) && !appended.waiting_before {
             work.push(Work::PrepareSegment { base_offset: state.end_offset });
         }
@@ -119,7 +128,7 @@ impl Log {
 
     /// Under [`Durability::Os`] nobody waits for a flush, but the configuration may bound how much, and for how long,
     /// lies in the page cache alone.
-    fn want_flush_in_time(self: &Arc<Self>, state: &mut State) {
+    pub(crate) fn want_flush_in_time(self: &Arc<Self>, state: &mut State) {
         if state.flushed.offset >= state.end_offset {
             return;
         }
@@ -157,7 +166,7 @@ impl Log {
         if let Some(error) = refusal {
             return WriteOutcome::nothing(vec![Err(error); checked.len()], false);
         }
-        let mut failed = false;
+        let (mut failed, mut threaded) = (false, None);
         let mut results: Vec<Result<i64>> = Vec::with_capacity(checked.len());
         let active = state.active().clone();
         let start = active.bytes();
@@ -224,27 +233,28 @@ impl Log {
         }
         let taken = results.len();
         if !group.is_empty() {
-            let started = self.runner.now();
-            match active.write_at(&group, start) {
-                Ok(()) => {
-                    self.stats.wrote(&headers, self.runner.now().saturating_sub(started));
-                    active.publish(headers.iter(), self.config.index_interval_bytes);
-                    state.end_offset = next;
-                    state.take_epochs(epochs);
-                    self.take_producers(state, &active, producers);
-                }
-                Err(cause) => {
-                    let error = self.failed(cause);
-                    state.phase = Phase::Failed(error.clone());
-                    failed = true;
-                    for result in results.iter_mut().filter(|result| result.is_ok()) {
-                        *result = Err(error.clone());
+            let write =
+                GroupWrite { segment: active, position: start, headers, end_offset: next, epochs, producers };
+            if self.directory.pace.is_slow() {
+                state.phase = Phase::Writing;
+                threaded = Some(Work::Write(ThreadedWrite { group: write, bytes: group.concat() }));
+            } else {
+                let started = self.runner.now();
+                match write.segment.write_at(&group, start) {
+                    Ok(()) => self.wrote(state, write, self.runner.now().saturating_sub(started)),
+                    Err(cause) => {
+                        let error = self.failed(cause);
+                        state.phase = Phase::Failed(error.clone());
+                        failed = true;
+                        for result in results.iter_mut().filter(|result| result.is_ok()) {
+                            *result = Err(error.clone());
+                        }
                     }
                 }
             }
         }
         let appended = Appended { results, taken };
-        WriteOutcome { appended, waiting_before: false, failed, bytes: bytes - start }
+        WriteOutcome { appended, waiting_before: false, failed, threaded, bytes: bytes - start }
     }
 
     /// The header as it will stand in the log, or why the batch cannot follow `next`.
@@ -311,7 +321,7 @@ impl Log {
         }
     }
 
-    fn take_producers(&self, state: &mut State, active: &Segment, producers: ProducerAppend) {
+    pub(crate) fn take_producers(&self, state: &mut State, active: &Segment, producers: ProducerAppend) {
         if producers.is_empty() {
             return;
         }
@@ -325,7 +335,7 @@ impl Log {
 }
 
 impl State {
-    fn take_epochs(&mut self, epochs: LeaderEpochs) {
+    pub(crate) fn take_epochs(&mut self, epochs: LeaderEpochs) {
         if epochs != self.epochs {
             self.epochs = epochs;
             self.epochs_changed = true;

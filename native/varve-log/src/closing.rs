@@ -29,6 +29,7 @@ impl Log {
             Phase::Open
             | Phase::Rolling
             | Phase::Allocating
+            | Phase::Writing
             | Phase::Truncating
             | Phase::Preparing
             | Phase::Closing => {

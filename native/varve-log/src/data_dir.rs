@@ -9,10 +9,12 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::checkpoint::{CheckpointWriter, OffsetCheckpoint, read_file, replace_file};
 use crate::error::{LogError, Result};
 use crate::segment::offset_in;
+use crate::slow_disk::DiskPace;
 use crate::storage::{LockGuard, Storage};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -42,6 +44,7 @@ pub struct DataDir {
     pub directory_id: String,
     /// Whether the directory was closed cleanly the last time.
     pub clean_shutdown: bool,
+    pub(crate) pace: DiskPace,
     state: Mutex<DirState>,
     checkpoints: CheckpointWriter,
     recovery_points: OffsetCheckpoint,
@@ -128,6 +131,7 @@ impl DataDir {
             node_id,
             directory_id,
             clean_shutdown,
+            pace: DiskPace::default(),
             state: Mutex::new(state),
             checkpoints: CheckpointWriter::default(),
             recovery_points,
@@ -144,6 +148,11 @@ impl DataDir {
     /// Where the log `name` lives; the empty name is the directory itself.
     pub fn log_dir(&self, name: &str) -> PathBuf {
         if name.is_empty() { self.path.clone() } else { self.path.join(name) }
+    }
+
+    /// Takes how long a write to this disk took, as if it had been an append's.
+    pub fn note_write(&self, elapsed: Duration) {
+        self.pace.note(elapsed);
     }
 
     /// Directories that hold a log.

@@ -42,6 +42,7 @@ pub mod runner;
 mod segment;
 pub mod sim;
 mod slice;
+mod slow_disk;
 mod stats;
 pub mod storage;
 mod sync;

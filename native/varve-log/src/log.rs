@@ -115,6 +115,8 @@ pub enum Phase {
     Rolling,
     /// Zeros are being written ahead of the end; appends wait for them.
     Allocating,
+    /// The disk is slow and batches are being written by a job; appends wait for it.
+    Writing,
     /// The end is being cut off; appends wait for it.
     Truncating,
     /// A batch is being looked at, or compressed, by a job; appends wait for it.
@@ -135,7 +137,7 @@ impl Phase {
 
     /// Whether appends wait for a job to end.
     pub fn keeps_waiting(&self) -> bool {
-        matches!(self, Self::Rolling | Self::Allocating | Self::Truncating | Self::Preparing)
+        matches!(self, Self::Rolling | Self::Allocating | Self::Writing | Self::Truncating | Self::Preparing)
     }
 }
 
@@ -491,6 +493,18 @@ impl Log {
                 Ok(())
             }
             Outcome::Prepared(Err(error)) => Err(error),
+            Outcome::Written(write, Ok(elapsed)) => {
+                self.wrote(&mut state, write.group, elapsed);
+                if matches!(state.phase, Phase::Writing) {
+                    state.phase = Phase::Open;
+                }
+                match self.config.durability {
+                    Durability::Fsync => state.flush_wanted = state.end_offset,
+                    Durability::Os => self.want_flush_in_time(&mut state),
+                }
+                Ok(())
+            }
+            Outcome::Written(_, Err(error)) => Err(error),
             Outcome::Allocated(plan, done) => {
                 state.allocation.allocated(&plan, done);
                 if matches!(state.phase, Phase::Allocating) {

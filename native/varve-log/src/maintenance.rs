@@ -361,7 +361,7 @@ impl Log {
 
     /// Keeps appends waiting, and says whether whoever waited for an acknowledgement has it: nobody's is taken away.
     fn is_ready_to_cut(&self, state: &mut State) -> bool {
-        if matches!(state.phase, Phase::Rolling | Phase::Allocating) {
+        if matches!(state.phase, Phase::Rolling | Phase::Allocating | Phase::Writing) {
             return false;
         }
         state.phase = Phase::Truncating;

@@ -13,6 +13,7 @@ use crate::maintenance::{Step, StepDone};
 use crate::preallocation::AllocationPlan;
 use crate::preparation::Preparation;
 use crate::segment::Segment;
+use crate::slow_disk::ThreadedWrite;
 use crate::sync::{Condvar, Mutex, thread};
 
 /// Executes jobs, in any order and on any thread.
@@ -41,6 +42,8 @@ pub(crate) enum Work {
     PrepareBatch(Vec<u8>),
     /// Make a recovery point durable.
     Checkpoint(Checkpoint),
+    /// Write batches, because the disk is slow.
+    Write(ThreadedWrite),
     /// Prepare what appends will write to.
     Allocate(AllocationPlan),
     /// Look how much room the disk has.
@@ -60,6 +63,7 @@ pub(crate) enum Outcome {
     Prepared(Result<Segment>),
     BatchPrepared(Preparation),
     Checkpointed(Checkpoint, Result<()>),
+    Written(ThreadedWrite, Result<Duration>),
     Allocated(AllocationPlan, bool),
     Measured(Result<u64>),
     Maintained(Result<StepDone>),
@@ -83,6 +87,10 @@ impl Job {
             Work::Checkpoint(checkpoint) => {
                 let result = checkpoint.execute(&log);
                 Outcome::Checkpointed(checkpoint, result)
+            }
+            Work::Write(write) => {
+                let result = write.execute(&log);
+                Outcome::Written(write, result)
             }
             Work::Allocate(plan) => {
                 let done = plan.execute();

@@ -6,6 +6,7 @@
 //! - `sync_data:3`: the third call of `sync_data` fails with EIO; it is done on no other.
 //! - `sync_data@.log:3`: the same, counting only files whose path ends in `.log`.
 //! - `sync_data@.log:while=/tmp/gate`: each call waits as long as `/tmp/gate` exists.
+//! - `write_at@.log:delay=10`: each call takes 10 ms longer.
 //!
 //! A file whose reads wait is not in memory either: `try_read_at` says so.
 //!
@@ -62,14 +63,17 @@ enum Action {
     /// Counts down; the call that reaches zero fails.
     Fail(AtomicU64),
     While(PathBuf),
+    Delay(Duration),
 }
 
 impl Rule {
     fn parse(rule: &str) -> Option<Self> {
         let (place, action) = rule.split_once(':')?;
         let (operation, path_end) = place.split_once('@').unwrap_or((place, ""));
-        let action = match action.strip_prefix("while=") {
-            Some(gate) => Action::While(gate.into()),
+        let action = match action.split_once('=') {
+            Some(("while", gate)) => Action::While(gate.into()),
+            Some(("delay", ms)) => Action::Delay(Duration::from_millis(ms.parse().ok()?)),
+            Some(_) => return None,
             None => Action::Fail(AtomicU64::new(action.parse().ok().filter(|&nth| nth > 0)?)),
         };
         let known = OPERATIONS.contains(&operation);
@@ -95,6 +99,10 @@ impl Rule {
                     Ok(1) => Err(io::Error::from_raw_os_error(libc::EIO)),
                     _ => Ok(()),
                 }
+            }
+            Action::Delay(delay) => {
+                sleep(*delay);
+                Ok(())
             }
             Action::While(gate) => {
                 while gate.exists() {

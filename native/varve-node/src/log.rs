@@ -152,7 +152,7 @@ impl NativeLog {
         }
         match self.log.phase() {
             Phase::Open => 0,
-            Phase::Rolling | Phase::Allocating | Phase::Truncating | Phase::Preparing => 1,
+            Phase::Rolling | Phase::Allocating | Phase::Writing | Phase::Truncating | Phase::Preparing => 1,
             Phase::Failed(_) => 2,
             Phase::Closing | Phase::Closed => 3,
             Phase::ReadOnly => 4,

@@ -145,7 +145,7 @@ export class AppendQueue {
     for (let group = this.#groups[0]; group !== undefined; group = this.#groups[0]) {
       if (!this.#writeGroup(group)) this.#native.waitUntilRolled()
     }
-    if (append.failure === null && this.#options.durability === 'fsync') {
+    if (append.failure === null) {
       this.#native.waitUntilDurable(append.result!.lastOffset + 1)
     }
     this.settle()
@@ -364,11 +364,12 @@ export class AppendQueue {
     const refusals = results.subarray(0, count).some((result) => result < 0) ? this.#native.refusals() : null
     const isVisible = count > 0 && this.#options.durability === 'os'
     if (refusals !== null || isVisible) this.#news = true
-    const truncations = this.#options.durability === 'os' ? 0 : this.#native.truncations
+    const { truncations } = this.#native
+    const durable = this.#native.durableOffset
     for (let i = 0; i < count; i++) {
       for (let append: PendingAppend | null = this.#takeNext(group); append !== null; append = append.next) {
         append.truncations = truncations
-        this.#settleWritten(append, results[i]!, refusals)
+        this.#settleWritten(append, results[i]!, refusals, durable)
       }
     }
     return count
@@ -402,19 +403,18 @@ export class AppendQueue {
     append: PendingAppend,
     result: number,
     refusals: ReturnType<NativeLog['refusals']> | null,
+    durable: number,
   ): void {
     if (result < 0) {
       this.#reject(append, toError(refusals![-result - 1]!))
       return
     }
     append.written(result)
-    if (this.#options.durability === 'os' || this.#isDurable(append)) this.#resolve(append)
+    // Under 'os' it mostly is, unless a thread writes it because the disk is slow. A producer's retry has the offsets of the
+    // original, which nothing may be left to become durable of.
+    const isDurable = this.#undurable.size === 0 && append.result!.lastOffset < durable
+    if (isDurable) this.#resolve(append)
     else this.#undurable.push(append)
-  }
-
-  /** A producer's retry has the offsets of the original, which nothing may be left to become durable of. */
-  #isDurable(append: PendingAppend): boolean {
-    return this.#undurable.size === 0 && append.result!.lastOffset < this.#native.durableOffset
   }
 
   #resolve(append: PendingAppend): void {

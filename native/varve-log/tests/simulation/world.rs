@@ -117,13 +117,14 @@ impl World {
     pub fn run(&mut self, histories: &mut Histories, steps: u32) {
         for _ in 0..steps {
             let log = self.rng.below(LOGS.len() as u64) as usize;
-            match self.rng.below(16) {
+            match self.rng.below(17) {
                 0..=6 => self.append(log, histories),
                 7..=10 => drop(self.step(histories)),
                 11 => self.runner.advance(Duration::from_secs(self.rng.below(50))),
                 12 => drop(self.logs[log].request_flush()),
                 13 => self.delete(log, &mut histories[log]),
                 14 => self.truncate(log, &mut histories[log]),
+                15 => self.change_pace(),
                 _ => {
                     let epoch = self.logs[log].leader_epoch() + 1;
                     self.logs[log].set_leader_epoch(epoch).unwrap();
@@ -131,6 +132,13 @@ impl World {
             }
             self.look(histories);
         }
+    }
+
+    /// Makes the disk slow, or quick again.
+    fn change_pace(&mut self) {
+        let slow = self.rng.chance(1, 2);
+        let (millis, writes) = if slow { (50, 1) } else { (0, 100) };
+        (0..writes).for_each(|_| self.directory.note_write(Duration::from_millis(millis)));
     }
 
     /// Runs a job or publishes what one did, and takes the answers that came of it.
@@ -216,7 +224,8 @@ impl World {
                 history.attempted.extend(offered);
                 if let Ok(base_offset) = result {
                     assert_eq!(*base_offset, batch, "offsets have no gaps");
-                    history.written = history.attempted.len() as i64;
+                    // A job may still be writing it.
+                    history.written = history.written.max(log.end_offset());
                 }
             }
             if appended.results.iter().any(Result::is_err) {
@@ -236,6 +245,7 @@ impl World {
             let limit = history.cuttable.unwrap_or(i64::MAX);
             history.acknowledged = history.acknowledged.max(log.durable_offset().min(limit));
             history.flushed = history.flushed.max(log.flushed_offset().min(limit));
+            history.written = history.written.max(log.end_offset().min(limit));
             if self.rng.chance(1, 4)
                 && let Ok(records) = read_all(log)
             {

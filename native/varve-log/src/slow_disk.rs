@@ -1,0 +1,80 @@
+//! Writing on threads while a disk is slow. An append usually takes microseconds on the calling thread, which is an event
+//! loop; where the kernel throttles whoever dirties pages, or the disk is a network's, it takes as long as that does. Then
+//! the writes of that disk move to threads until they are quick again. A log's own stay in their order: it has one under
+//! way at a time, and appends wait for it as they do for a roll.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use varve_records::BatchHeader;
+
+use crate::error::Result;
+use crate::leader_epochs::LeaderEpochs;
+use crate::log::{Log, State};
+use crate::producer_state_manager::ProducerAppend;
+use crate::segment::Segment;
+
+/// A write that takes longer shows that the disk is slow.
+const SLOW: Duration = Duration::from_millis(5);
+/// So many quick ones in a row show that it no longer is.
+const QUICK_WRITES: u32 = 16;
+
+/// How the writes to the disk of a data directory have been going.
+#[derive(Default)]
+pub struct DiskPace {
+    slow: AtomicBool,
+    quick_writes: AtomicU32,
+}
+
+impl DiskPace {
+    pub fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
+    }
+
+    /// Takes how long a write took.
+    pub fn note(&self, elapsed: Duration) {
+        if elapsed > SLOW {
+            self.quick_writes.store(0, Ordering::Relaxed);
+            self.slow.store(true, Ordering::Relaxed);
+        } else if self.is_slow() && self.quick_writes.fetch_add(1, Ordering::Relaxed) + 1 >= QUICK_WRITES {
+            self.slow.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Batches that belong at the end of the active segment, and what the log is once they are there.
+pub(crate) struct GroupWrite {
+    pub segment: Arc<Segment>,
+    pub position: u64,
+    pub headers: Vec<BatchHeader>,
+    pub end_offset: i64,
+    pub epochs: LeaderEpochs,
+    pub producers: ProducerAppend,
+}
+
+/// The same with bytes of its own, for a thread.
+pub(crate) struct ThreadedWrite {
+    pub group: GroupWrite,
+    pub bytes: Vec<u8>,
+}
+
+impl ThreadedWrite {
+    pub(crate) fn execute(&self, log: &Log) -> Result<Duration> {
+        let started = log.runner.now();
+        self.group.segment.write_at(&[&self.bytes], self.group.position)?;
+        Ok(log.runner.now().saturating_sub(started))
+    }
+}
+
+impl Log {
+    /// Publishes batches that have been written.
+    pub(crate) fn wrote(&self, state: &mut State, group: GroupWrite, elapsed: Duration) {
+        self.directory.pace.note(elapsed);
+        self.stats.wrote(&group.headers, elapsed);
+        group.segment.publish(group.headers.iter(), self.config.index_interval_bytes);
+        state.end_offset = group.end_offset;
+        state.take_epochs(group.epochs);
+        self.take_producers(state, &group.segment, group.producers);
+    }
+}
