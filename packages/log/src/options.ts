@@ -105,10 +105,10 @@ export interface LogOptions {
    */
   retentionCheckMs?: number
   /**
-   * Whether blocks are found for a log that grows before it needs them, 1 to 16 MiB ahead by its rate, so that an fsync
-   * need not find them: they count as used space until the segment is rolled or the log closed. `'zero'` writes zeros
-   * there, which spares an fsync the file's length as well and lets appends wait while they are written. Small logs have
-   * neither. Default `true`.
+   * Whether blocks are found for a log that grows before it needs them, 1 to 16 MiB ahead by its rate: they count as used
+   * space until the segment is rolled or the log closed. `'zero'` writes zeros there, which spares an fsync blocks and
+   * length both, and lets appends wait while they are written. Small logs have neither. What helps is for the disk to
+   * say: on ext4 blocks alone made an fsync slower, and zeros a fifth faster (docs/benchmarks.md). Default `false`.
    */
   preallocate?: boolean | 'zero'
   /**
@@ -223,7 +223,7 @@ export function completeOptions(options: LogOptions): Required<LogOptions> {
     retentionBytes: bound('retentionBytes'),
     retentionCheckMs: bound('retentionCheckMs'),
     lowDiskBytes: bound('lowDiskBytes'),
-    preallocate: oneOf('preallocate', options.preallocate ?? true, [true, false, 'zero']),
+    preallocate: oneOf('preallocate', options.preallocate ?? false, [true, false, 'zero']),
     producerIdExpirationMs: bound('producerIdExpirationMs'),
     gather: oneOf('gather', options.gather ?? 'microtask', ['microtask', 'immediate']),
   }

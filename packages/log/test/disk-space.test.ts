@@ -39,7 +39,7 @@ test('blocks are found ahead of a log that grows, and given back when it closes'
   const dir = temporaryDirectory()
   const used = (): number => statSync(logFile(dir)).blocks * 512
   {
-    await using log = await openLog(dir)
+    await using log = await openLog(dir, { preallocate: true })
     await fill(log, 4 * MIB)
     await expect.poll(used).toBeGreaterThan(statSync(logFile(dir)).size + MIB / 2)
   }
