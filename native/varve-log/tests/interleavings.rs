@@ -78,6 +78,8 @@ fn append(log: &Arc<Log>, changes: &Changes, appender: u8) {
                 None => changes.until(|| matches!(log.phase(), varve_log::Phase::Open)),
             }
         };
+        // An append under `'os'` is durable at once and tells nobody: who made it does.
+        changes.note();
         changes.until(|| log.durable_offset() > base_offset);
     }
 }
