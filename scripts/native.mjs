@@ -71,7 +71,7 @@ export async function buildNative(state) {
   const cold = !existsSync(join(root, 'native', 'target', 'release', 'deps'))
   const progress = new Progress(
     'Building the native engine (Rust, release)',
-    cold ? 'the first time takes up to a minute' : 'usually 10 to 30 seconds',
+    cold ? 'the first time takes a minute or two' : 'usually 10 to 30 seconds',
   )
   const total = cold ? await crates() : null
   let compiling = 0
