@@ -83,7 +83,7 @@ export class AppendQueue {
   #spareStaging: Buffer | null = null
   #waiting: Array<{ condition: () => boolean; resolve: () => void }> = []
 
-  /** `changed` is called when a write moved what readers may see, or when the engine refused something. */
+  /** `changed` is called when a write resolved an append at once, or when the engine refused something. */
   constructor(native: NativeLog, options: AppendQueueOptions, watch: LogWatch, changed: () => void) {
     this.#native = native
     this.#options = options
@@ -362,8 +362,7 @@ export class AppendQueue {
       return this.#refuseRest(group, error)
     }
     const refusals = results.subarray(0, count).some((result) => result < 0) ? this.#native.refusals() : null
-    const isVisible = count > 0 && this.#options.durability === 'os'
-    if (refusals !== null || isVisible) this.#news = true
+    if (refusals !== null) this.#news = true
     const { truncations } = this.#native
     const durable = this.#native.durableOffset
     for (let i = 0; i < count; i++) {
@@ -413,8 +412,12 @@ export class AppendQueue {
     // Under 'os' it mostly is, unless a thread writes it because the disk is slow. A producer's retry has the offsets of the
     // original, which nothing may be left to become durable of.
     const isDurable = this.#undurable.size === 0 && append.result!.lastOffset < durable
-    if (isDurable) this.#resolve(append)
-    else this.#undurable.push(append)
+    if (isDurable) {
+      this.#news = true
+      this.#resolve(append)
+    } else {
+      this.#undurable.push(append)
+    }
   }
 
   #resolve(append: PendingAppend): void {

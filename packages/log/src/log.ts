@@ -548,6 +548,8 @@ export class EngineLog implements Log {
   changed = (): void => {
     this.#watch.changed()
     this.#queue.settle()
+    // More may have become durable while that ran: whoever appended it finds it told.
+    this.#watch.changed()
     this.#notify()
   }
 
