@@ -169,7 +169,7 @@ describe.skipIf(jar === undefined).each(messages)('$message.name', ({ key, messa
     const { min, max } = message.versions
     expect(message.name).toBe(schema.name)
     expect(key).toBe(schema.apiKey)
-    expect(`${min}-${max}`).toBe(schema.validVersions)
+    expect(min === max ? `${min}` : `${min}-${max}`).toBe(schema.validVersions)
     expect(message.flexibleFrom === Infinity ? 'none' : `${message.flexibleFrom}+`).toBe(
       schema.flexibleVersions,
     )

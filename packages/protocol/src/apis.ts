@@ -3,18 +3,38 @@ import { produce } from './messages/00-produce.js'
 import { fetch } from './messages/01-fetch.js'
 import { listOffsets } from './messages/02-list-offsets.js'
 import { metadata } from './messages/03-metadata.js'
+import { offsetCommit } from './messages/08-offset-commit.js'
+import { offsetFetch } from './messages/09-offset-fetch.js'
 import { findCoordinator } from './messages/10-find-coordinator.js'
+import { joinGroup } from './messages/11-join-group.js'
+import { heartbeat } from './messages/12-heartbeat.js'
+import { leaveGroup } from './messages/13-leave-group.js'
+import { syncGroup } from './messages/14-sync-group.js'
+import { describeGroups } from './messages/15-describe-groups.js'
+import { listGroups } from './messages/16-list-groups.js'
 import { apiVersions } from './messages/18-api-versions.js'
 import { createTopics } from './messages/19-create-topics.js'
+import { deleteGroups } from './messages/42-delete-groups.js'
+import { offsetDelete } from './messages/47-offset-delete.js'
 
 const all: readonly AnyApi[] = [
   produce,
   fetch,
   listOffsets,
   metadata,
+  offsetCommit,
+  offsetFetch,
   findCoordinator,
+  joinGroup,
+  heartbeat,
+  leaveGroup,
+  syncGroup,
+  describeGroups,
+  listGroups,
   apiVersions,
   createTopics,
+  deleteGroups,
+  offsetDelete,
 ]
 
 /** Every declared API by its key. */
