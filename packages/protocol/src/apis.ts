@@ -14,6 +14,7 @@ import { describeGroups } from './messages/15-describe-groups.js'
 import { listGroups } from './messages/16-list-groups.js'
 import { apiVersions } from './messages/18-api-versions.js'
 import { createTopics } from './messages/19-create-topics.js'
+import { initProducerId } from './messages/22-init-producer-id.js'
 import { deleteGroups } from './messages/42-delete-groups.js'
 import { offsetDelete } from './messages/47-offset-delete.js'
 
@@ -33,6 +34,7 @@ const all: readonly AnyApi[] = [
   listGroups,
   apiVersions,
   createTopics,
+  initProducerId,
   deleteGroups,
   offsetDelete,
 ]
