@@ -37,6 +37,11 @@ export interface BrokerOptions {
   requestMemoryBytes?: number
   /** Further connections are refused. Default 2000. */
   maxConnections?: number
+  /**
+   * A partition forgets an idempotent producer that has written nothing to it for so many ms: Kafka's
+   * `producer.id.expiration.ms`. Default one day.
+   */
+  producerIdExpirationMs?: number
   /** Default the machine's. */
   clock?: Clock
   /** Takes the broker's log lines. Default: none are kept. */
@@ -57,6 +62,7 @@ export interface ResolvedOptions {
   readonly maxBatchBytes: number
   readonly requestMemoryBytes: number
   readonly maxConnections: number
+  readonly producerIdExpirationMs: number
   readonly clock: Clock
   readonly log: BrokerLog
 }
@@ -94,6 +100,7 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
       Number.MAX_SAFE_INTEGER,
     ),
     maxConnections: integer(options, 'maxConnections', 2000, 1, 2 ** 31 - 1),
+    producerIdExpirationMs: integer(options, 'producerIdExpirationMs', 86_400_000, 1, 2 ** 31 - 1),
     clock: options.clock ?? systemClock,
     log: options.log ?? silentLog,
   }

@@ -2,6 +2,7 @@ import type { BrokerLog } from './broker-log.js'
 import type { Cancellation } from './cancellation.js'
 import type { Clock } from './clock.js'
 import type { LimitedLog } from './limited-log.js'
+import type { ProducerIds } from './producer-ids.js'
 import type { Topics } from './topics.js'
 
 /** What the handlers share. */
@@ -9,6 +10,7 @@ export interface BrokerState {
   readonly nodeId: number
   readonly clusterId: string
   readonly topics: Topics
+  readonly producerIds: ProducerIds
   readonly clock: Clock
   readonly log: BrokerLog
   /** For lines that a peer can cause as often as it likes. */

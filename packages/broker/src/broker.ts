@@ -16,6 +16,7 @@ import { checkBindable, Listener } from './listener.js'
 import { LocalMetadataStore } from './local-metadata-store.js'
 import type { MetadataStore } from './metadata-store.js'
 import { isAmongLastDescriptors, openFilesLimit } from './open-files.js'
+import { ProducerIds } from './producer-ids.js'
 import { RequestMemory } from './request-memory.js'
 import { storageFailureText } from './storage-failure.js'
 import { Topics } from './topics.js'
@@ -95,7 +96,12 @@ async function open(
   const topics = await Topics.open({
     directories,
     metadata,
-    logOptions: { durability, maxBatchBytes: options.maxBatchBytes, gather: 'immediate' },
+    logOptions: {
+      durability,
+      maxBatchBytes: options.maxBatchBytes,
+      producerIdExpirationMs: options.producerIdExpirationMs,
+      gather: 'immediate',
+    },
     durable: !temporary,
     log,
   })
@@ -111,6 +117,7 @@ async function open(
     nodeId: directory.nodeId,
     clusterId: directory.clusterId,
     topics,
+    producerIds: new ProducerIds(metadata),
     clock,
     log,
     limitedLog,

@@ -6,6 +6,7 @@ import { handleMetadata } from './handlers/03-metadata.js'
 import { handleFindCoordinator } from './handlers/10-find-coordinator.js'
 import { handleApiVersions, unsupportedApiVersions } from './handlers/18-api-versions.js'
 import { handleCreateTopics } from './handlers/19-create-topics.js'
+import { handleInitProducerId } from './handlers/22-init-producer-id.js'
 import { CloseConnection, type RequestContext } from './request-context.js'
 import { type AnyApi, supportedApis } from './supported-apis.js'
 
@@ -19,6 +20,7 @@ const handlers: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [10, handleFindCoordinator],
   [18, handleApiVersions],
   [19, handleCreateTopics],
+  [22, handleInitProducerId],
 ])
 
 const produceKey = 0

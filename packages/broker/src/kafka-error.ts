@@ -16,6 +16,12 @@ export function kafkaErrorOf(error: unknown): KafkaError {
     case 'VARVE_BATCH_INVALID':
     case 'VARVE_RECORD_INVALID':
       return errors.INVALID_RECORD
+    case 'VARVE_OUT_OF_ORDER_SEQUENCE':
+      return errors.OUT_OF_ORDER_SEQUENCE_NUMBER
+    case 'VARVE_PRODUCER_FENCED':
+      return errors.INVALID_PRODUCER_EPOCH
+    case 'VARVE_INVALID_TXN_STATE':
+      return errors.INVALID_TXN_STATE
     case 'VARVE_OFFSET_OUT_OF_RANGE':
       return errors.OFFSET_OUT_OF_RANGE
     default:

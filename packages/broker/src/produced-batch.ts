@@ -8,7 +8,6 @@ const lengthEnd = 12
 const magicAt = 16
 const magicEnd = 17
 const attributesAt = 21
-const producerIdAt = 43
 const headerBytes = 61
 
 /** The smallest length field of any format: below it nothing that follows can be trusted. */
@@ -120,12 +119,6 @@ function refusal(
     return new RefusedBatch(
       errors.UNSUPPORTED_FOR_MESSAGE_FORMAT,
       'This broker does not support transactions',
-    )
-  }
-  if (records.readInt32BE(producerIdAt) !== -1 || records.readInt32BE(producerIdAt + 4) !== -1) {
-    return new RefusedBatch(
-      errors.UNSUPPORTED_FOR_MESSAGE_FORMAT,
-      'This broker does not support idempotent producers; set enable.idempotence=false',
     )
   }
   if ((attributes & logAppendTime) !== 0) {

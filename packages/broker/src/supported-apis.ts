@@ -4,6 +4,7 @@ import {
   createTopics,
   fetch,
   findCoordinator,
+  initProducerId,
   listOffsets,
   metadata,
   produce,
@@ -30,7 +31,7 @@ const supported: readonly SupportedApi[] = [
     advertised: [0, 13],
     served: [3, 13],
     notes:
-      'Versions 0 to 2 are advertised for old librdkafka and refused, as Kafka does. Idempotent and transactional batches are refused.',
+      'Versions 0 to 2 are advertised for old librdkafka and refused, as Kafka does. Transactional batches are refused.',
   },
   {
     api: fetch,
@@ -67,6 +68,12 @@ const supported: readonly SupportedApi[] = [
     advertised: [2, 7],
     served: [2, 7],
     notes: 'Topic configurations are refused with INVALID_CONFIG: none is honoured yet.',
+  },
+  {
+    api: initProducerId,
+    advertised: [0, 5],
+    served: [0, 5],
+    notes: 'For idempotent producers; a transactional id is refused with UNSUPPORTED_VERSION.',
   },
 ]
 

@@ -52,12 +52,6 @@ const cases: Case[] = [
   ['too many bytes', large, 'MESSAGE_TOO_LARGE', /exceeds the maximum configured value of 1000/],
   ['a control batch', withAttributes(0x20), 'INVALID_RECORD', /control records/],
   ['a transactional batch', withAttributes(0x10), 'UNSUPPORTED_FOR_MESSAGE_FORMAT', /transactions/],
-  [
-    'a producer id',
-    changed((batch) => batch.writeBigInt64BE(9n, 43)),
-    'UNSUPPORTED_FOR_MESSAGE_FORMAT',
-    /enable\.idempotence=false/,
-  ],
   ['LogAppendTime', withAttributes(0x08), 'INVALID_TIMESTAMP', /LogAppendTime/],
   ['an unknown codec', withAttributes(5), 'UNSUPPORTED_COMPRESSION_TYPE', /type id: 5/],
   ['zstd in version 6', withAttributes(4), 'UNSUPPORTED_COMPRESSION_TYPE', /ZStandard/, 6],

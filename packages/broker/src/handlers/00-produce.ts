@@ -3,8 +3,8 @@
  *
  * acks 1 is answered when the log's durability covers the batch, acks -1 when the high watermark does, acks 0 never: an
  * error then closes the connection, as in Kafka. Deviations:
- * - Batches with a producer id, and transactional ones, are refused with UNSUPPORTED_FOR_MESSAGE_FORMAT, Kafka's code for
- *   logs that cannot hold them and one that no client retries. There is no InitProducerId to get such an id from.
+ * - Transactional batches are refused with UNSUPPORTED_FOR_MESSAGE_FORMAT, Kafka's code for logs that cannot hold them and
+ *   one that no client retries. There is no transaction that they could be part of.
  * - A null records field is answered as an empty one, INVALID_RECORD, where Kafka stumbles into UNKNOWN_SERVER_ERROR.
  * - A batch that claims LogAppendTime is refused with INVALID_TIMESTAMP; Kafka rewrites it. Compression levels and record
  *   bodies of compressed batches are not looked at, only header and CRC.
