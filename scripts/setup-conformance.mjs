@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Installs what test/conformance needs: the foreign clients kcat and kafka-python, Kafka's own client jar, and the other
+ * Installs what test/conformance needs: the foreign clients kcat and kafka-python, Kafka's own jars, and the other
  * lines of Node. kafkajs comes with the development dependencies. What cannot be installed is said in a line and its tests are skipped; that is no error.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { Failure } from './failure.mjs'
 import { cache, root } from './paths.mjs'
 
 export const KAFKA_PYTHON = '2.3.3'
-export const KAFKA_CLIENTS = '4.4.0'
+export const KAFKA_MESSAGES = '4.4.0'
 export const CARGO_FUZZ = '0.13.2'
 /** Those of 4.4.0 are not published. */
 export const KAFKA_TOOLS = '4.3.1'
@@ -23,6 +23,28 @@ const KAFKA_TOOLS_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <dependencies>
     <dependency>
       <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>${KAFKA_TOOLS}</version>
+    </dependency>
+  </dependencies>
+</project>
+`
+
+const KAFKA_MESSAGES_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>varve</groupId><artifactId>conformance</artifactId><version>1</version>
+  <dependencies>
+    ${['kafka-clients', 'kafka-group-coordinator', 'kafka-transaction-coordinator']
+      .map(
+        (artifact) => `<dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>${artifact}</artifactId><version>${KAFKA_MESSAGES}</version>
+      <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>
+    </dependency>`,
+      )
+      .join('')}
+    <dependency>
+      <groupId>com.fasterxml.jackson.core</groupId><artifactId>jackson-databind</artifactId><version>2.21.2</version>
+    </dependency>
+    <dependency>
+      <groupId>org.slf4j</groupId><artifactId>slf4j-api</artifactId><version>1.7.36</version>
     </dependency>
   </dependencies>
 </project>
@@ -57,6 +79,24 @@ async function aptInstall(...packages) {
   }
   if (result.missing) throw new Failure(`there is no ${command} here`)
   if (result.code !== 0) throw new Failure(`apt-get: ${lastLine(result.output)}`)
+}
+
+/** The jars that a project of Maven's depends on, in a folder of the cache. */
+async function copyJars(pom, name) {
+  // Debian's Maven brings a Java with it.
+  if (!(await has('mvn', '--version')) || !(await has('java', '-version'))) await aptInstall('maven')
+  const folder = mkdtempSync(join(cache, `${name}-`))
+  try {
+    writeFileSync(join(folder, 'pom.xml'), pom)
+    const copy = [
+      'dependency:copy-dependencies',
+      '-DincludeScope=runtime',
+      `-DoutputDirectory=${join(cache, name)}`,
+    ]
+    await must('mvn', 'mvn', '-q', '-B', '-f', join(folder, 'pom.xml'), ...copy)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 const steps = [
@@ -95,40 +135,18 @@ const steps = [
     },
   },
   {
-    name: `kafka-clients ${KAFKA_CLIENTS} (the jar with Kafka's message schemas)`,
-    present: async () => existsSync(join(cache, `kafka-clients-${KAFKA_CLIENTS}.jar`)),
-    async install() {
-      const artifact = `org.apache.kafka:kafka-clients:${KAFKA_CLIENTS}`
-      if (!(await has('mvn', '--version'))) await aptInstall('maven')
-      await must(
-        'mvn',
-        'mvn',
-        '-q',
-        '-B',
-        'dependency:copy',
-        `-Dartifact=${artifact}`,
-        `-DoutputDirectory=${cache}`,
-      )
-    },
+    name: `kafka-messages ${KAFKA_MESSAGES} (Kafka's message schemas and the classes made of them)`,
+    present: async () =>
+      existsSync(join(cache, `kafka-messages-${KAFKA_MESSAGES}`, `kafka-clients-${KAFKA_MESSAGES}.jar`)) &&
+      (await has('java', '-version')),
+    install: () => copyJars(KAFKA_MESSAGES_POM, `kafka-messages-${KAFKA_MESSAGES}`),
   },
   {
     name: `kafka-tools ${KAFKA_TOOLS} (DumpLogSegments)`,
     present: async () =>
       existsSync(join(cache, `kafka-tools-${KAFKA_TOOLS}`, `kafka-tools-${KAFKA_TOOLS}.jar`)) &&
       (await has('java', '-version')),
-    async install() {
-      // Debian's Maven brings a Java with it.
-      if (!(await has('mvn', '--version')) || !(await has('java', '-version'))) await aptInstall('maven')
-      const folder = mkdtempSync(join(cache, 'kafka-tools-'))
-      try {
-        writeFileSync(join(folder, 'pom.xml'), KAFKA_TOOLS_POM)
-        const jars = join(cache, `kafka-tools-${KAFKA_TOOLS}`)
-        const copy = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${jars}`]
-        await must('mvn', 'mvn', '-q', '-B', '-f', join(folder, 'pom.xml'), ...copy)
-      } finally {
-        rmSync(folder, { recursive: true, force: true })
-      }
-    },
+    install: () => copyJars(KAFKA_TOOLS_POM, `kafka-tools-${KAFKA_TOOLS}`),
   },
   {
     name: `cargo-fuzz ${CARGO_FUZZ}`,

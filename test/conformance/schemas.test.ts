@@ -1,22 +1,17 @@
 // Our declarations are written by hand, and a field that is one version early goes unnoticed until a client of that
-// version connects. Kafka's own schema files, inside the kafka-clients jar, are the authority: every declaration must
+// version connects. Kafka's own schema files, inside its jars, are the authority: every declaration must
 // say what they say, at every version.
 
-import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { apis, type Field, type Fields, type Message, requestHeader, responseHeader } from '@varve/protocol'
-import { describe, expect, test } from 'vitest'
-
-const ARTIFACT = 'org.apache.kafka:kafka-clients:4.4.0'
-const FETCH_TIMEOUT_MS = 60_000
+import type { Field, Fields } from '@varve/protocol'
+import { expect, test } from 'vitest'
+import { everyMessage } from '../../packages/protocol/test/every-message.js'
+import { schemasMissing, schemaText } from '../support/kafka-messages.js'
 
 interface SchemaField {
   readonly name: string
   readonly type: string
-  readonly versions: string
+  /** A tagged field may leave them to taggedVersions. */
+  readonly versions?: string
   readonly nullableVersions?: string
   readonly taggedVersions?: string
   readonly tag?: number
@@ -28,6 +23,7 @@ interface SchemaField {
 
 interface Schema {
   readonly apiKey?: number
+  readonly type: string
   readonly name: string
   readonly validVersions: string
   readonly flexibleVersions: string
@@ -45,37 +41,6 @@ interface FieldView {
   readonly ignorable: boolean
   readonly compact: boolean
   readonly fields: readonly FieldView[] | null
-}
-
-const jar = findJar()
-
-function findJar(): string | undefined {
-  const given = process.env['VARVE_KAFKA_CLIENTS_JAR']
-  if (given !== undefined && given !== '') {
-    if (!existsSync(given)) throw new Error(`VARVE_KAFKA_CLIENTS_JAR names ${given}, which does not exist`)
-    return given
-  }
-  const cached = fileURLToPath(
-    new URL('../../node_modules/.cache/varve/kafka-clients-4.4.0.jar', import.meta.url),
-  )
-  if (existsSync(cached)) return cached
-  mkdirSync(dirname(cached), { recursive: true })
-  const copy = ['-q', 'dependency:copy', `-Dartifact=${ARTIFACT}`, `-DoutputDirectory=${dirname(cached)}`]
-  // Outside the project: Maven would otherwise look for a project file here.
-  spawnSync('mvn', copy, { cwd: tmpdir(), timeout: FETCH_TIMEOUT_MS, stdio: 'ignore' })
-  if (existsSync(cached)) return cached
-  console.log(
-    `skipped: the schemas are compared with ${ARTIFACT}, which is not here; ` +
-      `put its jar at ${cached} or name it in VARVE_KAFKA_CLIENTS_JAR`,
-  )
-  return undefined
-}
-
-function schemaOf(message: Message<unknown>): Schema {
-  const text = execFileSync('unzip', ['-p', jar!, `common/message/${message.name}.json`], {
-    encoding: 'utf8',
-  })
-  return JSON.parse(text.replaceAll(/^\s*\/\/.*$/gm, '')) as Schema
 }
 
 function isIn(spec: string | undefined, version: number): boolean {
@@ -103,15 +68,15 @@ function defaultOf(type: string, declared: unknown): unknown {
   return type
 }
 
-/** Kafka's schema at one version. Ignorable matters in requests only: our encoder refuses nothing in a response. */
+/** Kafka's schema at one version. Ignorable matters where our encoder refuses anything: not in responses and headers. */
 function schemaView(
   schema: Schema,
   fields: readonly SchemaField[],
   version: number,
-  isRequest: boolean,
+  refuses: boolean,
 ): FieldView[] {
   return fields
-    .filter((field) => isIn(field.versions, version))
+    .filter((field) => isIn(field.versions ?? field.taggedVersions, version))
     .map((field) => {
       const element = field.type.replace(/^\[\]/, '')
       const isScalar = scalars.has(element)
@@ -123,15 +88,15 @@ function schemaView(
         nullable: isIn(field.nullableVersions, version),
         tag: isIn(field.taggedVersions, version) ? field.tag! : null,
         default: defaultOf(type, field.default),
-        ignorable: isRequest && field.ignorable === true,
+        ignorable: refuses && field.ignorable === true,
         compact: hasLength(type) && isIn(field.flexibleVersions ?? schema.flexibleVersions, version),
-        fields: isScalar ? null : schemaView(schema, parts!, version, isRequest),
+        fields: isScalar ? null : schemaView(schema, parts!, version, refuses),
       }
     })
 }
 
 /** Our declaration at one version. */
-function declaredView(fields: Fields, version: number, flexible: boolean, isRequest: boolean): FieldView[] {
+function declaredView(fields: Fields, version: number, flexible: boolean, refuses: boolean): FieldView[] {
   return Object.entries(fields)
     .filter(([, field]) => isIn(field.versions, version))
     .map(([name, field]) => {
@@ -144,9 +109,9 @@ function declaredView(fields: Fields, version: number, flexible: boolean, isRequ
         nullable: isIn(nullable, version),
         tag: isTagged ? tag : null,
         default: defaultOf(type, field.options.default),
-        ignorable: isRequest && ignorable === true,
+        ignorable: refuses && ignorable === true,
         compact: hasLength(type) && flexible && neverCompact !== true,
-        fields: field.fields === undefined ? null : declaredView(field.fields, version, flexible, isRequest),
+        fields: field.fields === undefined ? null : declaredView(field.fields, version, flexible, refuses),
       }
     })
 }
@@ -154,31 +119,22 @@ function declaredView(fields: Fields, version: number, flexible: boolean, isRequ
 const typeOf = (field: Field): string =>
   field.type === 'array' ? `[]${field.element ?? 'struct'}` : field.type
 
-const messages: { key: number | undefined; message: Message<unknown> }[] = [
-  ...[...apis.values()].flatMap(({ key, request, response }) => [
-    { key, message: request },
-    { key, message: response },
-  ]),
-  { key: undefined, message: requestHeader },
-  { key: undefined, message: responseHeader },
-]
-
-describe.skipIf(jar === undefined).each(messages)('$message.name', ({ key, message }) => {
-  test('is declared as in Kafka 4.4', () => {
-    const schema = schemaOf(message)
-    const { min, max } = message.versions
-    expect(message.name).toBe(schema.name)
-    expect(key).toBe(schema.apiKey)
-    expect(min === max ? `${min}` : `${min}-${max}`).toBe(schema.validVersions)
-    expect(message.flexibleFrom === Infinity ? 'none' : `${message.flexibleFrom}+`).toBe(
-      schema.flexibleVersions,
-    )
-    const isRequest = message.role === 'request'
-    for (let version = min; version <= max; version++) {
-      const flexible = version >= message.flexibleFrom
-      const declared = declaredView(message.fields, version, flexible, isRequest)
-      const wanted = schemaView(schema, schema.fields, version, isRequest)
-      expect(declared, `${message.name} v${version}`).toEqual(wanted)
-    }
-  })
+test.for(everyMessage)('$name is declared as in Kafka', ({ message, key }, { skip }) => {
+  if (schemasMissing !== null) skip(schemasMissing)
+  const schema = JSON.parse(schemaText(message.name)) as Schema
+  const { min, max } = message.versions
+  expect(message.name).toBe(schema.name)
+  // A record's value has the type of its key and does not repeat it.
+  if (schema.type !== 'coordinator-value') expect(key).toBe(schema.apiKey)
+  expect(min === max ? `${min}` : `${min}-${max}`).toBe(schema.validVersions)
+  expect(message.flexibleFrom === Infinity ? 'none' : `${message.flexibleFrom}+`).toBe(
+    schema.flexibleVersions,
+  )
+  const refuses = message.role === 'request' || message.role === 'data'
+  for (let version = min; version <= max; version++) {
+    const flexible = version >= message.flexibleFrom
+    const declared = declaredView(message.fields, version, flexible, refuses)
+    const wanted = schemaView(schema, schema.fields, version, refuses)
+    expect(declared, `${message.name} v${version}`).toEqual(wanted)
+  }
 })

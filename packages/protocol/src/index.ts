@@ -3,6 +3,7 @@ export { api } from './api.js'
 export { apis } from './apis.js'
 export { ByteBudget } from './byte-budget.js'
 export type { ByteSource, Chunk } from './chunk.js'
+export * from './consumer-protocol.js'
 export type { RequestHeader } from './envelope.js'
 export { decodeRequestHeader, decodeResponse, encodeRequest, encodeResponse } from './envelope.js'
 export type { KafkaError, KafkaErrorName } from './error-table.js'
@@ -10,6 +11,7 @@ export { errorByCode, errors } from './error-table.js'
 export { FramePool } from './frame-pool.js'
 export type { FrameReaderOptions } from './frame-reader.js'
 export { FrameReader } from './frame-reader.js'
+export * from './group-records.js'
 export type { Message, MessageDeclaration, MessageRole } from './message.js'
 export { message } from './message.js'
 export * from './messages/00-produce.js'
@@ -32,6 +34,13 @@ export * from './messages/42-delete-groups.js'
 export * from './messages/47-offset-delete.js'
 export { requestHeader } from './messages/request-header.js'
 export { responseHeader } from './messages/response-header.js'
+export type {
+  RecordKey,
+  RecordKeyDeclaration,
+  VersionedDeclaration,
+  VersionedMessage,
+} from './prefixed-message.js'
+export { recordKey, recordTypeOf, versioned } from './prefixed-message.js'
 export type { ProtocolErrorCode } from './protocol-error.js'
 export { ProtocolError } from './protocol-error.js'
 /** The words in which messages are declared. */

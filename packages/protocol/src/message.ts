@@ -6,10 +6,10 @@ import type { Decoded, Encodable, Fields } from './schema.js'
 import { type VersionRange, type VersionSpec, versionRange } from './versions.js'
 import { Writer } from './writer.js'
 
-export type MessageRole = 'request' | 'response' | 'header'
+export type MessageRole = 'request' | 'response' | 'header' | 'data'
 
-// A request that needs more than this many array elements is an attack: each costs up to a hundred times its bytes.
-const MAX_REQUEST_ELEMENTS = 1_000_000
+// What comes from a client and needs more than this many array elements is an attack: each costs up to a hundred times its bytes.
+const MAX_ELEMENTS = 1_000_000
 
 /**
  * A message in all its versions.
@@ -28,8 +28,8 @@ export interface Message<T, I = T> {
   /** The declaration itself. */
   readonly fields: Fields
   /**
-   * Decodes the message that begins at `at`. Bytes after a request are ignored, as Kafka ignores them; bytes after a
-   * response mean that it was misread and are an error.
+   * Decodes the message that begins at `at`. Bytes after a request or data are ignored, as Kafka ignores them; bytes
+   * after a response mean that it was misread and are an error.
    *
    * @throws {ProtocolError} TRUNCATED, MALFORMED or UNSUPPORTED_VERSION; nothing else, whatever the bytes are.
    */
@@ -37,7 +37,7 @@ export interface Message<T, I = T> {
   /**
    * Encodes the message without a header. The chunks belong to the caller.
    *
-   * @throws {ProtocolError} INVALID_VALUE, or UNSUPPORTED_VERSION where the version cannot express what a request says.
+   * @throws {ProtocolError} INVALID_VALUE, or UNSUPPORTED_VERSION where the version cannot express what a request or data says.
    */
   encode(value: I, version: number): Chunk[]
   /** Decodes in the middle of something: `decode` without a look at what follows. */
@@ -76,7 +76,9 @@ export function message<const F extends Fields>(
   const { name, role, fields } = declaration
   const versions = versionRange(declaration.versions)
   const flexibleFrom = versionRange(declaration.flexible).min
-  const context = { name, maxElements: role === 'request' ? MAX_REQUEST_ELEMENTS : Infinity }
+  // Data is what a request, or a record, carries as bytes.
+  const fromClient = role === 'request' || role === 'data'
+  const context = { name, maxElements: fromClient ? MAX_ELEMENTS : Infinity }
   const codecs: (Codec | undefined)[] = []
 
   const codecOf = (version: number): Codec => codecs[version] ?? compile(version)
@@ -87,10 +89,9 @@ export function message<const F extends Fields>(
         `${name} exists in versions ${versions.min} to ${versions.max}, not in version ${version}`,
       )
     }
-    const strict = role === 'request'
     const codec = structCodec(
       fields,
-      { message: name, version, flexible: version >= flexibleFrom, strict },
+      { message: name, version, flexible: version >= flexibleFrom, strict: fromClient },
       '',
     )
     codecs[version] = codec
@@ -113,7 +114,7 @@ export function message<const F extends Fields>(
     decode(frame, at, version) {
       const from = reader(frame, at, version)
       const value = read(from, version)
-      if (role !== 'request' && from.at < from.end) {
+      if (!fromClient && from.at < from.end) {
         throw from.malformed(`${from.end - from.at} bytes are left over`)
       }
       return value

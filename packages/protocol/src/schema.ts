@@ -46,7 +46,7 @@ export interface FieldOptions {
   readonly tag?: number
   /** The versions in which the field is tagged; all of its versions unless given. */
   readonly tagged?: VersionSpec
-  /** In a request: the field may be left out silently where the version cannot express it. */
+  /** In a request or data: the field may be left out silently where the version cannot express it. */
   readonly ignorable?: boolean
   /** The field keeps its two-byte length in flexible versions too (the client id of the request header). */
   readonly neverCompact?: boolean

@@ -54,6 +54,19 @@ const scalars: Record<ScalarType, fc.Arbitrary<unknown>> = {
   records: bytes(300),
 }
 
+/** The value that says least: null wherever a version allows it, if that is asked for, and otherwise zero and empty. */
+export function barestValue(fields: Fields, version: number, say: 'null' | 'empty'): Record<string, unknown> {
+  const barest = (field: Field): unknown => {
+    const { nullable } = field.options
+    if (say === 'null' && nullable !== undefined && isIn(nullable, version)) return null
+    if (field.type === 'struct') return barestValue(field.fields!, version, say)
+    if (field.type === 'records') return Buffer.alloc(0)
+    return makeDefault({ ...field, options: {} })()
+  }
+  const present = Object.entries(fields).filter(([, field]) => isIn(field.versions, version))
+  return Object.fromEntries(present.map(([name, field]) => [name, barest(field)]))
+}
+
 /** What a decoder returns for the value: absent fields have come back as their defaults. */
 export function decodedForm(fields: Fields, value: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
