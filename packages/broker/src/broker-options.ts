@@ -38,6 +38,11 @@ export interface BrokerOptions {
   /** Further connections are refused. Default 2000. */
   maxConnections?: number
   /**
+   * Incremental fetch sessions: Kafka's `max.incremental.fetch.session.cache.slots`. Consumers beyond these send, and are
+   * answered, all their partitions each time. Default 1000.
+   */
+  maxFetchSessions?: number
+  /**
    * A partition forgets an idempotent producer that has written nothing to it for so many ms: Kafka's
    * `producer.id.expiration.ms`. Default one day.
    */
@@ -62,6 +67,7 @@ export interface ResolvedOptions {
   readonly maxBatchBytes: number
   readonly requestMemoryBytes: number
   readonly maxConnections: number
+  readonly maxFetchSessions: number
   readonly producerIdExpirationMs: number
   readonly clock: Clock
   readonly log: BrokerLog
@@ -100,6 +106,7 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
       Number.MAX_SAFE_INTEGER,
     ),
     maxConnections: integer(options, 'maxConnections', 2000, 1, 2 ** 31 - 1),
+    maxFetchSessions: integer(options, 'maxFetchSessions', 1000, 0, 1_000_000),
     producerIdExpirationMs: integer(options, 'producerIdExpirationMs', 86_400_000, 1, 2 ** 31 - 1),
     clock: options.clock ?? systemClock,
     log: options.log ?? silentLog,

@@ -1,6 +1,7 @@
 import type { BrokerLog } from './broker-log.js'
 import type { Cancellation } from './cancellation.js'
 import type { Clock } from './clock.js'
+import type { FetchSessions } from './fetch-sessions.js'
 import type { LimitedLog } from './limited-log.js'
 import type { ProducerIds } from './producer-ids.js'
 import type { Topics } from './topics.js'
@@ -11,6 +12,7 @@ export interface BrokerState {
   readonly clusterId: string
   readonly topics: Topics
   readonly producerIds: ProducerIds
+  readonly fetchSessions: FetchSessions
   readonly clock: Clock
   readonly log: BrokerLog
   /** For lines that a peer can cause as often as it likes. */

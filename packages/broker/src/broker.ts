@@ -10,6 +10,7 @@ import { Cancellation } from './cancellation.js'
 import { Connection } from './connection.js'
 import { Connections } from './connections.js'
 import { DataDirectories } from './data-directories.js'
+import { FetchSessions } from './fetch-sessions.js'
 import { formatAddress } from './listener-address.js'
 import { LimitedLog } from './limited-log.js'
 import { checkBindable, Listener } from './listener.js'
@@ -118,6 +119,7 @@ async function open(
     clusterId: directory.clusterId,
     topics,
     producerIds: new ProducerIds(metadata),
+    fetchSessions: new FetchSessions({ maxSessions: options.maxFetchSessions, clock }),
     clock,
     log,
     limitedLog,

@@ -1,7 +1,7 @@
 import { elementsPerTurn, nextTurn } from './event-loop.js'
 import type { FetchedRecords } from './fetched-records.js'
 import type { FetchTarget, TargetRead } from './fetch-targets.js'
-import type { Partition } from './partition.js'
+import type { Isolation, Partition } from './partition.js'
 
 /** How far into one partition a waiting Fetch has looked. */
 interface Seen {
@@ -16,14 +16,17 @@ interface Seen {
  */
 export class FetchEstimate {
   readonly #seen = new Map<Partition, Seen>()
+  readonly #isolation: Isolation
   #bytes = 0
 
   /** @param reads what the targets were answered with before the wait, without an error among them */
   constructor(targets: readonly FetchTarget[], reads: readonly TargetRead[]) {
-    for (const [index, { partition, asked }] of targets.entries()) {
+    this.#isolation = targets[0]!.reader.isolation
+    for (const [index, { partition, refusal, asked }] of targets.entries()) {
+      if (partition === null || refusal !== null) continue
       const { byteLength, slices } = reads[index]!.records
       const nextOffset = slices.at(-1)?.nextOffset ?? asked.fetchOffset
-      this.#seen.set(partition!, { nextOffset, bytes: byteLength, maxBytes: asked.partitionMaxBytes })
+      this.#seen.set(partition, { nextOffset, bytes: byteLength, maxBytes: asked.partitionMaxBytes })
       this.#bytes += byteLength
     }
   }
@@ -46,7 +49,8 @@ export class FetchEstimate {
     const seen = this.#seen.get(partition)!
     // A limit below the first batch is none, since that batch is returned anyway.
     const left = Math.max(1, seen.maxBytes) - seen.bytes
-    if (left <= 0 || partition.highWatermark <= seen.nextOffset) return true
+    const upTo = partition.visibleOffset(this.#isolation)
+    if (left <= 0 || upTo <= seen.nextOffset) return true
     const add = (records: FetchedRecords): boolean => {
       const { byteLength, slices } = records
       records.close()
@@ -57,7 +61,7 @@ export class FetchEstimate {
       return true
     }
     try {
-      const records = partition.read(seen.nextOffset, left, true)
+      const records = partition.read(seen.nextOffset, { upTo, maxBytes: left, minOneBatch: true })
       return records instanceof Promise ? records.then(add, () => false) : add(records)
     } catch {
       return false

@@ -3,20 +3,29 @@ import { elementsPerTurn, nextTurn } from './event-loop.js'
 import { type FetchedRecords, noRecords } from './fetched-records.js'
 import { type KafkaError, kafkaReadErrorOf } from './kafka-error.js'
 import { leaderEpochError } from './leader-epoch.js'
-import type { Partition } from './partition.js'
+import type { AbortedTransaction, Isolation, Partition } from './partition.js'
 import type { RequestContext } from './request-context.js'
+import type { Topics } from './topics.js'
 
-type PartitionRequest = FetchRequest['topics'][number]['partitions'][number]
+export type PartitionRequest = FetchRequest['topics'][number]['partitions'][number]
+
+/** Who reads: what all partitions of a request have in common. */
+export interface FetchReader {
+  /** The version of the request, since old clients do not know every code. */
+  readonly apiVersion: number
+  readonly isolation: Isolation
+  readonly isReplica: boolean
+}
 
 /** One partition of a Fetch request, resolved: where to read, or why not. */
 export interface FetchTarget {
+  /** Empty where only the topic's id is known. */
   readonly topic: string
   readonly topicId: string
   readonly partition: Partition | null
   readonly refusal: KafkaError | null
   readonly asked: PartitionRequest
-  /** The version of the request, since old clients do not know every code. */
-  readonly apiVersion: number
+  readonly reader: FetchReader
 }
 
 /** What a partition is answered with. */
@@ -24,6 +33,8 @@ export interface TargetRead {
   readonly error: KafkaError | null
   readonly divergingEpoch: { readonly epoch: number; readonly endOffset: number } | null
   readonly records: FetchedRecords
+  /** What a consumer of committed records has to leave out; null for others. */
+  readonly abortedTransactions: readonly AbortedTransaction[] | null
   readonly highWatermark: number
   readonly lastStableOffset: number
   readonly logStartOffset: number
@@ -33,33 +44,89 @@ export interface TargetRead {
 const storageErrorSince = 6
 const topicIdsSince = 13
 const replicaStateSince = 15
+const readCommitted = 1
+
+export function fetchReader(request: FetchRequest, { apiVersion }: RequestContext): FetchReader {
+  const replicaId = apiVersion < replicaStateSince ? request.replicaId : request.replicaState.replicaId
+  return {
+    apiVersion,
+    isolation: request.isolationLevel === readCommitted ? 'readCommitted' : 'readUncommitted',
+    isReplica: replicaId >= 0,
+  }
+}
+
+/** Whether requests of this version name topics by id. */
+export function usesTopicIds(apiVersion: number): boolean {
+  return apiVersion >= topicIdsSince
+}
+
+/**
+ * Finds a partition.
+ *
+ * @param name with an id, the name that the topic of this id had when it was last found; empty if it never was
+ */
+export function fetchTarget(
+  name: string,
+  topicId: string,
+  asked: PartitionRequest,
+  reader: FetchReader,
+  topics: Topics,
+): FetchTarget {
+  const byId = usesTopicIds(reader.apiVersion)
+  const found = byId ? topics.getById(topicId) : topics.get(name)
+  const topic = byId ? (found?.name ?? name) : name
+  const partition = found?.partitions[asked.partition] ?? null
+  let refusal: KafkaError | null = null
+  if (partition === null) {
+    const unknownId = byId && found === undefined
+    if (unknownId && name === '') refusal = errors.UNKNOWN_TOPIC_ID
+    else if (unknownId && topics.get(name)?.partitions[asked.partition] !== undefined)
+      refusal = errors.INCONSISTENT_TOPIC_ID
+    else refusal = errors.UNKNOWN_TOPIC_OR_PARTITION
+  } else if (reader.isReplica) refusal = errors.NOT_LEADER_OR_FOLLOWER
+  return { topic, topicId, partition, refusal, asked, reader }
+}
 
 /**
  * Finds the partitions of a request, in its order. A partition that is named more than once is one target, where it was
  * named first and with what was asked last, as in the map that Kafka makes of them.
  */
-export function fetchTargets(request: FetchRequest, { apiVersion, broker }: RequestContext): FetchTarget[] {
-  const replicaId = apiVersion < replicaStateSince ? request.replicaId : request.replicaState.replicaId
-  const byId = apiVersion >= topicIdsSince
+export function fetchTargets(request: FetchRequest, reader: FetchReader, topics: Topics): FetchTarget[] {
   const targets: FetchTarget[] = []
   const places = new Map<string, Map<number, number>>()
-  for (const { topic: name, topicId, partitions } of request.topics) {
-    const topic = byId ? broker.topics.getById(topicId) : broker.topics.get(name)
-    const key = byId ? topicId : name
+  for (const { topic, topicId, partitions } of request.topics) {
+    const key = usesTopicIds(reader.apiVersion) ? topicId : topic
     let placesInTopic = places.get(key)
     if (placesInTopic === undefined) places.set(key, (placesInTopic = new Map()))
     for (const asked of partitions) {
-      const partition = topic?.partitions[asked.partition] ?? null
-      let refusal: KafkaError | null = null
-      if (topic === undefined && byId) refusal = errors.UNKNOWN_TOPIC_ID
-      else if (partition === null) refusal = errors.UNKNOWN_TOPIC_OR_PARTITION
-      else if (replicaId >= 0) refusal = errors.NOT_LEADER_OR_FOLLOWER
       const place = placesInTopic.get(asked.partition) ?? targets.length
       placesInTopic.set(asked.partition, place)
-      targets[place] = { topic: name, topicId, partition, refusal, asked, apiVersion }
+      targets[place] = fetchTarget(topic, topicId, asked, reader, topics)
     }
   }
   return targets
+}
+
+/**
+ * Whether there is something to wait for in these partitions. As in Kafka, one that does not exist is answered with the
+ * others, in their time; any other refusal is answered at once.
+ */
+export function mayChange(targets: readonly FetchTarget[]): boolean {
+  let readable = false
+  for (const { refusal } of targets) {
+    if (refusal === null) readable = true
+    else if (!isUnknown(refusal)) return false
+  }
+  return readable
+}
+
+/** What a client must hear of at once, whatever it would wait for. */
+export function mustBeKnown({ refusal }: FetchTarget, { error, divergingEpoch }: TargetRead): boolean {
+  return divergingEpoch !== null || (error !== null && refusal === null)
+}
+
+function isUnknown(refusal: KafkaError): boolean {
+  return refusal === errors.UNKNOWN_TOPIC_ID || refusal === errors.UNKNOWN_TOPIC_OR_PARTITION
 }
 
 /**
@@ -91,7 +158,7 @@ function readTarget(
   remaining: number,
   minOneBatch: boolean,
 ): TargetRead | Promise<TargetRead> {
-  const { partition, refusal, asked } = target
+  const { partition, refusal, asked, reader } = target
   if (partition === null || refusal !== null)
     return failed(target, refusal ?? errors.UNKNOWN_TOPIC_OR_PARTITION)
   if (!partition.readable) return failed(target, errors.KAFKA_STORAGE_ERROR)
@@ -99,29 +166,26 @@ function readTarget(
   if (fenced !== null) return failed(target, fenced)
   const from = asked.fetchOffset
   if (asked.lastFetchedEpoch >= 0) {
-    const endOffset = partition.endOffsetForEpoch(asked.lastFetchedEpoch)
-    if (endOffset === null) return failed(target, errors.OFFSET_OUT_OF_RANGE)
-    if (endOffset < from) {
-      return {
-        ...succeeded(partition, noRecords),
-        divergingEpoch: { epoch: asked.lastFetchedEpoch, endOffset },
-      }
-    }
+    const end = partition.endOffsetForEpoch(asked.lastFetchedEpoch)
+    if (end === null || from < partition.logStartOffset) return failed(target, errors.OFFSET_OUT_OF_RANGE)
+    if (end.epoch < asked.lastFetchedEpoch || end.endOffset < from)
+      return { ...succeeded(target, partition, noRecords, []), divergingEpoch: end }
   }
   if (from < partition.logStartOffset || from > partition.logEndOffset)
     return failed(target, errors.OFFSET_OUT_OF_RANGE)
-  if (from >= partition.highWatermark) {
+  const upTo = partition.visibleOffset(reader.isolation)
+  if (from >= upTo) {
     // Nothing will ever be appended here: whoever waits must hear of it now.
     return partition.failure === null
-      ? succeeded(partition, noRecords)
+      ? succeeded(target, partition, noRecords, [])
       : failed(target, errors.KAFKA_STORAGE_ERROR)
   }
   const maxBytes = Math.min(Math.max(0, asked.partitionMaxBytes), remaining)
   try {
-    const records = partition.read(from, maxBytes, minOneBatch)
-    if (!(records instanceof Promise)) return succeeded(partition, records)
+    const records = partition.read(from, { upTo, maxBytes, minOneBatch })
+    if (!(records instanceof Promise)) return withAborted(target, partition, records)
     return records.then(
-      (read) => succeeded(partition, read),
+      (read) => withAborted(target, partition, read),
       (error: unknown) => failed(target, kafkaReadErrorOf(error)),
     )
   } catch (error) {
@@ -129,17 +193,48 @@ function readTarget(
   }
 }
 
-function succeeded(partition: Partition, records: FetchedRecords): TargetRead {
-  const { highWatermark, lastStableOffset, logStartOffset } = partition
-  return { error: null, divergingEpoch: null, records, highWatermark, lastStableOffset, logStartOffset }
+function withAborted(
+  target: FetchTarget,
+  partition: Partition,
+  records: FetchedRecords,
+): TargetRead | Promise<TargetRead> {
+  const end = records.slices.at(-1)?.nextOffset
+  if (target.reader.isolation !== 'readCommitted' || end === undefined)
+    return succeeded(target, partition, records, [])
+  return partition.abortedTransactions(target.asked.fetchOffset, end).then(
+    (aborted) => succeeded(target, partition, records, aborted),
+    (error: unknown) => {
+      records.close()
+      return failed(target, kafkaReadErrorOf(error))
+    },
+  )
 }
 
-function failed({ apiVersion }: FetchTarget, error: KafkaError): TargetRead {
-  const unknownToClient = error === errors.KAFKA_STORAGE_ERROR && apiVersion < storageErrorSince
+function succeeded(
+  { reader }: FetchTarget,
+  partition: Partition,
+  records: FetchedRecords,
+  aborted: readonly AbortedTransaction[],
+): TargetRead {
+  const { highWatermark, lastStableOffset, logStartOffset } = partition
+  return {
+    error: null,
+    divergingEpoch: null,
+    records,
+    abortedTransactions: reader.isolation === 'readCommitted' ? aborted : null,
+    highWatermark,
+    lastStableOffset,
+    logStartOffset,
+  }
+}
+
+function failed({ reader }: FetchTarget, error: KafkaError): TargetRead {
+  const unknownToClient = error === errors.KAFKA_STORAGE_ERROR && reader.apiVersion < storageErrorSince
   return {
     error: unknownToClient ? errors.NOT_LEADER_OR_FOLLOWER : error,
     divergingEpoch: null,
     records: noRecords,
+    abortedTransactions: null,
     highWatermark: -1,
     lastStableOffset: -1,
     logStartOffset: -1,

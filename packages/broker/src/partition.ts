@@ -1,6 +1,11 @@
-import type { Log } from '@varve/log'
+import type { AbortedTransaction, EpochEnd, Log } from '@varve/log'
 import { VarveError } from '@varve/records'
-import { type FetchedRecords, readRecords } from './fetched-records.js'
+import { type FetchedRecords, readRecords, type RecordsWanted } from './fetched-records.js'
+
+export type { AbortedTransaction } from '@varve/log'
+
+/** Whether a consumer sees what transactions have not decided on, or have aborted. */
+export type Isolation = 'readUncommitted' | 'readCommitted'
 
 /** What a partition asks of its log. */
 export type PartitionLog = Pick<
@@ -8,11 +13,15 @@ export type PartitionLog = Pick<
   | 'startOffset'
   | 'endOffset'
   | 'durableOffset'
+  | 'lastStableOffset'
   | 'state'
   | 'failure'
   | 'setLeaderEpoch'
+  | 'endOffsetForEpoch'
   | 'appendBatches'
   | 'slice'
+  | 'abortedTransactions'
+  | 'producers'
   | 'offsetForTime'
   | 'maxTimestamp'
   | 'subscribe'
@@ -99,9 +108,14 @@ export class Partition {
     return this.#highWatermark
   }
 
-  /** The end of what read_committed consumers see: the high watermark, as long as there are no transactions. */
+  /** The end of what read_committed consumers see: below it every transaction has ended. */
   get lastStableOffset(): number {
-    return this.#highWatermark
+    return Math.min(this.#log?.lastStableOffset ?? Infinity, this.#highWatermark)
+  }
+
+  /** The end of what a consumer sees. */
+  visibleOffset(isolation: Isolation): number {
+    return isolation === 'readCommitted' ? this.lastStableOffset : this.#highWatermark
   }
 
   get logStartOffset(): number {
@@ -148,9 +162,15 @@ export class Partition {
    *
    * @throws VarveError as the log's `slice`, for example `VARVE_LOG_CORRUPT` in a damaged range
    */
-  read(from: number, maxBytes: number, minOneBatch: boolean): FetchedRecords | Promise<FetchedRecords> {
+  read(from: number, wanted: Omit<RecordsWanted, 'from'>): FetchedRecords | Promise<FetchedRecords> {
     if (this.#log === null) throw this.failure
-    return readRecords(this.#log, { from, upTo: this.#highWatermark, maxBytes, minOneBatch })
+    return readRecords(this.#log, { from, ...wanted, upTo: Math.min(wanted.upTo, this.#highWatermark) })
+  }
+
+  /** The aborted transactions with a record from `from` up to but not including `to`, in the order of their markers. */
+  abortedTransactions(from: number, to: number): Promise<AbortedTransaction[]> {
+    if (this.#log === null) return Promise.reject(this.failure)
+    return this.#log.abortedTransactions(from, to)
   }
 
   /** The first record at or after a timestamp, or null. */
@@ -166,11 +186,12 @@ export class Partition {
   }
 
   /**
-   * Where a leader epoch ends in this log, or null for an epoch that the log has not seen. This broker has led in one
-   * epoch only, so the current one ends at the log's end and there is no other.
+   * Where a leader epoch ends in this log, or the largest one below it that the log has seen; null for an epoch later than
+   * the current one (KIP-101, KIP-279). The current one ends at the log's end, also before its first record.
    */
-  endOffsetForEpoch(epoch: number): number | null {
-    return epoch === this.leaderEpoch ? this.logEndOffset : null
+  endOffsetForEpoch(epoch: number): EpochEnd | null {
+    if (epoch === this.leaderEpoch) return { epoch, endOffset: this.logEndOffset }
+    return this.#log?.endOffsetForEpoch(epoch) ?? null
   }
 
   /** Calls `listener` after each move of the high watermark and each change of the log's state. */

@@ -37,7 +37,7 @@ const supported: readonly SupportedApi[] = [
     api: fetch,
     advertised: [4, 18],
     served: [4, 18],
-    notes: 'No incremental fetch sessions: the session id is always 0.',
+    notes: 'With incremental sessions and read_committed. There are no replicas to fetch for.',
   },
   {
     api: listOffsets,

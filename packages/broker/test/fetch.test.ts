@@ -3,7 +3,6 @@
 import { errors, fetch } from '@varve/protocol'
 import { expect, test } from 'vitest'
 import { recordsIn } from './memory-log.js'
-import type { RawClient } from './support/raw-client.js'
 import { batchOf, fetchBody, fetchFrom, produceTo, startTestBroker } from './support/test-broker.js'
 
 const versions = Array.from({ length: 15 }, (_, i) => i + 4)
@@ -182,33 +181,21 @@ test('a last fetched epoch that the log has not seen leads nowhere', async () =>
   expect(await at(0, 7)).toMatchObject({ errorCode: 0, divergingEpoch: { epoch: 0, endOffset: 5 } })
 })
 
-async function session(client: RawClient, sessionId: number, sessionEpoch: number) {
-  return await client.request(fetch, 11, { ...fetchBody('orders'), sessionId, sessionEpoch })
-}
-
-test('no session is ever begun, and one that a client believes in is not found', async () => {
-  const { client } = await withOrders()
-  for (const epoch of [-1, 0]) {
-    const response = await session(client, 0, epoch)
-    expect([response.errorCode, response.sessionId, response.responses.length]).toEqual([0, 0, 1])
-  }
-  const lost = await session(client, 77, 3)
-  expect([lost.errorCode, lost.sessionId, lost.responses]).toEqual([
-    errors.FETCH_SESSION_ID_NOT_FOUND.code,
-    0,
-    [],
-  ])
-  const forgetting = await client.request(fetch, 11, {
-    ...fetchBody('orders'),
-    forgottenTopicsData: [{ topic: 'orders', partitions: [0] }],
-  })
-  expect(values(forgetting.responses[0]!.partitions[0]!.records)).toHaveLength(5)
-})
-
-test('nobody is a replica of this broker', async () => {
-  const { client } = await withOrders()
+test('nobody is a replica of this broker, and from version 16 on it says who leads', async () => {
+  const { client, topicId, broker } = await withOrders()
   const { responses } = await client.request(fetch, 12, { ...fetchBody('orders'), replicaId: 2 })
   expect(responses[0]!.partitions[0]!.errorCode).toBe(errors.NOT_LEADER_OR_FOLLOWER.code)
+  const [asked] = fetchBody('orders').topics!
+  const later = await client.request(fetch, 16, {
+    ...fetchBody('orders'),
+    topics: [{ topicId, partitions: asked!.partitions }],
+    replicaState: { replicaId: 2, replicaEpoch: 1 },
+  })
+  expect(later.responses[0]!.partitions[0]).toMatchObject({
+    errorCode: errors.NOT_LEADER_OR_FOLLOWER.code,
+    currentLeader: { leaderId: 0, leaderEpoch: 0 },
+  })
+  expect(later.nodeEndpoints).toEqual([{ nodeId: 0, host: '127.0.0.1', port: broker.port, rack: null }])
 })
 
 test('every slice is given back', async () => {

@@ -3,9 +3,11 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import {
   send,
+  type AbortedTransaction,
   type AppendResult,
   type DataDirectory,
   type Durability,
+  type EpochEnd,
   type Log,
   type LogOptions,
   type ReadOptions,
@@ -49,15 +51,19 @@ type BrokersLog = Pick<
   | 'startOffset'
   | 'endOffset'
   | 'durableOffset'
+  | 'lastStableOffset'
   | 'state'
   | 'failure'
   | 'leaderEpoch'
   | 'setLeaderEpoch'
+  | 'endOffsetForEpoch'
   | 'append'
   | 'appendBatches'
   | 'read'
   | 'readBatches'
   | 'slice'
+  | 'abortedTransactions'
+  | 'producers'
   | 'offsetForTime'
   | 'maxTimestamp'
   | 'subscribe'
@@ -115,6 +121,24 @@ export class MemoryLog implements BrokersLog {
 
   get durableOffset(): number {
     return this.#stored.durableOffset
+  }
+
+  /** There are no transactions in memory. */
+  get lastStableOffset(): number {
+    return this.durableOffset
+  }
+
+  abortedTransactions(): Promise<AbortedTransaction[]> {
+    return Promise.resolve([])
+  }
+
+  producers(): [] {
+    return []
+  }
+
+  /** One epoch is all that it has seen. */
+  endOffsetForEpoch(epoch: number): EpochEnd | null {
+    return epoch > this.leaderEpoch ? null : { epoch: this.leaderEpoch, endOffset: this.#endOffset }
   }
 
   get state(): Log['state'] {

@@ -53,7 +53,9 @@ test('a partition without a log refuses everything with the reason', async () =>
   await expect(partition.append(batchOf('a'), true)).rejects.toMatchObject({ code: 'VARVE_LOG_CLOSED' })
   await expect(partition.offsetForTime(0)).rejects.toMatchObject({ code: 'VARVE_LOG_CLOSED' })
   await expect(partition.maxTimestamp()).rejects.toMatchObject({ code: 'VARVE_LOG_CLOSED' })
-  expect(() => partition.read(0, 1, true)).toThrow('the log of orders-0 is not open')
+  expect(() => partition.read(0, { upTo: 1, maxBytes: 1, minOneBatch: true })).toThrow(
+    'the log of orders-0 is not open',
+  )
   expect([partition.readable, partition.logStartOffset, partition.logEndOffset]).toEqual([false, -1, -1])
 })
 
@@ -63,7 +65,7 @@ test('what is read ends at the high watermark', async () => {
   log.holdDurability()
   void partition.append(batchOf('b'), true).catch(() => {})
   await settle()
-  const records = await partition.read(0, 1 << 20, true)
+  const records = await partition.read(0, { upTo: Infinity, maxBytes: 1 << 20, minOneBatch: true })
   expect(records.byteLength).toBe(batchOf('a').length)
   records.close()
   expect(log.openSlices).toBe(0)

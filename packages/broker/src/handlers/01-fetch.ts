@@ -1,39 +1,48 @@
 /**
  * Fetch (1), versions 4 to 18, for consumers.
  *
- * - No incremental sessions: the session id is always 0. A request of a session (epoch above 0) is answered
- *   FETCH_SESSION_ID_NOT_FOUND, upon which clients start over with a full one; forgotten topics are ignored.
+ * - Incremental sessions (KIP-227) are Kafka's, with a bound on what all of them keep besides that on their number.
  * - Only whole batches are returned, and at least one if there is one, however large.
- * - Consumers of both isolation levels read up to the high watermark, which is the last stable offset as long as there
- *   are no transactions; for read_committed the list of aborted ones is empty.
+ * - read_committed consumers read up to the last stable offset and are told which transactions were aborted.
  * - There are no replicas: a fetch with a replica id is answered NOT_LEADER_OR_FOLLOWER.
  * - A partition that is named more than once is answered once, for what was asked last.
  * - A response carries at most 55 MiB (Kafka's fetch.max.bytes), not counting the first batch's excess.
  */
 import { errors, type FetchRequest, type FetchResponseInput } from '@varve/protocol'
+import type { Cancellation } from '../cancellation.js'
 import { ChangeSignal } from '../change-signal.js'
 import { FetchEstimate } from '../fetch-estimate.js'
-import { closeAll, type FetchTarget, fetchTargets, readTargets, type TargetRead } from '../fetch-targets.js'
+import type { FetchConclusion } from '../fetch-session.js'
+import type { FetchRound } from '../fetch-sessions.js'
+import {
+  closeAll,
+  fetchReader,
+  type FetchTarget,
+  mayChange,
+  mustBeKnown,
+  readTargets,
+  type TargetRead,
+} from '../fetch-targets.js'
 import type { RequestContext } from '../request-context.js'
 
 const fetchMaxBytes = 55 * 1024 * 1024
-const readCommitted = 1
+/** The first version whose clients look at who leads a partition instead. */
+const currentLeaderSince = 16
 const noBytes = Buffer.alloc(0)
 
 export function handleFetch(
   request: FetchRequest,
   context: RequestContext,
 ): FetchResponseInput | Promise<FetchResponseInput | null> {
-  if (request.sessionEpoch > 0) {
-    return { errorCode: errors.FETCH_SESSION_ID_NOT_FOUND.code, sessionId: 0, responses: [] }
-  }
+  const { broker } = context
+  const round = broker.fetchSessions.begin(request, fetchReader(request, context), broker.topics)
+  if ('code' in round) return { errorCode: round.code, sessionId: 0, responses: [] }
   const maxBytes = Math.min(Math.max(0, request.maxBytes), fetchMaxBytes)
   const wants: FetchWants = {
-    targets: fetchTargets(request, context),
+    round,
     maxBytes,
     minBytes: Math.min(request.minBytes, maxBytes),
     maxWaitMs: request.maxWaitMs,
-    abortedTransactions: request.isolationLevel === readCommitted ? [] : null,
   }
   // From here on the request is not referred to, so that it can be collected however long its answer takes.
   return answer(wants, context)
@@ -41,11 +50,10 @@ export function handleFetch(
 
 /** What is left of a request after it has been resolved. */
 interface FetchWants {
-  readonly targets: readonly FetchTarget[]
+  readonly round: FetchRound
   readonly maxBytes: number
   readonly minBytes: number
   readonly maxWaitMs: number
-  readonly abortedTransactions: [] | null
 }
 
 async function answer(wants: FetchWants, context: RequestContext): Promise<FetchResponseInput | null> {
@@ -55,22 +63,31 @@ async function answer(wants: FetchWants, context: RequestContext): Promise<Fetch
     closeAll(reads)
     return null
   }
-  return { errorCode: 0, sessionId: 0, responses: respond(wants, reads) }
+  const { round } = wants
+  const conclusion = round.conclude(reads)
+  const { errorCode, sessionId } = conclusion
+  if (errorCode !== 0) {
+    closeAll(reads)
+    return { errorCode, sessionId, responses: [] }
+  }
+  return { errorCode, sessionId, ...respond(round.targets, reads, conclusion, context) }
 }
 
 /** Reads until there are min bytes, an error, or no time left; null when nobody is there any more to be answered. */
 async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): Promise<TargetRead[] | null> {
-  const { targets, maxBytes, minBytes, maxWaitMs } = wants
+  const { round, maxBytes, minBytes, maxWaitMs } = wants
+  const { targets } = round
   const { broker, gone } = context
-  const mayWait =
-    maxWaitMs > 0 && minBytes > 0 && targets.length > 0 && targets.every(({ refusal }) => refusal === null)
-  if (!mayWait) return await readTargets(targets, maxBytes)
+  if (maxWaitMs <= 0 || minBytes <= 0 || !mayChange(targets)) return await readTargets(targets, maxBytes)
+  const ends: Cancellation[] = [gone, broker.closing]
+  if (round.superseded !== null) ends.push(round.superseded)
   // Listening begins before reading, so that nothing can be appended in between unnoticed.
-  const signal = new ChangeSignal(broker.clock, maxWaitMs, [gone, broker.closing])
+  const signal = new ChangeSignal(broker.clock, maxWaitMs, ends)
   try {
-    for (const { partition } of targets) signal.listenTo(partition!)
+    for (const { partition } of targets) if (partition !== null) signal.listenTo(partition)
     const reads = await readTargets(targets, maxBytes)
-    if (signal.expired || reads.some(mustBeKnown) || byteLength(reads) >= minBytes) return reads
+    const isUrgent = targets.some((target, index) => mustBeKnown(target, reads[index]!))
+    if (signal.expired || isUrgent || byteLength(reads) >= minBytes) return reads
     closeAll(reads)
     context.settleDecoded()
     const estimate = new FetchEstimate(targets, reads)
@@ -85,11 +102,6 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
   }
 }
 
-/** What a client must hear of at once, whatever it would wait for. */
-function mustBeKnown({ error, divergingEpoch }: TargetRead): boolean {
-  return error !== null || divergingEpoch !== null
-}
-
 function byteLength(reads: readonly TargetRead[]): number {
   let bytes = 0
   for (const { records } of reads) bytes += records.byteLength
@@ -99,26 +111,38 @@ function byteLength(reads: readonly TargetRead[]): number {
 type Responses = NonNullable<FetchResponseInput['responses']>
 type PartitionResponse = Responses[number]['partitions'][number]
 
-/** One response for each target, in the same order; those of a topic that follow each other are together, as in Kafka. */
-function respond({ targets, abortedTransactions }: FetchWants, reads: readonly TargetRead[]): Responses {
+/** One response for each target that is to be sent, in the same order; those of a topic that follow each other are together, as in Kafka. */
+function respond(
+  targets: readonly FetchTarget[],
+  reads: readonly TargetRead[],
+  { isSent }: FetchConclusion,
+  { apiVersion, broker, endpoint }: RequestContext,
+): Pick<FetchResponseInput, 'responses' | 'nodeEndpoints'> {
   const responses: (Responses[number] & { partitions: PartitionResponse[] })[] = []
-  for (const [index, { topic, topicId, asked }] of targets.entries()) {
-    const { error, divergingEpoch, records, highWatermark, lastStableOffset, logStartOffset } = reads[index]!
+  let namesLeader = false
+  for (const [index, { topic, topicId, partition, asked }] of targets.entries()) {
+    if (!isSent(index)) continue
+    const { error, divergingEpoch, records, ...offsets } = reads[index]!
     let last = responses.at(-1)
     if (last === undefined || last.topic !== topic || last.topicId !== topicId) {
       responses.push((last = { topic, topicId, partitions: [] }))
     }
+    const elsewhere = error === errors.NOT_LEADER_OR_FOLLOWER || error === errors.FENCED_LEADER_EPOCH
+    const tellsLeader = elsewhere && apiVersion >= currentLeaderSince
+    namesLeader ||= tellsLeader
     last.partitions.push({
       partitionIndex: asked.partition,
       errorCode: error === null ? 0 : error.code,
-      highWatermark,
-      lastStableOffset,
-      logStartOffset,
+      ...offsets,
       ...(divergingEpoch !== null && { divergingEpoch }),
-      abortedTransactions,
+      ...(tellsLeader && {
+        currentLeader: { leaderId: broker.nodeId, leaderEpoch: partition!.leaderEpoch },
+      }),
       preferredReadReplica: -1,
       records: records.byteLength === 0 ? noBytes : records,
     })
   }
-  return responses
+  return namesLeader
+    ? { responses, nodeEndpoints: [{ nodeId: broker.nodeId, ...endpoint, rack: null }] }
+    : { responses }
 }

@@ -1,0 +1,188 @@
+import { errors, type FetchRequest } from '@varve/protocol'
+import { Cancellation } from './cancellation.js'
+import {
+  type FetchReader,
+  type FetchTarget,
+  fetchTarget,
+  type PartitionRequest,
+  type TargetRead,
+  usesTopicIds,
+} from './fetch-targets.js'
+import type { Topics } from './topics.js'
+
+/** The largest epoch; the next one is 1, since 0 means a new session. */
+const lastEpoch = 2 ** 31 - 1
+
+/** The epoch of the request that follows one of this epoch. */
+export function nextEpoch(epoch: number): number {
+  return epoch === lastEpoch ? 1 : epoch + 1
+}
+
+/** A partition that a session keeps, with what its client asked for last and what it was told last. */
+class SessionPartition {
+  topic: string
+  readonly topicId: string
+  asked: PartitionRequest
+  #highWatermark = -1
+  #logStartOffset = -1
+
+  constructor(topic: string, topicId: string, asked: PartitionRequest) {
+    this.topic = topic
+    this.topicId = topicId
+    this.asked = asked
+  }
+
+  /** Notes what the client is told, and says whether any of it is news to it. */
+  isNews({ error, divergingEpoch, records, highWatermark, logStartOffset }: TargetRead): boolean {
+    const news =
+      error !== null ||
+      divergingEpoch !== null ||
+      records.byteLength > 0 ||
+      highWatermark !== this.#highWatermark ||
+      logStartOffset !== this.#logStartOffset
+    // Behind an error both are -1, so that the partition is told of again when the error is over.
+    this.#highWatermark = highWatermark
+    this.#logStartOffset = logStartOffset
+    return news
+  }
+}
+
+/**
+ * What a client need not say again with each Fetch, and is not told again (KIP-227): its partitions in the order in which
+ * they are read, and what it knows of each.
+ */
+export class FetchSession {
+  readonly id: number
+  readonly usesTopicIds: boolean
+  readonly createdMs: number
+  lastUsedMs: number
+  /** That of the next request. */
+  epoch = 1
+  readonly #byTopic = new Map<string, Map<number, SessionPartition>>()
+  /** In the order in which they are read: one that had records goes behind all others, so that none of them starves. */
+  readonly #order = new Set<SessionPartition>()
+  #underWay: Cancellation | null = null
+
+  /** A session of what has just been answered in full. */
+  constructor(
+    id: number,
+    apiVersion: number,
+    now: number,
+    targets: readonly FetchTarget[],
+    reads: readonly TargetRead[],
+  ) {
+    this.id = id
+    this.usesTopicIds = usesTopicIds(apiVersion)
+    this.createdMs = now
+    this.lastUsedMs = now
+    for (const [index, { topic, topicId, asked }] of targets.entries()) {
+      this.#put(topic, topicId, asked).isNews(reads[index]!)
+    }
+  }
+
+  /** How many partitions it keeps. */
+  get size(): number {
+    return this.#order.size
+  }
+
+  /** Takes in what a request adds, changes and forgets. */
+  update({ topics, forgottenTopicsData }: FetchRequest): void {
+    for (const { topic, topicId, partitions } of topics) {
+      for (const asked of partitions) this.#put(topic, topicId, asked)
+    }
+    for (const { topic, topicId, partitions } of forgottenTopicsData) {
+      const key = this.usesTopicIds ? topicId : topic
+      const known = this.#byTopic.get(key)
+      if (known === undefined) continue
+      for (const index of partitions) {
+        const forgotten = known.get(index)
+        if (forgotten === undefined) continue
+        known.delete(index)
+        this.#order.delete(forgotten)
+      }
+      if (known.size === 0) this.#byTopic.delete(key)
+    }
+  }
+
+  /**
+   * Begins a request of the session. One that is still waiting for records is given up: its client has gone on without
+   * its answer.
+   */
+  begin(reader: FetchReader, topics: Topics): SessionFetch {
+    this.epoch = nextEpoch(this.epoch)
+    this.#underWay?.cancel()
+    const superseded = (this.#underWay = new Cancellation())
+    const partitions: SessionPartition[] = []
+    const targets: FetchTarget[] = []
+    for (const partition of this.#order) {
+      const target = fetchTarget(partition.topic, partition.topicId, partition.asked, reader, topics)
+      partition.topic = target.topic
+      partitions.push(partition)
+      targets.push(target)
+    }
+    return new SessionFetch(this, partitions, targets, superseded)
+  }
+
+  /** Puts a partition behind all others. */
+  moveToEnd(partition: SessionPartition): void {
+    if (this.#order.delete(partition)) this.#order.add(partition)
+  }
+
+  #put(topic: string, topicId: string, asked: PartitionRequest): SessionPartition {
+    const key = this.usesTopicIds ? topicId : topic
+    let known = this.#byTopic.get(key)
+    if (known === undefined) this.#byTopic.set(key, (known = new Map()))
+    let partition = known.get(asked.partition)
+    if (partition === undefined) {
+      partition = new SessionPartition(topic, topicId, asked)
+      known.set(asked.partition, partition)
+      this.#order.add(partition)
+    } else {
+      partition.asked = asked
+    }
+    return partition
+  }
+}
+
+/** One request of a session, from when it has come until it is answered. */
+export class SessionFetch {
+  readonly targets: readonly FetchTarget[]
+  /** The client has sent another request of the session. */
+  readonly superseded: Cancellation
+  readonly #session: FetchSession
+  readonly #partitions: readonly SessionPartition[]
+
+  constructor(
+    session: FetchSession,
+    partitions: readonly SessionPartition[],
+    targets: readonly FetchTarget[],
+    superseded: Cancellation,
+  ) {
+    this.#session = session
+    this.#partitions = partitions
+    this.targets = targets
+    this.superseded = superseded
+  }
+
+  /** What of the answer is sent. */
+  conclude(reads: readonly TargetRead[]): FetchConclusion {
+    const { id } = this.#session
+    if (this.superseded.cancelled)
+      return { errorCode: errors.INVALID_FETCH_SESSION_EPOCH.code, sessionId: id, isSent: () => false }
+    const sent = this.#partitions.map((partition, index) => {
+      const read = reads[index]!
+      const news = partition.isNews(read)
+      if (read.records.byteLength > 0) this.#session.moveToEnd(partition)
+      return news
+    })
+    return { errorCode: 0, sessionId: id, isSent: (index) => sent[index]! }
+  }
+}
+
+/** How a Fetch is answered. */
+export interface FetchConclusion {
+  readonly errorCode: number
+  readonly sessionId: number
+  /** Whether the answer of the target of this index is sent. */
+  isSent(index: number): boolean
+}
