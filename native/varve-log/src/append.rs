@@ -239,9 +239,8 @@ impl Log {
                 state.phase = Phase::Writing;
                 threaded = Some(Work::Write(ThreadedWrite { group: write, bytes: group.concat() }));
             } else {
-                let started = self.runner.now();
-                match write.segment.write_at(&group, start) {
-                    Ok(()) => self.wrote(state, write, self.runner.now().saturating_sub(started)),
+                match self.write_timed(&write, &group) {
+                    Ok(time) => self.wrote(state, write, time),
                     Err(cause) => {
                         let error = self.failed(cause);
                         state.phase = Phase::Failed(error.clone());

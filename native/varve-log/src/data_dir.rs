@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::checkpoint::{CheckpointWriter, OffsetCheckpoint, read_file, replace_file};
 use crate::error::{LogError, Result};
 use crate::segment::offset_in;
-use crate::slow_disk::DiskPace;
+use crate::slow_disk::{DiskPace, WriteTime};
 use crate::storage::{LockGuard, Storage};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -152,7 +152,7 @@ impl DataDir {
 
     /// Takes how long a write to this disk took, as if it had been an append's.
     pub fn note_write(&self, elapsed: Duration) {
-        self.pace.note(elapsed);
+        self.pace.note(WriteTime { elapsed, waited: true });
     }
 
     /// Directories that hold a log.

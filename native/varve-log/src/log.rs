@@ -493,8 +493,8 @@ impl Log {
                 Ok(())
             }
             Outcome::Prepared(Err(error)) => Err(error),
-            Outcome::Written(write, Ok(elapsed)) => {
-                self.wrote(&mut state, write.group, elapsed);
+            Outcome::Written(write, Ok(time)) => {
+                self.wrote(&mut state, write.group, time);
                 if matches!(state.phase, Phase::Writing) {
                     state.phase = Phase::Open;
                 }

@@ -13,7 +13,7 @@ use crate::maintenance::{Step, StepDone};
 use crate::preallocation::AllocationPlan;
 use crate::preparation::Preparation;
 use crate::segment::Segment;
-use crate::slow_disk::ThreadedWrite;
+use crate::slow_disk::{ThreadedWrite, WriteTime};
 use crate::sync::{Condvar, Mutex, thread};
 
 /// Executes jobs, in any order and on any thread.
@@ -25,6 +25,10 @@ pub trait Runner: Send + Sync + 'static {
     fn now(&self) -> Duration;
     /// Milliseconds since 1970, as records have them.
     fn wall_clock_ms(&self) -> i64;
+    /// How often the calling thread has waited for something other than a processor, if that can be told.
+    fn waits(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Work that waits for the disk and must not happen on an event loop.
@@ -63,7 +67,7 @@ pub(crate) enum Outcome {
     Prepared(Result<Segment>),
     BatchPrepared(Preparation),
     Checkpointed(Checkpoint, Result<()>),
-    Written(ThreadedWrite, Result<Duration>),
+    Written(ThreadedWrite, Result<WriteTime>),
     Allocated(AllocationPlan, bool),
     Measured(Result<u64>),
     Maintained(Result<StepDone>),
@@ -217,6 +221,13 @@ impl Runner for ThreadRunner {
     fn wall_clock_ms(&self) -> i64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
     }
+
+    #[cfg(target_os = "linux")]
+    fn waits(&self) -> Option<u64> {
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        let told = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) } == 0;
+        told.then_some(usage.ru_nvcsw as u64)
+    }
 }
 
 impl Drop for ThreadRunner {
@@ -228,5 +239,19 @@ impl Drop for ThreadRunner {
         }
         let _due = self.alarms.due.lock();
         self.alarms.changed.notify_all();
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::{Runner, ThreadRunner};
+    use std::time::Duration;
+
+    #[test]
+    fn a_thread_that_sleeps_has_waited() {
+        let runner = ThreadRunner::new(1);
+        let before = runner.waits();
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(runner.waits() > before, "{before:?}");
     }
 }

@@ -15,7 +15,7 @@ use crate::log::{Log, State};
 use crate::producer_state_manager::ProducerAppend;
 use crate::segment::Segment;
 
-/// A write that takes longer shows that the disk is slow.
+/// A write that waits longer shows that the disk is slow.
 const SLOW: Duration = Duration::from_millis(5);
 /// So many quick ones in a row show that it no longer is.
 const QUICK_WRITES: u32 = 16;
@@ -32,15 +32,23 @@ impl DiskPace {
         self.slow.load(Ordering::Relaxed)
     }
 
-    /// Takes how long a write took.
-    pub fn note(&self, elapsed: Duration) {
-        if elapsed > SLOW {
+    /// Takes how long a write took. One that only had no processor says nothing of the disk.
+    pub(crate) fn note(&self, time: WriteTime) {
+        if time.elapsed > SLOW && time.waited {
             self.quick_writes.store(0, Ordering::Relaxed);
             self.slow.store(true, Ordering::Relaxed);
         } else if self.is_slow() && self.quick_writes.fetch_add(1, Ordering::Relaxed) + 1 >= QUICK_WRITES {
             self.slow.store(false, Ordering::Relaxed);
         }
     }
+}
+
+/// How long a write took.
+#[derive(Clone, Copy)]
+pub(crate) struct WriteTime {
+    pub elapsed: Duration,
+    /// Whether it waited for anything but a processor, as far as is known.
+    pub waited: bool,
 }
 
 /// Batches that belong at the end of the active segment, and what the log is once they are there.
@@ -60,21 +68,54 @@ pub(crate) struct ThreadedWrite {
 }
 
 impl ThreadedWrite {
-    pub(crate) fn execute(&self, log: &Log) -> Result<Duration> {
-        let started = log.runner.now();
-        self.group.segment.write_at(&[&self.bytes], self.group.position)?;
-        Ok(log.runner.now().saturating_sub(started))
+    pub(crate) fn execute(&self, log: &Log) -> Result<WriteTime> {
+        log.write_timed(&self.group, &[&self.bytes])
     }
 }
 
 impl Log {
+    /// Writes the bytes of a group.
+    pub(crate) fn write_timed(&self, group: &GroupWrite, bytes: &[&[u8]]) -> Result<WriteTime> {
+        let (started, waits) = (self.runner.now(), self.runner.waits());
+        group.segment.write_at(bytes, group.position)?;
+        let elapsed = self.runner.now().saturating_sub(started);
+        let waited = elapsed > SLOW && (waits.is_none() || waits != self.runner.waits());
+        Ok(WriteTime { elapsed, waited })
+    }
+
     /// Publishes batches that have been written.
-    pub(crate) fn wrote(&self, state: &mut State, group: GroupWrite, elapsed: Duration) {
-        self.directory.pace.note(elapsed);
-        self.stats.wrote(&group.headers, elapsed);
+    pub(crate) fn wrote(&self, state: &mut State, group: GroupWrite, time: WriteTime) {
+        self.directory.pace.note(time);
+        self.stats.wrote(&group.headers, time.elapsed);
         group.segment.publish(group.headers.iter(), self.config.index_interval_bytes);
         state.end_offset = group.end_offset;
         state.take_epochs(group.epochs);
         self.take_producers(state, &group.segment, group.producers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DiskPace, QUICK_WRITES, SLOW, WriteTime};
+    use std::time::Duration;
+
+    const LONG: Duration = SLOW.saturating_mul(2);
+
+    #[test]
+    fn a_disk_is_slow_from_one_slow_write_on_until_many_were_quick() {
+        let pace = DiskPace::default();
+        pace.note(WriteTime { elapsed: LONG, waited: true });
+        for _ in 0..QUICK_WRITES {
+            assert!(pace.is_slow());
+            pace.note(WriteTime { elapsed: Duration::ZERO, waited: false });
+        }
+        assert!(!pace.is_slow());
+    }
+
+    #[test]
+    fn a_write_that_waited_for_a_processor_shows_nothing() {
+        let pace = DiskPace::default();
+        pace.note(WriteTime { elapsed: LONG, waited: false });
+        assert!(!pace.is_slow());
     }
 }
