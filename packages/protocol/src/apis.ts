@@ -12,19 +12,37 @@ import { leaveGroup } from './messages/13-leave-group.js'
 import { syncGroup } from './messages/14-sync-group.js'
 import { describeGroups } from './messages/15-describe-groups.js'
 import { listGroups } from './messages/16-list-groups.js'
+import { saslHandshake } from './messages/17-sasl-handshake.js'
 import { apiVersions } from './messages/18-api-versions.js'
 import { createTopics } from './messages/19-create-topics.js'
 import { deleteTopics } from './messages/20-delete-topics.js'
 import { deleteRecords } from './messages/21-delete-records.js'
 import { initProducerId } from './messages/22-init-producer-id.js'
+import { offsetForLeaderEpoch } from './messages/23-offset-for-leader-epoch.js'
+import { addPartitionsToTxn } from './messages/24-add-partitions-to-txn.js'
+import { addOffsetsToTxn } from './messages/25-add-offsets-to-txn.js'
+import { endTxn } from './messages/26-end-txn.js'
+import { writeTxnMarkers } from './messages/27-write-txn-markers.js'
+import { txnOffsetCommit } from './messages/28-txn-offset-commit.js'
 import { describeConfigs } from './messages/32-describe-configs.js'
 import { alterConfigs } from './messages/33-alter-configs.js'
 import { describeLogDirs } from './messages/35-describe-log-dirs.js'
+import { saslAuthenticate } from './messages/36-sasl-authenticate.js'
 import { createPartitions } from './messages/37-create-partitions.js'
 import { deleteGroups } from './messages/42-delete-groups.js'
+import { electLeaders } from './messages/43-elect-leaders.js'
 import { incrementalAlterConfigs } from './messages/44-incremental-alter-configs.js'
+import { alterPartitionReassignments } from './messages/45-alter-partition-reassignments.js'
+import { listPartitionReassignments } from './messages/46-list-partition-reassignments.js'
 import { offsetDelete } from './messages/47-offset-delete.js'
+import { describeQuorum } from './messages/55-describe-quorum.js'
 import { describeCluster } from './messages/60-describe-cluster.js'
+import { describeProducers } from './messages/61-describe-producers.js'
+import { unregisterBroker } from './messages/64-unregister-broker.js'
+import { describeTransactions } from './messages/65-describe-transactions.js'
+import { listTransactions } from './messages/66-list-transactions.js'
+import { consumerGroupHeartbeat } from './messages/68-consumer-group-heartbeat.js'
+import { consumerGroupDescribe } from './messages/69-consumer-group-describe.js'
 import { listConfigResources } from './messages/74-list-config-resources.js'
 import { describeTopicPartitions } from './messages/75-describe-topic-partitions.js'
 
@@ -42,19 +60,37 @@ const all: readonly AnyApi[] = [
   syncGroup,
   describeGroups,
   listGroups,
+  saslHandshake,
   apiVersions,
   createTopics,
   deleteTopics,
   deleteRecords,
   initProducerId,
+  offsetForLeaderEpoch,
+  addPartitionsToTxn,
+  addOffsetsToTxn,
+  endTxn,
+  writeTxnMarkers,
+  txnOffsetCommit,
   describeConfigs,
   alterConfigs,
   describeLogDirs,
+  saslAuthenticate,
   createPartitions,
   deleteGroups,
+  electLeaders,
   incrementalAlterConfigs,
+  alterPartitionReassignments,
+  listPartitionReassignments,
   offsetDelete,
+  describeQuorum,
   describeCluster,
+  describeProducers,
+  unregisterBroker,
+  describeTransactions,
+  listTransactions,
+  consumerGroupHeartbeat,
+  consumerGroupDescribe,
   listConfigResources,
   describeTopicPartitions,
 ]

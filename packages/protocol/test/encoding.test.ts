@@ -229,7 +229,7 @@ test("the default of a follower's high watermark is not sent, however it is spel
   )
 })
 
-test('types that the seven APIs do not use: nullable structs, bytes, floats, unsigned integers, large tags', () => {
+test('types that hardly an API uses: nullable structs, bytes, floats, unsigned integers, large tags', () => {
   const sample = message({
     name: 'Sample',
     role: 'response',

@@ -12,6 +12,8 @@ import {
   type RecordKey,
   requestHeader,
   responseHeader,
+  transactionLogKey,
+  transactionLogValue,
   type VersionedMessage,
 } from '../src/index.js'
 
@@ -72,6 +74,8 @@ export const everyMessage: readonly Declared[] = [
     offsetCommitValue,
     groupMetadataKey,
     groupMetadataValue,
+    transactionLogKey,
+    transactionLogValue,
   ].map((one) => prefixed(one as Prefixed)),
 ]
 

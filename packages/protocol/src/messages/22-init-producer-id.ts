@@ -3,8 +3,9 @@ import { bool, int16, int32, int64, string } from '../schema.js'
 import type { Decoded, Encodable } from '../schema.js'
 
 /**
- * A producer id, with or without a transactional id. Version 3 lets a producer come back with the id and epoch that it
- * has; version 6, two-phase commit, is not stable yet in Kafka 4.4.
+ * A producer's id and epoch. With a transactional id it also ends what an earlier producer of that id had left open.
+ * Version 3 takes the producer's present id and epoch, to have only the epoch raised. Version 6, two-phase commit, is
+ * one that Kafka 4.4 knows and does not advertise.
  */
 const request = {
   transactionalId: string('0+', { nullable: '0+' }),
