@@ -10,7 +10,8 @@ use varve_records::{
 
 use crate::error::{LogError, Result};
 use crate::leader_epochs::LeaderEpochs;
-use crate::log::{Durability, Log, Phase, State};
+use crate::log::{Log, Phase, State};
+use crate::log_config::{Durability, LogConfig};
 use crate::preparation::{Preparation, Prepared};
 use crate::producer_state_manager::{ProducerAppend, Refusal, Verdict};
 use crate::runner::Work;
@@ -78,6 +79,7 @@ impl Log {
     }
 
     fn append_from(self: &Arc<Self>, origin: Origin, batches: &mut [&mut [u8]]) -> Appended {
+        let config = self.config();
         let mut budget = APPEND_BYTES;
         let mut checked: Vec<Result<Prepared>> = Vec::with_capacity(batches.len());
         for batch in batches.iter_mut() {
@@ -86,7 +88,7 @@ impl Log {
             }
             budget = budget.saturating_sub(batch.len());
             match origin {
-                Origin::Leader => match self.prepare(batch) {
+                Origin::Leader => match self.prepare(&config, batch) {
                     Some(prepared) => checked.push(prepared),
                     None => break,
                 },
@@ -94,7 +96,11 @@ impl Log {
             }
         }
         let mut state = self.state();
-        let appended = self.write(&mut state, origin, batches, &mut checked);
+        if !self.is_in_force(&config) {
+            // What was looked at under the one before is to be offered again.
+            return Appended { results: Vec::new(), taken: 0 };
+        }
+        let appended = self.write(&mut state, &config, origin, batches, &mut checked);
         if appended.appended.taken == checked.len()
             && matches!(state.preparation, Some(Preparation::Done { .. }))
         {
@@ -107,7 +113,7 @@ impl Log {
         }
         work.extend(self.plan_allocation(&mut state));
         work.extend(self.plan_measure(&mut state, appended.bytes));
-        match self.config.durability {
+        match config.durability {
             Durability::Fsync => state.flush_wanted = state.end_offset,
             Durability::Os => self.want_flush_in_time(&mut state),
         }
@@ -132,7 +138,8 @@ impl Log {
         if state.flushed.offset >= state.end_offset {
             return;
         }
-        if let Some(bytes) = self.config.flush_interval_bytes {
+        let config = self.config();
+        if let Some(bytes) = config.flush_interval_bytes {
             let active = state.active();
             let same_segment = active.base_offset == state.flushed.segment_base;
             let flushed = if same_segment { state.flushed.position } else { 0 };
@@ -140,7 +147,7 @@ impl Log {
                 state.flush_wanted = state.end_offset;
             }
         }
-        if let Some(interval) = self.config.flush_interval_ms
+        if let Some(interval) = config.flush_interval_ms
             && state.flush_due.is_none()
         {
             let due = self.runner.now() + Duration::from_millis(interval);
@@ -152,6 +159,7 @@ impl Log {
     fn write(
         &self,
         state: &mut State,
+        config: &LogConfig,
         origin: Origin,
         batches: &mut [&mut [u8]],
         checked: &mut [Result<Prepared>],
@@ -172,7 +180,7 @@ impl Log {
         let start = active.bytes();
         let (mut bytes, mut next) = (start, state.end_offset);
         let mut first_timestamp = active.first_timestamp();
-        let indexes_full = active.indexes_reach(self.config.index_bytes);
+        let indexes_full = active.indexes_reach(config.index_bytes);
         let mut epochs = state.epochs.clone();
         let mut producers = ProducerAppend::default();
         let mut headers = Vec::with_capacity(checked.len());
@@ -203,8 +211,8 @@ impl Log {
                     continue;
                 }
             };
-            let full = indexes_full || bytes + header.total_bytes() > self.config.segment_bytes;
-            let old = self.config.segment_ms.is_some_and(|segment_ms| {
+            let full = indexes_full || bytes + header.total_bytes() > config.segment_bytes;
+            let old = config.segment_ms.is_some_and(|segment_ms| {
                 first_timestamp.is_some_and(|first| header.max_timestamp.saturating_sub(first) > segment_ms)
             });
             if (bytes > 0 && (full || old)) || header.last_offset() - active.base_offset > i64::from(i32::MAX)

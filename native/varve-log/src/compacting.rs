@@ -51,7 +51,7 @@ pub(crate) enum CompactionDone {
 
 impl Compacting {
     fn advance(mut self: Box<Self>, log: &Log) -> Result<CompactionDone> {
-        let bytes_per_second = log.config.compaction_bytes_per_second.unwrap_or(u64::MAX);
+        let bytes_per_second = log.config().compaction_bytes_per_second.unwrap_or(u64::MAX);
         match self.compaction.advance(STEP_BYTES.min(bytes_per_second / STEPS_PER_SECOND)) {
             Ok(Progress::Paused) => Ok(CompactionDone::Paused(self)),
             Ok(Progress::Written(output, replaced)) => {
@@ -128,6 +128,7 @@ impl Log {
         let start_offset = state.segments[0].base_offset;
         let cleaned = self.directory.cleaned_offset(&self.name).filter(|&offset| offset <= end_offset);
         let first_dirty_offset = cleaned.unwrap_or(start_offset).max(start_offset);
+        let config = self.config();
         let plan = CompactionPlan {
             storage: self.directory.storage.clone(),
             dir: self.dir.clone(),
@@ -138,16 +139,16 @@ impl Log {
             aborted: Vec::new(),
             last_records: state.producers.producers().map(last_record).collect(),
             now_ms: self.runner.wall_clock_ms(),
-            delete_retention_ms: self.config.delete_retention_ms,
-            segment_bytes: self.config.segment_bytes,
-            index_bytes: self.config.index_bytes,
-            index_interval_bytes: self.config.index_interval_bytes,
+            delete_retention_ms: config.delete_retention_ms,
+            segment_bytes: config.segment_bytes,
+            index_bytes: config.index_bytes,
+            index_interval_bytes: config.index_interval_bytes,
             max_keys: MAX_KEYS,
         };
         let ratio = plan.dirty_ratio();
         let is_due = match whatever_ratio {
             true => count > 0,
-            false => ratio > 0.0 && ratio >= self.config.min_cleanable_dirty_ratio,
+            false => ratio > 0.0 && ratio >= config.min_cleanable_dirty_ratio,
         };
         is_due.then_some(plan)
     }

@@ -30,7 +30,7 @@ impl Log {
 
     /// Takes a measurement. While it is too low the log wakes to look again.
     pub(crate) fn measured(self: &Arc<Self>, state: &mut State, free: u64) {
-        let low = self.config.low_disk_bytes.is_some_and(|mark| free < mark);
+        let low = self.config().low_disk_bytes.is_some_and(|mark| free < mark);
         let now = self.runner.now();
         state.space = Space { low: low.then_some(free), measured_at: now, ..Space::default() };
         if low {
@@ -40,15 +40,22 @@ impl Log {
         }
     }
 
+    /// Goes by another mark: by what is known of the room now, and by a look at the disk as soon as there is an append.
+    pub(crate) fn move_low_disk_mark(&self, state: &mut State) {
+        let mark = self.config().low_disk_bytes;
+        state.space.low = state.space.low.filter(|&free| mark.is_some_and(|mark| free < mark));
+        state.space.bytes_since = MEASURE_BYTES;
+    }
+
     /// Why nothing is appended now, if the disk is too full for it.
     pub(crate) fn low_disk(&self, state: &State) -> Option<LogError> {
-        let (free, mark) = (state.space.low?, self.config.low_disk_bytes?);
+        let (free, mark) = (state.space.low?, self.config().low_disk_bytes?);
         Some(LogError::LowDisk { dir: self.dir.clone(), free, mark })
     }
 
     /// A look at the disk, if one is due after so many more bytes.
     pub(crate) fn plan_measure(&self, state: &mut State, appended: u64) -> Option<Work> {
-        self.config.low_disk_bytes?;
+        self.config().low_disk_bytes?;
         let space = &mut state.space;
         space.bytes_since += appended;
         let elapsed = self.runner.now().saturating_sub(space.measured_at);

@@ -5,107 +5,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use varve_records::{BatchValidation, Codec};
-
-use crate::cleanup_policy::CleanupPolicy;
 use crate::data_dir::{DataDir, Found, Hold};
 use crate::disk_space::Space;
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
 use crate::leader_epochs::LeaderEpochs;
+use crate::log_config::{Durability, LogConfig};
 use crate::maintenance::{Maintenance, Told};
-use crate::preallocation::{Allocation, Preallocate};
-use crate::preparation::{Preparation, TimestampType};
+use crate::preallocation::Allocation;
+use crate::preparation::Preparation;
 use crate::producer_state_manager::ProducerStateManager;
 use crate::recovery::{Opening, Recovered};
 use crate::runner::{Job, Outcome, Runner, Work};
 use crate::segment::Segment;
 use crate::slice::Cursor;
 use crate::stats::Stats;
-use crate::sync::{Condvar, Mutex, MutexGuard};
-
-/// When an append may be acknowledged, and what a reader may see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// Written to the page cache: survives the process, not the power.
-    Os,
-    /// Covered by an fsync.
-    Fsync,
-}
-
-/// How a log is written and kept; the names are Kafka's topic configurations.
-#[derive(Clone, Copy, Debug)]
-pub struct LogConfig {
-    pub durability: Durability,
-    /// A segment is rolled before it grows beyond this, or beyond 2^31 - 1: index positions are `int32`.
-    pub segment_bytes: u64,
-    /// A segment is rolled before a batch this much younger than its first one (ms).
-    pub segment_ms: Option<i64>,
-    pub index_interval_bytes: u64,
-    /// A segment is rolled once one of its indexes has grown to this.
-    pub index_bytes: u64,
-    pub max_batch_bytes: u64,
-    /// How closely a batch is looked at before it is stored.
-    pub batch_validation: BatchValidation,
-    /// The codec that batches are stored under; `None` for the one that each comes with.
-    pub compression: Option<Codec>,
-    pub timestamp_type: TimestampType,
-    /// Under [`Durability::Os`]: what is appended is flushed after so long (ms).
-    pub flush_interval_ms: Option<u64>,
-    /// Under [`Durability::Os`]: what is appended is flushed once it is so much.
-    pub flush_interval_bytes: Option<u64>,
-    /// What becomes of old records. In a compacted log every record needs a key.
-    pub cleanup_policy: CleanupPolicy,
-    /// A compaction is due once so much of what could be compacted, from 0 to 1, was not.
-    pub min_cleanable_dirty_ratio: f64,
-    /// How long a deletion of a key stays after the first compaction that met it (ms), so that readers learn of it.
-    pub delete_retention_ms: i64,
-    /// What a compaction may read and write together in a second, on average; `None` for as much as it can.
-    pub compaction_bytes_per_second: Option<u64>,
-    /// How often the log looks whether a compaction is due (ms); `None` for only when asked.
-    pub compaction_check_ms: Option<u64>,
-    /// Segments whose youngest record is older than this (ms) are deleted.
-    pub retention_ms: Option<i64>,
-    /// The oldest segments are deleted as long as the others hold this much.
-    pub retention_bytes: Option<u64>,
-    /// What is prepared ahead of the end.
-    pub preallocate: Preallocate,
-    /// Appends are refused while the disk has fewer free bytes.
-    pub low_disk_bytes: Option<u64>,
-    /// A producer that has written nothing for so long (ms) is forgotten, unless it has a transaction open.
-    pub producer_id_expiration_ms: i64,
-    /// How often the log looks for what it need not retain (ms); `None` for only when asked.
-    pub retention_check_ms: Option<u64>,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self {
-            durability: Durability::Fsync,
-            segment_bytes: 1 << 30,
-            segment_ms: None,
-            index_interval_bytes: 4096,
-            index_bytes: 10 << 20,
-            max_batch_bytes: (1 << 20) + 12,
-            batch_validation: BatchValidation::Full,
-            compression: None,
-            timestamp_type: TimestampType::CreateTime,
-            flush_interval_ms: None,
-            flush_interval_bytes: None,
-            cleanup_policy: CleanupPolicy::Delete,
-            min_cleanable_dirty_ratio: 0.5,
-            delete_retention_ms: 24 * 60 * 60 * 1000,
-            compaction_bytes_per_second: None,
-            compaction_check_ms: None,
-            retention_ms: None,
-            retention_bytes: None,
-            preallocate: Preallocate::Off,
-            low_disk_bytes: None,
-            producer_id_expiration_ms: 86_400_000,
-            retention_check_ms: None,
-        }
-    }
-}
+use crate::sync::{Condvar, Mutex, MutexGuard, RwLock};
 
 /// What a log can do now.
 #[derive(Clone, Debug)]
@@ -147,7 +62,8 @@ pub type Listener = Box<dyn Fn(&Log) + Send + Sync>;
 
 pub struct Log {
     pub dir: PathBuf,
-    pub config: LogConfig,
+    /// Changed under the lock of the state.
+    pub(crate) config: RwLock<Arc<LogConfig>>,
     pub recovered: Option<Recovered>,
     pub(crate) directory: Arc<DataDir>,
     pub(crate) name: String,
@@ -179,6 +95,8 @@ pub struct State {
     pub(crate) phase: Phase,
     /// Everything below is on disk for good.
     pub(crate) flushed: Mark,
+    /// What readers saw when [`Durability::Fsync`] came into force, on disk or not: it is not hidden from them again.
+    pub(crate) seen: Mark,
     pub(crate) flush_wanted: i64,
     pub(crate) flush_running: bool,
     /// The first segment that may hold bytes, or indexes, that were not flushed.
@@ -257,7 +175,7 @@ impl Log {
         let Found { hold, recovery_point, start_offset, clean } = directory.log_opens(name)?;
         let dir = directory.log_dir(name);
         let storage = directory.storage.clone();
-        let config = LogConfig { segment_bytes: config.segment_bytes.min(i32::MAX as u64), ..config };
+        let config = config.within_limits();
         let index_interval_bytes = config.index_interval_bytes;
         let opening = Opening {
             storage: &storage,
@@ -279,6 +197,7 @@ impl Log {
         let start_offset = start_offset.clamp(opened.segments[0].base_offset, end.offset);
         let state = State {
             flushed: end,
+            seen: end,
             flush_wanted: end.offset,
             flush_running: false,
             unflushed_base: active.base_offset,
@@ -318,7 +237,7 @@ impl Log {
         };
         let log = Arc::new(Self {
             dir,
-            config,
+            config: RwLock::new(Arc::new(config)),
             recovered: opened.recovered,
             directory,
             name: name.to_string(),
@@ -333,7 +252,7 @@ impl Log {
         let mut state = log.state();
         log.schedule_retention(&mut state);
         log.schedule_compaction(&mut state);
-        if log.config.low_disk_bytes.is_some() {
+        if config.low_disk_bytes.is_some() {
             log.measured(&mut state, log.measure_space()?);
         }
         drop(state);
@@ -365,8 +284,9 @@ impl Log {
     }
 
     pub(crate) fn visible(&self, state: &State) -> Mark {
-        match self.config.durability {
+        match self.config().durability {
             Durability::Os => state.end_mark(),
+            Durability::Fsync if state.flushed.offset < state.seen.offset => state.seen,
             Durability::Fsync => state.flushed,
         }
     }
@@ -478,7 +398,7 @@ impl Log {
                 let before = state.flushed.offset;
                 state.flushed(&plan, now_seconds);
                 self.stats.became_durable(state.flushed.offset - before);
-                if self.config.durability == Durability::Fsync {
+                if self.config().durability == Durability::Fsync {
                     state.flush_wanted = state.end_offset;
                 }
                 state.end_roll();
@@ -498,7 +418,7 @@ impl Log {
                 if matches!(state.phase, Phase::Writing) {
                     state.phase = Phase::Open;
                 }
-                match self.config.durability {
+                match self.config().durability {
                     Durability::Fsync => state.flush_wanted = state.end_offset,
                     Durability::Os => self.want_flush_in_time(&mut state),
                 }

@@ -211,7 +211,7 @@ impl Log {
             state.flush_due = None;
             state.flush_wanted = state.end_offset;
         }
-        if state.retention_due.is_some_and(|due| due <= now) {
+        if state.retention_due.take_if(|due| *due <= now).is_some() {
             let asked = state.maintenance.waiting.iter().any(|(request, _)| *request == Request::Retention);
             if !asked {
                 // A failure has closed the log for writes, which everybody sees.
@@ -219,7 +219,7 @@ impl Log {
             }
             self.schedule_retention(&mut state);
         }
-        if state.compaction_due.is_some_and(|due| due <= now) {
+        if state.compaction_due.take_if(|due| *due <= now).is_some() {
             let asked =
                 state.maintenance.waiting.iter().any(|(request, _)| matches!(request, Request::Compact(_)));
             if !asked && !state.maintenance.is_compacting() {
@@ -254,19 +254,21 @@ impl Log {
     }
 
     pub(crate) fn schedule_retention(self: &Arc<Self>, state: &mut State) {
-        let Some(every) = self.config.retention_check_ms else { return };
+        let config = self.config();
+        let Some(every) = config.retention_check_ms.filter(|_| config.retains_limited()) else { return };
         let due = self.runner.now() + Duration::from_millis(every);
         state.retention_due = Some(due);
         self.wake_at(state, due);
     }
 
     pub(crate) fn schedule_compaction(self: &Arc<Self>, state: &mut State) {
-        let Some(every) = self.config.compaction_check_ms else { return };
-        if self.config.cleanup_policy.compacts() {
-            let due = self.runner.now() + Duration::from_millis(every);
-            state.compaction_due = Some(due);
-            self.wake_at(state, due);
-        }
+        let config = self.config();
+        let Some(every) = config.compaction_check_ms.filter(|_| config.cleanup_policy.compacts()) else {
+            return;
+        };
+        let due = self.runner.now() + Duration::from_millis(every);
+        state.compaction_due = Some(due);
+        self.wake_at(state, due);
     }
 
     /// The first job of the request whose turn it is, or the next one of a compaction that has waited.
@@ -308,9 +310,11 @@ impl Log {
             Request::Retention if !state.sealed_is_durable() || matches!(state.phase, Phase::Rolling) => {
                 Begin::NotYet
             }
-            Request::Retention => {
-                Begin::Step(Step::FindExpired(Expiry::new(state, &self.config, self.runner.wall_clock_ms())))
-            }
+            Request::Retention => Begin::Step(Step::FindExpired(Expiry::new(
+                state,
+                &self.config(),
+                self.runner.wall_clock_ms(),
+            ))),
             Request::Compact(_) if state.maintenance.closes => Begin::NotYet,
             Request::Compact(Compact::Now) if !state.sealed_is_durable() => Begin::NotYet,
             Request::Compact(when) => {
@@ -452,7 +456,7 @@ impl Log {
                 return None;
             }
             CompactionDone::Paused(compacting) | CompactionDone::Placed(compacting) => {
-                let pause = compacting.pause(self.runner.now(), self.config.compaction_bytes_per_second);
+                let pause = compacting.pause(self.runner.now(), self.config().compaction_bytes_per_second);
                 if pause.is_zero() || state.maintenance.stops_compacting() {
                     return Some(state.maintenance.go_on(compacting));
                 }
@@ -541,6 +545,7 @@ impl State {
         self.truncations.push(end.offset);
         self.end_offset = end.offset;
         self.flushed = end;
+        self.seen = end;
         self.flush_wanted = end.offset;
         self.unflushed_base = end.segment_base;
         self.recovery_point = self.recovery_point.min(end.offset);

@@ -59,11 +59,12 @@ impl AllocationPlan {
 impl Log {
     /// The next step ahead of the end, if it is time for one.
     pub(crate) fn plan_allocation(&self, state: &mut State) -> Option<Work> {
-        let zeros = self.config.preallocate == Preallocate::Zeros;
+        let config = self.config();
+        let zeros = config.preallocate == Preallocate::Zeros;
         let active = state.active().clone();
         let bytes = active.bytes();
         let is_small = state.segments.len() == 1 && bytes < LEAST_STEP;
-        let off = self.config.preallocate == Preallocate::Off || state.allocation.refused;
+        let off = config.preallocate == Preallocate::Off || state.allocation.refused;
         if off || is_small || state.allocation.running || !state.phase.takes_writes() {
             return None;
         }
@@ -79,7 +80,7 @@ impl Log {
         }
         allocation.adapt(self.runner.now());
         let from = allocation.up_to.max(bytes);
-        let up_to = (from + allocation.step).min(self.config.segment_bytes);
+        let up_to = (from + allocation.step).min(config.segment_bytes);
         if up_to <= from {
             return None;
         }
@@ -89,12 +90,13 @@ impl Log {
 
     /// Whether an append that ends at `end` has to wait for zeros to be written in front of it.
     pub(crate) fn lacks_zeros(&self, state: &State, end: u64) -> bool {
+        let config = self.config();
         let Allocation { segment_base, up_to, refused, .. } = state.allocation;
         let active = state.active();
         let is_small = state.segments.len() == 1 && active.bytes() < LEAST_STEP;
-        let wanted = self.config.preallocate == Preallocate::Zeros && !is_small && !refused;
+        let wanted = config.preallocate == Preallocate::Zeros && !is_small && !refused;
         // Beyond the segment's size nothing is prepared: a batch may be larger than that.
-        wanted && end <= self.config.segment_bytes && (segment_base != active.base_offset || up_to < end)
+        wanted && end <= config.segment_bytes && (segment_base != active.base_offset || up_to < end)
     }
 }
 

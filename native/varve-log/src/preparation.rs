@@ -11,6 +11,7 @@ use varve_records::{
 
 use crate::error::{LogError, Result};
 use crate::log::{Log, Phase};
+use crate::log_config::LogConfig;
 use crate::runner::Work;
 
 /// Whose times records have (Kafka's `message.timestamp.type`).
@@ -35,6 +36,7 @@ pub(crate) enum Preparation {
     UnderWay,
     /// Waits to be offered again.
     Done {
+        config: Arc<LogConfig>,
         offered: Vec<u8>,
         prepared: Result<Prepared>,
     },
@@ -49,15 +51,19 @@ const EXPANDED_BYTES: usize = 1 << 20;
 
 impl Log {
     /// Prepares a batch, or leaves that to a job and returns nothing: it is to be offered again.
-    pub(crate) fn prepare(self: &Arc<Self>, batch: &mut [u8]) -> Option<Result<Prepared>> {
+    pub(crate) fn prepare(
+        self: &Arc<Self>,
+        config: &Arc<LogConfig>,
+        batch: &mut [u8],
+    ) -> Option<Result<Prepared>> {
         let header = BatchHeader::parse(batch);
-        let compresses = header.is_some_and(|header| self.codec_for(&header).is_some());
-        let looks_inside = self.config.batch_validation == BatchValidation::Full
+        let compresses = header.is_some_and(|header| codec_for(config, &header).is_some());
+        let looks_inside = config.batch_validation == BatchValidation::Full
             && header.is_some_and(|header| header.is_compressed());
         let is_heavy =
             compresses && batch.len() > HEAVY_TO_COMPRESS_BYTES || looks_inside && batch.len() > HEAVY_BYTES;
         if !is_heavy {
-            match self.prepare_within(batch, EXPANDED_BYTES) {
+            match self.prepare_within(config, batch, EXPANDED_BYTES) {
                 // It may only have been too much for here.
                 Err(BatchError::Invalid(_)) if compresses || looks_inside => {}
                 prepared => return Some(prepared.map_err(LogError::Batch)),
@@ -70,7 +76,9 @@ impl Log {
         match &state.preparation {
             _ if !matches!(state.phase, Phase::Open) => None,
             Some(Preparation::UnderWay) => None,
-            Some(Preparation::Done { offered, prepared }) if offered == batch => {
+            Some(Preparation::Done { config: under, offered, prepared })
+                if Arc::ptr_eq(under, config) && offered == batch =>
+            {
                 let prepared = prepared.clone();
                 if let Ok(Prepared { header, bytes: None }) = &prepared {
                     batch[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
@@ -88,24 +96,26 @@ impl Log {
 
     /// The job's part.
     pub(crate) fn prepare_whole(&self, offered: Vec<u8>) -> Preparation {
-        let mut batch = offered.clone();
-        let prepared = self.prepare_within(&mut batch, MAX_DECOMPRESSED_BYTES).map_err(LogError::Batch);
-        Preparation::Done { offered, prepared }
+        let (config, mut batch) = (self.config(), offered.clone());
+        let prepared =
+            self.prepare_within(&config, &mut batch, MAX_DECOMPRESSED_BYTES).map_err(LogError::Batch);
+        Preparation::Done { config, offered, prepared }
     }
 
     fn prepare_within(
         &self,
+        config: &LogConfig,
         batch: &mut [u8],
         max_decompressed_bytes: usize,
     ) -> std::result::Result<Prepared, BatchError> {
         let rules = BatchRules {
-            validation: self.config.batch_validation,
-            keys_required: self.config.cleanup_policy.compacts(),
+            validation: config.batch_validation,
+            keys_required: config.cleanup_policy.compacts(),
             max_decompressed_bytes,
-            ..BatchRules::new(self.config.max_batch_bytes)
+            ..BatchRules::new(config.max_batch_bytes)
         };
         let mut header = validate(batch, &rules)?;
-        let mut bytes = match self.codec_for(&header) {
+        let mut bytes = match codec_for(config, &header) {
             Some(codec) => Some(recompress(header, batch, codec, max_decompressed_bytes)?),
             None => None,
         };
@@ -113,17 +123,17 @@ impl Log {
         if stored.len() as u64 > rules.max_bytes {
             return Err(BatchError::TooLarge { bytes: stored.len() as u64, max: rules.max_bytes });
         }
-        if self.config.timestamp_type == TimestampType::LogAppendTime {
+        if config.timestamp_type == TimestampType::LogAppendTime {
             assign_log_append_time(stored, self.runner.wall_clock_ms());
         }
         header = BatchHeader::parse(stored).expect("it was whole before");
         Ok(Prepared { header, bytes })
     }
+}
 
-    /// The codec that the batch is to be stored under, if it is not its own. Markers are read by their bytes and are never
-    /// compressed.
-    fn codec_for(&self, header: &BatchHeader) -> Option<Codec> {
-        let codec = self.config.compression?;
-        (header.codec() != Some(codec) && !header.is_control()).then_some(codec)
-    }
+/// The codec that the batch is to be stored under, if it is not its own. Markers are read by their bytes and are never
+/// compressed.
+fn codec_for(config: &LogConfig, header: &BatchHeader) -> Option<Codec> {
+    let codec = config.compression?;
+    (header.codec() != Some(codec) && !header.is_control()).then_some(codec)
 }

@@ -88,7 +88,7 @@ impl Log {
             return;
         }
         state.producers_checked = now;
-        state.producers.remove_expired(self.runner.wall_clock_ms(), self.config.producer_id_expiration_ms);
+        state.producers.remove_expired(self.runner.wall_clock_ms(), self.config().producer_id_expiration_ms);
     }
 }
 

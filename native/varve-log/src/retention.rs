@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::log::{LogConfig, State};
+use crate::log::State;
+use crate::log_config::LogConfig;
 use crate::segment::Segment;
 
 /// Everything that decides which segments have expired.

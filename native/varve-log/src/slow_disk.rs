@@ -87,7 +87,7 @@ impl Log {
     pub(crate) fn wrote(&self, state: &mut State, group: GroupWrite, time: WriteTime) {
         self.directory.pace.note(time);
         self.stats.wrote(&group.headers, time.elapsed);
-        group.segment.publish(group.headers.iter(), self.config.index_interval_bytes);
+        group.segment.publish(group.headers.iter(), self.config().index_interval_bytes);
         state.end_offset = group.end_offset;
         state.take_epochs(group.epochs);
         self.take_producers(state, &group.segment, group.producers);

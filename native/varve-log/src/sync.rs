@@ -3,12 +3,12 @@
 
 #[cfg(not(feature = "shuttle"))]
 pub use std::{
-    sync::{Condvar, Mutex, MutexGuard},
+    sync::{Condvar, Mutex, MutexGuard, RwLock},
     thread,
 };
 
 #[cfg(feature = "shuttle")]
 pub use shuttle::{
-    sync::{Condvar, Mutex, MutexGuard},
+    sync::{Condvar, Mutex, MutexGuard, RwLock},
     thread,
 };

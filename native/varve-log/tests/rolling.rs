@@ -102,7 +102,7 @@ fn a_segment_is_rolled_before_its_offsets_outgrow_the_index() {
 #[test]
 fn a_segment_never_outgrows_the_positions_of_its_index() {
     let (_storage, solo) = open(LogConfig { segment_bytes: u64::MAX, ..config(Durability::Os) });
-    assert_eq!(solo.log.config.segment_bytes, i32::MAX as u64);
+    assert_eq!(solo.log.config().segment_bytes, i32::MAX as u64);
 }
 
 #[test]

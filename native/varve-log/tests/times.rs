@@ -47,7 +47,7 @@ fn the_first_record_at_or_after_a_time_is_found_whatever_the_order() {
             assert_eq!(newest, first_at_or_after(&times, *max), "{order:?}, {state}");
         };
         check(&solo, "as written");
-        let config = solo.log.config;
+        let config = *solo.log.config();
         let crashed = storage.fork();
         solo.close();
         check(&Solo::open(&crashed, config).unwrap(), "recovered");

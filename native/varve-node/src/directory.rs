@@ -7,16 +7,13 @@ use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use varve_log::repair::repair;
 use varve_log::runner::ThreadRunner;
-use varve_log::{
-    CleanupPolicy, DataDir, Durability, Identity, Listener, Log, LogConfig, Preallocate, TimestampType,
-};
-
-use varve_records::{BatchValidation, Codec};
+use varve_log::{DataDir, Identity, Listener, Log};
 
 use crate::failure::task;
 use crate::fault::{storage, threads};
 use crate::inspect::{NativeProgress, Repair};
 use crate::log::NativeLog;
+use crate::log_config::NativeLogConfig;
 use crate::registry::{Lease, real_path};
 use crate::shared_log::{LogShare, share_directory};
 
@@ -35,81 +32,6 @@ pub struct DirectoryIdentity {
     pub node_id: Option<i32>,
     pub new_cluster_id: String,
     pub new_directory_id: String,
-}
-
-#[napi(object)]
-pub struct NativeLogConfig {
-    /// Whether an acknowledgement waits for an fsync.
-    pub fsync: bool,
-    pub segment_bytes: f64,
-    pub segment_ms: Option<f64>,
-    pub index_interval_bytes: f64,
-    pub segment_index_bytes: f64,
-    pub max_batch_bytes: f64,
-    /// Whether the records of a batch are looked at before it is stored, not its header and checksum alone.
-    pub validate_records: bool,
-    /// The number of a codec; without one batches keep theirs.
-    pub compression: Option<u32>,
-    /// Whether records have the time of their append, not their producer's.
-    pub log_append_time: bool,
-    pub flush_interval_ms: Option<f64>,
-    pub flush_interval_bytes: Option<f64>,
-    pub compacts: bool,
-    pub deletes: bool,
-    pub min_cleanable_dirty_ratio: f64,
-    pub delete_retention_ms: f64,
-    pub compaction_bytes_per_second: Option<f64>,
-    pub compaction_check_ms: Option<f64>,
-    pub retention_ms: Option<f64>,
-    pub retention_bytes: Option<f64>,
-    pub retention_check_ms: Option<f64>,
-    /// `off`, `blocks` or `zeros`.
-    pub preallocate: String,
-    pub low_disk_bytes: Option<f64>,
-    pub producer_id_expiration_ms: Option<f64>,
-}
-
-impl From<NativeLogConfig> for LogConfig {
-    fn from(config: NativeLogConfig) -> Self {
-        Self {
-            durability: if config.fsync { Durability::Fsync } else { Durability::Os },
-            segment_bytes: config.segment_bytes as u64,
-            segment_ms: config.segment_ms.map(|ms| ms as i64),
-            index_interval_bytes: config.index_interval_bytes as u64,
-            index_bytes: config.segment_index_bytes as u64,
-            max_batch_bytes: config.max_batch_bytes as u64,
-            batch_validation: match config.validate_records {
-                true => BatchValidation::Full,
-                false => BatchValidation::Header,
-            },
-            compression: config.compression.and_then(|number| Codec::of(number as u16)),
-            timestamp_type: match config.log_append_time {
-                true => TimestampType::LogAppendTime,
-                false => TimestampType::CreateTime,
-            },
-            flush_interval_ms: config.flush_interval_ms.map(|ms| ms as u64),
-            flush_interval_bytes: config.flush_interval_bytes.map(|bytes| bytes as u64),
-            cleanup_policy: match (config.compacts, config.deletes) {
-                (false, _) => CleanupPolicy::Delete,
-                (true, false) => CleanupPolicy::Compact,
-                (true, true) => CleanupPolicy::CompactAndDelete,
-            },
-            min_cleanable_dirty_ratio: config.min_cleanable_dirty_ratio,
-            delete_retention_ms: config.delete_retention_ms as i64,
-            compaction_bytes_per_second: config.compaction_bytes_per_second.map(|bytes| bytes as u64),
-            compaction_check_ms: config.compaction_check_ms.map(|ms| ms as u64),
-            retention_ms: config.retention_ms.map(|ms| ms as i64),
-            retention_bytes: config.retention_bytes.map(|bytes| bytes as u64),
-            retention_check_ms: config.retention_check_ms.map(|ms| ms as u64),
-            preallocate: match config.preallocate.as_str() {
-                "zeros" => Preallocate::Zeros,
-                "blocks" => Preallocate::Blocks,
-                _ => Preallocate::Off,
-            },
-            low_disk_bytes: config.low_disk_bytes.map(|bytes| bytes as u64),
-            producer_id_expiration_ms: config.producer_id_expiration_ms.map_or(i64::MAX, |ms| ms as i64),
-        }
-    }
 }
 
 /// A locked data directory.

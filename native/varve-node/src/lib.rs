@@ -8,6 +8,7 @@ mod failure;
 mod fault;
 mod inspect;
 mod log;
+mod log_config;
 mod producers;
 mod registry;
 #[cfg(target_os = "linux")]

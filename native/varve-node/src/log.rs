@@ -11,6 +11,7 @@ use varve_records::{HEADER_BYTES, assign_epoch, seal};
 use crate::changes::Changes;
 use crate::directory::Finish;
 use crate::failure::{Failure, task};
+use crate::log_config::NativeLogConfig;
 use crate::registry::Environment;
 use crate::shared_log::LogShare;
 use crate::slice::NativeSlice;
@@ -81,7 +82,7 @@ impl NativeLog {
         let mut refusals = self.refusals.lock().expect("never held across a panic");
         refusals.clear();
         let appended = append(&self.log);
-        if appended.taken > 0 && self.log.config.durability == Durability::Os {
+        if appended.taken > 0 && self.log.config().durability == Durability::Os {
             self.changes.tell_others(self.environment);
         }
         for (result, slot) in appended.results.into_iter().zip(results) {
@@ -131,10 +132,26 @@ impl NativeLog {
         self.log.lowest_end_since(seen as usize).map(|end| end as f64)
     }
 
-    /// Whether an acknowledgement waits for an fsync, as whoever opened the log first has said.
+    /// Changes of the configuration what is given, all of it or nothing.
+    #[napi(catch_unwind)]
+    pub fn configure(&self, change: NativeLogConfig) -> Option<Failure> {
+        self.log.configure(|config| change.apply(config)).err().map(Failure::from)
+    }
+
+    #[napi(getter, catch_unwind)]
+    pub fn segment_bytes(&self) -> f64 {
+        self.log.config().segment_bytes as f64
+    }
+
+    #[napi(getter, catch_unwind)]
+    pub fn max_batch_bytes(&self) -> f64 {
+        self.log.config().max_batch_bytes as f64
+    }
+
+    /// Whether an acknowledgement waits for an fsync, as whoever opened the log first, or configured it, has said.
     #[napi(getter, catch_unwind)]
     pub fn fsync(&self) -> bool {
-        self.log.config.durability == Durability::Fsync
+        self.log.config().durability == Durability::Fsync
     }
 
     #[napi(getter, catch_unwind)]

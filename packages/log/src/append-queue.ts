@@ -8,7 +8,6 @@ import { toError } from './failure.js'
 import { Fifo } from './fifo.js'
 import { hold, release } from './keep-alive.js'
 import type { AppendResult } from './log.js'
-import type { Durability } from './options.js'
 import { PendingAppend } from './pending-append.js'
 
 /** A group goes to the engine in one call, which need not look at more than it can take. */
@@ -38,10 +37,7 @@ interface Barrier {
 }
 
 export interface AppendQueueOptions {
-  durability: Durability
-  maxBatchBytes: number
   maxPendingBytes: number
-  segmentBytes: number
   gather: 'microtask' | 'immediate'
 }
 
@@ -52,7 +48,6 @@ export interface AppendQueueOptions {
  */
 export class AppendQueue {
   readonly #native: NativeLog
-  readonly #options: AppendQueueOptions
   readonly #schedule: () => void
   readonly #watch: LogWatch
   readonly #changed: () => void
@@ -70,6 +65,10 @@ export class AppendQueue {
   /** Bytes that wait to be written, and all that is encoded here and has no result yet. */
   #unwrittenBytes = 0
   #pendingBytes = 0
+  #maxPendingBytes: number
+  /** The engine's, of which another thread may have changed them. */
+  #maxBatchBytes = 0
+  #segmentBytes = 0
   #tickBytes = 0
   /** Batches so far: appended, and of those the ones that the engine took or refused, or that were taken back. */
   #appended = 0
@@ -86,7 +85,8 @@ export class AppendQueue {
   /** `changed` is called when a write resolved an append at once, or when the engine refused something. */
   constructor(native: NativeLog, options: AppendQueueOptions, watch: LogWatch, changed: () => void) {
     this.#native = native
-    this.#options = options
+    this.#maxPendingBytes = options.maxPendingBytes
+    this.takeLimits()
     this.#watch = watch
     this.#changed = changed
     const writeInTurn = (): void => {
@@ -97,6 +97,16 @@ export class AppendQueue {
       options.gather === 'immediate'
         ? () => void setImmediate(writeInTurn)
         : () => queueMicrotask(() => this.write())
+  }
+
+  set maxPendingBytes(bytes: number) {
+    this.#maxPendingBytes = bytes
+  }
+
+  /** Takes over the limits that are in force. */
+  takeLimits(): void {
+    this.#maxBatchBytes = this.#native.maxBatchBytes
+    this.#segmentBytes = this.#native.segmentBytes
   }
 
   /** Bytes of the appends that have been encoded and have no result yet. */
@@ -220,14 +230,15 @@ export class AppendQueue {
 
   /** How large a batch of several appends may become. None, where one of them may have to wait behind a barrier. */
   get #sharedBytes(): number {
-    const { maxBatchBytes, segmentBytes } = this.#options
-    return this.#barriers.length > 0 ? 0 : Math.min(SHARED_BATCH_BYTES, maxBatchBytes, segmentBytes)
+    return this.#barriers.length > 0
+      ? 0
+      : Math.min(SHARED_BATCH_BYTES, this.#maxBatchBytes, this.#segmentBytes)
   }
 
   /** @throws VarveError `VARVE_BATCH_TOO_LARGE`, and for what is no record or cannot be encoded */
   #checkedLength(records: readonly RecordInput[], now: number): number {
     const expected = batchByteLength(records, now)
-    const { maxBatchBytes } = this.#options
+    const maxBatchBytes = this.#maxBatchBytes
     if (expected <= maxBatchBytes) return expected
     throw new VarveError(
       'VARVE_BATCH_TOO_LARGE',
@@ -238,7 +249,7 @@ export class AppendQueue {
   /** Whether the append has to wait for others; one alone always has room. */
   #isFull({ cost }: PendingAppend): boolean {
     if (this.#held.size > 0) return true
-    return this.#pendingBytes > 0 && this.#pendingBytes + cost > this.#options.maxPendingBytes
+    return this.#pendingBytes > 0 && this.#pendingBytes + cost > this.#maxPendingBytes
   }
 
   #accepted(append: PendingAppend, signal?: AbortSignal): Promise<AppendResult> {
@@ -279,7 +290,7 @@ export class AppendQueue {
   #admitHeld(): boolean {
     let admitted = false
     for (let next = this.#held.peek(); next !== undefined; next = this.#held.peek()) {
-      const fits = this.#pendingBytes + next.append.cost <= this.#options.maxPendingBytes
+      const fits = this.#pendingBytes + next.append.cost <= this.#maxPendingBytes
       if (!fits && this.#pendingBytes > 0 && !this.#takenBack.has(next.append)) break
       this.#admit(this.#held.shift()!)
       admitted = true

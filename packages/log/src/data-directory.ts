@@ -7,10 +7,12 @@ import {
   type NativeRepaired,
 } from '@varve/native'
 import { VarveError } from '@varve/records'
+import { completeOptions, nativeConfig } from './checked-options.js'
+import { EngineLog } from './engine-log.js'
 import { exists } from './existing-path.js'
 import { unwrap } from './failure.js'
-import { EngineLog, type Log } from './log.js'
-import { completeOptions, nativeConfig, type LogOptions } from './options.js'
+import type { Log } from './log.js'
+import type { LogOptions } from './options.js'
 import { randomId } from './random-id.js'
 import { checkDirectory, checkWholeNumber, invalidOption } from './whole-number.js'
 

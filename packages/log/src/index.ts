@@ -32,7 +32,7 @@ export {
 export type { Distribution, LogStats } from './stats.js'
 export { openLog } from './open-log.js'
 export { openTopic, type TopicOptions } from './open-topic.js'
-export type { CleanupPolicy, Durability, LogOptions, OpenLogOptions } from './options.js'
+export type { CleanupPolicy, Durability, LogOptions, LogSettings, OpenLogOptions } from './options.js'
 export { readPartitionMetadata, syncDirectory, writePartitionMetadata } from './partition-metadata-file.js'
 export type { OffsetAndTimestamp } from './record-in-batch.js'
 export type { ReadStart } from './read-start.js'

@@ -1,26 +1,12 @@
 import type { Socket } from 'node:net'
-import type { NativeLog } from '@varve/native'
-import { VarveError, type LogRecord, type RecordBatch, type RecordInput } from '@varve/records'
-import { AppendQueue } from './append-queue.js'
-import { LogWatch } from './diagnostics.js'
-import { toError, unwrap } from './failure.js'
-import { visibleOffset, type Isolation } from './isolation.js'
-import { hold, release } from './keep-alive.js'
-import type { Durability, LogOptions } from './options.js'
-import {
-  abortedIn,
-  producersOf,
-  type AbortedTransaction,
-  type LogTransactions,
-  type ProducerState,
-} from './producers.js'
-import { BatchReader, RecordReader, type ReadOptions } from './reader.js'
-import { sendTo, type SendToOptions, type SentRange } from './send-to.js'
-import { recordInBatch, type OffsetAndTimestamp } from './record-in-batch.js'
-import { separateBatches } from './separate-batches.js'
-import { checkSliceOptions, LogSlice, type Slice, type SliceOptions } from './slice.js'
-import { statsOf, type LogStats } from './stats.js'
-import { checkWholeNumber } from './whole-number.js'
+import type { LogRecord, RecordBatch, RecordInput, VarveError } from '@varve/records'
+import type { Durability, LogSettings } from './options.js'
+import type { LogTransactions } from './producers.js'
+import type { ReadOptions } from './reader.js'
+import type { OffsetAndTimestamp } from './record-in-batch.js'
+import type { SendToOptions, SentRange } from './send-to.js'
+import type { Slice, SliceOptions } from './slice.js'
+import type { LogStats } from './stats.js'
 
 /** Where records were appended. */
 export interface AppendResult {
@@ -65,7 +51,7 @@ export type LogState = 'open' | 'failed' | 'corrupt' | 'readOnly' | 'closed'
 export interface Log extends AsyncDisposable, LogTransactions {
   /** The absolute path of its directory. */
   readonly dir: string
-  /** As it was opened with. */
+  /** As it was opened with, or {@link configure}d since. */
   readonly durability: Durability
   /** The first offset that can be read. */
   readonly startOffset: number
@@ -199,6 +185,21 @@ export interface Log extends AsyncDisposable, LogTransactions {
    */
   subscribe(listener: () => void): () => void
   /**
+   * Changes how the log is written and kept, for all threads that have it open, without an append or a reader having to
+   * stop: what is appended from now on, and what the background looks at from its next look on, goes by it. Either all of the settings
+   * count or, if one is refused, none. What is left out stays; nothing of it is stored. `maxPendingBytes` is this thread's.
+   *
+   * From `'os'` to `'fsync'` it resolves once all that was appended before is on disk, and readers go on to see what they
+   * have seen meanwhile; the other way round what waits for an fsync is acknowledged at once.
+   *
+   * @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_READ_ONLY`, `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`
+   * @example
+   * ```ts
+   * await log.configure({ retentionMs: 7 * 24 * 60 * 60 * 1000, segmentBytes: 64 << 20 })
+   * ```
+   */
+  configure(settings: LogSettings): Promise<void>
+  /**
    * Makes everything appended so far durable, whatever the log's durability. Returns the offset reached.
    *
    * @throws VarveError `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`
@@ -253,346 +254,4 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * closed nevertheless.
    */
   close(): Promise<void>
-}
-
-const INT32_MAX = 0x7fff_ffff
-const PHASE_CLOSED = 3
-/** By the engine's phases. */
-const STATES: readonly LogState[] = ['open', 'open', 'failed', 'closed', 'readOnly']
-
-/** A {@link Log} over the native engine. */
-export class EngineLog implements Log {
-  readonly dir: string
-  readonly durability: Durability
-  readonly recovered: Recovered | null
-  readonly #native: NativeLog
-  readonly #queue: AppendQueue
-  readonly #closed: () => Promise<void>
-  readonly #listeners = new Set<() => void>()
-  readonly #watch: LogWatch
-  /** In the batches that readers were given. */
-  recordsRead = 0
-  #closing: Promise<void> | null = null
-
-  /** `closed` is called when the engine has closed the log. */
-  constructor(native: NativeLog, dir: string, options: Required<LogOptions>, closed: () => Promise<void>) {
-    this.#native = native
-    this.#closed = closed
-    this.dir = dir
-    this.durability = options.durability
-    this.recovered = native.recovered
-    this.#watch = new LogWatch(native, dir)
-    this.#queue = new AppendQueue(native, options, this.#watch, () => this.#notify())
-    this.#watch.opened(this.durability)
-  }
-
-  get startOffset(): number {
-    return this.#native.startOffset
-  }
-
-  get endOffset(): number {
-    return this.#native.endOffset
-  }
-
-  get durableOffset(): number {
-    return this.#native.durableOffset
-  }
-
-  get flushedOffset(): number {
-    return this.#native.flushedOffset
-  }
-
-  get state(): LogState {
-    const state = this.#closing === null ? STATES[this.#native.phase]! : 'closed'
-    return state === 'failed' && this.#native.failure?.code === 'VARVE_LOG_CORRUPT' ? 'corrupt' : state
-  }
-
-  get failure(): VarveError | null {
-    const failure = this.#native.failure
-    return failure === null ? null : toError(failure)
-  }
-
-  get pendingBytes(): number {
-    return this.#queue.pendingBytes
-  }
-
-  get leaderEpoch(): number {
-    return this.#native.leaderEpoch
-  }
-
-  setLeaderEpoch(epoch: number): void {
-    checkWholeNumber('leader epoch', epoch, 0, INT32_MAX)
-    const refused = this.#native.setLeaderEpoch(epoch)
-    if (refused !== null) throw toError(refused)
-  }
-
-  endOffsetForEpoch(epoch: number): EpochEnd | null {
-    checkWholeNumber('leader epoch', epoch, -1, INT32_MAX)
-    return this.#native.endOffsetForEpoch(epoch)
-  }
-
-  append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendResult> {
-    // Not an async function: its extra promise would cost as much as the append.
-    try {
-      options?.signal?.throwIfAborted()
-      this.#assertOpen()
-      return this.#queue.appendRecords(records, options?.signal)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-  }
-
-  appendSync(records: readonly RecordInput[]): AppendResult {
-    this.#assertOpen()
-    return this.#queue.appendSync(records)
-  }
-
-  appendBatches(batches: readonly Uint8Array[]): Array<Promise<AppendResult>> {
-    if (!Array.isArray(batches)) {
-      throw new VarveError('VARVE_BATCH_INVALID', 'appendBatches takes an array of encoded record batches')
-    }
-    if (this.#closing !== null) return batches.map(() => Promise.reject(this.#closedError()))
-    return batches.map((batch) => this.#queue.appendBatch(batch))
-  }
-
-  async appendReplicated(batches: Uint8Array): Promise<AppendResult> {
-    this.#assertOpen()
-    const appended = separateBatches(batches).map((batch) => this.#queue.appendBatch(batch, true))
-    const settled = await Promise.allSettled(appended)
-    const results = settled.map((result) => {
-      if (result.status === 'rejected') throw result.reason
-      return result.value
-    })
-    return { baseOffset: results[0]!.baseOffset, lastOffset: results.at(-1)!.lastOffset }
-  }
-
-  read(options: ReadOptions = {}): AsyncIterableIterator<LogRecord> {
-    this.#assertOpen()
-    return new RecordReader(this, options)
-  }
-
-  readBatches(options: ReadOptions = {}): AsyncIterableIterator<RecordBatch> {
-    this.#assertOpen()
-    return new BatchReader(this, options)
-  }
-
-  slice(options: SliceOptions): LogSlice | Promise<LogSlice> {
-    this.#assertOpen()
-    checkSliceOptions(options)
-    const { from, upTo = Infinity, maxBytes = 1 << 20, minOneBatch = true } = options
-    const native = this.#native.slice(from, upTo, maxBytes, minOneBatch)
-    if (native === null) return this.#sliceCold(from, upTo, maxBytes, minOneBatch)
-    return new LogSlice(unwrap(native), from)
-  }
-
-  async #sliceCold(from: number, upTo: number, maxBytes: number, minOne: boolean): Promise<LogSlice> {
-    return new LogSlice(unwrap(await this.#native.sliceCold(from, upTo, maxBytes, minOne)), from)
-  }
-
-  sendTo(socket: Socket, options: SendToOptions): Promise<SentRange> {
-    return sendTo(this, socket, options)
-  }
-
-  get lastStableOffset(): number {
-    return this.#native.lastStableOffset
-  }
-
-  setHighWatermark(offset: number): void {
-    checkWholeNumber('high watermark', offset, 0, Number.MAX_SAFE_INTEGER)
-    this.#native.setHighWatermark(offset)
-  }
-
-  async abortedTransactions(from: number, to: number): Promise<AbortedTransaction[]> {
-    this.#assertOpen()
-    return abortedIn(this.#native, from, to)
-  }
-
-  producers(): ProducerState[] {
-    return producersOf(this.#native)
-  }
-
-  async offsetForTime(timestamp: number): Promise<OffsetAndTimestamp | null> {
-    this.#assertOpen()
-    checkWholeNumber('timestamp', timestamp, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
-    const base = unwrap(await this.#native.batchForTime(timestamp))
-    return base === null ? null : recordInBatch(this, base, (time) => time >= timestamp)
-  }
-
-  async maxTimestamp(): Promise<OffsetAndTimestamp | null> {
-    this.#assertOpen()
-    const base = unwrap(await this.#native.batchOfMaxTimestamp())
-    return base === null ? null : recordInBatch(this, base, (time, max) => time === max)
-  }
-
-  subscribe(listener: () => void): () => void {
-    // A listener of its own, so that one function subscribed twice is two subscriptions.
-    const own = (): void => listener()
-    this.#listeners.add(own)
-    return () => void this.#listeners.delete(own)
-  }
-
-  /** Resolves when readers may see beyond `offset`. @throws VarveError when that cannot happen any more. */
-  visibleBeyond(
-    offset: number,
-    isolation: Isolation,
-    ...signals: Array<AbortSignal | undefined>
-  ): Promise<void> {
-    return this.#until(() => {
-      // Where the end has been cut off in front of it the reader has to be told, too.
-      if (visibleOffset(this, isolation) > offset || this.endOffset < offset) return true
-      const { state } = this
-      if (state === 'open') return false
-      throw state === 'closed' ? this.#closedError() : this.failure!
-    }, signals)
-  }
-
-  async flush(): Promise<number> {
-    this.#assertOpen()
-    await this.#queue.written()
-    if (this.#closing !== null) {
-      // Closing flushes as well, and nothing is appended behind it.
-      await this.#closing
-      return this.endOffset
-    }
-    const target = unwrap(this.#native.requestFlush())
-    hold()
-    try {
-      await this.#until(() => {
-        // What was cut off meanwhile will not be flushed.
-        if (this.#native.flushedOffset >= Math.min(target, this.endOffset)) return true
-        const { failure } = this
-        if (failure !== null) throw failure
-        if (this.#native.phase === PHASE_CLOSED) throw this.#closedError()
-        return false
-      })
-    } finally {
-      release()
-    }
-    return target
-  }
-
-  async deleteBefore(offset: number): Promise<number> {
-    this.#assertOpen()
-    checkWholeNumber('offset', offset, 0, Number.MAX_SAFE_INTEGER)
-    return unwrap(await this.#native.deleteBefore(offset))
-  }
-
-  async compact(): Promise<number> {
-    this.#assertOpen()
-    return unwrap(await this.#native.compact())
-  }
-
-  get compactionFailure(): VarveError | null {
-    const failure = this.#native.compactionFailure
-    return failure === null ? null : toError(failure)
-  }
-
-  async applyRetention(): Promise<number> {
-    this.#assertOpen()
-    return unwrap(await this.#native.applyRetention())
-  }
-
-  async truncateTo(offset: number): Promise<number> {
-    this.#assertOpen()
-    checkWholeNumber('offset', offset, 0, Number.MAX_SAFE_INTEGER)
-    // What is appended from here on belongs behind the cut.
-    const release = await this.#queue.hold()
-    try {
-      return unwrap(await this.#native.truncateTo(offset))
-    } finally {
-      release()
-    }
-  }
-
-  /** How often the log was truncated. */
-  get truncations(): number {
-    return this.#native.truncations
-  }
-
-  /** The lowest offset at which the log has ended since there were `seen` truncations. */
-  lowestEndSince(seen: number): number | null {
-    return this.#native.lowestEndSince(seen)
-  }
-
-  close(): Promise<void> {
-    // In a later microtask, so that whoever is told meanwhile finds the log closing.
-    this.#closing ??= Promise.resolve().then(() => this.#close())
-    return this.#closing
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
-  }
-
-  stats(): LogStats {
-    return statsOf(this.#native.stats(), this.recordsRead)
-  }
-
-  async #close(): Promise<void> {
-    await this.#queue.settled()
-    this.#watch.changed()
-    let failure: VarveError | null = null
-    try {
-      const refused = await this.#native.close()
-      failure = refused === undefined ? null : toError(refused)
-    } finally {
-      this.#notify()
-      await this.#closed()
-    }
-    this.#watch.changed()
-    this.#watch.closed(failure)
-    if (failure !== null) throw failure
-  }
-
-  /** The engine's word that something changed. */
-  changed = (): void => {
-    this.#watch.changed()
-    this.#queue.settle()
-    // More may have become durable while that ran: whoever appended it finds it told.
-    this.#watch.changed()
-    this.#notify()
-  }
-
-  #notify(): void {
-    for (const listener of Array.from(this.#listeners)) {
-      try {
-        listener()
-      } catch (error) {
-        // A listener's mistake is its own: neither the others nor an append may fail for it.
-        queueMicrotask(() => {
-          throw error
-        })
-      }
-    }
-  }
-
-  /** Resolves when `condition` holds, which is asked now and after every change. */
-  #until(condition: () => boolean, signals: Array<AbortSignal | undefined> = []): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const finish = (settle: () => void): void => {
-        unsubscribe()
-        for (const signal of signals) signal?.removeEventListener('abort', ask)
-        settle()
-      }
-      const ask = (): void => {
-        try {
-          for (const signal of signals) signal?.throwIfAborted()
-          if (condition()) finish(resolve)
-        } catch (error) {
-          finish(() => reject(error))
-        }
-      }
-      const unsubscribe = this.subscribe(ask)
-      for (const signal of signals) signal?.addEventListener('abort', ask)
-      ask()
-    })
-  }
-
-  #assertOpen(): void {
-    if (this.#closing !== null) throw this.#closedError()
-  }
-
-  #closedError(): VarveError {
-    return new VarveError('VARVE_LOG_CLOSED', `the log ${this.dir} is closed; open it again`)
-  }
 }

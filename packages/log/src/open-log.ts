@@ -1,10 +1,12 @@
 import { basename, dirname, join } from 'node:path'
 import { openLogReadOnly } from '@varve/native'
+import { completeOptions, nativeConfig } from './checked-options.js'
 import { META_PROPERTIES, openEngineDirectory } from './data-directory.js'
+import { EngineLog } from './engine-log.js'
 import { exists, realPath } from './existing-path.js'
 import { unwrap } from './failure.js'
-import { EngineLog, type Log } from './log.js'
-import { completeOptions, nativeConfig, type LogOptions, type OpenLogOptions } from './options.js'
+import type { Log } from './log.js'
+import type { LogOptions, OpenLogOptions } from './options.js'
 import { checkDirectory, invalidOption } from './whole-number.js'
 
 /**
@@ -13,7 +15,7 @@ import { checkDirectory, invalidOption } from './whole-number.js'
  * created, recovered or locked.
  *
  * Worker threads of a process may open the same log, with the same durability, and append to it side by side. It closes
- * with the last of them; its other options are those it was opened with first.
+ * with the last of them; its other options are those it was opened with first, or configured with since.
  *
  * @throws VarveError `VARVE_LOCKED` when another process has the directory or this thread has the log, `VARVE_NOT_WRITABLE`,
  * `VARVE_INVALID_OPTION`, `VARVE_META_MISMATCH`, `VARVE_LOG_CORRUPT` when durable segments are missing, `VARVE_IO`, with

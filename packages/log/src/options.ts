@@ -1,6 +1,4 @@
-import type { NativeLogConfig } from '@varve/native'
 import type { Compression } from '@varve/records'
-import { checkBound, checkWholeNumber, invalidOption } from './whole-number.js'
 
 /**
  * When an append is acknowledged, and what a reader may see: `'os'` once the page cache has it, so that it survives
@@ -129,6 +127,9 @@ export interface LogOptions {
   gather?: 'microtask' | 'immediate'
 }
 
+/** What can be changed of an open log by `log.configure()`: what is left out stays as it is. */
+export type LogSettings = Omit<LogOptions, 'gather'>
+
 /** How `openLog` opens a log. */
 export interface OpenLogOptions extends LogOptions {
   /**
@@ -139,124 +140,4 @@ export interface OpenLogOptions extends LogOptions {
    * that would change the log rejects with `VARVE_READ_ONLY`. Default `false`.
    */
   readOnly?: boolean
-}
-
-/** In the order of Kafka's codec numbers. */
-const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const satisfies readonly Compression[]
-
-const INT32_MAX = 0x7fff_ffff
-const MAX_PENDING_BYTES = 64 << 20
-const LIMITS = {
-  segmentBytes: { min: 256, default: 1 << 30 },
-  indexIntervalBytes: { min: 0, default: 4096 },
-  segmentIndexBytes: { min: 12, default: 10 << 20 },
-  maxBatchBytes: { min: 61, default: (1 << 20) + 12 },
-} as const
-
-/** What may be `Infinity`, which is then what it is unless told otherwise. */
-const BOUNDS = {
-  segmentMs: { min: 1, default: Infinity },
-  flushIntervalMs: { min: 1, default: Infinity },
-  flushIntervalBytes: { min: 1, default: Infinity },
-  retentionMs: { min: 0, default: Infinity },
-  retentionBytes: { min: 0, default: Infinity },
-  retentionCheckMs: { min: 1, default: 300_000 },
-  compactionCheckMs: { min: 1, default: 15_000 },
-  compactionBytesPerSecond: { min: 1, default: Infinity },
-  lowDiskBytes: { min: 0, default: 0 },
-  producerIdExpirationMs: { min: 1, default: 86_400_000 },
-} as const
-
-/** @throws VarveError `VARVE_INVALID_OPTION` naming the option and what it may be. */
-export function completeOptions(options: LogOptions): Required<LogOptions> {
-  const number = (name: keyof typeof LIMITS): number => {
-    const value = options[name] ?? LIMITS[name].default
-    checkWholeNumber(name, value, LIMITS[name].min, INT32_MAX)
-    return value
-  }
-  const bound = (name: keyof typeof BOUNDS): number => {
-    const value = options[name] ?? BOUNDS[name].default
-    if (value !== Infinity) checkWholeNumber(name, value, BOUNDS[name].min, Number.MAX_SAFE_INTEGER)
-    return value
-  }
-  const ratio = options.minCleanableDirtyRatio ?? 0.5
-  if (typeof ratio !== 'number' || !(ratio >= 0 && ratio <= 1))
-    throw invalidOption('minCleanableDirtyRatio', ratio, 'a number from 0 to 1')
-  const deleteRetentionMs = options.deleteRetentionMs ?? 86_400_000
-  checkWholeNumber('deleteRetentionMs', deleteRetentionMs, 0, Number.MAX_SAFE_INTEGER)
-  const oneOf = <T extends string | boolean>(name: keyof LogOptions, value: T, allowed: readonly T[]): T => {
-    if (allowed.includes(value)) return value
-    throw invalidOption(
-      name,
-      value,
-      allowed.map((item) => (typeof item === 'string' ? `'${item}'` : `${item}`)).join(' or '),
-    )
-  }
-  const maxPendingBytes = options.maxPendingBytes ?? MAX_PENDING_BYTES
-  checkBound('maxPendingBytes', maxPendingBytes)
-  return {
-    durability: oneOf('durability', options.durability ?? 'fsync', ['os', 'fsync']),
-    segmentBytes: number('segmentBytes'),
-    segmentMs: bound('segmentMs'),
-    indexIntervalBytes: number('indexIntervalBytes'),
-    segmentIndexBytes: number('segmentIndexBytes'),
-    maxBatchBytes: number('maxBatchBytes'),
-    batchValidation: oneOf('batchValidation', options.batchValidation ?? 'full', ['full', 'header']),
-    compression: oneOf('compression', options.compression ?? 'producer', ['producer', ...CODECS]),
-    timestampType: oneOf('timestampType', options.timestampType ?? 'CreateTime', [
-      'CreateTime',
-      'LogAppendTime',
-    ]),
-    maxPendingBytes,
-    flushIntervalMs: bound('flushIntervalMs'),
-    flushIntervalBytes: bound('flushIntervalBytes'),
-    cleanupPolicy: oneOf('cleanupPolicy', options.cleanupPolicy ?? 'delete', [
-      'delete',
-      'compact',
-      'compact,delete',
-    ]),
-    minCleanableDirtyRatio: ratio,
-    deleteRetentionMs,
-    compactionCheckMs: bound('compactionCheckMs'),
-    compactionBytesPerSecond: bound('compactionBytesPerSecond'),
-    retentionMs: bound('retentionMs'),
-    retentionBytes: bound('retentionBytes'),
-    retentionCheckMs: bound('retentionCheckMs'),
-    lowDiskBytes: bound('lowDiskBytes'),
-    preallocate: oneOf('preallocate', options.preallocate ?? false, [true, false, 'zero']),
-    producerIdExpirationMs: bound('producerIdExpirationMs'),
-    gather: oneOf('gather', options.gather ?? 'microtask', ['microtask', 'immediate']),
-  }
-}
-
-/** The options as the engine takes them, which has no number for a bound that is none. */
-export function nativeConfig(options: Required<LogOptions>): NativeLogConfig {
-  const { segmentBytes, indexIntervalBytes, segmentIndexBytes, maxBatchBytes } = options
-  const retains = options.retentionMs !== Infinity || options.retentionBytes !== Infinity
-  const finite = (value: number): number | undefined => (value === Infinity ? undefined : value)
-  return {
-    fsync: options.durability === 'fsync',
-    segmentBytes,
-    segmentMs: finite(options.segmentMs),
-    indexIntervalBytes,
-    segmentIndexBytes,
-    maxBatchBytes,
-    validateRecords: options.batchValidation === 'full',
-    compression: options.compression === 'producer' ? undefined : CODECS.indexOf(options.compression),
-    logAppendTime: options.timestampType === 'LogAppendTime',
-    flushIntervalMs: finite(options.flushIntervalMs),
-    flushIntervalBytes: finite(options.flushIntervalBytes),
-    compacts: options.cleanupPolicy !== 'delete',
-    deletes: options.cleanupPolicy !== 'compact',
-    minCleanableDirtyRatio: options.minCleanableDirtyRatio,
-    deleteRetentionMs: options.deleteRetentionMs,
-    compactionCheckMs: finite(options.compactionCheckMs),
-    compactionBytesPerSecond: finite(options.compactionBytesPerSecond),
-    retentionMs: finite(options.retentionMs),
-    retentionBytes: finite(options.retentionBytes),
-    retentionCheckMs: retains ? finite(options.retentionCheckMs) : undefined,
-    preallocate: options.preallocate === 'zero' ? 'zeros' : options.preallocate ? 'blocks' : 'off',
-    lowDiskBytes: options.lowDiskBytes === 0 ? undefined : options.lowDiskBytes,
-    producerIdExpirationMs: finite(options.producerIdExpirationMs),
-  }
 }

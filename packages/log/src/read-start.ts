@@ -1,4 +1,4 @@
-import type { EngineLog } from './log.js'
+import type { EngineLog } from './engine-log.js'
 import { checkWholeNumber, invalidOption } from './whole-number.js'
 
 /**

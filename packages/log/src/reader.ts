@@ -1,7 +1,7 @@
 import { RecordBatch, VarveError, type LogRecord } from '@varve/records'
 import { checkIsolation, isAborted, visibleOffset, type Isolation } from './isolation.js'
 import { holdWorker } from './keep-alive.js'
-import type { EngineLog } from './log.js'
+import type { EngineLog } from './engine-log.js'
 import type { AbortedTransaction } from './producers.js'
 import { checkStart, startOffset, type ReadStart } from './read-start.js'
 import type { CheckedBytes, LogSlice } from './slice.js'

@@ -1,5 +1,5 @@
 import { RecordBatch, VarveError } from '@varve/records'
-import type { EngineLog } from './log.js'
+import type { EngineLog } from './engine-log.js'
 
 /** A record found by its time. */
 export interface OffsetAndTimestamp {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { EngineLog } from './log.js'
+import type { EngineLog } from './engine-log.js'
 import { send, type SendOptions } from './send.js'
 import type { LogSlice, SliceOptions } from './slice.js'
 

@@ -1,6 +1,7 @@
 import { batchByteLength, VarveError, type RecordInput } from '@varve/records'
 import type { AppendOptions, Log } from './log.js'
 import { MergedReader, type TopicRecord } from './merged-reader.js'
+import type { LogSettings } from './options.js'
 import { checkStart, type ReadStart } from './read-start.js'
 import type { PartitionChoice } from './topic-partitioner.js'
 import { checkBound, checkWholeNumber, invalidOption } from './whole-number.js'
@@ -65,6 +66,12 @@ export interface Topic extends AsyncDisposable {
    */
   read(options?: TopicReadOptions): AsyncIterableIterator<TopicRecord>
 
+  /**
+   * Changes how all partitions are written and kept, as {@link Log.configure} does for one.
+   *
+   * @throws VarveError `VARVE_INVALID_OPTION`, with nothing changed; as {@link Log.configure}, once every partition was tried.
+   */
+  configure(settings: LogSettings): Promise<void>
   /** Makes everything appended so far durable. @throws VarveError as {@link Log.flush}, once every partition was tried. */
   flush(): Promise<void>
   /**
@@ -169,6 +176,13 @@ export class LogTopic implements Topic {
     const start = (partition: number): ReadStart =>
       offsets === null ? (from as ReadStart) : (offsets[partition] ?? 'start')
     return new MergedReader(this.#logs, start, { follow, signal, maxBytes })
+  }
+
+  async configure(settings: LogSettings): Promise<void> {
+    await allOf(
+      this.#logs.map((log) => log.configure(settings)),
+      'partitions could not be configured',
+    )
   }
 
   async flush(): Promise<void> {

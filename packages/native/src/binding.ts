@@ -25,53 +25,51 @@ export interface DirectoryIdentity {
   newDirectoryId: string
 }
 
-/** How a log is written. */
+/** How a log is written: what is to be changed of the defaults, or of what is in force. A bound that is none is `Infinity`. */
 export interface NativeLogConfig {
   /** Whether an acknowledgement waits for an fsync. */
-  fsync: boolean
+  fsync?: boolean
   /** A segment is rolled before it grows beyond this. */
-  segmentBytes: number
+  segmentBytes?: number
   /** A segment is rolled before a batch so much younger than its first one. */
   segmentMs?: number
   /** An index entry is written about every so many bytes. */
-  indexIntervalBytes: number
+  indexIntervalBytes?: number
   /** A segment is rolled once one of its indexes has grown to this. */
-  segmentIndexBytes: number
+  segmentIndexBytes?: number
   /** The largest batch accepted. */
-  maxBatchBytes: number
+  maxBatchBytes?: number
   /** Whether the records of a batch are looked at before it is stored, not its header and checksum alone. */
-  validateRecords: boolean
-  /** The codec that batches are stored under, by its number in Kafka: 0 none to 4 zstd. Without one they keep theirs. */
+  validateRecords?: boolean
+  /** The codec that batches are stored under, by its number in Kafka: 0 none to 4 zstd. With -1 they keep theirs. */
   compression?: number
   /** Whether records have the time of their append, not their producer's. */
-  logAppendTime: boolean
+  logAppendTime?: boolean
   /** Without `fsync`: what is appended is flushed after so long. */
   flushIntervalMs?: number
   /** Without `fsync`: what is appended is flushed once it is so much. */
   flushIntervalBytes?: number
-  /** Whether of each key only the last record is kept. Every record needs a key then. */
-  compacts: boolean
-  /** Whether a retention applies to a log that compacts; it does to others anyway. */
-  deletes: boolean
+  /** Where of each key only the last record is kept, every record needs a key. */
+  cleanupPolicy?: 'delete' | 'compact' | 'compact,delete'
   /** A compaction is due once so much of what could be compacted, from 0 to 1, was not. */
-  minCleanableDirtyRatio: number
+  minCleanableDirtyRatio?: number
   /** How long a deletion of a key stays after the first compaction that met it. */
-  deleteRetentionMs: number
+  deleteRetentionMs?: number
   /** What a compaction may read and write together in a second. */
   compactionBytesPerSecond?: number
-  /** How often the log looks whether a compaction is due; never without. */
+  /** How often the log looks whether a compaction is due. */
   compactionCheckMs?: number
   /** Segments whose youngest record is older than this are deleted. */
   retentionMs?: number
   /** The oldest segments are deleted as long as the others hold this much. */
   retentionBytes?: number
-  /** How often the log looks for what it need not retain; never without. */
+  /** How often the log looks for what it need not retain. */
   retentionCheckMs?: number
   /** What is prepared ahead of the end of a file that grows. */
-  preallocate: 'off' | 'blocks' | 'zeros'
+  preallocate?: 'off' | 'blocks' | 'zeros'
   /** Appends are refused while the disk has fewer free bytes. */
   lowDiskBytes?: number
-  /** A producer that has written nothing for so long is forgotten; never without. */
+  /** A producer that has written nothing for so long is forgotten. */
   producerIdExpirationMs?: number
 }
 
@@ -171,7 +169,11 @@ export interface NativeLog {
   abortedTransactions(from: number, upTo: number): NativeAbortedTransaction[] | Failure | null
   /** The same on a thread that waits for the disk. */
   abortedTransactionsCold(from: number, upTo: number): Promise<NativeAbortedTransaction[] | Failure>
-  /** Whether an acknowledgement waits for an fsync, as the environment that opened the log first has said. */
+  /** Changes of the configuration what is given, for every environment, all of it or nothing. */
+  configure(change: NativeLogConfig): Failure | null
+  readonly segmentBytes: number
+  readonly maxBatchBytes: number
+  /** Whether an acknowledgement waits for an fsync, as the environment that opened the log first, or configured it, has said. */
   readonly fsync: boolean
   readonly recovered: { endOffset: number; cutBytes: number } | null
   /** 0 open, 1 rolling, 2 failed or corrupt, 3 closed, 4 read-only. */

@@ -1,0 +1,101 @@
+//! How a log is written and kept.
+
+use varve_records::{BatchValidation, Codec};
+
+use crate::cleanup_policy::CleanupPolicy;
+use crate::preallocation::Preallocate;
+use crate::preparation::TimestampType;
+
+/// When an append may be acknowledged, and what a reader may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Written to the page cache: survives the process, not the power.
+    Os,
+    /// Covered by an fsync.
+    Fsync,
+}
+
+/// How a log is written and kept; the names are Kafka's topic configurations.
+#[derive(Clone, Copy, Debug)]
+pub struct LogConfig {
+    pub durability: Durability,
+    /// A segment is rolled before it grows beyond this, or beyond 2^31 - 1: index positions are `int32`.
+    pub segment_bytes: u64,
+    /// A segment is rolled before a batch this much younger than its first one (ms).
+    pub segment_ms: Option<i64>,
+    pub index_interval_bytes: u64,
+    /// A segment is rolled once one of its indexes has grown to this.
+    pub index_bytes: u64,
+    pub max_batch_bytes: u64,
+    /// How closely a batch is looked at before it is stored.
+    pub batch_validation: BatchValidation,
+    /// The codec that batches are stored under; `None` for the one that each comes with.
+    pub compression: Option<Codec>,
+    pub timestamp_type: TimestampType,
+    /// Under [`Durability::Os`]: what is appended is flushed after so long (ms).
+    pub flush_interval_ms: Option<u64>,
+    /// Under [`Durability::Os`]: what is appended is flushed once it is so much.
+    pub flush_interval_bytes: Option<u64>,
+    /// What becomes of old records. In a compacted log every record needs a key.
+    pub cleanup_policy: CleanupPolicy,
+    /// A compaction is due once so much of what could be compacted, from 0 to 1, was not.
+    pub min_cleanable_dirty_ratio: f64,
+    /// How long a deletion of a key stays after the first compaction that met it (ms), so that readers learn of it.
+    pub delete_retention_ms: i64,
+    /// What a compaction may read and write together in a second, on average; `None` for as much as it can.
+    pub compaction_bytes_per_second: Option<u64>,
+    /// How often the log looks whether a compaction is due (ms); `None` for only when asked.
+    pub compaction_check_ms: Option<u64>,
+    /// Segments whose youngest record is older than this (ms) are deleted.
+    pub retention_ms: Option<i64>,
+    /// The oldest segments are deleted as long as the others hold this much.
+    pub retention_bytes: Option<u64>,
+    /// What is prepared ahead of the end.
+    pub preallocate: Preallocate,
+    /// Appends are refused while the disk has fewer free bytes.
+    pub low_disk_bytes: Option<u64>,
+    /// A producer that has written nothing for so long (ms) is forgotten, unless it has a transaction open.
+    pub producer_id_expiration_ms: i64,
+    /// How often the log looks for what it need not retain (ms); `None` for only when asked.
+    pub retention_check_ms: Option<u64>,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Fsync,
+            segment_bytes: 1 << 30,
+            segment_ms: None,
+            index_interval_bytes: 4096,
+            index_bytes: 10 << 20,
+            max_batch_bytes: (1 << 20) + 12,
+            batch_validation: BatchValidation::Full,
+            compression: None,
+            timestamp_type: TimestampType::CreateTime,
+            flush_interval_ms: None,
+            flush_interval_bytes: None,
+            cleanup_policy: CleanupPolicy::Delete,
+            min_cleanable_dirty_ratio: 0.5,
+            delete_retention_ms: 24 * 60 * 60 * 1000,
+            compaction_bytes_per_second: None,
+            compaction_check_ms: None,
+            retention_ms: None,
+            retention_bytes: None,
+            preallocate: Preallocate::Off,
+            low_disk_bytes: None,
+            producer_id_expiration_ms: 86_400_000,
+            retention_check_ms: None,
+        }
+    }
+}
+
+impl LogConfig {
+    pub(crate) fn within_limits(self) -> Self {
+        Self { segment_bytes: self.segment_bytes.min(i32::MAX as u64), ..self }
+    }
+
+    /// Whether there is anything to look for every [`LogConfig::retention_check_ms`].
+    pub(crate) fn retains_limited(&self) -> bool {
+        self.cleanup_policy.deletes() && (self.retention_ms.is_some() || self.retention_bytes.is_some())
+    }
+}
