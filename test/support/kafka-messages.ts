@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { answers, mustRun } from './children.js'
 import { cache, root } from './tree.js'
 
@@ -8,7 +8,6 @@ import { cache, root } from './tree.js'
 export const KAFKA_VERSION = '4.4.0'
 
 const directory = join(cache, `kafka-messages-${KAFKA_VERSION}`)
-const program = join(root, 'packages', 'protocol', 'test', 'golden', 'KafkaMessages.java')
 const install = 'install them with: npm run setup:conformance'
 
 /** Why Kafka's schema files cannot be asked, or null. */
@@ -51,15 +50,17 @@ export interface Sample {
   readonly value: unknown
 }
 
+/** Runs a Java program of one file with Kafka's classes, and returns the lines that it prints. */
+export async function withKafkaClasses(program: string, input = ''): Promise<string[]> {
+  const { stdout } = await mustRun('java', ['-cp', jars().join(delimiter), join(root, program)], { input })
+  return stdout.toString().trim().split('\n')
+}
+
 /** The samples with the bytes that Kafka's classes write for them, as `hex`. */
 export async function writtenByKafka<S extends Sample>(
   samples: readonly S[],
 ): Promise<(S & { readonly hex: string })[]> {
   const input = samples.map((sample) => `${JSON.stringify(sample)}\n`).join('')
-  const { stdout } = await mustRun('java', ['-cp', jars().join(':'), program], { input })
-  return stdout
-    .toString()
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as S & { hex: string })
+  const lines = await withKafkaClasses('packages/protocol/test/golden/KafkaMessages.java', input)
+  return lines.map((line) => JSON.parse(line) as S & { hex: string })
 }
