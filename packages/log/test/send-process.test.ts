@@ -157,8 +157,8 @@ test.runIf(isLinux)(
       return { worker, peers }
     }
     const stop = async ({ worker, peers }) => {
-      await worker.terminate()
       const closed = peers.map((peer) => once(peer, 'close'))
+      await worker.terminate()
       for (const peer of peers) peer.resume()
       await Promise.all(closed)
     }
