@@ -24,6 +24,7 @@ const suites = {
   'power-loss': vitest('test/crash/power-loss.test.ts'),
   'system-calls': vitest('test/faults'),
   interleavings,
+  messages: vitest('packages/protocol/test/broken-pieces.test.ts'),
   soak: vitest('test/soak'),
   fuzz: { command: process.execPath, args: [join('scripts', 'fuzz.mjs'), '--seconds', String(4 * 3600)] },
 }

@@ -3,6 +3,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { isLongRun, seed, timeout } from '../../../test/support/long-run.js'
 import {
   apis,
   ByteBudget,
@@ -16,9 +17,7 @@ import { structArbitrary } from './arbitrary.js'
 import { type Declared, everyVersion } from './every-message.js'
 import { type Piece, piecesOf, varintOf } from './pieces.js'
 
-// More than a few seconds' worth: VARVE_FUZZ_RUNS=1000000, with another seed: VARVE_SEED=7.
-const RUNS = Number(process.env['VARVE_FUZZ_RUNS'] ?? 4000)
-const seed = Number(process.env['VARVE_SEED'] ?? 1)
+const RUNS = isLongRun ? 3_000_000 : 4000
 
 const joined = (pieces: readonly Piece[]) => Buffer.concat(pieces.map(({ bytes }) => bytes))
 const integers = (size: number, values: readonly bigint[]) =>
@@ -119,7 +118,7 @@ test('the pieces of a message are the message', () => {
   )
 })
 
-test('a broken message is refused, or read as another that can be written', { timeout: 3_600_000 }, () => {
+test('a broken message is refused, or read as another that can be written', { timeout }, () => {
   let read = 0
   let refused = 0
   fc.assert(
@@ -175,7 +174,7 @@ const stream = fc.record({
   cuts: fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1, maxLength: 8 }),
 })
 
-test('connections of broken frames end with a ProtocolError or not at all', { timeout: 3_600_000 }, () => {
+test('connections of broken frames end with a ProtocolError or not at all', { timeout }, () => {
   const plain = new Map(everyVersion.map(({ declared }) => [declared.name, declared]))
   fc.assert(
     fc.property(stream, ({ frames, cuts }) => {
