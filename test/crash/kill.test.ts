@@ -6,11 +6,12 @@
  */
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { Admin, Consumer, Producer } from '@varve/client'
+import { Producer } from '@varve/client'
 import { BrokerProcess } from '../support/broker-process.js'
 import { isLongRun, timeout } from '../support/long-run.js'
 import { random } from '../support/random.js'
 import { temporaryDirectory } from '../support/tree.js'
+import { contentOfTopic } from './broker-content.js'
 
 const TOPIC = 'crash'
 const PARTITIONS = 2
@@ -65,26 +66,6 @@ async function produceUntilKilled(
   return attempts
 }
 
-/** Everything the broker has, by partition: the value at each offset. */
-async function readAll(broker: BrokerProcess): Promise<Map<number, string>[]> {
-  const admin = new Admin({ brokers: [broker.address] })
-  const partitions = Array.from({ length: PARTITIONS }, (_, partition) => ({ topic: TOPIC, partition }))
-  const ends = await admin.listOffsets(partitions.map((each) => ({ ...each, timestamp: 'latest' as const })))
-  await admin.close()
-  const found = partitions.map(() => new Map<number, string>())
-  let missing = ends.reduce((sum, { offset }) => sum + offset, 0)
-  const consumer = new Consumer({ brokers: [broker.address] })
-  consumer.assign(partitions.map((each) => ({ ...each, offset: 'earliest' as const })))
-  if (missing > 0) {
-    for await (const record of consumer) {
-      found[record.partition]!.set(record.offset, record.value!.toString())
-      if (--missing === 0) break
-    }
-  }
-  await consumer.close()
-  return found
-}
-
 describe.each([
   { durability: 'fsync', seed: 11 },
   { durability: 'os', seed: 12 },
@@ -112,7 +93,7 @@ describe.each([
     ).not.toEqual([])
 
     const broker = await BrokerProcess.start(join(data, 'log'), args)
-    const found = await readAll(broker)
+    const found = await contentOfTopic(broker, TOPIC, PARTITIONS)
     const attempted = new Set(attempts.map(({ value, partition }) => `${partition} ${value}`))
     const stored = found.flatMap((records, partition) =>
       [...records.values()].map((value) => `${partition} ${value}`),
