@@ -20,7 +20,11 @@ const interleavings = {
 }
 
 const suites = {
-  kill: vitest('test/crash/kill-log.test.ts', 'test/crash/kill.test.ts'),
+  kill: vitest(
+    'test/crash/kill-log.test.ts',
+    'test/crash/kill.test.ts',
+    'test/crash/kill-idempotent.test.ts',
+  ),
   'power-loss': vitest('test/crash/power-loss.test.ts'),
   'system-calls': vitest('test/faults'),
   interleavings,

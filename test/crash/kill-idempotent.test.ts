@@ -50,9 +50,8 @@ class Lane {
 
   /** Sends what has no answer yet, then more until told to stop or until the connection breaks. */
   async run(connection: Connection, goesOn: () => boolean, onAnswer: () => void): Promise<void> {
-    let broken = false
     const sendOn = async (): Promise<void> => {
-      while (goesOn() && !broken) {
+      while (goesOn() && !connection.closed) {
         const batch = this.#create()
         this.#unanswered.push(batch)
         await this.#send(connection, batch, onAnswer)
@@ -61,7 +60,6 @@ class Lane {
     try {
       await Promise.all(this.#unanswered.map((batch) => this.#send(connection, batch, onAnswer)))
       const lanes = Array.from({ length: IN_FLIGHT }, sendOn)
-      for (const lane of lanes) lane.catch(() => (broken = true))
       for (const result of await Promise.allSettled(lanes))
         if (result.status === 'rejected') throw result.reason
     } catch (error) {
