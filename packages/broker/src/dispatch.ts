@@ -7,6 +7,8 @@ import { handleFindCoordinator } from './handlers/10-find-coordinator.js'
 import { handleApiVersions, unsupportedApiVersions } from './handlers/18-api-versions.js'
 import { handleCreateTopics } from './handlers/19-create-topics.js'
 import { handleInitProducerId } from './handlers/22-init-producer-id.js'
+import { handleOffsetForLeaderEpoch } from './handlers/23-offset-for-leader-epoch.js'
+import { handleDescribeProducers } from './handlers/61-describe-producers.js'
 import { CloseConnection, type RequestContext } from './request-context.js'
 import { type AnyApi, supportedApis } from './supported-apis.js'
 
@@ -21,6 +23,8 @@ const handlers: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [18, handleApiVersions],
   [19, handleCreateTopics],
   [22, handleInitProducerId],
+  [23, handleOffsetForLeaderEpoch],
+  [61, handleDescribeProducers],
 ])
 
 const produceKey = 0

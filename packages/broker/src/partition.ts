@@ -1,4 +1,4 @@
-import type { AbortedTransaction, EpochEnd, Log } from '@varve/log'
+import type { AbortedTransaction, EpochEnd, Log, ProducerState } from '@varve/log'
 import { VarveError } from '@varve/records'
 import { type FetchedRecords, readRecords, type RecordsWanted } from './fetched-records.js'
 
@@ -192,6 +192,11 @@ export class Partition {
   endOffsetForEpoch(epoch: number): EpochEnd | null {
     if (epoch === this.leaderEpoch) return { epoch, endOffset: this.logEndOffset }
     return this.#log?.endOffsetForEpoch(epoch) ?? null
+  }
+
+  /** The idempotent and transactional producers that the log remembers, in the order of their ids. */
+  producers(): ProducerState[] {
+    return this.#log?.producers() ?? []
   }
 
   /** Calls `listener` after each move of the high watermark and each change of the log's state. */

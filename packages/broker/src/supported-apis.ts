@@ -2,11 +2,13 @@ import {
   type Api,
   apiVersions,
   createTopics,
+  describeProducers,
   fetch,
   findCoordinator,
   initProducerId,
   listOffsets,
   metadata,
+  offsetForLeaderEpoch,
   produce,
 } from '@varve/protocol'
 
@@ -74,6 +76,18 @@ const supported: readonly SupportedApi[] = [
     advertised: [0, 5],
     served: [0, 5],
     notes: 'For idempotent producers; a transactional id is refused with UNSUPPORTED_VERSION.',
+  },
+  {
+    api: offsetForLeaderEpoch,
+    advertised: [2, 4],
+    served: [2, 4],
+    notes: 'For consumers; there are no replicas that would ask.',
+  },
+  {
+    api: describeProducers,
+    advertised: [0, 0],
+    served: [0, 0],
+    notes: 'Producers are forgotten after producerIdExpirationMs without a batch.',
   },
 ]
 
