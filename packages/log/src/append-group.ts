@@ -54,32 +54,35 @@ export class AppendGroup {
   }
 
   /**
-   * Encodes records at the end of the staging buffer, where there has to be room for a batch of them, `expected` bytes: into
-   * the last batch if that stays within `sharedBytes`, else into one of their own. Returns by how many bytes the group has
-   * grown.
+   * Encodes records into the last batch, if others may join it and it stays within `sharedBytes`. Returns by how many bytes
+   * the group has grown: 0 when it has not.
    *
    * @throws what keeps a record from being encoded; the group is as it was before.
    */
-  encode(
-    append: PendingAppend,
-    records: readonly RecordInput[],
-    now: number,
-    expected: number,
-    sharedBytes: number,
-  ): number {
-    const before = this.bytes
-    const isKeyed = records.every(hasKey)
+  join(append: PendingAppend, records: readonly RecordInput[], now: number, sharedBytes: number): number {
+    const open = this.#open
+    if (open === null || append.isAlone || !Array.isArray(records) || records.length === 0) return 0
+    if (this.#isKeyed !== haveKeys(records) || !open.add(records, now, open.at + sharedBytes)) return 0
     append.recordsCount = records.length
-    const open = append.isAlone || isKeyed !== this.#isKeyed ? null : this.#open
-    const limit = open === null ? 0 : open.at + sharedBytes
-    if (open !== null && before + expected <= limit && open.add(records, now, limit)) {
-      append.rank = open.recordsCount - records.length
-      this.bytes = open.end
-      this.#lengths[this.#lengths.length - 1]! += this.bytes - before
-      this.#last!.next = append
-      this.#last = append
-      return this.bytes - before
-    }
+    append.rank = open.recordsCount - records.length
+    const bytes = open.end - this.bytes
+    this.bytes += bytes
+    this.#lengths[this.#lengths.length - 1]! += bytes
+    this.#last!.next = append
+    this.#last = append
+    return bytes
+  }
+
+  /**
+   * Encodes records as a batch at the end of the staging buffer, where there has to be room for it. Returns by how many
+   * bytes the group has grown.
+   *
+   * @throws what keeps a record from being encoded; the group is as it was before.
+   */
+  encode(append: PendingAppend, records: readonly RecordInput[], now: number): number {
+    const before = this.bytes
+    const isKeyed = haveKeys(records)
+    append.recordsCount = records.length
     const batch = new OpenBatch(this.staging!, before)
     if (!batch.add(records, now, this.staging!.length)) {
       throw new VarveError('VARVE_BUFFER_TOO_SMALL', 'a record has grown while it was encoded')
@@ -148,4 +151,11 @@ export class AppendGroup {
   }
 }
 
-const hasKey = ({ key }: RecordInput): boolean => key !== null && key !== undefined
+/** Whether all of them have one. */
+function haveKeys(records: readonly RecordInput[]): boolean {
+  for (let index = 0; index < records.length; index++) {
+    const key = records[index]?.key
+    if (key === null || key === undefined) return false
+  }
+  return true
+}

@@ -9,9 +9,10 @@ import { Fifo } from './fifo.js'
 import { hold, release } from './keep-alive.js'
 import type { AppendResult } from './log.js'
 import { PendingAppend } from './pending-append.js'
+import { giveStagingBack, STAGING_BYTES, takeStaging } from './staging.js'
 
 /** A group goes to the engine in one call, which need not look at more than it can take. */
-const GROUP_BYTES = 1 << 20
+const GROUP_BYTES = STAGING_BYTES
 /** What is pending is written at once when it reaches this. */
 const WRITE_AT_BYTES = 1 << 20
 /** After writing so much without a pause, the event loop gets its turn. */
@@ -79,7 +80,6 @@ export class AppendQueue {
   #yielding = false
   #holding = false
   #news = false
-  #spareStaging: Buffer | null = null
   #waiting: Array<{ condition: () => boolean; resolve: () => void }> = []
 
   /** `changed` is called when a write resolved an append at once, or when the engine refused something. */
@@ -116,12 +116,14 @@ export class AppendQueue {
 
   appendRecords(records: readonly RecordInput[], signal?: AbortSignal): Promise<AppendResult> {
     const now = Date.now()
-    const expected = this.#checkedLength(records, now)
     const append = new PendingAppend(this.#appended)
-    append.countFor(expected)
     append.isAlone = signal !== undefined
-    if (this.#isFull(append)) this.#held.push({ append, records, now, batch: null, replicated: false })
-    else this.#encode(append, records, now, expected)
+    if (!this.#hasRoomForShared || !this.#join(append, records, now)) {
+      const expected = this.#checkedLength(records, now)
+      append.countFor(expected)
+      if (this.#isFull(append)) this.#held.push({ append, records, now, batch: null, replicated: false })
+      else this.#encode(append, records, now, expected)
+    }
     return this.#accepted(append, signal)
   }
 
@@ -150,7 +152,7 @@ export class AppendQueue {
     const append = new PendingAppend(this.#appended)
     append.promise.catch(() => {})
     append.countFor(expected)
-    this.#encode(append, records, now, expected)
+    if (!this.#join(append, records, now)) this.#encode(append, records, now, expected)
     this.#appended++
     for (let group = this.#groups[0]; group !== undefined; group = this.#groups[0]) {
       if (!this.#writeGroup(group)) this.#native.waitUntilRolled()
@@ -246,6 +248,11 @@ export class AppendQueue {
     )
   }
 
+  /** Whether there is room, whatever its size, for an append that shares a batch. */
+  get #hasRoomForShared(): boolean {
+    return this.#held.size === 0 && this.#pendingBytes + SHARED_BATCH_BYTES <= this.#maxPendingBytes
+  }
+
   /** Whether the append has to wait for others; one alone always has room. */
   #isFull({ cost }: PendingAppend): boolean {
     if (this.#held.size > 0) return true
@@ -259,13 +266,23 @@ export class AppendQueue {
     return append.promise
   }
 
+  /** Encodes records into the last batch, where they fit and may share it. */
+  #join(append: PendingAppend, records: readonly RecordInput[], now: number): boolean {
+    const group = this.#groups.at(-1)
+    const bytes = group?.join(append, records, now, this.#sharedBytes) ?? 0
+    if (bytes === 0) return false
+    append.countFor(bytes)
+    this.#added(group!, append, bytes)
+    return true
+  }
+
   #encode(append: PendingAppend, records: readonly RecordInput[], now: number, expected: number): void {
     let group = this.#groups.at(-1)
     if (group?.staging == null || group.bytes + expected > group.staging.length) {
-      group = new AppendGroup(this.#takeStaging(expected))
+      group = new AppendGroup(takeStaging(expected))
     }
     // Records whose getters throw, or grow, must leave the queue as it was.
-    const bytes = group.encode(append, records, now, expected, this.#sharedBytes)
+    const bytes = group.encode(append, records, now)
     this.#added(group, append, bytes)
   }
 
@@ -305,7 +322,9 @@ export class AppendQueue {
     }
     try {
       if (batch !== null) this.#addBatch(append, batch, replicated)
-      else this.#encode(append, records!, now, this.#checkedLength(records!, now))
+      else if (!this.#join(append, records!, now)) {
+        this.#encode(append, records!, now, this.#checkedLength(records!, now))
+      }
     } catch (error) {
       // Whoever changes records that are still held must not stop those behind them.
       this.#handedOver++
@@ -318,13 +337,6 @@ export class AppendQueue {
     if (this.#scheduled) return
     this.#scheduled = true
     this.#schedule()
-  }
-
-  #takeStaging(bytes: number): Buffer {
-    if (bytes > GROUP_BYTES) return Buffer.allocUnsafeSlow(bytes)
-    const spare = this.#spareStaging
-    this.#spareStaging = null
-    return spare ?? Buffer.allocUnsafeSlow(GROUP_BYTES)
   }
 
   /** Returns whether all of them were written: not while the log rolls, nor when the event loop has to have its turn. */
@@ -346,7 +358,7 @@ export class AppendQueue {
     const some = isEmpty || this.#writeSome(group, before) > 0
     if (group.waiting === 0) {
       this.#groups.shift()
-      if (group.staging?.length === GROUP_BYTES) this.#spareStaging = group.staging
+      if (group.staging !== null) giveStagingBack(group.staging)
     }
     return some
   }

@@ -48,8 +48,8 @@ export class OpenBatch {
       const record = records[index]!
       const timestamp = timestampOf(record, now)
       if (timestamp > max) max = timestamp
-      position = writeRecord(this.target, position, record, timestamp - base, this.count + index)
-      if (position < 0 || position > limit) return false
+      position = writeRecord(this.target, position, record, timestamp - base, this.count + index, limit)
+      if (position < 0) return false
     }
     this.position = position
     this.count += records.length

@@ -18,8 +18,8 @@ export function recordByteLength(record: RecordInput, timestampDelta: number, of
 }
 
 /**
- * Writes one record and returns the position after it. Where that would lie beyond the end of `target`, nothing is
- * written and the position is returned negated, so that a caller who can make room learns how much.
+ * Writes one record and returns the position after it. Where that would lie beyond the position `limit`, or the end of
+ * `target`, nothing is written and the position is returned negated, so that a caller who can make room learns how much.
  */
 export function writeRecord(
   target: Buffer,
@@ -27,6 +27,7 @@ export function writeRecord(
   record: RecordInput,
   timestampDelta: number,
   offsetDelta: number,
+  limit = target.length,
 ): number {
   const { key, value, headers } = record
   if (key === undefined && value === undefined) checkParts(record)
@@ -35,7 +36,7 @@ export function writeRecord(
   const size = bodyLength(keyLength, valueLength, headers, timestampDelta, offsetDelta)
   // Stores beyond the end of a Buffer are silently lost, so room is checked before the first of them.
   const end = at + sizeOfVarint(size) + size
-  if (end > target.length) return -end
+  if (end > limit || end > target.length) return -end
 
   let position = writeVarint(target, at, size)
   target[position++] = 0
