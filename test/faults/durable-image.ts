@@ -1,8 +1,20 @@
 import { cpSync, existsSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The system calls that decide what of a file survives a power loss. */
-export const DURABILITY_CALLS = ['pwrite64', 'pwritev', 'fdatasync', 'fsync', 'ftruncate']
+/** The system calls that decide what of a file survives a power loss, and those that give it another name. */
+export const DURABILITY_CALLS = [
+  'pwrite64',
+  'pwritev',
+  'fdatasync',
+  'fsync',
+  'ftruncate',
+  // Not every processor has all of these.
+  '?rename',
+  '?renameat',
+  '?renameat2',
+  '?unlink',
+  '?unlinkat',
+]
 
 interface Lengths {
   written: number
@@ -22,7 +34,15 @@ function durableLengths(before: ReadonlyMap<string, number>, trace: string): Map
     const resumed = /^<\.\.\. \w+ resumed>(.*)$/.exec(rest)?.[1]
     const start = resumed === undefined ? undefined : started.get(thread!)
     const call = start === undefined ? rest : start.call + resumed
-    const [, name, path] = /^(\w+)\(\d+<([^>]+\.log)>/.exec(call) ?? []
+    const names = /^(rename|unlink)\w*\([^"]*"([^"]+)"(?:[^"]*"([^"]+)")?.*= 0$/.exec(call)
+    if (names !== null) {
+      const [, , from, to] = names
+      const moved = files.get(from!)
+      files.delete(from!)
+      if (to !== undefined && moved !== undefined) files.set(to, moved)
+      continue
+    }
+    const [, name, path] = /^(\w+)\(\d+<([^>]+\.log(?:\.\w+)*)>/.exec(call) ?? []
     if (path === undefined) continue
     const file = files.get(path) ?? { written: 0, durable: 0 }
     files.set(path, file)

@@ -6,10 +6,11 @@ import { execFileSync } from 'node:child_process'
 import { realpathSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { appenderCommand, Ledger } from '../crash/ledger.js'
+import { Told } from '../crash/appending.js'
+import { Ledger } from '../crash/ledger.js'
 import { answers, runChild } from '../support/children.js'
 import { root, temporaryDirectory } from '../support/tree.js'
-import { BATCHES, options, prepare, RECORDS, reopens, restore, scenarios } from './scenario.js'
+import { commandOn, prepare, RECORDS, reopens, restore, scenarios } from './scenario.js'
 
 const missing = ((): string | null => {
   if (process.platform !== 'linux') return 'a library is preloaded in this way on Linux only'
@@ -33,19 +34,15 @@ describe.skipIf(missing !== null).each(scenarios)('$name', (scenario) => {
     restore(dir, prepared, scenario)
     rmSync(report, { force: true })
     const env = { ...process.env, LD_PRELOAD: library, VARVE_SHORT_DIR: dir, VARVE_SHORT_REPORT: report }
-    const command = appenderCommand({ dir, run: 'now', batches: BATCHES, options })
-    const { code, stdout, stderr } = await runChild(...command, { env })
+    const { code, stdout, stderr } = await runChild(...commandOn(dir, scenario), { env })
     expect([code, stderr]).toEqual([0, ''])
-    const ledger = new Ledger()
-    ledger.take(stdout.toString())
-    expect(ledger.errors).toEqual(['follow VARVE_LOG_CLOSED'])
-    expect([ledger.acknowledged.size, ledger.shown.size]).toEqual([
-      RECORDS,
-      RECORDS + before.acknowledged.size,
-    ])
+    const told = new Told(new Ledger(scenario.policy))
+    told.take(stdout.toString())
+    expect(told.errors).toEqual(['follow VARVE_LOG_CLOSED'])
+    expect([told.acknowledged.size, told.hasChanged]).toEqual([RECORDS, true])
     // Each write of a batch alone is several short ones.
     expect(statSync(report).size).toBeGreaterThan(100)
-    await reopens(dir, [before, ledger], scenario.name)
+    await reopens(dir, scenario, [before, stdout.toString()], scenario.name)
   })
 })
 

@@ -2,17 +2,19 @@
  * Disks fail in the middle of anything: a read of an index, the rename of a checkpoint, the fsync after which the kernel calls
  * lost pages clean. A log that takes such a failure for an answer ("no such file", "the end") cuts or forgets what it had
  * promised; one that goes on writing behind a failed fsync promises what it does not have. So every system call that reaches
- * the log's directory is made to fail once, in its turn, in a process that opens, recovers, appends, rolls, reads and closes.
+ * the log's directory is made to fail once, in its turn, in a process that opens, recovers, appends, rolls, reads, truncates,
+ * deletes, compacts and closes.
  */
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { appenderCommand, Ledger } from '../crash/ledger.js'
+import { Told } from '../crash/appending.js'
+import { Ledger } from '../crash/ledger.js'
 import { isLongRun, progress, seed, timeout } from '../support/long-run.js'
 import { random } from '../support/random.js'
 import { temporaryDirectory } from '../support/tree.js'
 import { DURABILITY_CALLS, powerLoss, segmentLengths } from './durable-image.js'
-import { BATCHES, options, prepare, RECORDS, reopens, restore, scenarios } from './scenario.js'
+import { commandOn, prepare, RECORDS, reopens, restore, scenarios, type Scenario } from './scenario.js'
 import { inject, straceMissing, survey, type Survey } from './strace.js'
 
 /** One thread of each kind: the n-th call of a thread is the n-th of all that do the same work. */
@@ -32,6 +34,10 @@ const MAY_FAIL: Record<string, readonly string[]> = {
   append: ['VARVE_LOG_FAILED'],
   follow: ['VARVE_LOG_FAILED', 'VARVE_LOG_CLOSED', 'VARVE_IO'],
   read: ['VARVE_IO'],
+  truncate: ['VARVE_LOG_FAILED', 'VARVE_IO'],
+  delete: ['VARVE_LOG_FAILED', 'VARVE_IO'],
+  retain: ['VARVE_LOG_FAILED', 'VARVE_IO'],
+  compact: ['VARVE_LOG_FAILED', 'VARVE_IO'],
   close: ['VARVE_LOG_FAILED', 'VARVE_IO'],
 }
 
@@ -58,17 +64,17 @@ function casesOf({ calls }: Survey): Case[] {
   })
 }
 
-function checkWhatItSaid(stdout: string, what: string): Ledger {
-  const ledger = new Ledger()
-  ledger.take(stdout)
-  expect(ledger.stage, what).toBe('ended')
-  for (const error of ledger.errors) {
+function checkWhatItSaid(stdout: string, { policy }: Scenario, what: string): void {
+  const told = new Told(new Ledger(policy))
+  told.take(stdout)
+  expect(told.stage, what).toBe('ended')
+  for (const error of told.errors) {
     const [where, code] = error.split(' ') as [string, string]
     expect(MAY_FAIL[where], `${what}: ${error}`).toContain(code)
   }
-  const mayMiss = ledger.errors.some((error) => /^(append|open) /.test(error))
-  if (!mayMiss) expect(ledger.acknowledged.size, what).toBe(RECORDS)
-  return ledger
+  const mayMiss = told.errors.some((error) => /^(append|open) /.test(error))
+  if (!mayMiss) expect(told.acknowledged.size, what).toBe(RECORDS)
+  if (told.errors.join() === 'follow VARVE_LOG_CLOSED') expect(told.hasChanged, what).toBe(true)
 }
 
 describe.skipIf(straceMissing !== null).each(scenarios)('$name', (scenario) => {
@@ -77,8 +83,8 @@ describe.skipIf(straceMissing !== null).each(scenarios)('$name', (scenario) => {
   const prepared = join(folder, 'prepared')
   const copy = join(folder, 'copy')
   const trace = join(folder, 'trace')
-  const command = appenderCommand({ dir, run: 'now', batches: BATCHES, options })
-  let before: Ledger
+  const command = commandOn(dir, scenario)
+  let before: string
   let surveyed: Survey
 
   beforeAll(async () => {
@@ -101,10 +107,11 @@ describe.skipIf(straceMissing !== null).each(scenarios)('$name', (scenario) => {
       const traced = await inject(surveyed.paths, trace, faults, command, env)
       if (traced.trace.includes('(INJECTED)')) injected++
       expect([traced.code, traced.signal, traced.stderr], what).toEqual([0, null, ''])
-      const ledger = checkWhatItSaid(traced.stdout, what)
+      checkWhatItSaid(traced.stdout, scenario, what)
       // What a reader was shown is what a flush had covered: it is there without what was only cached.
       powerLoss(dir, copy, lengths, traced.trace)
-      for (const opened of [copy, dir]) await reopens(opened, [before, ledger], `${what}, ${opened}`)
+      const said = [before, traced.stdout]
+      for (const opened of [copy, dir]) await reopens(opened, scenario, said, `${what}, ${opened}`)
     }
     expect(injected).toBeGreaterThan(cases.length * 0.9)
   })
