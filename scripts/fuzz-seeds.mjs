@@ -48,7 +48,7 @@ function* indexSeeds() {
   }
 }
 
-/** Two bytes for how it was stopped, then each file behind its kind and length. */
+/** A byte for what is done with it, two for how it was stopped, the changes, then each file behind its kind and length. */
 function* directorySeeds() {
   for (const partition of partitions()) {
     const files = filesOf(partition).flatMap(({ name, bytes }) => {
@@ -60,7 +60,13 @@ function* directorySeeds() {
       head.writeUInt16BE(bytes.length, 1)
       return [head, bytes]
     })
-    for (const flags of [0, 1, 3]) yield Buffer.concat([Buffer.from([flags, 1]), ...files])
+    for (const flags of [0, 1, 3]) {
+      yield Buffer.concat([Buffer.from([0, flags, 1]), ...files])
+      // Compacts, truncates, deletes before an offset, applies retention; with each policy.
+      for (const policy of [0, 1, 2]) {
+        yield Buffer.concat([Buffer.from([4 | (policy << 3), flags, 1, 3, 200, 101, 2]), ...files])
+      }
+    }
   }
 }
 

@@ -1,28 +1,48 @@
 /**
- * Appends at full speed, follows, rolls and deletes by retention until its time is over, and says now and then what it
- * needs. It ends with a line `missed …` when its reader was not shown every record once and in order.
+ * Appends at full speed, follows, rolls, deletes by retention or compacts until its time is over, and says now and then what
+ * it needs. It ends with a line `missed …` when its reader was not shown what it must be: of a log that deletes every record
+ * once and in order, of one that compacts of each key the last one.
  */
 import { readdirSync } from 'node:fs'
 import { openLog } from '@varve/log'
 
-const { dir, seconds, samples } = JSON.parse(process.argv[2])
+const { dir, seconds, samples, cleanupPolicy } = JSON.parse(process.argv[2])
 /** Records that are appended and not read yet: a reader that falls behind retention would miss some by design. */
 const IN_FLIGHT = 5000
-const options = { segmentBytes: 1 << 20, retentionBytes: 16 << 20, retentionCheckMs: 50, durability: 'os' }
+/** So many that a segment holds most of them only once: compaction has something to keep, too. */
+const KEYS = 1000
+const isCompacted = cleanupPolicy !== 'delete'
+const options = {
+  cleanupPolicy,
+  segmentBytes: 1 << 20,
+  durability: 'os',
+  retentionBytes: 16 << 20,
+  retentionCheckMs: 50,
+  compactionCheckMs: 50,
+}
 
 const log = await openLog(dir, options)
 const ends = Date.now() + seconds * 1000
 const over = new AbortController()
-let [appended, read] = [0, 0]
+let [appended, read, shown] = [0, 0, 0]
+/** The number of the last record of each key, as appended and as followed. */
+const [last, followedTo] = [1, 2].map(() => Array.from({ length: KEYS }, () => -1))
 let isLast = false
 let wake = () => {}
 
+/** Some keys come often and some seldom, as they do. */
+const keyOf = (number) => Math.floor(((number * 7919) % KEYS) ** 2 / KEYS)
+
+/** On a machine that has much else to do the time may be over before there was anything to delete or compact. */
+const hasCleaned = () => (isCompacted ? log.stats().compaction.completed > 0 : log.startOffset > 0)
+
 async function append() {
-  // On a machine that has much else to do the time may be over before anything was deleted.
-  for (let n = 0; Date.now() < ends || log.startOffset === 0; n++) {
-    const burst = Array.from({ length: 50 }, (_, k) =>
-      log.append([{ value: `${appended + k} ${'x'.repeat((n * 97 + k) % 1500)}` }]),
-    )
+  for (let n = 0; Date.now() < ends || !hasCleaned(); n++) {
+    const burst = Array.from({ length: 50 }, (_, k) => {
+      const number = appended + k
+      last[keyOf(number)] = number
+      return log.append([{ key: `${keyOf(number)}`, value: `${number} ${'x'.repeat((n * 97 + k) % 1500)}` }])
+    })
     appended += burst.length
     await Promise.all(burst)
     if (appended - read > IN_FLIGHT) await new Promise((resolve) => (wake = resolve))
@@ -33,36 +53,57 @@ async function append() {
   if (read === appended) over.abort()
 }
 
+function miss(what) {
+  console.log(`missed ${what}`)
+  process.exit(1)
+}
+
+/** The number in a record, which is its offset. */
+function numberOf({ offset, key, value }) {
+  const number = Number(value.toString('latin1', 0, 20).split(' ', 1)[0])
+  if (offset !== number || Number(key) !== keyOf(number)) miss(`offset ${offset}: it has number ${number}`)
+  return number
+}
+
 async function follow() {
-  const records = log.read({ from: 0, follow: true, signal: over.signal })
-  for await (const { offset, value } of records) {
-    const number = Number(value.toString('latin1', 0, 20).split(' ', 1)[0])
-    if (offset !== read || number !== read) {
-      console.log(`missed record ${read}: offset ${offset} with number ${number} came instead`)
-      process.exit(1)
-    }
-    read++
+  for await (const record of log.read({ from: 0, follow: true, signal: over.signal })) {
+    const number = numberOf(record)
+    if (number < read || (!isCompacted && number > read))
+      miss(`record ${read}: number ${number} came instead`)
+    followedTo[keyOf(number)] = number
+    read = number + 1
+    shown++
     if (appended - read <= IN_FLIGHT / 2) wake()
     if (isLast && read === appended) over.abort()
   }
+}
+
+/** Whoever followed a compacted log has seen the last record of every key, and whoever reads it now does. */
+async function checkKeys() {
+  const kept = Array.from({ length: KEYS }, () => -1)
+  let records = 0
+  for await (const record of log.read()) {
+    kept[keyOf(record.offset)] = numberOf(record)
+    records++
+  }
+  for (const [key, number] of last.entries()) {
+    if (followedTo[key] !== number)
+      miss(`number ${number} of key ${key}: ${followedTo[key]} was followed last`)
+    if (kept[key] !== number) miss(`number ${number} of key ${key}: ${kept[key]} is there`)
+  }
+  console.log(`kept ${records}`)
 }
 
 function sample() {
   for (let n = 0; n < 3; n++) gc()
   const descriptors = readdirSync('/proc/self/fd').length
   const { rss, heapUsed, external } = process.memoryUsage()
-  const held = readdirSync(dir).filter((name) => name.endsWith('.log')).length
-  const told = {
-    appended,
-    read,
-    rss,
-    heapUsed,
-    external,
-    descriptors,
-    segments: held,
-    start: log.startOffset,
-  }
-  console.log(`sample ${JSON.stringify(told)}`)
+  const segments = readdirSync(dir).filter((name) => name.endsWith('.log')).length
+  const { compaction } = log.stats()
+  const told = { appended, read, shown, rss, heapUsed, external, descriptors, segments }
+  console.log(
+    `sample ${JSON.stringify({ ...told, start: log.startOffset, compactions: compaction.completed })}`,
+  )
 }
 
 const sampling = setInterval(sample, (seconds * 1000) / samples)
@@ -72,5 +113,7 @@ const followed = follow().catch((error) => {
 await Promise.all([append(), followed])
 clearInterval(sampling)
 sample()
+if (cleanupPolicy === 'compact') await checkKeys()
+if (log.compactionFailure !== null) throw log.compactionFailure
 await log.close()
 console.log('ended')
