@@ -3,6 +3,7 @@ import type { Durability } from '@varve/log'
 import { VarveError } from '@varve/records'
 import { type BrokerLog, silentLog } from './broker-log.js'
 import { type Clock, systemClock } from './clock.js'
+import { type GroupOptions, resolveGroupOptions } from './groups/group-options.js'
 import { isWildcard, type ListenerAddress, parseListeners } from './listener-address.js'
 
 export interface BrokerOptions {
@@ -47,6 +48,8 @@ export interface BrokerOptions {
    * `producer.id.expiration.ms`. Default one day.
    */
   producerIdExpirationMs?: number
+  /** How consumer groups are coordinated. */
+  groups?: GroupOptions
   /** Default the machine's. */
   clock?: Clock
   /** Takes the broker's log lines. Default: none are kept. */
@@ -69,6 +72,7 @@ export interface ResolvedOptions {
   readonly maxConnections: number
   readonly maxFetchSessions: number
   readonly producerIdExpirationMs: number
+  readonly groups: Required<GroupOptions>
   readonly clock: Clock
   readonly log: BrokerLog
 }
@@ -108,6 +112,7 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
     maxConnections: integer(options, 'maxConnections', 2000, 1, 2 ** 31 - 1),
     maxFetchSessions: integer(options, 'maxFetchSessions', 1000, 0, 1_000_000),
     producerIdExpirationMs: integer(options, 'producerIdExpirationMs', 86_400_000, 1, 2 ** 31 - 1),
+    groups: resolveGroupOptions(options.groups),
     clock: options.clock ?? systemClock,
     log: options.log ?? silentLog,
   }

@@ -2,6 +2,7 @@ import type { BrokerLog } from './broker-log.js'
 import type { Cancellation } from './cancellation.js'
 import type { Clock } from './clock.js'
 import type { FetchSessions } from './fetch-sessions.js'
+import type { GroupCoordinator } from './groups/group-coordinator.js'
 import type { LimitedLog } from './limited-log.js'
 import type { ProducerIds } from './producer-ids.js'
 import type { Topics } from './topics.js'
@@ -13,6 +14,7 @@ export interface BrokerState {
   readonly topics: Topics
   readonly producerIds: ProducerIds
   readonly fetchSessions: FetchSessions
+  readonly groups: GroupCoordinator
   readonly clock: Clock
   readonly log: BrokerLog
   /** For lines that a peer can cause as often as it likes. */

@@ -12,6 +12,7 @@ import { Connections } from './connections.js'
 import { DataDirectories } from './data-directories.js'
 import { FetchSessions } from './fetch-sessions.js'
 import { formatAddress } from './listener-address.js'
+import { GroupCoordinator } from './groups/group-coordinator.js'
 import { LimitedLog } from './limited-log.js'
 import { checkBindable, Listener } from './listener.js'
 import { LocalMetadataStore } from './local-metadata-store.js'
@@ -114,12 +115,15 @@ async function open(
   const { autoCreateTopics, defaultPartitions, maxBatchBytes, maxRequestBytes } = options
   const limitedLog = new LimitedLog(log, clock)
   opened.push(async () => limitedLog.close())
+  const groups = new GroupCoordinator({ topics, clock, log, limitedLog, options: options.groups })
+  opened.push(async () => groups.close())
   const state: BrokerState = {
     nodeId: directory.nodeId,
     clusterId: directory.clusterId,
     topics,
     producerIds: new ProducerIds(metadata),
     fetchSessions: new FetchSessions({ maxSessions: options.maxFetchSessions, clock }),
+    groups,
     clock,
     log,
     limitedLog,
@@ -158,6 +162,7 @@ async function open(
   const close = async (): Promise<void> => {
     const closed = Promise.all(listeners.map((listener) => listener.close()))
     closing.cancel()
+    groups.close()
     await connections.drain(closeTimeoutMs)
     await closed
     limitedLog.close()
@@ -188,7 +193,7 @@ async function open(
     durability,
     clusterId: directory.clusterId,
     get problems() {
-      return topics.problems()
+      return [...topics.problems(), ...groups.problems()]
     },
     close: () => (closed ??= close()),
     [Symbol.asyncDispose]: () => (closed ??= close()),

@@ -54,6 +54,7 @@ interface Turn {
 export class Connection {
   readonly #options: ConnectionOptions
   readonly #socket: Socket
+  readonly #clientHost: string
   readonly #peer: string
   readonly #endpoint: Endpoint
   readonly #reader: FrameReader
@@ -81,7 +82,8 @@ export class Connection {
     this.#options = options
     const { broker, memory, staging, maxRequestBytes } = options
     this.#watch = new ProgressWatch(broker.clock.now())
-    this.#peer = formatAddress(accepted.remoteAddress ?? 'unknown', accepted.remotePort ?? 0)
+    this.#clientHost = accepted.remoteAddress ?? 'unknown'
+    this.#peer = formatAddress(this.#clientHost, accepted.remotePort ?? 0)
     this.#endpoint = options.endpointFor(accepted.localAddress ?? '')
     this.#reader = new FrameReader({
       staging,
@@ -256,6 +258,7 @@ export class Connection {
       broker: this.#options.broker,
       apiVersion: request.header.apiVersion,
       clientId: request.header.clientId,
+      clientHost: this.#clientHost,
       endpoint: this.#endpoint,
       gone: this.#gone,
       retain: (until) => request.retain(until),

@@ -3,12 +3,22 @@ import { handleProduce } from './handlers/00-produce.js'
 import { handleFetch } from './handlers/01-fetch.js'
 import { handleListOffsets } from './handlers/02-list-offsets.js'
 import { handleMetadata } from './handlers/03-metadata.js'
+import { handleOffsetCommit } from './handlers/08-offset-commit.js'
+import { handleOffsetFetch } from './handlers/09-offset-fetch.js'
 import { handleFindCoordinator } from './handlers/10-find-coordinator.js'
+import { handleJoinGroup } from './handlers/11-join-group.js'
+import { handleHeartbeat } from './handlers/12-heartbeat.js'
+import { handleLeaveGroup } from './handlers/13-leave-group.js'
+import { handleSyncGroup } from './handlers/14-sync-group.js'
+import { handleDescribeGroups } from './handlers/15-describe-groups.js'
+import { handleListGroups } from './handlers/16-list-groups.js'
 import { handleApiVersions, unsupportedApiVersions } from './handlers/18-api-versions.js'
 import { handleCreateTopics } from './handlers/19-create-topics.js'
 import { handleInitProducerId } from './handlers/22-init-producer-id.js'
 import { handleOffsetForLeaderEpoch } from './handlers/23-offset-for-leader-epoch.js'
 import { handleDescribeProducers } from './handlers/61-describe-producers.js'
+import { handleDeleteGroups } from './handlers/42-delete-groups.js'
+import { handleOffsetDelete } from './handlers/47-offset-delete.js'
 import { CloseConnection, type RequestContext } from './request-context.js'
 import { type AnyApi, supportedApis } from './supported-apis.js'
 
@@ -19,12 +29,22 @@ const handlers: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [1, handleFetch],
   [2, handleListOffsets],
   [3, handleMetadata],
+  [8, handleOffsetCommit],
+  [9, handleOffsetFetch],
   [10, handleFindCoordinator],
+  [11, handleJoinGroup],
+  [12, handleHeartbeat],
+  [13, handleLeaveGroup],
+  [14, handleSyncGroup],
+  [15, handleDescribeGroups],
+  [16, handleListGroups],
   [18, handleApiVersions],
   [19, handleCreateTopics],
   [22, handleInitProducerId],
   [23, handleOffsetForLeaderEpoch],
   [61, handleDescribeProducers],
+  [42, handleDeleteGroups],
+  [47, handleOffsetDelete],
 ])
 
 const produceKey = 0

@@ -1,6 +1,7 @@
 export type { Broker } from './broker.js'
 export type { BrokerLog, LogLevel } from './broker-log.js'
 export type { BrokerOptions } from './broker-options.js'
+export type { GroupOptions } from './groups/group-options.js'
 export { type Clock, systemClock, type Timer } from './clock.js'
 export { startBroker } from './start-broker.js'
 export { renderSupportTable, type SupportedApi, supportedApis } from './supported-apis.js'

@@ -1,5 +1,5 @@
 import type { AbortedTransaction, EpochEnd, Log, ProducerState } from '@varve/log'
-import { VarveError } from '@varve/records'
+import { type RecordBatch, VarveError } from '@varve/records'
 import { type FetchedRecords, readRecords, type RecordsWanted } from './fetched-records.js'
 
 export type { AbortedTransaction } from '@varve/log'
@@ -22,6 +22,7 @@ export type PartitionLog = Pick<
   | 'slice'
   | 'abortedTransactions'
   | 'producers'
+  | 'readBatches'
   | 'offsetForTime'
   | 'maxTimestamp'
   | 'subscribe'
@@ -171,6 +172,16 @@ export class Partition {
   abortedTransactions(from: number, to: number): Promise<AbortedTransaction[]> {
     if (this.#log === null) return Promise.reject(this.failure)
     return this.#log.abortedTransactions(from, to)
+  }
+
+  /**
+   * Every batch there is now, for whoever keeps its state in this partition.
+   *
+   * @throws VarveError as the log's `readBatches`, for example `VARVE_LOG_CORRUPT` in a damaged range
+   */
+  readBatches(): AsyncIterable<RecordBatch> {
+    if (this.#log === null) throw this.failure
+    return this.#log.readBatches()
   }
 
   /** The first record at or after a timestamp, or null. */

@@ -12,6 +12,8 @@ export interface RequestContext {
   readonly broker: BrokerState
   readonly apiVersion: number
   readonly clientId: string | null
+  /** The client's address. */
+  readonly clientHost: string
   /** The advertised endpoint of the listener that the request came in on. */
   readonly endpoint: Endpoint
   /** Cancelled when the connection is gone: whatever is still being waited for is then waited for in vain. */

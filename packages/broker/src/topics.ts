@@ -12,6 +12,7 @@ import { VarveError } from '@varve/records'
 import { type BrokerLog, messageOf } from './broker-log.js'
 import type { DataDirectories } from './data-directories.js'
 import type { MetadataStore } from './metadata-store.js'
+import { offsetsLogOptions, offsetsTopicName } from './groups/offsets-topic.js'
 import { Partition } from './partition.js'
 import { storageFailureText } from './storage-failure.js'
 import { isStray, putAside } from './stray-directory.js'
@@ -151,6 +152,11 @@ export class Topics {
     return topic
   }
 
+  #logOptions(topic: string): LogOptions {
+    const { logOptions } = this.#options
+    return topic === offsetsTopicName ? { ...logOptions, ...offsetsLogOptions } : logOptions
+  }
+
   #partition(topic: string, index: number, leaderEpoch: number): Partition {
     const onFailure = ({ name }: Partition, failure: VarveError): void => {
       this.#options.log('error', `${name} takes no writes any more: ${storageFailureText(failure)}`)
@@ -177,7 +183,7 @@ export class Topics {
     try {
       await inParallel(created, async (partition) => {
         for (const { dir } of places.get(partition.name) ?? []) await this.#putAside(dir, partition.name)
-        const opened = await directories.create(partition.name, this.#options.logOptions)
+        const opened = await directories.create(partition.name, this.#logOptions(name))
         made.push(opened.dir)
         partition.attach(opened)
         await writePartitionMetadata(opened.dir, topicId, durable)
@@ -220,7 +226,7 @@ export class Topics {
   }
 
   async #reopen(partition: Partition, topicId: string, places: readonly DataDirectory[]): Promise<void> {
-    const { logOptions, durable, log } = this.#options
+    const { durable, log } = this.#options
     try {
       const [directory] = places
       if (directory === undefined) throw this.#missing(partition.name)
@@ -239,7 +245,7 @@ export class Topics {
           `${path} belongs to the topic id ${owner}, not to ${topicId}; move it away and put the right directory back`,
         )
       }
-      const opened = await directory.openLog(partition.name, logOptions)
+      const opened = await directory.openLog(partition.name, this.#logOptions(partition.topic))
       if (owner === null) await writePartitionMetadata(path, topicId, durable)
       partition.attach(opened)
       if (opened.recovered !== null && opened.recovered.cutBytes > 0) {

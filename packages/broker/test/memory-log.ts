@@ -99,6 +99,8 @@ export class MemoryLog implements BrokersLog {
   slicesMade = 0
   /** Batches of each call of appendBatches since the last flush: how appends were grouped. */
   readonly groups: number[] = []
+  /** What reading all of it waits for. */
+  readable: Promise<void> = Promise.resolve()
   /** Makes slices that are read one turn of the event loop later, as those of a cold file are. */
   cold = false
 
@@ -255,6 +257,7 @@ export class MemoryLog implements BrokersLog {
   }
 
   async *readBatches({ from = 0 }: ReadOptions = {}): AsyncIterableIterator<RecordBatch> {
+    await this.readable
     if (typeof from !== 'number') throw new Error(`no broker starts to read at ${JSON.stringify(from)}`)
     for (const { nextOffset, bytes } of this.#stored.batches) {
       if (this.#damaged !== null && nextOffset > this.#damaged.from) throw this.#failure!
@@ -355,6 +358,7 @@ export class MemoryLog implements BrokersLog {
 export class MemoryDisk {
   readonly #stored = new Map<string, Stored>()
   readonly #openErrors = new Map<string, VarveError>()
+  readonly #held = new Map<string, Promise<void>>()
   readonly #locked = new Set<string>()
   /** The open logs by the name of their directory. */
   readonly logs = new Map<string, MemoryLog>()
@@ -362,6 +366,11 @@ export class MemoryDisk {
   /** Makes the next opening of a log fail. */
   failOpen(name: string, error: VarveError): void {
     this.#openErrors.set(name, error)
+  }
+
+  /** Lets those who read all of a log, which is not open yet, wait. */
+  holdReading(name: string, until: Promise<void>): void {
+    this.#held.set(name, until)
   }
 
   log(name: string): MemoryLog {
@@ -423,6 +432,7 @@ export class MemoryDisk {
     let stored = this.#stored.get(dir)
     if (stored === undefined) this.#stored.set(dir, (stored = { batches: [], durableOffset: 0 }))
     const log = new MemoryLog(dir, stored, options)
+    log.readable = this.#held.get(name) ?? log.readable
     this.logs.set(name, log)
     return log as BrokersLog as Log
   }

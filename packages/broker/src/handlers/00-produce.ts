@@ -17,6 +17,7 @@ import type { Partition } from '../partition.js'
 import { producedBatch, RefusedBatch } from '../produced-batch.js'
 import { CloseConnection, type RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
+import { isInternalTopic } from '../topic-name.js'
 import type { Topic } from '../topic.js'
 
 /** The first version whose clients understand KAFKA_STORAGE_ERROR. */
@@ -81,6 +82,9 @@ function start(
   if ('code' in topic) return refuse(response, topic, null)
   const partition = topic.partitions[response.index]
   if (partition === undefined) return refuse(response, errors.UNKNOWN_TOPIC_OR_PARTITION, null)
+  if (isInternalTopic(topic.name)) {
+    return refuse(response, errors.INVALID_TOPIC_EXCEPTION, `Cannot append to internal topic ${topic.name}`)
+  }
   const batch = producedBatch(records, context.apiVersion, context.broker.maxBatchBytes)
   if (batch instanceof RefusedBatch) return refuse(response, batch.error, batch.message)
   if (acks !== 0 && acks !== 1 && acks !== -1) return refuse(response, errors.INVALID_REQUIRED_ACKS, null)

@@ -98,7 +98,7 @@ function describe(topic: Topic, request: MetadataRequest, { broker }: RequestCon
     errorCode: 0,
     name: topic.name,
     topicId: topic.id,
-    isInternal: false,
+    isInternal: isInternalTopic(topic.name),
     // A partition that only cannot be written keeps its leader: consumers go on reading what is durable.
     partitions: topic.partitions.map((partition) => ({
       errorCode: 0,

@@ -1,13 +1,14 @@
 /**
  * FindCoordinator (10), versions 0 to 6.
  *
- * Every group's coordinator is this broker. The group APIs themselves are not advertised yet; FindCoordinator is,
- * because librdkafka takes its absence for a broker that cannot read lz4 and then sends uncompressed. For a transaction
- * the answer is UNSUPPORTED_VERSION, which no client retries: Kafka has no code for "no transactions here", and
+ * Every group's coordinator is this broker, unless the partition that holds the group cannot be served. The first request
+ * creates the topic of the groups and waits for that, where Kafka answers COORDINATOR_NOT_AVAILABLE meanwhile. For a
+ * transaction the answer is UNSUPPORTED_VERSION, which no client retries: Kafka has no code for "no transactions here", and
  * COORDINATOR_NOT_AVAILABLE would be asked again forever. For share groups it is INVALID_REQUEST, as in a Kafka without
  * them.
  */
 import { errors, type FindCoordinatorRequest, type FindCoordinatorResponseInput } from '@varve/protocol'
+import { unlessRefused } from '../groups/refused.js'
 import type { RequestContext } from '../request-context.js'
 
 const groupKey = 0
@@ -21,21 +22,37 @@ interface Coordinator {
   readonly port: number
 }
 
-export function handleFindCoordinator(
+export async function handleFindCoordinator(
   request: FindCoordinatorRequest,
   context: RequestContext,
-): FindCoordinatorResponseInput {
-  const coordinator = coordinatorFor(request.keyType, context)
-  if (context.apiVersion < 4) return coordinator
-  return { coordinators: request.coordinatorKeys.map((key) => ({ key, ...coordinator })) }
+): Promise<FindCoordinatorResponseInput> {
+  const { keyType } = request
+  if (context.apiVersion < 4) return await coordinatorOf(request.key, keyType, context)
+  const coordinators = request.coordinatorKeys.map(async (key) => ({
+    key,
+    ...(await coordinatorOf(key, keyType, context)),
+  }))
+  return { coordinators: await Promise.all(coordinators) }
 }
 
-function coordinatorFor(keyType: number, { broker, endpoint }: RequestContext): Coordinator {
-  if (keyType === groupKey) return { errorCode: 0, errorMessage: null, nodeId: broker.nodeId, ...endpoint }
+async function coordinatorOf(key: string, keyType: number, context: RequestContext): Promise<Coordinator> {
+  if (keyType === groupKey) return await groupCoordinatorOf(key, context)
   if (keyType === transactionKey) {
     return none(errors.UNSUPPORTED_VERSION.code, 'This broker does not support transactions.')
   }
   return none(errors.INVALID_REQUEST.code, `There is no coordinator of key type ${keyType} on this broker.`)
+}
+
+function groupCoordinatorOf(groupId: string, { broker, endpoint }: RequestContext): Promise<Coordinator> {
+  const itself = { errorCode: 0, errorMessage: null, nodeId: broker.nodeId, ...endpoint }
+  return unlessRefused<Coordinator>(
+    async () => {
+      await broker.groups.shardFor(groupId)
+      return itself
+    },
+    // It is here, and will soon know its groups.
+    (error, message) => (error === errors.COORDINATOR_LOAD_IN_PROGRESS ? itself : none(error.code, message)),
+  )
 }
 
 function none(errorCode: number, errorMessage: string): Coordinator {

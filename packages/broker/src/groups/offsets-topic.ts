@@ -1,0 +1,16 @@
+import type { LogOptions } from '@varve/log'
+
+/** Where groups keep their offsets and members: a compacted topic like any other, in Kafka's record formats. */
+export const offsetsTopicName = '__consumer_offsets'
+
+/** Small segments (Kafka's `offsets.topic.segment.bytes`): compaction leaves the active one alone. */
+export const offsetsLogOptions: LogOptions = { cleanupPolicy: 'compact', segmentBytes: 100 * 1024 * 1024 }
+
+/** The partition that holds a group: Kafka's choice, so that a directory of Kafka's is understood. */
+export function offsetsPartitionOf(groupId: string, partitions: number): number {
+  let hash = 0
+  for (let index = 0; index < groupId.length; index++) {
+    hash = (Math.imul(31, hash) + groupId.charCodeAt(index)) | 0
+  }
+  return (hash === -(2 ** 31) ? 0 : Math.abs(hash)) % partitions
+}
