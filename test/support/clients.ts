@@ -24,6 +24,15 @@ export interface Reader extends Client {
   read(broker: string, topic: string, partition?: number): Promise<Buffer>
 }
 
+/** A client that takes part in a consumer group. */
+export interface GroupClient extends Client {
+  /**
+   * The command of a member that prints `PARTITION OFFSET VALUE` for each record, from the first one on unless the group
+   * has committed others, with a session of 6 s, and leaves on SIGTERM.
+   */
+  member(broker: string, group: string, topic: string): readonly [command: string, ...args: string[]]
+}
+
 const HOW = 'install it with: npm run setup:conformance'
 const kcatMissing = answers('kcat', ['-V']) ? null : `kcat is not installed; ${HOW}`
 const python = join(cache, 'python', 'bin', 'python')
@@ -33,9 +42,10 @@ const pythonMissing =
     : `kafka-python is not installed; ${HOW}`
 
 const pythonScript = join(root, 'test', 'conformance', 'clients', 'kafka-python.py')
+const kafkajsGroupScript = join(root, 'test', 'conformance', 'clients', 'kafkajs-group.mjs')
 const kafkajsScript = join(root, 'test', 'conformance', 'clients', 'kafkajs-produce.mjs')
 
-export const kcat: Writer & Reader = {
+export const kcat: Writer & Reader & GroupClient = {
   name: 'kcat',
   missing: kcatMissing,
   async write(broker, topic, file, compression = 'none') {
@@ -88,9 +98,30 @@ export const kcat: Writer & Reader = {
     ])
     return stdout
   },
+  member: (broker, group, topic) => [
+    'kcat',
+    '-b',
+    broker,
+    // Unbuffered, and every record on a line of its own.
+    '-u',
+    '-q',
+    '-f',
+    '%p %o %s\n',
+    '-X',
+    'auto.offset.reset=earliest',
+    '-X',
+    'session.timeout.ms=6000',
+    '-X',
+    'heartbeat.interval.ms=300',
+    '-X',
+    'auto.commit.interval.ms=200',
+    '-G',
+    group,
+    topic,
+  ],
 }
 
-export const kafkaPython: Writer & Reader = {
+export const kafkaPython: Writer & Reader & GroupClient = {
   name: 'kafka-python',
   missing: pythonMissing,
   async write(broker, topic, file, compression = 'none') {
@@ -102,9 +133,10 @@ export const kafkaPython: Writer & Reader = {
   async read(broker, topic, partition = 0) {
     return (await mustRun(python, [pythonScript, 'consume', broker, topic, String(partition)])).stdout
   },
+  member: (broker, group, topic) => [python, pythonScript, 'group', broker, group, topic],
 }
 
-export const kafkajs: Writer = {
+export const kafkajs: Writer & GroupClient = {
   name: 'kafkajs',
   missing: null,
   async write(broker, topic, file, compression = 'none') {
@@ -113,6 +145,7 @@ export const kafkajs: Writer = {
   async writeKeyed(broker, topic, file) {
     await mustRun(process.execPath, [kafkajsScript, broker, topic, file, 'keyed'])
   },
+  member: (broker, group, topic) => [process.execPath, kafkajsGroupScript, broker, group, topic],
 }
 
 export const ourselves: Writer & Reader = {

@@ -38,7 +38,7 @@ const wrong: [what: string, bytes: Buffer, line: RegExp][] = [
   ['a client id longer than the frame', frame(0, 3, 0, 1, 0, 0, 0, 1, 0x7f, 0xff, 1), /./],
   ['an unknown API key', frame(...header(999, 0)), /API key 999/],
   ['a negative API key', frame(...header(0xffff, 0)), /API key -1/],
-  ['an API of the newer groups', frame(...header(68, 0)), /API key 68/],
+  ['an API of the newer groups', frame(...header(68, 0), 0), /API key 68/],
   [
     'a version of the future',
     frame(...header(3, 99), 0),

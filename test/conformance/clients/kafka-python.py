@@ -1,10 +1,12 @@
-"""A line client on kafka-python, with assigned partitions and seek: no consumer group takes part.
+"""A line client on kafka-python, with assigned partitions and seek, and a member of a consumer group.
 
 produce BROKER TOPIC FILE COMPRESSION    each line to partition 0, in order
 produce-keyed BROKER TOPIC FILE          each KEY:VALUE line to the partition of its key
 consume BROKER TOPIC PARTITION           each value and a newline, from the first record to the end
+group BROKER GROUP TOPIC                 PARTITION OFFSET VALUE of each record, until SIGTERM, upon which it leaves
 """
 
+import signal
 import sys
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -60,4 +62,25 @@ def consume(broker, topic, partition):
     consumer.close()
 
 
-{"produce": produce, "produce-keyed": produce_keyed, "consume": consume}[sys.argv[1]](*sys.argv[2:])
+def group(broker, group_id, topic):
+    consumer = KafkaConsumer(
+        topic,
+        bootstrap_servers=broker,
+        group_id=group_id,
+        auto_offset_reset="earliest",
+        auto_commit_interval_ms=200,
+        session_timeout_ms=6000,
+        heartbeat_interval_ms=300,
+        metadata_max_age_ms=1000,
+    )
+    leaving = []
+    signal.signal(signal.SIGTERM, lambda *_: leaving.append(True))
+    while not leaving:
+        for records in consumer.poll(timeout_ms=200).values():
+            for record in records:
+                print(record.partition, record.offset, record.value.decode(), flush=True)
+    consumer.close()
+
+
+commands = {"produce": produce, "produce-keyed": produce_keyed, "consume": consume, "group": group}
+commands[sys.argv[1]](*sys.argv[2:])
