@@ -147,6 +147,10 @@ impl Log {
                 state.flush_wanted = state.end_offset;
             }
         }
+        let records = (state.end_offset - state.flushed.offset) as u64;
+        if config.flush_interval_records.is_some_and(|most| records >= most) {
+            state.flush_wanted = state.end_offset;
+        }
         if let Some(interval) = config.flush_interval_ms
             && state.flush_due.is_none()
         {
@@ -180,6 +184,7 @@ impl Log {
         let start = active.bytes();
         let (mut bytes, mut next) = (start, state.end_offset);
         let mut first_timestamp = active.first_timestamp();
+        let segment_ms = config.rolls_after_ms(&self.name, active.base_offset);
         let indexes_full = active.indexes_reach(config.index_bytes);
         let mut epochs = state.epochs.clone();
         let mut producers = ProducerAppend::default();
@@ -212,7 +217,7 @@ impl Log {
                 }
             };
             let full = indexes_full || bytes + header.total_bytes() > config.segment_bytes;
-            let old = config.segment_ms.is_some_and(|segment_ms| {
+            let old = segment_ms.is_some_and(|segment_ms| {
                 first_timestamp.is_some_and(|first| header.max_timestamp.saturating_sub(first) > segment_ms)
             });
             if (bytes > 0 && (full || old)) || header.last_offset() - active.base_offset > i64::from(i32::MAX)

@@ -8,6 +8,7 @@ use crate::batch_reader::Access;
 use crate::cleaned_segment::{Committed, take_place};
 use crate::cleaner::LastRecord;
 use crate::compaction::{Compaction, CompactionPlan, Progress};
+use crate::compaction_lag::Lag;
 use crate::data_dir::CompactionTurn;
 use crate::error::{LogError, Result};
 use crate::log::{Log, State};
@@ -44,6 +45,8 @@ pub(crate) enum CompactionDone {
     Placed(Box<Compacting>),
     /// Everything before the offset is compacted.
     Compacted(i64),
+    /// Nothing behind the offset has to be compacted yet.
+    NotDue(i64),
     Discarded,
     /// It came to nothing, and took nothing with it: the log is as it was.
     Failed(LogError),
@@ -90,6 +93,11 @@ impl CompactionStep {
     pub fn execute(self, log: &Log) -> Result<CompactionDone> {
         match self {
             Self::Begin(mut plan, turn) => {
+                match plan.heed_lag() {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(CompactionDone::NotDue(plan.first_dirty_offset)),
+                    Err(error) => return Ok(CompactionDone::Failed(error)),
+                }
                 let start_offset = plan.segments[0].base_offset;
                 match log.aborted_transactions(start_offset, plan.end_offset, Access::Blocking) {
                     Ok(aborted) => plan.aborted = aborted,
@@ -144,13 +152,12 @@ impl Log {
             index_bytes: config.index_bytes,
             index_interval_bytes: config.index_interval_bytes,
             max_keys: MAX_KEYS,
+            lag: Lag { min_ms: config.min_compaction_lag_ms, max_ms: config.max_compaction_lag_ms },
+            min_dirty_ratio: (!whatever_ratio).then_some(config.min_cleanable_dirty_ratio),
         };
-        let ratio = plan.dirty_ratio();
-        let is_due = match whatever_ratio {
-            true => count > 0,
-            false => ratio > 0.0 && ratio >= config.min_cleanable_dirty_ratio,
-        };
-        is_due.then_some(plan)
+        // Times are on disk: where they matter the first job decides.
+        let may_be_due = plan.is_due_by_ratio() || plan.dirty_ratio() > 0.0 && plan.lag.max_ms.is_some();
+        may_be_due.then_some(plan)
     }
 
     pub(crate) fn begin_compaction(&self, plan: CompactionPlan, turn: CompactionTurn) -> CompactionStep {

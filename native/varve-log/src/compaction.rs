@@ -11,6 +11,7 @@ use varve_records::{BatchError, BatchHeader};
 use crate::batch_reader::{Access, Step};
 use crate::cleaned_segment::CleanedSegment;
 use crate::cleaner::{Cleaner, KeySurvey, LastRecords};
+use crate::compaction_lag::Lag;
 use crate::error::{LogError, Result};
 use crate::offset_map::OffsetMap;
 use crate::segment::Segment;
@@ -38,6 +39,9 @@ pub(crate) struct CompactionPlan {
     pub index_bytes: u64,
     pub index_interval_bytes: u64,
     pub max_keys: usize,
+    pub lag: Lag,
+    /// The share of what is new that makes it due; `None` where it is wanted now.
+    pub min_dirty_ratio: Option<f64>,
 }
 
 pub(crate) struct Compaction {
@@ -77,7 +81,7 @@ pub(crate) enum Progress {
 const INDEX_ENTRY_BYTES: u64 = 12;
 
 impl CompactionPlan {
-    fn segment_end(&self, n: usize) -> i64 {
+    pub(crate) fn segment_end(&self, n: usize) -> i64 {
         self.segments.get(n + 1).map_or(self.end_offset, |next| next.base_offset)
     }
 
@@ -89,6 +93,13 @@ impl CompactionPlan {
             dirty += if self.segment_end(n) > self.first_dirty_offset { segment.bytes() } else { 0 };
         }
         if all == 0 { 0.0 } else { dirty as f64 / all as f64 }
+    }
+
+    pub fn is_due_by_ratio(&self) -> bool {
+        match (self.min_dirty_ratio, self.dirty_ratio()) {
+            (None, _) => !self.segments.is_empty(),
+            (Some(min), ratio) => ratio > 0.0 && ratio >= min,
+        }
     }
 
     /// The place of the next batch, `position` being where the one before it ended.

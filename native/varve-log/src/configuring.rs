@@ -27,8 +27,9 @@ impl Log {
         let before = self.config();
         let mut config = *before;
         change(&mut config);
+        let config = config.within_limits()?;
         let seen = self.visible(&state);
-        *self.config.write().expect("never held across a panic") = Arc::new(config.within_limits());
+        *self.config.write().expect("never held across a panic") = Arc::new(config);
         if config.durability == Durability::Fsync && before.durability == Durability::Os {
             state.seen = seen;
             state.flush_wanted = state.end_offset;

@@ -42,6 +42,8 @@ pub enum LogError {
     /// What the batch's producer has written before, or is not allowed any more, refuses the batch; nothing of it is
     /// stored.
     Producer { dir: PathBuf, error: ProducerError },
+    /// Settings that contradict each other; nothing of them counts.
+    InvalidOption(&'static str),
     /// The answer is on disk and not in memory; ask again on a thread that may wait.
     WouldBlock,
 }
@@ -77,6 +79,8 @@ impl LogError {
             Self::Batch(BatchError::Magic(_)) => "VARVE_BATCH_MAGIC",
             Self::Batch(BatchError::Invalid(_)) => "VARVE_BATCH_INVALID",
             Self::Batch(BatchError::TooLarge { .. }) => "VARVE_BATCH_TOO_LARGE",
+            Self::Batch(BatchError::Timestamp { .. }) => "VARVE_INVALID_TIMESTAMP",
+            Self::InvalidOption(_) => "VARVE_INVALID_OPTION",
             Self::Producer { error, .. } => match error {
                 ProducerError::OutOfOrderSequence { .. } => "VARVE_OUT_OF_ORDER_SEQUENCE",
                 ProducerError::Fenced { .. } => "VARVE_PRODUCER_FENCED",
@@ -162,6 +166,7 @@ impl fmt::Display for LogError {
             ),
             Self::Batch(error) => error.fmt(f),
             Self::Producer { dir, error } => write!(f, "the log {} refuses {error}", dir.display()),
+            Self::InvalidOption(problem) => problem.fmt(f),
             Self::WouldBlock => write!(f, "the bytes are not in memory"),
         }
     }

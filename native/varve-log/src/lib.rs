@@ -14,6 +14,7 @@ mod cleanup_policy;
 mod closing;
 mod compacting;
 mod compaction;
+mod compaction_lag;
 mod configuring;
 mod data_dir;
 mod disk;

@@ -175,7 +175,7 @@ impl Log {
         let Found { hold, recovery_point, start_offset, clean } = directory.log_opens(name)?;
         let dir = directory.log_dir(name);
         let storage = directory.storage.clone();
-        let config = config.within_limits();
+        let config = config.within_limits()?;
         let index_interval_bytes = config.index_interval_bytes;
         let opening = Opening {
             storage: &storage,

@@ -470,6 +470,11 @@ impl Log {
                 state.maintenance.waiting.push_back((running.request, running.answer));
                 return None;
             }
+            CompactionDone::NotDue(offset) => {
+                let running = state.maintenance.running.take().expect("a job of it has ended");
+                told.0.push((running.answer, Ok(offset)));
+                return None;
+            }
             CompactionDone::Compacted(offset) => Ok(offset),
             CompactionDone::Failed(error) => Err(error),
         };

@@ -108,7 +108,12 @@ impl Log {
         batch: &mut [u8],
         max_decompressed_bytes: usize,
     ) -> std::result::Result<Prepared, BatchError> {
+        let now_ms = self.runner.wall_clock_ms();
+        let distance = |ms: Option<i64>| ms.filter(|_| config.timestamp_type == TimestampType::CreateTime);
+        let (before, after) = (config.timestamp_before_max_ms, config.timestamp_after_max_ms);
         let rules = BatchRules {
+            min_timestamp: distance(before).map_or(i64::MIN, |ms| now_ms.saturating_sub(ms)),
+            max_timestamp: distance(after).map_or(i64::MAX, |ms| now_ms.saturating_add(ms)),
             validation: config.batch_validation,
             keys_required: config.cleanup_policy.compacts(),
             max_decompressed_bytes,
@@ -124,7 +129,7 @@ impl Log {
             return Err(BatchError::TooLarge { bytes: stored.len() as u64, max: rules.max_bytes });
         }
         if config.timestamp_type == TimestampType::LogAppendTime {
-            assign_log_append_time(stored, self.runner.wall_clock_ms());
+            assign_log_append_time(stored, now_ms);
         }
         header = BatchHeader::parse(stored).expect("it was whole before");
         Ok(Prepared { header, bytes })

@@ -272,6 +272,135 @@ fn producers_are_forgotten_after_the_time_in_force() {
 }
 
 #[test]
+fn so_many_records_are_flushed_at_the_append_that_makes_them_so_many() {
+    let (_storage, solo) = open(Durability::Os);
+    configure(&solo, |config| config.flush_interval_records = Some(5));
+    append_times(&solo, 4, "x");
+    solo.drain();
+    assert_eq!(solo.log.flushed_offset(), 0);
+    solo.append(batch_of(EPOCH_MS, &[b"five", b"six"])).unwrap();
+    solo.drain();
+    assert_eq!(solo.log.flushed_offset(), 6);
+}
+
+#[test]
+fn records_too_far_from_now_are_refused_unless_the_log_gives_its_own_time() {
+    let (_storage, solo) = open(Durability::Os);
+    let (day, hour) = (24 * 3_600_000, 3_600_000);
+    configure(&solo, |config| config.timestamp_before_max_ms = Some(day));
+    configure(&solo, |config| config.timestamp_after_max_ms = Some(hour));
+    let at = |timestamp| solo.append(batch_of(timestamp, &[b"x"]));
+    for (timestamp, is_taken) in
+        [(-day, true), (-day - 1, false), (hour, true), (hour + 1, false), (-1 - EPOCH_MS, true)]
+    {
+        let result = at(EPOCH_MS + timestamp);
+        let is_refused = matches!(result, Err(LogError::Batch(BatchError::Timestamp { .. })));
+        assert_eq!((result.is_ok(), is_refused), (is_taken, !is_taken), "{timestamp} ms from now");
+    }
+    configure(&solo, |config| config.timestamp_type = TimestampType::LogAppendTime);
+    at(5).unwrap();
+}
+
+#[test]
+fn logs_that_began_together_roll_at_times_of_their_own_within_the_jitter() {
+    let rolled_after = |jitter| -> Vec<i64> {
+        let (storage, solo) = open(Durability::Os);
+        configure(&solo, |config| (config.segment_ms, config.segment_jitter_ms) = (Some(1000), jitter));
+        let bases = || names(&storage, ".log").len();
+        let (mut began, mut lengths) = (0, Vec::new());
+        for tick in 0..400 {
+            let before = bases();
+            solo.append(batch_of(EPOCH_MS + 50 * tick, &[b"x"])).unwrap();
+            if bases() > before && before > 0 {
+                lengths.push(50 * tick - std::mem::replace(&mut began, 50 * tick));
+            }
+        }
+        lengths
+    };
+    let plain = rolled_after(0);
+    assert!(plain.iter().all(|&ms| ms == 1050), "{plain:?}");
+    let spread = rolled_after(500);
+    assert!(spread.iter().all(|&ms| (500..=1050).contains(&ms)), "{spread:?}");
+    assert!(spread.iter().any(|ms| ms != &spread[0]), "{spread:?}");
+}
+
+/// Segments of two records each, a second apart, in a log that looks every 15 s whether it has to compact.
+fn keyed_log(seconds: i64) -> Solo {
+    let (_storage, solo) = open(Durability::Fsync);
+    configure(&solo, |config| {
+        config.cleanup_policy = CleanupPolicy::Compact;
+        config.segment_ms = Some(1500);
+        config.compaction_check_ms = Some(15_000);
+        config.min_cleanable_dirty_ratio = 1.0;
+    });
+    for n in 0..seconds {
+        solo.append(keyed::batch_at(EPOCH_MS + 1000 * n, &[pair("key", &n.to_string())])).unwrap();
+        solo.drain();
+    }
+    solo
+}
+
+#[test]
+fn what_is_too_young_is_not_compacted_whoever_asks() {
+    let solo = keyed_log(20);
+    configure(&solo, |config| config.min_compaction_lag_ms = 20_000);
+    let compact = || keyed::compact(&solo).unwrap();
+    assert_eq!((compact(), solo.log.compactions()), (0, 0));
+    solo.runner.advance(Duration::from_millis(30_500));
+    solo.drain();
+    assert_eq!(solo.log.compactions(), 1, "by its ratio, of what is old enough");
+    assert_eq!(compact(), 10, "the segment of the records 10 and 11 is not older than 20 s yet");
+    let offsets: Vec<i64> = keyed::entries(&solo.log).unwrap().iter().map(|entry| entry.offset).collect();
+    assert_eq!(offsets, (9..20).collect::<Vec<_>>());
+    configure(&solo, |config| config.min_compaction_lag_ms = 0);
+    assert_eq!(compact(), 18);
+}
+
+#[test]
+fn what_has_waited_too_long_is_compacted_whatever_the_ratio() {
+    let solo = keyed_log(20);
+    keyed::compact(&solo).unwrap();
+    for n in 20..24 {
+        solo.append(keyed::batch_at(EPOCH_MS + 1000 * n, &[pair("key", &n.to_string())])).unwrap();
+        solo.drain();
+    }
+    let compactions_after = |seconds| {
+        solo.runner.advance(Duration::from_secs(seconds));
+        solo.drain();
+        solo.log.compactions()
+    };
+    assert_eq!(compactions_after(30), 1, "only part of it is new");
+    configure(&solo, |config| config.max_compaction_lag_ms = Some(60_000));
+    assert_eq!(compactions_after(45), 1, "the first record of the oldest segment is 57 s old");
+    assert_eq!(compactions_after(15), 2);
+}
+
+#[test]
+fn a_compacted_log_rolls_within_the_largest_lag() {
+    let solo = keyed_log(1);
+    configure(&solo, |config| (config.segment_ms, config.max_compaction_lag_ms) = (None, Some(5000)));
+    let active_after = |ms| {
+        solo.append(keyed::batch_at(EPOCH_MS + ms, &[pair("key", "value")])).unwrap();
+        solo.log.active_segment()
+    };
+    assert_eq!((active_after(5000), active_after(5001)), (0, 2));
+}
+
+#[test]
+fn settings_that_contradict_each_other_change_nothing() {
+    let (storage, solo) = open(Durability::Os);
+    configure(&solo, |config| config.min_compaction_lag_ms = 1000);
+    let refused =
+        solo.log.configure(|config| (config.max_compaction_lag_ms, config.segment_bytes) = (Some(999), 300));
+    assert!(matches!(refused, Err(LogError::InvalidOption(_))));
+    assert_eq!(solo.log.config().segment_bytes, 1 << 20);
+    solo.close();
+    let both =
+        LogConfig { min_compaction_lag_ms: 2, max_compaction_lag_ms: Some(1), ..unlimited(Durability::Os) };
+    assert!(matches!(Solo::open(&storage, both).err(), Some(LogError::InvalidOption(_))));
+}
+
+#[test]
 fn a_log_that_takes_no_writes_takes_no_settings() {
     let (_storage, solo) = open(Durability::Os);
     let log = solo.log.clone();

@@ -9,6 +9,7 @@ pub struct NativeLogConfig {
     pub fsync: Option<bool>,
     pub segment_bytes: Option<f64>,
     pub segment_ms: Option<f64>,
+    pub segment_jitter_ms: Option<f64>,
     pub index_interval_bytes: Option<f64>,
     pub segment_index_bytes: Option<f64>,
     pub max_batch_bytes: Option<f64>,
@@ -18,11 +19,16 @@ pub struct NativeLogConfig {
     pub compression: Option<i32>,
     /// Whether records have the time of their append, not their producer's.
     pub log_append_time: Option<bool>,
+    pub timestamp_before_max_ms: Option<f64>,
+    pub timestamp_after_max_ms: Option<f64>,
     pub flush_interval_ms: Option<f64>,
     pub flush_interval_bytes: Option<f64>,
+    pub flush_interval_records: Option<f64>,
     /// `delete`, `compact` or `compact,delete`.
     pub cleanup_policy: Option<String>,
     pub min_cleanable_dirty_ratio: Option<f64>,
+    pub min_compaction_lag_ms: Option<f64>,
+    pub max_compaction_lag_ms: Option<f64>,
     pub delete_retention_ms: Option<f64>,
     pub compaction_bytes_per_second: Option<f64>,
     pub compaction_check_ms: Option<f64>,
@@ -57,16 +63,22 @@ impl NativeLogConfig {
         set(&mut config.durability, self.fsync.map(durability));
         set(&mut config.segment_bytes, self.segment_bytes.map(whole));
         set(&mut config.segment_ms, self.segment_ms.map(signed_bound));
+        set(&mut config.segment_jitter_ms, self.segment_jitter_ms.map(signed));
         set(&mut config.index_interval_bytes, self.index_interval_bytes.map(whole));
         set(&mut config.index_bytes, self.segment_index_bytes.map(whole));
         set(&mut config.max_batch_bytes, self.max_batch_bytes.map(whole));
         set(&mut config.batch_validation, self.validate_records.map(validation));
         set(&mut config.compression, self.compression.map(codec));
         set(&mut config.timestamp_type, self.log_append_time.map(timestamp_type));
+        set(&mut config.timestamp_before_max_ms, self.timestamp_before_max_ms.map(signed_bound));
+        set(&mut config.timestamp_after_max_ms, self.timestamp_after_max_ms.map(signed_bound));
         set(&mut config.flush_interval_ms, self.flush_interval_ms.map(bound));
         set(&mut config.flush_interval_bytes, self.flush_interval_bytes.map(bound));
+        set(&mut config.flush_interval_records, self.flush_interval_records.map(bound));
         set(&mut config.cleanup_policy, self.cleanup_policy.as_deref().map(cleanup_policy));
         set(&mut config.min_cleanable_dirty_ratio, self.min_cleanable_dirty_ratio);
+        set(&mut config.min_compaction_lag_ms, self.min_compaction_lag_ms.map(signed));
+        set(&mut config.max_compaction_lag_ms, self.max_compaction_lag_ms.map(signed_bound));
         set(&mut config.delete_retention_ms, self.delete_retention_ms.map(signed));
         set(&mut config.compaction_bytes_per_second, self.compaction_bytes_per_second.map(bound));
         set(&mut config.compaction_check_ms, self.compaction_check_ms.map(bound));

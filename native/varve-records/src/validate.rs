@@ -14,6 +14,8 @@ pub enum BatchError {
     Invalid(String),
     /// More bytes than the log accepts in one batch.
     TooLarge { bytes: u64, max: u64 },
+    /// A record's time is further from now than the log accepts (KIP-937).
+    Timestamp { timestamp: i64, min: i64, max: i64 },
 }
 
 impl fmt::Display for BatchError {
@@ -24,6 +26,9 @@ impl fmt::Display for BatchError {
             Self::Invalid(what) => write!(f, "invalid record batch: {what}"),
             Self::TooLarge { bytes, max } => {
                 write!(f, "record batch of {bytes} bytes; the log accepts at most {max}")
+            }
+            Self::Timestamp { timestamp, min, max } => {
+                write!(f, "record with the timestamp {timestamp}; the log accepts now {min} to {max}")
             }
         }
     }
@@ -52,7 +57,14 @@ pub struct BatchRules {
     pub replicated: bool,
     /// What the records may expand to.
     pub max_decompressed_bytes: usize,
+    /// The times that records may have, those without one apart. Under [`BatchValidation::Header`] the first one's and the
+    /// largest are looked at.
+    pub min_timestamp: i64,
+    pub max_timestamp: i64,
 }
+
+/// Of a record that has none.
+const NO_TIMESTAMP: i64 = -1;
 
 /// What a batch may expand to; readers refuse more as well.
 pub const MAX_DECOMPRESSED_BYTES: usize = 256 << 20;
@@ -66,6 +78,16 @@ impl BatchRules {
             keys_required: false,
             replicated: false,
             max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
+            min_timestamp: i64::MIN,
+            max_timestamp: i64::MAX,
+        }
+    }
+
+    fn check_timestamp(&self, timestamp: i64) -> Result<(), BatchError> {
+        let (min, max) = (self.min_timestamp, self.max_timestamp);
+        match timestamp == NO_TIMESTAMP || (min..=max).contains(&timestamp) {
+            true => Ok(()),
+            false => Err(BatchError::Timestamp { timestamp, min, max }),
         }
     }
 }
@@ -114,6 +136,10 @@ fn validate_header(bytes: &[u8], rules: &BatchRules) -> Result<BatchHeader, Batc
     if header.codec().is_none() {
         return Err(BatchError::unknown_codec(&header));
     }
+    if rules.validation == BatchValidation::Header {
+        rules.check_timestamp(header.base_timestamp)?;
+        rules.check_timestamp(header.max_timestamp)?;
+    }
     Ok(header)
 }
 
@@ -132,7 +158,9 @@ fn validate_records(header: BatchHeader, bytes: &[u8], rules: &BatchRules) -> Re
                 "record {index} has no key, which a compacted log needs"
             )));
         }
-        max_timestamp = max_timestamp.max(record.timestamp(&header));
+        let timestamp = record.timestamp(&header);
+        rules.check_timestamp(timestamp)?;
+        max_timestamp = max_timestamp.max(timestamp);
     }
     Ok(max_timestamp)
 }
@@ -265,6 +293,34 @@ mod tests {
                 assert!(validate(&mut bad, &header_only).is_ok(), "{codec}, byte {at}");
             }
         }
+    }
+
+    #[test]
+    fn no_record_is_further_from_now_than_the_log_accepts() {
+        let mut builder = BatchBuilder::new(1000);
+        for timestamp in [1000, 1500, 500] {
+            builder.push_at(timestamp, None, Some(b"x"), &[]);
+        }
+        let plain = builder.build();
+        let rules = |min_timestamp, max_timestamp| BatchRules {
+            min_timestamp,
+            max_timestamp,
+            ..BatchRules::new(1000)
+        };
+        for codec in Codec::ALL {
+            let header = BatchHeader::parse(&plain).unwrap();
+            let mut batch = recompress(header, &plain, codec, 1000).unwrap();
+            assert!(validate(&mut batch, &rules(500, 1500)).is_ok());
+            let early = BatchError::Timestamp { timestamp: 500, min: 501, max: 1500 };
+            assert_eq!(validate(&mut batch, &rules(501, 1500)), Err(early), "{codec}");
+            let late = BatchError::Timestamp { timestamp: 1500, min: 500, max: 1499 };
+            assert_eq!(validate(&mut batch, &rules(500, 1499)), Err(late.clone()), "{codec}");
+            let header_only = BatchRules { validation: BatchValidation::Header, ..rules(500, 1499) };
+            assert_eq!(validate(&mut batch, &header_only), Err(late), "{codec}");
+        }
+        let mut without_time = BatchBuilder::new(-1);
+        without_time.push(None, None, &[]);
+        assert!(validate(&mut without_time.build(), &rules(500, 1500)).is_ok());
     }
 
     #[test]

@@ -16,6 +16,8 @@ export function kafkaErrorOf(error: unknown): KafkaError {
     case 'VARVE_BATCH_INVALID':
     case 'VARVE_RECORD_INVALID':
       return errors.INVALID_RECORD
+    case 'VARVE_INVALID_TIMESTAMP':
+      return errors.INVALID_TIMESTAMP
     case 'VARVE_OUT_OF_ORDER_SEQUENCE':
       return errors.OUT_OF_ORDER_SEQUENCE_NUMBER
     case 'VARVE_PRODUCER_FENCED':

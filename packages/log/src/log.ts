@@ -92,7 +92,7 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * produces faster than the disk writes waits for some of the promises, or looks at {@link pendingBytes}.
    *
    * @throws VarveError (as a rejection, as everything here) `VARVE_EMPTY_BATCH`, `VARVE_RECORD_INVALID`,
-   * `VARVE_BATCH_TOO_LARGE`, `VARVE_LOW_DISK`, `VARVE_LOG_CLOSED` (nothing is stored); `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT` (the records
+   * `VARVE_BATCH_TOO_LARGE`, `VARVE_INVALID_TIMESTAMP`, `VARVE_LOW_DISK`, `VARVE_LOG_CLOSED` (nothing is stored); `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT` (the records
    * may be stored or not). The signal's reason when the append is taken back.
    */
   append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendResult>
@@ -112,7 +112,7 @@ export interface Log extends AsyncDisposable, LogTransactions {
    *
    * @throws VarveError (as a rejection of that batch) as {@link append}; and `VARVE_BATCH_CORRUPT` for bytes that are not
    * exactly one batch or do not agree with their checksum, `VARVE_BATCH_MAGIC` for another format, `VARVE_BATCH_INVALID` for
-   * counts or records that contradict each other and for what is no `Uint8Array`. At once `VARVE_BATCH_INVALID` when
+   * counts or records that contradict each other and for what is no `Uint8Array`, `VARVE_INVALID_TIMESTAMP`. At once `VARVE_BATCH_INVALID` when
    * `batches` is no array. For a batch of an idempotent or transactional producer (KIP-98) `VARVE_OUT_OF_ORDER_SEQUENCE`,
    * `VARVE_PRODUCER_FENCED`, `VARVE_INVALID_TXN_STATE`, and for a marker `VARVE_TRANSACTION_COORDINATOR_FENCED`; one of the
    * producer's last five batches again is answered with the offsets that it has, once those are durable.

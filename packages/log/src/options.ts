@@ -26,6 +26,11 @@ export interface LogOptions {
    * Default `Infinity`: never by time (Kafka's `segment.ms`, whose default is seven days).
    */
   segmentMs?: number
+  /**
+   * Each segment is rolled up to so many ms earlier than that, by chance, so that logs that began together do not all roll
+   * at once. Default 0 (Kafka's `segment.jitter.ms`).
+   */
+  segmentJitterMs?: number
   /** An index entry is written about every so many bytes. Default 4096 (Kafka's `index.interval.bytes`). */
   indexIntervalBytes?: number
   /** A segment is rolled once one of its indexes has so many bytes. Default 10 MiB (Kafka's `segment.index.bytes`). */
@@ -50,6 +55,17 @@ export interface LogOptions {
    */
   timestampType?: 'CreateTime' | 'LogAppendTime'
   /**
+   * A record whose producer's time lies more than so many ms before that of its append is refused, and its batch with it
+   * (`VARVE_INVALID_TIMESTAMP`). Records without a time are not, nor is anything under `'LogAppendTime'`. Default `Infinity`
+   * (Kafka's `message.timestamp.before.max.ms`, KIP-937).
+   */
+  timestampBeforeMaxMs?: number
+  /**
+   * The same for times that lie behind that of the append. Default `Infinity` (Kafka's `message.timestamp.after.max.ms`,
+   * whose default is one hour).
+   */
+  timestampAfterMaxMs?: number
+  /**
    * How many bytes of appends may be on their way, encoded and without a result. Further ones are held as they were
    * handed in and get their turn when there is room; one alone always has. Default 64 MiB; `Infinity` for no limit.
    */
@@ -62,6 +78,12 @@ export interface LogOptions {
   /** Under `'os'`: what is appended is flushed once it is so many bytes. Default `Infinity`. */
   flushIntervalBytes?: number
   /**
+   * Under `'os'`: what is appended is flushed once it is so many records. Default `Infinity` (Kafka's `flush.messages`). No
+   * append waits for that: whoever wants each on disk before it is acknowledged, as Kafka's `flush.messages=1` does, wants
+   * `'fsync'`.
+   */
+  flushIntervalRecords?: number
+  /**
    * In a log that compacts every record needs a key, and a record without a value deletes its key. Compaction runs in the
    * background, over sealed segments that are flushed, by Kafka's rules; offsets stay what they are, so that there are
    * gaps. Default `'delete'`.
@@ -72,6 +94,17 @@ export interface LogOptions {
    * (Kafka's `min.cleanable.dirty.ratio`).
    */
   minCleanableDirtyRatio?: number
+  /**
+   * A segment is not compacted before its youngest record is so many ms old, by its timestamp, not even by
+   * `log.compact()`. Default 0 (Kafka's `min.compaction.lag.ms`).
+   */
+  minCompactionLagMs?: number
+  /**
+   * A compaction is due, however little is new, once the first batch of a segment that was not compacted yet is older than
+   * so many ms; segments are rolled as early as that. Not smaller than `minCompactionLagMs`. Default `Infinity` (Kafka's
+   * `max.compaction.lag.ms`, KIP-354).
+   */
+  maxCompactionLagMs?: number
   /**
    * How long the deletion of a key can still be read after the first compaction that met it, in ms: a reader that is
    * further behind misses it. Default one day (Kafka's `delete.retention.ms`).

@@ -33,6 +33,8 @@ export interface NativeLogConfig {
   segmentBytes?: number
   /** A segment is rolled before a batch so much younger than its first one. */
   segmentMs?: number
+  /** Up to how much earlier than that, at random. */
+  segmentJitterMs?: number
   /** An index entry is written about every so many bytes. */
   indexIntervalBytes?: number
   /** A segment is rolled once one of its indexes has grown to this. */
@@ -45,14 +47,24 @@ export interface NativeLogConfig {
   compression?: number
   /** Whether records have the time of their append, not their producer's. */
   logAppendTime?: boolean
+  /** How far a record's time may lie before that of its append. */
+  timestampBeforeMaxMs?: number
+  /** How far it may lie behind it. */
+  timestampAfterMaxMs?: number
   /** Without `fsync`: what is appended is flushed after so long. */
   flushIntervalMs?: number
   /** Without `fsync`: what is appended is flushed once it is so much. */
   flushIntervalBytes?: number
+  /** Without `fsync`: what is appended is flushed once it is so many records. */
+  flushIntervalRecords?: number
   /** Where of each key only the last record is kept, every record needs a key. */
   cleanupPolicy?: 'delete' | 'compact' | 'compact,delete'
   /** A compaction is due once so much of what could be compacted, from 0 to 1, was not. */
   minCleanableDirtyRatio?: number
+  /** What is not so old is not compacted. */
+  minCompactionLagMs?: number
+  /** What is so old makes a compaction due. */
+  maxCompactionLagMs?: number
   /** How long a deletion of a key stays after the first compaction that met it. */
   deleteRetentionMs?: number
   /** What a compaction may read and write together in a second. */

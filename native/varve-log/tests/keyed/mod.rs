@@ -32,7 +32,11 @@ pub type Pair = (String, Option<String>);
 
 /// A batch of these records.
 pub fn batch_of(pairs: &[Pair]) -> Vec<u8> {
-    let mut builder = BatchBuilder::new(EPOCH_MS);
+    batch_at(EPOCH_MS, pairs)
+}
+
+pub fn batch_at(timestamp: i64, pairs: &[Pair]) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(timestamp);
     for (key, value) in pairs {
         builder.push(Some(key.as_bytes()), value.as_deref().map(str::as_bytes), &[]);
     }
