@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::compacting::{Compacting, CompactionDone, CompactionStep};
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
+use crate::leader_epochs::LeaderEpochs;
 use crate::log::{Log, Phase, State};
 use crate::producer_snapshot;
 use crate::producer_state_manager::ProducerStateManager;
@@ -535,6 +536,7 @@ impl Log {
         state.start_offset = offset;
         state.producers = ProducerStateManager::default();
         state.end_at(Mark { offset, segment_base: offset, position: 0 });
+        (state.epochs, state.epochs_changed) = (LeaderEpochs::default(), true);
         StartOver { offset, old, revoked: state.snapshots.split_off(0) }
     }
 

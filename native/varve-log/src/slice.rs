@@ -30,7 +30,7 @@ pub struct Slice {
 #[derive(Clone, Copy, Debug)]
 pub struct SliceRequest {
     pub from: i64,
-    /// Exclusive; the durable end when that is lower. Batches are whole, so the last one may reach beyond it, as the
+    /// Exclusive; the end of what the reader sees when that is lower. Batches are whole, so the last one may reach beyond it, as the
     /// first one may start before `from`.
     pub up_to: i64,
     pub max_bytes: u64,
@@ -45,6 +45,13 @@ pub(crate) struct Cursor {
     offset: i64,
     segment_base: i64,
     position: u64,
+}
+
+/// How far a reader sees.
+#[derive(Clone, Copy)]
+enum Sight {
+    Durable,
+    Written,
 }
 
 /// What a reader finds out about one offset under the log's lock.
@@ -120,7 +127,13 @@ impl Log {
     /// A slice of what readers may see. With [`Access::Cached`] it is [`LogError::WouldBlock`] when an index or a batch
     /// header is not in memory.
     pub fn slice(&self, request: SliceRequest, access: Access) -> Result<Slice> {
-        self.read_stably(|| self.try_slice(request, access))
+        self.read_stably(|| self.try_slice(request, Sight::Durable, access))
+    }
+
+    /// The same of everything that is written, of which a power loss may take back what is not durable: for a follower,
+    /// whose own copy may be the one that makes it safe.
+    pub fn slice_written(&self, request: SliceRequest, access: Access) -> Result<Slice> {
+        self.read_stably(|| self.try_slice(request, Sight::Written, access))
     }
 
     /// Reads again as long as segments were removed, replaced or cut meanwhile: what it then meets is no defect of them,
@@ -143,10 +156,10 @@ impl Log {
         }
     }
 
-    fn try_slice(&self, request: SliceRequest, access: Access) -> Result<Slice> {
+    fn try_slice(&self, request: SliceRequest, sight: Sight, access: Access) -> Result<Slice> {
         let mut from = request.from;
         loop {
-            let place = self.place_of(from)?;
+            let place = self.place_of(from, sight)?;
             let limit = request.up_to.min(place.visible.offset);
             if from >= limit {
                 break;
@@ -166,9 +179,12 @@ impl Log {
         Ok(Slice::empty(request.from))
     }
 
-    fn place_of(&self, offset: i64) -> Result<Place> {
+    fn place_of(&self, offset: i64, sight: Sight) -> Result<Place> {
         let mut state = self.state();
-        let visible = self.visible(&state);
+        let visible = match sight {
+            Sight::Durable => self.visible(&state),
+            Sight::Written => state.end_mark(),
+        };
         let (start, end) = (state.start_offset, visible.offset);
         if offset < start || offset > end {
             return Err(self.out_of_range(offset, start, end));

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::registry::Environment;
@@ -9,6 +10,7 @@ type Callback = Box<dyn Fn() + Send + Sync>;
 #[derive(Default)]
 pub struct Changes {
     callbacks: Mutex<Vec<(Environment, Callback)>>,
+    write_watchers: AtomicI64,
     count: Mutex<u64>,
     one_more: Condvar,
 }
@@ -20,6 +22,14 @@ impl Changes {
 
     pub fn subscribe(&self, environment: Environment, callback: Callback) {
         self.callbacks().push((environment, callback));
+    }
+
+    pub fn watch_writes(&self, one_more: bool) {
+        self.write_watchers.fetch_add(if one_more { 1 } else { -1 }, Ordering::Relaxed);
+    }
+
+    pub fn writes_are_watched(&self) -> bool {
+        self.write_watchers.load(Ordering::Relaxed) > 0
     }
 
     /// From here on nothing of the environment is called any more.
@@ -34,7 +44,8 @@ impl Changes {
         self.callbacks().iter().for_each(|(_, callback)| callback());
     }
 
-    /// Tells all environments but one, which knows: of an append that counts as soon as it is written.
+    /// Tells all environments but one, which knows: of an append that counts as soon as it is written, or whose
+    /// writing somebody watches.
     pub fn tell_others(&self, environment: Environment) {
         let callbacks = self.callbacks();
         callbacks.iter().filter(|(each, _)| *each != environment).for_each(|(_, callback)| callback());

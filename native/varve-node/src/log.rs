@@ -5,7 +5,7 @@ use std::thread;
 use napi::Either;
 use napi::bindgen_prelude::{AsyncTask, BufferSlice, Float64ArraySlice, Uint32ArraySlice};
 use napi_derive::napi;
-use varve_log::{Access, Answer, Appended, Durability, Log, LogError, Phase, SliceRequest};
+use varve_log::{Access, Answer, Appended, Durability, Log, LogError, Phase, Slice, SliceRequest};
 use varve_records::{HEADER_BYTES, assign_epoch, seal};
 
 use crate::changes::Changes;
@@ -82,7 +82,8 @@ impl NativeLog {
         let mut refusals = self.refusals.lock().expect("never held across a panic");
         refusals.clear();
         let appended = append(&self.log);
-        if appended.taken > 0 && self.log.config().durability == Durability::Os {
+        let counts = || self.log.config().durability == Durability::Os || self.changes.writes_are_watched();
+        if appended.taken > 0 && counts() {
             self.changes.tell_others(self.environment);
         }
         for (result, slot) in appended.results.into_iter().zip(results) {
@@ -247,6 +248,18 @@ impl NativeLog {
         ask(&self.log, move |log, answer| log.truncate_to(offset as i64, answer))
     }
 
+    /// Deletes everything and lets the log start, empty, at `offset`; the new end offset.
+    #[napi(catch_unwind)]
+    pub fn truncate_fully_and_start_at(&self, offset: f64) -> AsyncTask<Ask> {
+        ask(&self.log, move |log, answer| log.truncate_fully_and_start_at(offset as i64, answer))
+    }
+
+    /// Whether one more, or one fewer, wants to be told of what is written and not durable yet.
+    #[napi(catch_unwind)]
+    pub fn watch_writes(&self, one_more: bool) {
+        self.changes.watch_writes(one_more);
+    }
+
     /// Appends encoded batches, one per buffer, in place, or as they are when they come from the leader's log. Returns how many were taken; `results` has a base offset or
     /// -1 - n for each, n being the index in `refusals()`.
     #[napi(catch_unwind)]
@@ -335,8 +348,10 @@ impl NativeLog {
         up_to: f64,
         max_bytes: f64,
         min_one_batch: bool,
+        written: bool,
     ) -> Option<Either<NativeSlice, Failure>> {
-        match self.log.slice(request(from, up_to, max_bytes, min_one_batch), Access::Cached) {
+        let request = request(from, up_to, max_bytes, min_one_batch);
+        match slice(&self.log, request, written, Access::Cached) {
             Ok(slice) => Some(Either::A(NativeSlice::new(self.log.clone(), slice))),
             Err(LogError::WouldBlock) => None,
             Err(error) => Some(Either::B(error.into())),
@@ -351,11 +366,12 @@ impl NativeLog {
         up_to: f64,
         max_bytes: f64,
         min_one_batch: bool,
+        written: bool,
     ) -> AsyncTask<TakeSlice> {
         let log = self.log.clone();
         let request = request(from, up_to, max_bytes, min_one_batch);
         AsyncTask::new(TakeSlice(Box::new(move || {
-            let slice = log.slice(request, Access::Blocking)?;
+            let slice = slice(&log, request, written, Access::Blocking)?;
             Ok(NativeSlice::new(log, slice))
         })))
     }
@@ -385,6 +401,10 @@ impl NativeLog {
             result
         })))
     }
+}
+
+fn slice(log: &Log, request: SliceRequest, written: bool, access: Access) -> varve_log::Result<Slice> {
+    if written { log.slice_written(request, access) } else { log.slice(request, access) }
 }
 
 fn request(from: f64, up_to: f64, max_bytes: f64, min_one_batch: bool) -> SliceRequest {

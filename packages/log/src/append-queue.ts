@@ -80,6 +80,8 @@ export class AppendQueue {
   #yielding = false
   #holding = false
   #news = false
+  /** Whether somebody wants to be told of what is written and not durable yet. */
+  tellsWrites = false
   #waiting: Array<{ condition: () => boolean; resolve: () => void }> = []
 
   /** `changed` is called when a write resolved an append at once, or when the engine refused something. */
@@ -385,7 +387,7 @@ export class AppendQueue {
       return this.#refuseRest(group, error)
     }
     const refusals = results.subarray(0, count).some((result) => result < 0) ? this.#native.refusals() : null
-    if (refusals !== null) this.#news = true
+    if (refusals !== null || (this.tellsWrites && count > 0)) this.#news = true
     const { truncations } = this.#native
     const durable = this.#native.durableOffset
     for (let i = 0; i < count; i++) {

@@ -54,6 +54,14 @@ export interface DeleteEvent extends LogEvent {
   records: number
 }
 
+/** The log's end was cut off, or all of it, by `truncateTo` or `truncateFullyAndStartAt`. */
+export interface TruncateEvent extends LogEvent {
+  /** Where the log starts since: another offset only where it was to start anew. */
+  startOffset: number
+  /** The lowest offset at which the log has ended since the event before. */
+  endOffset: number
+}
+
 /** A compaction has ended, or several since the event before. */
 export interface CompactEvent extends LogEvent {
   /** Of the segments that were replaced, in bytes; 0 when there was nothing to remove. */
@@ -85,6 +93,7 @@ export interface LogEvents {
   'varve:log:flush': FlushEvent
   'varve:log:roll': RollEvent
   'varve:log:delete': DeleteEvent
+  'varve:log:truncate': TruncateEvent
   'varve:log:compact': CompactEvent
   'varve:log:failed': LogFailureEvent
   'varve:log:corrupt': LogFailureEvent
@@ -100,6 +109,7 @@ const channels: Readonly<Record<Name, Channel>> = {
   'varve:log:flush': channel('varve:log:flush'),
   'varve:log:roll': channel('varve:log:roll'),
   'varve:log:delete': channel('varve:log:delete'),
+  'varve:log:truncate': channel('varve:log:truncate'),
   'varve:log:compact': channel('varve:log:compact'),
   'varve:log:failed': channel('varve:log:failed'),
   'varve:log:corrupt': channel('varve:log:corrupt'),
@@ -120,6 +130,7 @@ export class LogWatch {
   #flushedOffset: number
   #startOffset: number
   #activeSegment: number
+  #truncations: number
   #compactions = 0
   #replacedBytes = 0
   #keptBytes = 0
@@ -131,6 +142,7 @@ export class LogWatch {
     this.#flushedOffset = native.flushedOffset
     this.#startOffset = native.startOffset
     this.#activeSegment = native.activeSegment
+    this.#truncations = native.truncations
   }
 
   opened(durability: Durability): void {
@@ -150,6 +162,7 @@ export class LogWatch {
 
   /** Looks at what has become of the log, after a change that somebody may wait for. */
   changed(): void {
+    if (isWatched('varve:log:truncate') || isWatched('varve:log:delete')) this.#lookAtTruncations()
     if (isWatched('varve:log:roll')) this.#lookAtSegment()
     if (isWatched('varve:log:flush')) this.#lookAtFlushed()
     if (isWatched('varve:log:delete')) this.#lookAtStart()
@@ -182,6 +195,17 @@ export class LogWatch {
     const records = startOffset - this.#startOffset
     this.#startOffset = startOffset
     if (records > 0) publish('varve:log:delete', { dir: this.#dir, startOffset, records })
+  }
+
+  #lookAtTruncations(): void {
+    const endOffset = this.#native.lowestEndSince(this.#truncations)
+    if (endOffset === null) return
+    const { truncations, startOffset } = this.#native
+    this.#truncations = truncations
+    // Where the log was to start anew, nothing was deleted by retention.
+    this.#startOffset = startOffset
+    if (isWatched('varve:log:truncate'))
+      publish('varve:log:truncate', { dir: this.#dir, startOffset, endOffset })
   }
 
   #lookAtCompactions(): void {

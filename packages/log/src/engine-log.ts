@@ -1,13 +1,21 @@
 import type { Socket } from 'node:net'
-import type { NativeLog } from '@varve/native'
+import type { Failure, NativeLog } from '@varve/native'
 import { VarveError, type LogRecord, type RecordBatch, type RecordInput } from '@varve/records'
 import { AppendQueue } from './append-queue.js'
 import { checkSettings, nativeConfig } from './checked-options.js'
 import { LogWatch } from './diagnostics.js'
 import { toError, unwrap } from './failure.js'
-import { visibleOffset, type Isolation } from './isolation.js'
+import { checkVisibility, visibleOffset, type Sight, type Visibility } from './isolation.js'
 import { hold, release } from './keep-alive.js'
-import type { AppendOptions, AppendResult, EpochEnd, Log, LogState, Recovered } from './log.js'
+import type {
+  AppendOptions,
+  AppendResult,
+  EpochEnd,
+  Log,
+  LogState,
+  Recovered,
+  SubscribeOptions,
+} from './log.js'
 import type { Durability, LogOptions, LogSettings } from './options.js'
 import { abortedIn, producersOf, type AbortedTransaction, type ProducerState } from './producers.js'
 import { BatchReader, RecordReader, type ReadOptions } from './reader.js'
@@ -31,6 +39,7 @@ export class EngineLog implements Log {
   readonly #queue: AppendQueue
   readonly #closed: () => Promise<void>
   readonly #listeners = new Set<() => void>()
+  #writeWatchers = 0
   readonly #watch: LogWatch
   /** In the batches that readers were given. */
   recordsRead = 0
@@ -145,13 +154,10 @@ export class EngineLog implements Log {
     this.#assertOpen()
     checkSliceOptions(options)
     const { from, upTo = Infinity, maxBytes = 1 << 20, minOneBatch = true } = options
-    const native = this.#native.slice(from, upTo, maxBytes, minOneBatch)
-    if (native === null) return this.#sliceCold(from, upTo, maxBytes, minOneBatch)
-    return new LogSlice(unwrap(native), from)
-  }
-
-  async #sliceCold(from: number, upTo: number, maxBytes: number, minOne: boolean): Promise<LogSlice> {
-    return new LogSlice(unwrap(await this.#native.sliceCold(from, upTo, maxBytes, minOne)), from)
+    const range = [from, upTo, maxBytes, minOneBatch, options.visibility === 'written'] as const
+    const native = this.#native.slice(...range)
+    if (native !== null) return new LogSlice(unwrap(native), from)
+    return this.#native.sliceCold(...range).then((cold) => new LogSlice(unwrap(cold), from))
   }
 
   sendTo(socket: Socket, options: SendToOptions): Promise<SentRange> {
@@ -189,26 +195,34 @@ export class EngineLog implements Log {
     return base === null ? null : recordInBatch(this, base, (time, max) => time === max)
   }
 
-  subscribe(listener: () => void): () => void {
+  subscribe(listener: () => void, { visibility = 'durable' }: SubscribeOptions = {}): () => void {
+    checkVisibility(visibility)
     // A listener of its own, so that one function subscribed twice is two subscriptions.
     const own = (): void => listener()
     this.#listeners.add(own)
-    return () => void this.#listeners.delete(own)
+    const isWritten = visibility === 'written'
+    if (isWritten) this.#watchWrites(1)
+    return () => {
+      if (this.#listeners.delete(own) && isWritten) this.#watchWrites(-1)
+    }
+  }
+
+  #watchWrites(more: 1 | -1): void {
+    this.#native.watchWrites(more > 0)
+    this.#writeWatchers += more
+    this.#queue.tellsWrites = this.#writeWatchers > 0
   }
 
   /** Resolves when readers may see beyond `offset`. @throws VarveError when that cannot happen any more. */
-  visibleBeyond(
-    offset: number,
-    isolation: Isolation,
-    ...signals: Array<AbortSignal | undefined>
-  ): Promise<void> {
-    return this.#until(() => {
+  visibleBeyond(offset: number, sight: Sight, ...signals: Array<AbortSignal | undefined>): Promise<void> {
+    const isVisible = (): boolean => {
       // Where the end has been cut off in front of it the reader has to be told, too.
-      if (visibleOffset(this, isolation) > offset || this.endOffset < offset) return true
+      if (visibleOffset(this, sight) > offset || this.endOffset < offset) return true
       const { state } = this
       if (state === 'open') return false
       throw state === 'closed' ? this.#closedError() : this.failure!
-    }, signals)
+    }
+    return this.#until(isVisible, signals, sight === 'written' ? 'written' : 'durable')
   }
 
   async configure(settings: LogSettings): Promise<void> {
@@ -275,13 +289,21 @@ export class EngineLog implements Log {
     return unwrap(await this.#native.applyRetention())
   }
 
-  async truncateTo(offset: number): Promise<number> {
+  truncateTo(offset: number): Promise<number> {
+    return this.#truncate(offset, () => this.#native.truncateTo(offset))
+  }
+
+  truncateFullyAndStartAt(offset: number): Promise<number> {
+    return this.#truncate(offset, () => this.#native.truncateFullyAndStartAt(offset))
+  }
+
+  async #truncate(offset: number, truncate: () => Promise<number | Failure>): Promise<number> {
     this.#assertOpen()
     checkWholeNumber('offset', offset, 0, Number.MAX_SAFE_INTEGER)
     // What is appended from here on belongs behind the cut.
     const release = await this.#queue.hold()
     try {
-      return unwrap(await this.#native.truncateTo(offset))
+      return unwrap(await truncate())
     } finally {
       release()
     }
@@ -351,7 +373,11 @@ export class EngineLog implements Log {
   }
 
   /** Resolves when `condition` holds, which is asked now and after every change. */
-  #until(condition: () => boolean, signals: Array<AbortSignal | undefined> = []): Promise<void> {
+  #until(
+    condition: () => boolean,
+    signals: Array<AbortSignal | undefined> = [],
+    visibility: Visibility = 'durable',
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       const finish = (settle: () => void): void => {
         unsubscribe()
@@ -366,7 +392,7 @@ export class EngineLog implements Log {
           finish(() => reject(error))
         }
       }
-      const unsubscribe = this.subscribe(ask)
+      const unsubscribe = this.subscribe(ask, { visibility })
       for (const signal of signals) signal?.addEventListener('abort', ask)
       ask()
     })

@@ -5,7 +5,15 @@
  * @packageDocumentation
  */
 export { openDataDirectory, type DataDirectory, type DataDirectoryOptions } from './data-directory.js'
-export type { AppendOptions, AppendResult, EpochEnd, Log, LogState, Recovered } from './log.js'
+export type {
+  AppendOptions,
+  AppendResult,
+  EpochEnd,
+  Log,
+  LogState,
+  Recovered,
+  SubscribeOptions,
+} from './log.js'
 export type { TopicRecord } from './merged-reader.js'
 export type {
   AppendFailureEvent,
@@ -19,6 +27,7 @@ export type {
   LogOpenEvent,
   LogRecoveredEvent,
   RollEvent,
+  TruncateEvent,
 } from './diagnostics.js'
 export {
   inspect,
@@ -32,6 +41,7 @@ export {
 export type { Distribution, LogStats } from './stats.js'
 export { openLog } from './open-log.js'
 export { openTopic, type TopicOptions } from './open-topic.js'
+export type { Visibility } from './isolation.js'
 export type { CleanupPolicy, Durability, LogOptions, LogSettings, OpenLogOptions } from './options.js'
 export { readPartitionMetadata, syncDirectory, writePartitionMetadata } from './partition-metadata-file.js'
 export type { OffsetAndTimestamp } from './record-in-batch.js'

@@ -1,4 +1,4 @@
-import type { RecordBatch } from '@varve/records'
+import { VarveError, type RecordBatch } from '@varve/records'
 import type { Log } from './log.js'
 import type { AbortedTransaction } from './producers.js'
 import { invalidOption } from './whole-number.js'
@@ -6,15 +6,38 @@ import { invalidOption } from './whole-number.js'
 /** Whether records count before, and without, the commit of their transaction. */
 export type Isolation = 'readUncommitted' | 'readCommitted'
 
+/**
+ * How far a reader sees: `'durable'` as far as the log's durability reaches; `'written'` up to the log's end, of which a power loss
+ * may take back what is not durable. That is for a follower, whose own copy may be what makes it safe.
+ */
+export type Visibility = 'durable' | 'written'
+
+/** Both in one: what may be lost is not committed. */
+export type Sight = Isolation | 'written'
+
 /** @throws VarveError `VARVE_INVALID_OPTION` */
-export function checkIsolation(isolation: Isolation): void {
-  if (isolation === 'readUncommitted' || isolation === 'readCommitted') return
-  throw invalidOption('isolation', isolation, "'readUncommitted' or 'readCommitted'")
+export function checkVisibility(visibility: Visibility): void {
+  if (visibility === 'durable' || visibility === 'written') return
+  throw invalidOption('visibility', visibility, "'durable' or 'written'")
+}
+
+/** @throws VarveError `VARVE_INVALID_OPTION` */
+export function sightOf(isolation: Isolation, visibility: Visibility): Sight {
+  checkVisibility(visibility)
+  if (isolation !== 'readUncommitted' && isolation !== 'readCommitted')
+    throw invalidOption('isolation', isolation, "'readUncommitted' or 'readCommitted'")
+  if (visibility === 'durable') return isolation
+  if (isolation === 'readUncommitted') return 'written'
+  throw new VarveError(
+    'VARVE_INVALID_OPTION',
+    "the options isolation: 'readCommitted' and visibility: 'written' contradict each other; give one of them",
+  )
 }
 
 /** Up to where a reader sees. */
-export function visibleOffset(log: Log, isolation: Isolation): number {
-  return isolation === 'readCommitted' ? log.lastStableOffset : log.durableOffset
+export function visibleOffset(log: Log, sight: Sight): number {
+  if (sight === 'written') return log.endOffset
+  return sight === 'readCommitted' ? log.lastStableOffset : log.durableOffset
 }
 
 /** Whether the batch belongs to one of the transactions; their markers do not. */

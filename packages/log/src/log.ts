@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { LogRecord, RecordBatch, RecordInput, VarveError } from '@varve/records'
+import type { Visibility } from './isolation.js'
 import type { Durability, LogSettings } from './options.js'
 import type { LogTransactions } from './producers.js'
 import type { ReadOptions } from './reader.js'
@@ -23,6 +24,12 @@ export interface AppendOptions {
    * it, mostly at the end of the tick, aborting changes nothing any more and the append settles as any other.
    */
   signal?: AbortSignal
+}
+
+/** Of what to be told. */
+export interface SubscribeOptions {
+  /** `'written'`: of what is written and not durable yet, too. Default `'durable'`. */
+  visibility?: Visibility
 }
 
 /** Where a leader epoch ends. */
@@ -180,10 +187,13 @@ export interface Log extends AsyncDisposable, LogTransactions {
   maxTimestamp(): Promise<OffsetAndTimestamp | null>
 
   /**
-   * Calls `listener` after `durableOffset` moved or `state` changed, and at times when neither did. Returns how to stop
-   * that. What a listener throws becomes an uncaught exception.
+   * Calls `listener` after `durableOffset` moved or `state` changed, and at times when neither did; with
+   * `visibility: 'written'` also after `endOffset` moved. Returns how to stop that. What a listener throws becomes an uncaught
+   * exception.
+   *
+   * @throws VarveError `VARVE_INVALID_OPTION`
    */
-  subscribe(listener: () => void): () => void
+  subscribe(listener: () => void, options?: SubscribeOptions): () => void
   /**
    * Changes how the log is written and kept, for all threads that have it open, without an append or a reader having to
    * stop: what is appended from now on, and what the background looks at from its next look on, goes by it. Either all of the settings
@@ -239,6 +249,15 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`
    */
   truncateTo(offset: number): Promise<number>
+  /**
+   * Deletes everything and lets the log start, empty, at `offset`, as a follower does whose leader's log starts behind its
+   * own end. Appends made meanwhile wait for it. Slices cannot be read any more; readings that have passed `offset` end with
+   * `VARVE_TRUNCATED`, those before it with `VARVE_OFFSET_OUT_OF_RANGE`. After a crash on the way the log is as it was, or empty. Leader epochs and producers are forgotten with the records. Returns
+   * the new end offset, which is `offset`.
+   *
+   * @throws VarveError as {@link truncateTo}
+   */
+  truncateFullyAndStartAt(offset: number): Promise<number>
   /**
    * What the log did since it was opened, and how long it took. Counting costs an append nanoseconds, asking tens of
    * microseconds. After {@link close} the last figures are given. What happens is told on the channels of

@@ -1,4 +1,5 @@
 import { VarveError, type LogRecord } from '@varve/records'
+import { sightOf, visibleOffset, type Isolation, type Sight, type Visibility } from './isolation.js'
 import { holdWorker } from './keep-alive.js'
 import type { Log } from './log.js'
 import type { ReadStart } from './read-start.js'
@@ -59,6 +60,8 @@ export interface MergeOptions {
   follow: boolean
   signal: AbortSignal | undefined
   maxBytes: number | undefined
+  isolation: Isolation
+  visibility: Visibility
 }
 
 /** One partition's records in their order, with the next of them at hand. */
@@ -69,6 +72,7 @@ class Source {
   head: LogRecord | null = null
   headTime = 0
   readonly #options: MergeOptions
+  readonly #sight: Sight
   /** What has been read so far lies before it. */
   #position: ReadStart
   #end: number
@@ -79,7 +83,8 @@ class Source {
     this.partition = partition
     this.log = log
     this.#options = options
-    this.#end = log.durableOffset
+    this.#sight = sightOf(options.isolation, options.visibility)
+    this.#end = visibleOffset(log, this.#sight)
     // The end is the one of now, not the one of the first record asked for.
     this.#position = from === 'end' ? this.#end : from
   }
@@ -88,15 +93,16 @@ class Source {
   get lacks(): boolean {
     if (this.head !== null) return false
     if (this.#reader !== null || !this.#started) return true
-    if (this.#options.follow) this.#end = this.log.durableOffset
+    if (this.#options.follow) this.#end = visibleOffset(this.log, this.#sight)
     return (this.#position as number) < this.#end
   }
 
   async fill(): Promise<void> {
     while (this.lacks) {
       this.#started = true
-      const { signal, maxBytes } = this.#options
-      this.#reader ??= this.log.read({ from: this.#position, to: this.#end, signal, maxBytes })
+      const { signal, maxBytes, isolation, visibility } = this.#options
+      const [from, to] = [this.#position, this.#end]
+      this.#reader ??= this.log.read({ from, to, signal, maxBytes, isolation, visibility })
       const { value, done } = await this.#reader.next()
       if (done === true) {
         // There may be markers and holes at the end, which are no records.
@@ -123,7 +129,7 @@ class Source {
 
 async function* merged(
   sources: readonly Source[],
-  { follow, signal }: MergeOptions,
+  { follow, signal, visibility }: MergeOptions,
   stopped: AbortSignal,
 ): AsyncGenerator<TopicRecord, void, undefined> {
   try {
@@ -134,7 +140,7 @@ async function* merged(
       const next = earliest(sources)
       if (next !== null) yield next.take()
       else if (!follow) return
-      else await somethingNew(sources, signal, stopped)
+      else await somethingNew(sources, visibility, signal, stopped)
       if (stopped.aborted) return
     }
   } finally {
@@ -154,6 +160,7 @@ function earliest(sources: readonly Source[]): Source | null {
 /** Resolves when a partition has more, or when nobody waits any longer. @throws VarveError when none can have more. */
 function somethingNew(
   sources: readonly Source[],
+  visibility: Visibility,
   signal: AbortSignal | undefined,
   stopped: AbortSignal,
 ): Promise<void> {
@@ -174,7 +181,7 @@ function somethingNew(
       const ended = sources.find(({ log }) => log.state !== 'open')
       if (ended !== undefined) finish(() => reject(whyNoMore(ended.log)))
     }
-    for (const { log } of sources) unsubscribe.push(log.subscribe(ask))
+    for (const { log } of sources) unsubscribe.push(log.subscribe(ask, { visibility }))
     for (const each of [signal, stopped]) each?.addEventListener('abort', ask)
     ask()
   })

@@ -1,5 +1,12 @@
 import { RecordBatch, VarveError, type LogRecord } from '@varve/records'
-import { checkIsolation, isAborted, visibleOffset, type Isolation } from './isolation.js'
+import {
+  isAborted,
+  sightOf,
+  visibleOffset,
+  type Isolation,
+  type Sight,
+  type Visibility,
+} from './isolation.js'
 import { holdWorker } from './keep-alive.js'
 import type { EngineLog } from './engine-log.js'
 import type { AbortedTransaction } from './producers.js'
@@ -11,13 +18,19 @@ import { checkBound } from './whole-number.js'
 export interface ReadOptions {
   /** Default `'start'`. */
   from?: ReadStart
-  /** Exclusive. Default: the durable end when the reading starts, or none with `follow`. */
+  /** Exclusive. Default: the end of what it sees when the reading starts, or none with `follow`. */
   to?: number
   /**
    * `'readCommitted'` leaves out what belongs to an aborted transaction, and sees no further than the first one that is
    * open ({@link Log.lastStableOffset}). Default `'readUncommitted'`. Kafka's consumers call it `isolation.level`.
    */
   isolation?: Isolation
+  /**
+   * `'written'` sees what is written and not durable yet as well, as a follower's replication does: a power loss may take
+   * it back. A time to start `from` is looked for in what is durable. Not together with `'readCommitted'`. Default
+   * `'durable'`.
+   */
+  visibility?: Visibility
   /**
    * Whether to wait for more at the end, until the log closes (`VARVE_LOG_CLOSED`) or fails. Waiting does not keep the
    * process alive: only this process can append, and when nothing else in it is left to do nothing more will come. A
@@ -113,7 +126,7 @@ export class BatchReader extends Reader<RecordBatch> {
   #maxBytes: number
   /** The next chunk, on its way already. */
   #ahead: Promise<Chunk | null> | null = null
-  readonly #isolation: Isolation
+  readonly #sight: Sight
   readonly #start: () => number | Promise<number>
   /** The first offset wanted, known once a batch is there. */
   from = 0
@@ -135,10 +148,10 @@ export class BatchReader extends Reader<RecordBatch> {
   constructor(log: EngineLog, options: ReadOptions) {
     super()
     const { from = 'start', follow = false, signal, maxBytes = READ_BYTES } = options
-    const { isolation = 'readUncommitted' } = options
+    const { isolation = 'readUncommitted', visibility = 'durable' } = options
     checkStart(from)
-    checkIsolation(isolation)
-    const end = visibleOffset(log, isolation)
+    const sight = sightOf(isolation, visibility)
+    const end = visibleOffset(log, sight)
     this.to = options.to ?? (follow ? Infinity : end)
     checkBound('to', this.to)
     checkBound('maxBytes', maxBytes)
@@ -153,7 +166,7 @@ export class BatchReader extends Reader<RecordBatch> {
     this.#follow = follow
     this.#maxBytes = maxBytes
     this.#maxAheadBytes = options.maxBytes ?? READ_AHEAD_BYTES
-    this.#isolation = isolation
+    this.#sight = sight
     this.#start = () => startOffset(log, from, end)
   }
 
@@ -214,7 +227,7 @@ export class BatchReader extends Reader<RecordBatch> {
   }
 
   #readAhead(): void {
-    if (this.#next >= Math.min(this.to, visibleOffset(this.#log, this.#isolation))) return
+    if (this.#next >= Math.min(this.to, visibleOffset(this.#log, this.#sight))) return
     this.#maxBytes = Math.max(this.#maxBytes, Math.min(this.#maxBytes * 2, this.#maxAheadBytes))
     this.#ahead = this.#chunk()
     // Told to whoever takes it; nobody may any more.
@@ -232,7 +245,7 @@ export class BatchReader extends Reader<RecordBatch> {
     const checked = await readUnlessCut(slice)
     if (checked === null) return null
     const { nextOffset } = slice
-    const isCommitted = this.#isolation === 'readCommitted'
+    const isCommitted = this.#sight === 'readCommitted'
     const aborted = isCommitted ? await this.#log.abortedTransactions(from, nextOffset) : []
     return { ...checked, nextOffset, aborted }
   }
@@ -246,11 +259,12 @@ export class BatchReader extends Reader<RecordBatch> {
 
   /** Null for what is written but not durable yet, which is no error to wait for; what lies beyond the end is. */
   #slice(): LogSlice | Promise<LogSlice> | null {
-    const visible = visibleOffset(this.#log, this.#isolation)
+    const visible = visibleOffset(this.#log, this.#sight)
     const isHidden = this.#next > visible && this.#next <= this.#log.endOffset
     if (isHidden) return null
     const upTo = Math.min(this.to, visible)
-    return this.#log.slice({ from: this.#next, upTo, maxBytes: this.#maxBytes })
+    const visibility = this.#sight === 'written' ? 'written' : 'durable'
+    return this.#log.slice({ from: this.#next, upTo, maxBytes: this.#maxBytes, visibility })
   }
 
   /** What has been read beyond a new end is not what will stand there. */
@@ -270,7 +284,7 @@ export class BatchReader extends Reader<RecordBatch> {
     this.#stop ??= new AbortController()
     const letGo = holdWorker()
     try {
-      await this.#log.visibleBeyond(this.#next, this.#isolation, this.signal, this.#stop.signal)
+      await this.#log.visibleBeyond(this.#next, this.#sight, this.signal, this.#stop.signal)
     } catch (error) {
       if (!this.ended) throw error
     } finally {

@@ -16,7 +16,14 @@ export interface SentRange {
 
 /** See `Log.sendTo`. A slice ends with its segment, so this may take several. */
 export async function sendTo(log: EngineLog, socket: Socket, options: SendToOptions): Promise<SentRange> {
-  const { from, upTo = Infinity, maxBytes = 1 << 20, minOneBatch = true, ...sendOptions } = options
+  const {
+    from,
+    upTo = Infinity,
+    maxBytes = 1 << 20,
+    minOneBatch = true,
+    visibility,
+    ...sendOptions
+  } = options
   let nextOffset = from
   let bytes = 0
   do {
@@ -25,6 +32,7 @@ export async function sendTo(log: EngineLog, socket: Socket, options: SendToOpti
       upTo,
       maxBytes: maxBytes - bytes,
       minOneBatch: minOneBatch && bytes === 0,
+      visibility,
     }
     let slice: LogSlice
     try {

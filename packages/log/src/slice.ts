@@ -1,18 +1,24 @@
 import type { NativeSlice, NativeSocket } from '@varve/native'
 import { VarveError } from '@varve/records'
 import { toError, unwrap } from './failure.js'
+import { checkVisibility, type Visibility } from './isolation.js'
 import { checkBound, invalidOption } from './whole-number.js'
 
 /** What a {@link Slice} shall hold. */
 export interface SliceOptions {
   /** The first offset wanted; the batch that holds it may start before it. */
   from: number
-  /** Exclusive, and the durable end when that is lower. The last batch may reach beyond it. Default: none. */
+  /** Exclusive, and the durable end (with `'written'` the log's end) when that is lower. The last batch may reach beyond it. Default: none. */
   upTo?: number
   /** How many bytes the slice may have. Default 1 MiB. */
   maxBytes?: number
   /** Whether the first batch is given even where it is larger than `maxBytes`, so that a reader gets on (KIP-74). Default `true`. */
   minOneBatch?: boolean
+  /**
+   * `'written'` holds what is written and not durable yet as well, for a follower: a power loss may take it back. Default
+   * `'durable'`.
+   */
+  visibility?: Visibility
 }
 
 /**
@@ -49,7 +55,9 @@ export interface CheckedBytes {
 }
 
 /** @throws VarveError `VARVE_INVALID_OPTION` */
-export function checkSliceOptions({ from, upTo = 0, maxBytes = 0 }: SliceOptions): void {
+export function checkSliceOptions(options: SliceOptions): void {
+  const { from, upTo = 0, maxBytes = 0, visibility = 'durable' } = options
+  checkVisibility(visibility)
   // A negative offset passes: the engine says which offsets there are.
   if (!Number.isSafeInteger(from)) throw invalidOption('from', from, 'an offset, a whole number')
   checkBound('upTo', upTo)

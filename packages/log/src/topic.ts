@@ -1,4 +1,5 @@
 import { batchByteLength, VarveError, type RecordInput } from '@varve/records'
+import type { Isolation, Visibility } from './isolation.js'
 import type { AppendOptions, Log } from './log.js'
 import { MergedReader, type TopicRecord } from './merged-reader.js'
 import type { LogSettings } from './options.js'
@@ -27,6 +28,14 @@ export interface TopicReadOptions {
   from?: Exclude<ReadStart, number> | readonly number[]
   /** Whether to wait for more at the end. Default `false`: the reading ends where the partitions end when it is asked for. */
   follow?: boolean
+  /**
+   * `'readCommitted'` leaves out what belongs to an aborted transaction, and of each partition sees no further than the
+   * first one that is open. Records of one transaction in several partitions need not come together. Default
+   * `'readUncommitted'`.
+   */
+  isolation?: Isolation
+  /** `'written'` sees what is written and not durable yet as well, which a power loss may take back. Default `'durable'`. */
+  visibility?: Visibility
   /** Ends the reading with the signal's reason. */
   signal?: AbortSignal
   /** Bytes read at once of each partition, at least one batch. Default 256 KiB. */
@@ -167,6 +176,7 @@ export class LogTopic implements Topic {
 
   read(options: TopicReadOptions = {}): AsyncIterableIterator<TopicRecord> {
     const { from = 'start', follow = false, signal, maxBytes } = options
+    const { isolation = 'readUncommitted', visibility = 'durable' } = options
     const offsets = Array.isArray(from) ? (from as readonly number[]) : null
     if (offsets !== null) for (const offset of offsets) if (offset !== undefined) checkStart(offset)
     if (offsets === null) checkStart(from as ReadStart)
@@ -175,7 +185,7 @@ export class LogTopic implements Topic {
     if (maxBytes !== undefined) checkBound('maxBytes', maxBytes)
     const start = (partition: number): ReadStart =>
       offsets === null ? (from as ReadStart) : (offsets[partition] ?? 'start')
-    return new MergedReader(this.#logs, start, { follow, signal, maxBytes })
+    return new MergedReader(this.#logs, start, { follow, signal, maxBytes, isolation, visibility })
   }
 
   async configure(settings: LogSettings): Promise<void> {

@@ -18,6 +18,7 @@ const NAMES = [
   'flush',
   'roll',
   'delete',
+  'truncate',
   'compact',
   'failed',
   'corrupt',
@@ -150,6 +151,25 @@ test('tells of an fsync that failed: everything that waited for it, and the log'
   ])
 })
 
+test('tells of truncations, which are no deletions', async () => {
+  const dir = temporaryDirectory()
+  const log = await openLog(dir)
+  for (const value of ['a', 'b', 'c']) await log.append([{ value }])
+  const events = watch(dir, ['delete', 'truncate'])
+  await log.truncateTo(2)
+  await log.truncateFullyAndStartAt(7)
+  await log.append([{ value: 'd' }])
+  await log.deleteBefore(8)
+  await log.close()
+  const told = events.map(({ name, message }) => [name, (message as { startOffset: number }).startOffset])
+  expect(of(events, 'varve:log:truncate')).toEqual([
+    { dir, startOffset: 0, endOffset: 2 },
+    { dir, startOffset: 7, endOffset: 7 },
+  ])
+  expect(told.at(-1)).toEqual(['varve:log:delete', 8])
+  expect(of(events, 'varve:log:delete')).toEqual([{ dir, startOffset: 8, records: 1 }])
+})
+
 test('a subscriber that comes late hears from then on, and everything up to then at once', async () => {
   const dir = temporaryDirectory()
   await using log = await openLog(dir)
@@ -168,6 +188,7 @@ test('without subscribers the engine is asked nothing and no event is made', asy
     startOffset: 0,
     endOffset: 0,
     activeSegment: 0,
+    truncations: 0,
     recovered: null,
     failure: null,
   }

@@ -10,6 +10,7 @@ import {
   encodeBatch,
   encodeEndTransactionMarker,
   openLog,
+  openTopic,
   type AppendResult,
   type Log,
   type ReadOptions,
@@ -191,5 +192,30 @@ test('an isolation that there is not is refused', async () => {
   const isolation = 'read_committed' as unknown as 'readCommitted'
   expect(() => log.read({ isolation })).toThrow(
     expect.objectContaining({ code: 'VARVE_INVALID_OPTION' }) as Error,
+  )
+})
+
+test('a topic read for committed records leaves out the aborted, and waits for the undecided of each partition', async () => {
+  await using topic = await openTopic(temporaryDirectory(), 'orders', { partitions: 2 })
+  const [first, second] = [topic.partition(0), topic.partition(1)]
+  await append(first, transactional(1, 0, 'aborted'), marker(1, 'abort'))
+  await append(first, transactional(1, 1, 'committed'), marker(1, 'commit'))
+  await append(second, transactional(2, 0, 'open'))
+  await second.append([{ value: 'behind it' }])
+  const read = async (options: { isolation?: 'readCommitted' }): Promise<Set<string>> => {
+    const values = new Set<string>()
+    for await (const { value } of topic.read(options)) values.add(String(value))
+    return values
+  }
+  expect(await read({ isolation: 'readCommitted' })).toEqual(new Set(['committed']))
+  expect(await read({})).toEqual(new Set(['aborted', 'committed', 'open', 'behind it']))
+  const following = topic.read({ isolation: 'readCommitted', from: 'end', follow: true })
+  const next = following.next()
+  await append(second, marker(2, 'commit'))
+  expect(String((await next).value!.value)).toBe('open')
+  expect(String((await following.next()).value!.value)).toBe('behind it')
+  await following.return!()
+  expect(() => topic.read({ isolation: 'all' as 'readCommitted' })).toThrow(
+    expect.objectContaining({ code: 'VARVE_INVALID_OPTION' }),
   )
 })

@@ -212,14 +212,21 @@ export interface NativeLog {
   waitUntilDurable(offset: number): void
   /** Asks for a flush; it is done when {@link flushedOffset} reaches the answer. */
   requestFlush(): number | Failure
-  /** A slice of what readers may see; `null` when the answer is not in memory. */
-  slice(from: number, upTo: number, maxBytes: number, minOneBatch: boolean): NativeSlice | Failure | null
+  /** A slice of what readers may see, or of all that is `written`; `null` when the answer is not in memory. */
+  slice(
+    from: number,
+    upTo: number,
+    maxBytes: number,
+    minOneBatch: boolean,
+    written: boolean,
+  ): NativeSlice | Failure | null
   /** The same on a thread that waits for the disk. */
   sliceCold(
     from: number,
     upTo: number,
     maxBytes: number,
     minOneBatch: boolean,
+    written: boolean,
   ): Promise<NativeSlice | Failure>
   /** The base offset of the first batch with a record at or after a time (ms). */
   batchForTime(timestamp: number): Promise<number | null | Failure>
@@ -241,6 +248,10 @@ export interface NativeLog {
   deleteBefore(offset: number): Promise<number | Failure>
   /** Cuts off the batch that holds an offset and everything behind it; the new end offset. */
   truncateTo(offset: number): Promise<number | Failure>
+  /** Deletes everything and lets the log start, empty, at an offset; the new end offset. */
+  truncateFullyAndStartAt(offset: number): Promise<number | Failure>
+  /** Whether one more, or one fewer, wants to be told of what is written and not durable yet. */
+  watchWrites(oneMore: boolean): void
   /** Flushes, makes the recovery point durable and lets go of the files. */
   close(): Promise<undefined | Failure>
 }

@@ -88,9 +88,9 @@ test('the codecs give back what they were given, and failures as values', () => 
 
 test('objects can be used while tasks of them run', async () => {
   expect(append()).toBe(0)
-  const slice = (await log.sliceCold(0, Infinity, 100, true)) as NativeSlice
+  const slice = (await log.sliceCold(0, Infinity, 100, true, false)) as NativeSlice
   const buffer = Buffer.alloc(slice.bytes)
-  const tasks = [log.batchForTime(0), log.sliceCold(0, 1, 100, true), slice.read(buffer, 0)]
+  const tasks = [log.batchForTime(0), log.sliceCold(0, 1, 100, true, false), slice.read(buffer, 0)]
   expect(append()).toBe(1)
   expect(log.setLeaderEpoch(3)).toBeNull()
   slice.close()
@@ -101,7 +101,7 @@ test('objects can be used while tasks of them run', async () => {
 })
 
 test('an error comes as a value with its code', async () => {
-  expect(log.slice(5, 10, 100, true)).toMatchObject({
+  expect(log.slice(5, 10, 100, true, false)).toMatchObject({
     code: 'VARVE_OFFSET_OUT_OF_RANGE',
     message: expect.stringContaining('offset 5'),
   })
@@ -120,7 +120,7 @@ test('arguments of the wrong kind are exceptions, not crashes', () => {
   const results = new Float64Array(1)
   expect(() => log.appendBatches([null as never], false, results)).toThrow()
   expect(() => log.appendStaged(new Uint8Array(10), Uint32Array.of(11), results)).toThrow('exceed')
-  expect(() => log.slice('a' as never, 0, 0, true)).toThrow()
+  expect(() => log.slice('a' as never, 0, 0, true, false)).toThrow()
   expect(() => crc32c('text' as never)).toThrow()
 })
 
