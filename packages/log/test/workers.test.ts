@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, expect, test, vi } from 'vitest'
 import { openDataDirectory, openLog, type Log, type LogOptions } from '../src/index.js'
 import { temporaryDirectory } from './temporary-directory.js'
 
@@ -137,7 +137,10 @@ test('a worker that only follows stays until it is terminated', async () => {
   `,
   )
   await message(worker)
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  // Once it has nothing to do but to wait it would end, if nothing kept it.
+  const { eventLoopUtilization } = worker.performance
+  const idle = eventLoopUtilization().idle
+  await vi.waitUntil(() => eventLoopUtilization().idle > idle + 5, { timeout: 10_000 })
   const heard = message(worker)
   await main.append([{ value: 'a' }])
   expect(await heard).toBe('a')
