@@ -24,7 +24,7 @@ const evictionMs = 120_000
  * The most partitions that all sessions together keep, some hundred bytes each. Kafka knows no such bound, but memory is
  * bounded here.
  */
-const mostPartitions = 500_000
+const mostPartitions = 250_000
 
 /** A Fetch as it is to be worked off: in a session, as the beginning of one, or without. */
 export interface FetchRound {

@@ -1,6 +1,6 @@
 // A producer that got no answer sends its batch again. If it is stored twice, or refused although it is in the log, or
 // accepted although one before it is missing, then "exactly once" is a setting and not a fact.
-import { errors, produce } from '@varve/protocol'
+import { describeProducers, errors, produce } from '@varve/protocol'
 import { crc32c, encodeBatch } from '@varve/records'
 import { expect, test } from 'vitest'
 import { recordsIn } from './memory-log.js'
@@ -114,4 +114,28 @@ test('a retry after a restart is still known', async () => {
   expect(await send(second.client, batch(0, ['a', 'b']))).toEqual([0, 0])
   expect(await send(second.client, batch(2, ['c']))).toEqual([0, 2])
   expect(await values(second.client)).toEqual(['a', 'b', 'c'])
+})
+
+test('a producer that has been idle for too long is forgotten, by the times of its batches', async () => {
+  const data = await temporaryDirectory()
+  const write = async (client: RawClient, id: number, timestamp: number): Promise<void> => {
+    const producer = { producerId: id, producerEpoch: 0, baseSequence: 0 }
+    const records = encodeBatch([{ value: 'x', timestamp }], { producer })
+    await client.request(produce, 9, produceBody('orders', records))
+  }
+  const known = async (client: RawClient) => {
+    const topics = [{ name: 'orders', partitionIndexes: [0] }]
+    const response = await client.request(describeProducers, 0, { topics })
+    return response.topics[0]!.partitions[0]!.activeProducers.map(({ producerId: id }) => id)
+  }
+  const options = { engine: true, data, producerIdExpirationMs: 3_600_000 }
+  const first = await startTestBroker(options)
+  await first.createTopic('orders')
+  const client = await first.connect()
+  await write(client, 1, Date.now() - 3_700_000)
+  await write(client, 2, Date.now() - 3_400_000)
+  expect(await known(client)).toEqual([1, 2])
+  await first.broker.close()
+  const second = await startTestBroker(options)
+  expect(await known(await second.connect())).toEqual([2])
 })
