@@ -69,17 +69,30 @@ impl Log {
     /// its own: a bad one never fails its neighbours. They are written when this returns, or by a job while the disk is
     /// slow, and are acknowledged when [`Log::durable_offset`] covers them.
     pub fn append(self: &Arc<Self>, batches: &mut [&mut [u8]]) -> Appended {
-        self.append_from(Origin::Leader, batches)
+        self.append_from(Origin::Leader, None, batches)
+    }
+
+    /// As [`Log::append`], for batches that the caller has just encoded and sealed: the checksum that it has computed is not
+    /// computed again.
+    pub fn append_sealed(self: &Arc<Self>, batches: &mut [&mut [u8]]) -> Appended {
+        self.append_from(Origin::Leader, Some(BatchValidation::Sealed), batches)
     }
 
     /// Appends batches of the leader's log as they are, with their offsets and leader epochs. Offsets may have gaps, as
     /// a compacted log has them, but neither they nor the epochs may go backwards.
     pub fn append_replicated(self: &Arc<Self>, batches: &mut [&mut [u8]]) -> Appended {
-        self.append_from(Origin::Replicated, batches)
+        self.append_from(Origin::Replicated, None, batches)
     }
 
-    fn append_from(self: &Arc<Self>, origin: Origin, batches: &mut [&mut [u8]]) -> Appended {
+    /// Leader's batches are validated as the log is configured, or as the caller has reason to.
+    fn append_from(
+        self: &Arc<Self>,
+        origin: Origin,
+        validation: Option<BatchValidation>,
+        batches: &mut [&mut [u8]],
+    ) -> Appended {
         let config = self.config();
+        let validation = validation.unwrap_or(config.batch_validation);
         let mut budget = APPEND_BYTES;
         let mut checked: Vec<Result<Prepared>> = Vec::with_capacity(batches.len());
         for batch in batches.iter_mut() {
@@ -88,7 +101,7 @@ impl Log {
             }
             budget = budget.saturating_sub(batch.len());
             match origin {
-                Origin::Leader => match self.prepare(&config, batch) {
+                Origin::Leader => match self.prepare(&config, batch, validation) {
                     Some(prepared) => checked.push(prepared),
                     None => break,
                 },

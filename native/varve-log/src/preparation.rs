@@ -55,15 +55,16 @@ impl Log {
         self: &Arc<Self>,
         config: &Arc<LogConfig>,
         batch: &mut [u8],
+        validation: BatchValidation,
     ) -> Option<Result<Prepared>> {
         let header = BatchHeader::parse(batch);
         let compresses = header.is_some_and(|header| codec_for(config, &header).is_some());
-        let looks_inside = config.batch_validation == BatchValidation::Full
-            && header.is_some_and(|header| header.is_compressed());
+        let looks_inside =
+            validation == BatchValidation::Full && header.is_some_and(|header| header.is_compressed());
         let is_heavy =
             compresses && batch.len() > HEAVY_TO_COMPRESS_BYTES || looks_inside && batch.len() > HEAVY_BYTES;
         if !is_heavy {
-            match self.prepare_within(config, batch, EXPANDED_BYTES) {
+            match self.prepare_within(config, batch, validation, EXPANDED_BYTES) {
                 // It may only have been too much for here.
                 Err(BatchError::Invalid(_)) if compresses || looks_inside => {}
                 prepared => return Some(prepared.map_err(LogError::Batch)),
@@ -97,8 +98,9 @@ impl Log {
     /// The job's part.
     pub(crate) fn prepare_whole(&self, offered: Vec<u8>) -> Preparation {
         let (config, mut batch) = (self.config(), offered.clone());
-        let prepared =
-            self.prepare_within(&config, &mut batch, MAX_DECOMPRESSED_BYTES).map_err(LogError::Batch);
+        let validation = config.batch_validation;
+        let prepared = self.prepare_within(&config, &mut batch, validation, MAX_DECOMPRESSED_BYTES);
+        let prepared = prepared.map_err(LogError::Batch);
         Preparation::Done { config, offered, prepared }
     }
 
@@ -106,6 +108,7 @@ impl Log {
         &self,
         config: &LogConfig,
         batch: &mut [u8],
+        validation: BatchValidation,
         max_decompressed_bytes: usize,
     ) -> std::result::Result<Prepared, BatchError> {
         let now_ms = self.runner.wall_clock_ms();
@@ -114,7 +117,7 @@ impl Log {
         let rules = BatchRules {
             min_timestamp: distance(before).map_or(i64::MIN, |ms| now_ms.saturating_sub(ms)),
             max_timestamp: distance(after).map_or(i64::MAX, |ms| now_ms.saturating_add(ms)),
-            validation: config.batch_validation,
+            validation,
             keys_required: config.cleanup_policy.compacts(),
             max_decompressed_bytes,
             ..BatchRules::new(config.max_batch_bytes)

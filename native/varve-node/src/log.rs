@@ -308,7 +308,7 @@ impl NativeLog {
             batches.push(batch);
             rest = behind;
         }
-        Ok(self.append(|log| log.append(&mut batches), unsafe { results.as_mut() }))
+        Ok(self.append(|log| log.append_sealed(&mut batches), unsafe { results.as_mut() }))
     }
 
     /// The refusals of the last append.

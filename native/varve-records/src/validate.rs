@@ -43,6 +43,9 @@ pub enum BatchValidation {
     Full,
     /// Header and checksum alone: what a producer says of its records is believed.
     Header,
+    /// Header alone, and the records where not all may be stored: of a batch that whoever appends it has just encoded and
+    /// sealed.
+    Sealed,
 }
 
 /// What a log asks of the batches that it takes.
@@ -90,6 +93,16 @@ impl BatchRules {
             false => Err(BatchError::Timestamp { timestamp, min, max }),
         }
     }
+
+    fn look_at_records(&self) -> bool {
+        match self.validation {
+            BatchValidation::Full => true,
+            BatchValidation::Header => false,
+            BatchValidation::Sealed => {
+                self.keys_required || (self.min_timestamp, self.max_timestamp) != (i64::MIN, i64::MAX)
+            }
+        }
+    }
 }
 
 /// Checks that `bytes` are exactly one batch that may be stored: format, length, checksum, and unless told otherwise every
@@ -97,7 +110,7 @@ impl BatchRules {
 /// than its records is no reason to refuse a batch: it is put right, and the batch sealed again.
 pub fn validate(bytes: &mut [u8], rules: &BatchRules) -> Result<BatchHeader, BatchError> {
     let mut header = validate_header(bytes, rules)?;
-    if rules.validation == BatchValidation::Full {
+    if rules.look_at_records() {
         let max_timestamp = validate_records(header, bytes, rules)?;
         if max_timestamp != header.max_timestamp && !rules.replicated {
             assign_max_timestamp(bytes, max_timestamp);
@@ -124,7 +137,7 @@ fn validate_header(bytes: &[u8], rules: &BatchRules) -> Result<BatchHeader, Batc
     if bytes.len() as u64 > rules.max_bytes {
         return Err(BatchError::TooLarge { bytes: bytes.len() as u64, max: rules.max_bytes });
     }
-    if !header.crc_matches(bytes) {
+    if rules.validation != BatchValidation::Sealed && !header.crc_matches(bytes) {
         return Err(BatchError::Corrupt("its CRC-32C does not match its bytes".into()));
     }
     let BatchHeader { records_count: count, last_offset_delta: last, .. } = header;
@@ -312,7 +325,10 @@ mod tests {
             let mut batch = recompress(header, &plain, codec, 1000).unwrap();
             assert!(validate(&mut batch, &rules(500, 1500)).is_ok());
             let early = BatchError::Timestamp { timestamp: 500, min: 501, max: 1500 };
-            assert_eq!(validate(&mut batch, &rules(501, 1500)), Err(early), "{codec}");
+            for validation in [BatchValidation::Full, BatchValidation::Sealed] {
+                let rules = BatchRules { validation, ..rules(501, 1500) };
+                assert_eq!(validate(&mut batch, &rules), Err(early.clone()), "{codec}, {validation:?}");
+            }
             let late = BatchError::Timestamp { timestamp: 1500, min: 500, max: 1499 };
             assert_eq!(validate(&mut batch, &rules(500, 1499)), Err(late.clone()), "{codec}");
             let header_only = BatchRules { validation: BatchValidation::Header, ..rules(500, 1499) };
@@ -346,6 +362,8 @@ mod tests {
         let mut builder = BatchBuilder::new(0);
         builder.push(Some(b""), None, &[]);
         assert!(validate(&mut builder.build(), &rules).is_ok(), "an empty key is a key");
+        let sealed = BatchRules { validation: BatchValidation::Sealed, ..rules };
+        assert!(refused(&mut keyless, &sealed).contains("has no key"));
     }
 
     #[test]

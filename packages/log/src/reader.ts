@@ -12,6 +12,7 @@ import type { EngineLog } from './engine-log.js'
 import type { AbortedTransaction } from './producers.js'
 import { checkStart, startOffset, type ReadStart } from './read-start.js'
 import type { CheckedBytes, LogSlice } from './slice.js'
+import { ReadMemory } from './read-memory.js'
 import { checkBound } from './whole-number.js'
 
 /** What to read, and how long. */
@@ -44,6 +45,12 @@ export interface ReadOptions {
    * the next bytes while it gives out the last ones, and by default up to 1 MiB of them.
    */
   maxBytes?: number
+  /**
+   * Whether what is read takes the place in memory of what was read before: buffers, keys and values must not be used any
+   * more, save for copies, once the next batch or record is asked for. For whoever goes through much and keeps nothing:
+   * memory that is new for every read costs more than the reading. Default `false`.
+   */
+  reuseMemory?: boolean
 }
 
 const READ_BYTES = 256 << 10
@@ -143,12 +150,13 @@ export class BatchReader extends Reader<RecordBatch> {
   #failure: VarveError | null = null
   /** Ends the wait for more. There is none as long as nothing waits: it costs as much as reading a batch. */
   #stop: AbortController | null = null
+  readonly #memory: ReadMemory | null
 
   /** @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_READ_ONLY` */
   constructor(log: EngineLog, options: ReadOptions) {
     super()
     const { from = 'start', follow = false, signal, maxBytes = READ_BYTES } = options
-    const { isolation = 'readUncommitted', visibility = 'durable' } = options
+    const { isolation = 'readUncommitted', visibility = 'durable', reuseMemory = false } = options
     checkStart(from)
     const sight = sightOf(isolation, visibility)
     const end = visibleOffset(log, sight)
@@ -167,6 +175,7 @@ export class BatchReader extends Reader<RecordBatch> {
     this.#maxBytes = maxBytes
     this.#maxAheadBytes = options.maxBytes ?? READ_AHEAD_BYTES
     this.#sight = sight
+    this.#memory = reuseMemory ? new ReadMemory() : null
     this.#start = () => startOffset(log, from, end)
   }
 
@@ -194,7 +203,10 @@ export class BatchReader extends Reader<RecordBatch> {
     const truncations = this.#truncations
     this.#assertNotCut()
     // What was fetched ahead may hold what has been cut off since.
-    if (this.#truncations !== truncations) this.#ahead = null
+    if (this.#truncations !== truncations && this.#ahead !== null) {
+      this.#ahead = null
+      this.#memory?.leave()
+    }
     // Of the first, the engine says whether there is such an offset.
     if (this.#next >= this.to && !isFirst) return false
     const ahead = this.#ahead
@@ -242,7 +254,7 @@ export class BatchReader extends Reader<RecordBatch> {
   /** Null for what was cut off meanwhile. */
   async #read(slice: LogSlice): Promise<Chunk | null> {
     const from = this.#next
-    const checked = await readUnlessCut(slice)
+    const checked = await readUnlessCut(slice, this.#memory?.next(slice.byteLength))
     if (checked === null) return null
     const { nextOffset } = slice
     const isCommitted = this.#sight === 'readCommitted'
@@ -294,9 +306,9 @@ export class BatchReader extends Reader<RecordBatch> {
 }
 
 /** What the slice holds, or `null` where a truncation has cut it: what is left of it is in another one. */
-async function readUnlessCut(slice: LogSlice): Promise<CheckedBytes | null> {
+async function readUnlessCut(slice: LogSlice, memory?: Buffer): Promise<CheckedBytes | null> {
   try {
-    return await slice.readChecked()
+    return await slice.readChecked(memory)
   } catch (error) {
     if (VarveError.is(error) && error.code === 'VARVE_TRUNCATED') return null
     throw error

@@ -85,9 +85,9 @@ export class LogSlice implements Slice {
     throw new VarveError('VARVE_LOG_CLOSED', `the slice from offset ${this.from} on is closed; take another`)
   }
 
-  read(): Buffer | Promise<Buffer> {
+  /** `buffer` has {@link byteLength} bytes. */
+  read(buffer: Buffer = Buffer.allocUnsafeSlow(this.byteLength)): Buffer | Promise<Buffer> {
     this.assertOpen()
-    const buffer = Buffer.allocUnsafeSlow(this.byteLength)
     const cached = this.byteLength === 0 ? 0 : this.#native.readCached(buffer, 0)
     if (cached === this.byteLength) return buffer
     return this.#readRest(buffer.subarray(cached), cached).then(() => buffer)
@@ -111,9 +111,9 @@ export class LogSlice implements Slice {
   }
 
   /** What {@link read} gives up to the first bad batch. Closes the slice. */
-  async readChecked(): Promise<CheckedBytes> {
+  async readChecked(buffer?: Buffer): Promise<CheckedBytes> {
     try {
-      const read = this.read()
+      const read = this.read(buffer)
       const isCold = !Buffer.isBuffer(read)
       const bytes = isCold ? await read : read
       const { good, failure } = this.#native.verify(bytes)

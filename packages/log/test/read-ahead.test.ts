@@ -24,7 +24,7 @@ async function coldLog(): Promise<{ log: Log; fetched: Array<{ from: number; max
       fetched.push({ from: options.from, maxBytes: options.maxBytes! })
       const taken = slice(options)
       const read = taken.read.bind(taken)
-      taken.read = async () => read()
+      taken.read = async (buffer) => read(buffer)
       return taken
     },
   })
@@ -116,4 +116,34 @@ test('batches and their records are views of the bytes that were read: nothing i
     for (const { key, value } of batch.records()) memory.add(key!.buffer).add(value!.buffer)
   }
   expect(memory.size).toBe(1)
+})
+
+test('with reuseMemory what was given out stays until the next is asked for, and is fetched over no sooner', async () => {
+  const { log } = await coldLog()
+  const buffers = new Set<ArrayBufferLike>()
+  const whole: number[] = []
+  for await (const batch of log.readBatches({ reuseMemory: true })) {
+    // Fetching ahead must have had time to spoil what is looked at here.
+    await new Promise(setImmediate)
+    const records = Array.from(batch.records())
+    expect(records.map(({ value }) => value!.every((byte) => byte === 0))).toEqual(records.map(() => true))
+    whole.push(...records.map(({ offset }) => offset))
+    buffers.add(batch.buffer.buffer)
+  }
+  expect(whole).toEqual(Array.from({ length: 256 }, (_, offset) => offset))
+  // Chunks double from 256 KiB to 1 MiB, and two of the largest are in use in turn.
+  expect(buffers.size).toBeLessThanOrEqual(5)
+  await log.close()
+})
+
+test('a batch that is larger than the memory of those before it has its own', async () => {
+  const log = await openLog(temporaryDirectory(), { durability: 'os' })
+  const sizes = [10, 300 * KIB, 20, 700 * KIB, 30]
+  for (const size of sizes) await log.append([{ value: Buffer.alloc(size, size % 251) }])
+  const seen: Array<[number, boolean]> = []
+  for await (const { value } of log.read({ reuseMemory: true, maxBytes: 64 * KIB })) {
+    seen.push([value!.length, value!.every((byte) => byte === value!.length % 251)])
+  }
+  expect(seen).toEqual(sizes.map((size) => [size, true]))
+  await log.close()
 })
