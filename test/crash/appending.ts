@@ -22,9 +22,10 @@ export interface Appending {
   readonly options: LogOptions
 }
 
-/** The command that appends. */
+/** The command that appends. There is no `Infinity` in JSON: such an option has its default, which no run is long enough for. */
 export function appenderCommand(appending: Appending): [string, string[]] {
-  return [process.execPath, [join(root, 'test', 'crash', 'appender.mjs'), JSON.stringify(appending)]]
+  const told = JSON.stringify(appending, (_, value: unknown) => (value === Infinity ? undefined : value))
+  return [process.execPath, [join(root, 'test', 'crash', 'appender.mjs'), told]]
 }
 
 /** What one process that appends has said. What it was promised goes into the ledger of its log. */
