@@ -168,7 +168,7 @@ export function tables(measured) {
     comparison({
       name: 'replay',
       title: 'Replay from the start, as JavaScript objects',
-      text: 'Records a second, whose values are looked at. varve: `for await (const record of log.read())`, or `readBatches()` and the records of each batch; records were appended in batches of 100, or one by one with 100 in flight, which share batches of up to 16 KiB, or each in a batch of its own; LevelDB: an iterator, 1,000 values a call; LMDB: `getRange()`; SQLite: `iterate()`; fs: pieces of 1 MiB cut up by their length fields, checked against nothing. varve checks every checksum.',
+      text: 'Records a second, whose values are looked at. varve: `for await (const record of log.read())`, or `readBatches({ reuseMemory: true })` and the records of each batch; records were appended in batches of 100, or one by one with 100 in flight, which share batches of up to 16 KiB, or each in a batch of its own; LevelDB: an iterator, 1,000 values a call; LMDB: `getRange()`; SQLite: `iterate()`; fs: pieces of 1 MiB cut up by their length fields, checked against nothing. varve checks every checksum.',
       cells: doing('replay', 'replayByBatch').map(peersOf('replay')),
       figure: ({ perSecond }) => perSecond,
       show: show.perSecond,
@@ -176,7 +176,7 @@ export function tables(measured) {
     comparison({
       name: 'replay-batches',
       title: 'Replay from the start, as batches',
-      text: '`readBatches()`, whose records stay encoded: for whoever sends or stores them on. Checksums are checked. The ceiling is `preadv` of 1 MiB into one buffer.',
+      text: '`readBatches({ reuseMemory: true })`, whose records stay encoded: for whoever sends or stores them on. Checksums are checked. The ceiling is `preadv` of 1 MiB into one buffer.',
       cells: doing('replayBatches'),
       figure: ({ megabytesPerSecond }) => megabytesPerSecond,
       show: show.megabytes,

@@ -23,10 +23,11 @@ export async function open(dir, { durable }) {
       for await (const { value } of log.read()) visit(value)
     },
     async replayByBatch(visit) {
-      for await (const batch of log.readBatches()) for (const { value } of batch.records()) visit(value)
+      for await (const batch of log.readBatches({ reuseMemory: true }))
+        for (const { value } of batch.records()) visit(value)
     },
     async replayBatches(visit) {
-      for await (const { buffer } of log.readBatches()) visit(buffer)
+      for await (const { buffer } of log.readBatches({ reuseMemory: true })) visit(buffer)
     },
     count: () => log.endOffset - log.startOffset,
     close: () => log.close(),
