@@ -329,6 +329,13 @@ impl Segment {
         }
     }
 
+    /// Writes both sparse index files as the batches say they are.
+    pub fn renew_indexes(&self) -> Result<()> {
+        let (indexes, _) = self.rebuild_indexes(self.bytes())?;
+        self.content().indexes = Some(indexes);
+        self.write_indexes()
+    }
+
     /// Called when an index led to a position where no batch starts. The files have no checksum: if all batches are
     /// sound the index was not, and is replaced. If one is not, the index may be the only way past it, and stays.
     fn replace_indexes(&self, access: Access) -> Result<()> {

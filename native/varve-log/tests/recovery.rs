@@ -8,6 +8,7 @@ use simulation::{
 };
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use varve_log::sim::{SimStorage, Survival};
 use varve_log::storage::{OpenMode, Storage};
@@ -480,4 +481,32 @@ fn a_lost_checkpoint_file_costs_a_scan_and_nothing_else() {
     let solo = Solo::open(&storage, fsync()).unwrap();
     assert_eq!(solo.log.recovered, Some(Recovered { end_offset: 2, cut_bytes: 0 }));
     assert_eq!(solo.values(), ["one", "two"]);
+}
+
+#[test]
+fn a_segment_that_has_grown_since_its_indexes_were_written_is_as_young_as_its_last_batch() {
+    let storage = SimStorage::new(1);
+    let solo = Solo::open(&storage, fsync()).unwrap();
+    solo.append(batch_of(1000, &[b"old"])).unwrap();
+    solo.close();
+    let solo = Solo::open(&storage, fsync()).unwrap();
+    solo.append(batch_of(2000, &[b"young"])).unwrap();
+    // So that it is checkpointed where it ends, which is where it will be rolled.
+    solo.runner.advance(Duration::from_secs(61));
+    solo.drain();
+    let mut next = batch_of(3000, &[&[b'n'; 880]]);
+    while solo.log.append(&mut [&mut next]).taken == 0 {
+        // The next segment is prepared; the flush of the one that is sealed does not get its turn.
+        let (jobs, _) = solo.runner.waiting();
+        solo.runner.execute_nth(jobs - 1);
+        solo.runner.publish();
+    }
+    let storage = storage.process_crash();
+    drop(solo);
+    // The second time it is sealed and durable, and nobody looks at its batches any more.
+    for _ in 0..2 {
+        let solo = Solo::open(&storage, fsync()).unwrap();
+        assert_eq!(solo.log.batch_for_time(1500).unwrap(), Some(1));
+        solo.close();
+    }
 }
