@@ -17,7 +17,7 @@ const {
   maxRecords = 3,
   maxValueBytes = 200,
   /** How many keys each loop has: its own, so that their order is that of the loop. */
-  keys = 5,
+  keys = 40,
   /** What the first loop does between its appends, again from the first when it is through. See `changes.ts`. */
   changes = [],
   /** The timestamp of its records. */
