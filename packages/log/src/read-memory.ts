@@ -1,3 +1,6 @@
+/** What has less is given room to grow: chunks differ by a batch. */
+const LARGE_BYTES = 1 << 20
+
 /** Memory that a reading uses again: in turn one part for what is given out, and one for what is fetched meanwhile. */
 export class ReadMemory {
   #given: Buffer | null = null
@@ -7,7 +10,7 @@ export class ReadMemory {
   next(bytes: number): Buffer {
     const free = this.#given
     this.#given = this.#fetched
-    this.#fetched = free !== null && free.length >= bytes ? free : Buffer.allocUnsafeSlow(bytes)
+    this.#fetched = free !== null && free.length >= bytes ? free : Buffer.allocUnsafeSlow(roomFor(bytes))
     return this.#fetched.subarray(0, bytes)
   }
 
@@ -17,3 +20,6 @@ export class ReadMemory {
     this.#fetched = null
   }
 }
+
+const roomFor = (bytes: number): number =>
+  bytes > LARGE_BYTES ? bytes : 2 ** Math.ceil(Math.log2(Math.max(bytes, 1)))

@@ -48,14 +48,15 @@ export interface ReadOptions {
   /**
    * Whether what is read takes the place in memory of what was read before: buffers, keys and values must not be used any
    * more, save for copies, once the next batch or record is asked for. For whoever goes through much and keeps nothing:
-   * memory that is new for every read costs more than the reading. Default `false`.
+   * memory that is new for every read costs as much as the reading. A reading that goes on then comes to fetch 1 MiB at
+   * once, unless `maxBytes` says otherwise. Default `false`.
    */
   reuseMemory?: boolean
 }
 
 const READ_BYTES = 256 << 10
-/** What a reading that goes on fetches at once from a cold disk, where the caller has not said. */
-const READ_AHEAD_BYTES = 1 << 20
+/** What a reading that goes on comes to fetch at once, where the caller has not said and memory is no reason against it. */
+const GROWN_READ_BYTES = 1 << 20
 
 interface Chunk extends CheckedBytes {
   nextOffset: number
@@ -129,7 +130,7 @@ export class BatchReader extends Reader<RecordBatch> {
   readonly signal: AbortSignal | undefined
   readonly #log: EngineLog
   readonly #follow: boolean
-  readonly #maxAheadBytes: number
+  readonly #maxGrownBytes: number
   #maxBytes: number
   /** The next chunk, on its way already. */
   #ahead: Promise<Chunk | null> | null = null
@@ -173,7 +174,7 @@ export class BatchReader extends Reader<RecordBatch> {
     this.#log = log
     this.#follow = follow
     this.#maxBytes = maxBytes
-    this.#maxAheadBytes = options.maxBytes ?? READ_AHEAD_BYTES
+    this.#maxGrownBytes = options.maxBytes ?? GROWN_READ_BYTES
     this.#sight = sight
     this.#memory = reuseMemory ? new ReadMemory() : null
     this.#start = () => startOffset(log, from, end)
@@ -235,12 +236,15 @@ export class BatchReader extends Reader<RecordBatch> {
     this.#aborted = aborted
     this.#next = nextOffset
     // Whoever wants a second chunk goes on; a lookup ends with the first.
-    if (isCold && !isFirst && failure === null && !this.ended) this.#readAhead()
+    if (isFirst || failure !== null || this.ended) return
+    if (isCold || this.#memory !== null) {
+      this.#maxBytes = Math.max(this.#maxBytes, Math.min(this.#maxBytes * 2, this.#maxGrownBytes))
+    }
+    if (isCold) this.#readAhead()
   }
 
   #readAhead(): void {
     if (this.#next >= Math.min(this.to, visibleOffset(this.#log, this.#sight))) return
-    this.#maxBytes = Math.max(this.#maxBytes, Math.min(this.#maxBytes * 2, this.#maxAheadBytes))
     this.#ahead = this.#chunk()
     // Told to whoever takes it; nobody may any more.
     this.#ahead.catch(() => {})

@@ -12,19 +12,23 @@ import { temporaryDirectory } from './temporary-directory.js'
 const KIB = 1 << 10
 const MIB = 1 << 20
 
+type Fetched = Array<{ from: number; maxBytes: number }>
+
 /** A log of 4 MiB in batches of 16 KiB, whose every slice is read from the disk; `fetched` is what was asked of it. */
-async function coldLog(): Promise<{ log: Log; fetched: Array<{ from: number; maxBytes: number }> }> {
+const coldLog = (): Promise<{ log: Log; fetched: Fetched }> => countedLog(true)
+
+async function countedLog(isCold: boolean): Promise<{ log: Log; fetched: Fetched }> {
   const log = await openLog(temporaryDirectory(), { durability: 'os' })
   const value = Buffer.alloc(16 * KIB - 100)
   await Promise.all(Array.from({ length: 256 }, () => log.append([{ value }])))
-  const fetched: Array<{ from: number; maxBytes: number }> = []
+  const fetched: Fetched = []
   const slice = log.slice.bind(log) as (options: SliceOptions) => LogSlice
   Object.assign(log, {
     slice(options: SliceOptions) {
       fetched.push({ from: options.from, maxBytes: options.maxBytes! })
       const taken = slice(options)
       const read = taken.read.bind(taken)
-      taken.read = async (buffer) => read(buffer)
+      if (isCold) taken.read = async (buffer) => read(buffer)
       return taken
     },
   })
@@ -133,6 +137,16 @@ test('with reuseMemory what was given out stays until the next is asked for, and
   expect(whole).toEqual(Array.from({ length: 256 }, (_, offset) => offset))
   // Chunks double from 256 KiB to 1 MiB, and two of the largest are in use in turn.
   expect(buffers.size).toBeLessThanOrEqual(5)
+  await log.close()
+})
+
+test('with reuseMemory a reading that goes on comes to fetch 1 MiB at once of what is in memory, too', async () => {
+  const { log, fetched } = await countedLog(false)
+  await readTo(log, Infinity, { reuseMemory: true })
+  expect(sizes(fetched).slice(0, 5)).toEqual([256 * KIB, 256 * KIB, 512 * KIB, MIB, MIB])
+  fetched.length = 0
+  await readTo(log, Infinity, { reuseMemory: true, maxBytes: 128 * KIB })
+  expect(new Set(sizes(fetched))).toEqual(new Set([128 * KIB]))
   await log.close()
 })
 
