@@ -25,7 +25,8 @@ export async function handleJoinGroup(
     memberId,
     groupInstanceId: request.groupInstanceId,
     clientId: clientId ?? '',
-    clientHost,
+    // As Java writes an address; tools and records have come to expect it.
+    clientHost: `/${clientHost}`,
     sessionTimeoutMs,
     // Version 0 has one timeout for both.
     rebalanceTimeoutMs: rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs,

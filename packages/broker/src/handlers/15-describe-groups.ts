@@ -52,8 +52,7 @@ function describe(group: Group): DescribedGroup {
       memberId: member.memberId,
       groupInstanceId: member.groupInstanceId,
       clientId: member.clientId,
-      // Java's way to write an address, which tools have come to expect.
-      clientHost: `/${member.clientHost}`,
+      clientHost: member.clientHost,
       memberMetadata: isStable ? member.metadataFor(group.protocolName) : noBytes,
       memberAssignment: isStable ? member.assignment : noBytes,
     })),
