@@ -2,7 +2,7 @@
  * `__consumer_offsets` is in Kafka's formats so that Kafka's tools, and a Kafka that takes the directory over, understand it.
  * A field at the wrong place still comes back right from our own reader; Kafka's decoder is who must be asked.
  */
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { startBroker } from '@varve/broker'
 import {
@@ -16,17 +16,12 @@ import {
 import { Admin } from '@varve/client'
 import { expect, test } from 'vitest'
 import { RawClient } from '../../packages/broker/test/support/raw-client.js'
-import { answers, mustRun } from '../support/children.js'
-import { cache, temporaryDirectory } from '../support/tree.js'
-
-const TOOLS = join(cache, 'kafka-tools-4.3.1')
-const missing =
-  existsSync(join(TOOLS, 'kafka-tools-4.3.1.jar')) && answers('java', ['-version'])
-    ? null
-    : "Kafka's tools or Java are not installed; install them with: npm run setup:conformance"
+import { mustRun } from '../support/children.js'
+import { kafkaTool, kafkaToolsMissing } from '../support/kafka-tools.js'
+import { temporaryDirectory } from '../support/tree.js'
 
 test("Kafka's DumpLogSegments decodes what we keep of groups", { timeout: 60_000 }, async (context) => {
-  if (missing !== null) context.skip(missing)
+  if (kafkaToolsMissing !== null) context.skip(kafkaToolsMissing)
   const data = temporaryDirectory()
   const broker = await startBroker({ data })
   const admin = new Admin({ brokers: [broker.address] })
@@ -72,9 +67,9 @@ test("Kafka's DumpLogSegments decodes what we keep of groups", { timeout: 60_000
 
   const dir = join(data, '__consumer_offsets-0')
   const segment = readdirSync(dir).find((name) => name.endsWith('.log'))!
-  const tool = ['-cp', join(TOOLS, '*'), 'org.apache.kafka.tools.DumpLogSegments']
   const args = ['--offsets-decoder', '--deep-iteration', '--files', join(dir, segment)]
-  const { stdout } = await mustRun('java', ['-Xmx256m', ...tool, ...args])
+  const [java, ...tool] = kafkaTool('DumpLogSegments', ...args)
+  const { stdout } = await mustRun(java, tool)
   const records = stdout
     .toString()
     .split('\n')

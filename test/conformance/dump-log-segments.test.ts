@@ -3,20 +3,16 @@
  * goes through every record, compares the indexes with the batches, and must find nothing to complain of in directories that
  * we wrote: rolled, in every codec, recovered after a crash, and with what a crash leaves in the active segment.
  */
-import { appendFileSync, existsSync, readdirSync } from 'node:fs'
+import { appendFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { openLog, type Log, type LogOptions } from '@varve/log'
 import { encodeBatch, type Compression, type RecordBatch } from '@varve/records'
 import { expect, test, type TestContext } from 'vitest'
 import { dumpedFields, parseDump } from '../../packages/records/test/kafka-dump.js'
-import { answers, mustRun } from '../support/children.js'
-import { cache, temporaryDirectory } from '../support/tree.js'
+import { mustRun } from '../support/children.js'
+import { kafkaTool, kafkaToolsMissing } from '../support/kafka-tools.js'
+import { temporaryDirectory } from '../support/tree.js'
 
-const TOOLS = join(cache, 'kafka-tools-4.3.1')
-const missing =
-  existsSync(join(TOOLS, 'kafka-tools-4.3.1.jar')) && answers('java', ['-version'])
-    ? null
-    : "Kafka's tools or Java are not installed; install them with: npm run setup:conformance"
 const timeout = 60_000
 
 /** What the tool says of files that nothing is wrong with. */
@@ -59,15 +55,15 @@ async function fill(log: Log, rounds: number): Promise<void> {
 }
 
 async function dump(dir: string): Promise<string> {
-  const java = async (...args: string[]): Promise<string> => {
+  const dumped = async (...args: string[]): Promise<string> => {
     const files = readdirSync(dir).filter((name) => /\.(log|index|timeindex|txnindex|snapshot)$/.test(name))
     const paths = files.sort().map((name) => join(dir, name))
-    const tool = ['-cp', join(TOOLS, '*'), 'org.apache.kafka.tools.DumpLogSegments']
-    const { stdout } = await mustRun('java', ['-Xmx256m', ...tool, ...args, '--files', paths.join()])
+    const [java, ...tool] = kafkaTool('DumpLogSegments', ...args, '--files', paths.join())
+    const { stdout } = await mustRun(java, tool)
     return stdout.toString()
   }
-  const sane = await java('--index-sanity-check')
-  const text = await java('--deep-iteration', '--print-data-log')
+  const sane = await dumped('--index-sanity-check')
+  const text = await dumped('--deep-iteration', '--print-data-log')
   const complaints = `${sane}\n${text}`.split('\n').filter((line) => !FINE.some((fine) => fine.test(line)))
   expect(complaints).toEqual([])
   return text
@@ -100,7 +96,7 @@ async function kafkaAgrees(dir: string): Promise<RecordBatch[]> {
 const segmentsIn = (dir: string): number => readdirSync(dir).filter((name) => name.endsWith('.log')).length
 
 function needsKafka(context: TestContext): void {
-  if (missing !== null) context.skip(missing)
+  if (kafkaToolsMissing !== null) context.skip(kafkaToolsMissing)
 }
 
 test('rolled segments in every codec', { timeout }, async (context) => {

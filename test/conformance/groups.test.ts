@@ -11,8 +11,9 @@ import { Admin, Producer } from '@varve/client'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { RawClient } from '../../packages/broker/test/support/raw-client.js'
 import { BrokerProcess } from '../support/broker-process.js'
-import { startChild } from '../support/children.js'
-import { type GroupClient, kafkajs, kafkaPython, kcat, needs } from '../support/clients.js'
+import { mustRun, startChild } from '../support/children.js'
+import { type GroupClient, javaConsumer, kafkajs, kafkaPython, kcat, needs } from '../support/clients.js'
+import { kafkaTool, kafkaToolsMissing } from '../support/kafka-tools.js'
 import { temporaryDirectory } from '../support/tree.js'
 
 const PARTITIONS = 6
@@ -34,7 +35,7 @@ class Member {
       const lines = text.split('\n')
       text = lines.pop()!
       for (const line of lines) {
-        const [, partition, offset, value] = /^(\d+) (\d+) (.*)$/.exec(line)!
+        const [, partition, offset, value] = /^(?:Partition:)?(\d+)\s(?:Offset:)?(\d+)\s(.*)$/.exec(line)!
         this.records.push({ partition: Number(partition), offset: Number(offset), value: value! })
       }
     })
@@ -57,10 +58,15 @@ beforeAll(async () => {
   return () => raw.close()
 })
 
-async function produce(topic: string, name: string, count: number): Promise<string[]> {
+async function produce(
+  topic: string,
+  name: string,
+  count: number,
+  partitions = PARTITIONS,
+): Promise<string[]> {
   const producer = new Producer({ brokers: [broker.address] })
   const values = Array.from({ length: count }, (_, n) => `${name} ${n}`)
-  await Promise.all(values.map((value, n) => producer.send(topic, { value, partition: n % PARTITIONS })))
+  await Promise.all(values.map((value, n) => producer.send(topic, { value, partition: n % partitions })))
   await producer.close()
   return values
 }
@@ -153,7 +159,7 @@ async function live(group: string, clients: readonly [GroupClient, GroupClient, 
   await next.end('SIGTERM')
 }
 
-describe.each([kcat, kafkaPython, kafkajs])('a group of $name', (client) => {
+describe.each([kcat, kafkaPython, kafkajs, javaConsumer])('a group of $name', (client) => {
   test('reads everything while members come, leave and die', { timeout: TIMEOUT }, async (context) => {
     needs(context, client)
     await live(client.name, [client, client, client])
@@ -163,4 +169,26 @@ describe.each([kcat, kafkaPython, kafkajs])('a group of $name', (client) => {
 test('a group of several clients', { timeout: TIMEOUT }, async (context) => {
   needs(context, kcat, kafkaPython)
   await live('several', [kafkaPython, kcat, kafkaPython])
+})
+
+test("Kafka's kafka-consumer-groups", { timeout: TIMEOUT }, async (context) => {
+  if (kafkaToolsMissing !== null) context.skip(kafkaToolsMissing)
+  const tool = async (...args: string[]): Promise<string> => {
+    const all = ['--bootstrap-server', broker.address, ...args]
+    const [java, ...command] = kafkaTool('consumer.group.ConsumerGroupCommand', ...all)
+    const { stdout } = await mustRun(java, command)
+    return stdout.toString().replaceAll(/ +/g, ' ')
+  }
+  await produce('administered', 'record', 12, 1)
+  const reset = ['--reset-offsets', '--group', 'administered', '--topic', 'administered', '--execute']
+  expect(await tool(...reset, '--to-latest')).toContain('administered administered 0 12')
+  expect(await tool(...reset, '--shift-by', '-5')).toContain('administered administered 0 7')
+  expect(await tool('--list', '--state')).toMatch(/^administered Empty $/m)
+  expect(await tool('--describe', '--group', 'administered')).toContain('administered administered 0 7 12 5')
+  const deletion = await tool('--delete-offsets', '--group', 'administered', '--topic', 'administered')
+  expect(deletion).toMatch(/administered 0 Successful/)
+  expect(await committed('administered')).toBe(0)
+  await tool(...reset, '--to-earliest')
+  expect(await tool('--delete', '--group', 'administered')).toContain('was successful')
+  expect(await tool('--list')).not.toContain('administered')
 })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Compression } from '@varve/records'
 import type { TestContext } from 'vitest'
 import { answers, mustRun } from './children.js'
+import { kafkaTool, kafkaToolsMissing } from './kafka-tools.js'
 import { cache, root, varve } from './tree.js'
 
 export interface Client {
@@ -27,8 +28,8 @@ export interface Reader extends Client {
 /** A client that takes part in a consumer group. */
 export interface GroupClient extends Client {
   /**
-   * The command of a member that prints `PARTITION OFFSET VALUE` for each record, from the first one on unless the group
-   * has committed others, with a session of 6 s, and leaves on SIGTERM.
+   * The command of a member that prints `PARTITION OFFSET VALUE` for each record (Java's tool in words of its own), from
+   * the first one on unless the group has committed others, with a session of 6 s, and leaves on SIGTERM.
    */
   member(broker: string, group: string, topic: string): readonly [command: string, ...args: string[]]
 }
@@ -146,6 +147,33 @@ export const kafkajs: Writer & GroupClient = {
     await mustRun(process.execPath, [kafkajsScript, broker, topic, file, 'keyed'])
   },
   member: (broker, group, topic) => [process.execPath, kafkajsGroupScript, broker, group, topic],
+}
+
+/** Java's consumer, which rebalances cooperatively here (KIP-429). */
+export const javaConsumer: GroupClient = {
+  name: 'Java',
+  missing: kafkaToolsMissing,
+  member: (broker, group, topic) =>
+    kafkaTool(
+      'consumer.ConsoleConsumer',
+      '--bootstrap-server',
+      broker,
+      '--topic',
+      topic,
+      '--group',
+      group,
+      '--from-beginning',
+      ...['print.partition=true', 'print.offset=true'].flatMap((property) => [
+        '--formatter-property',
+        property,
+      ]),
+      ...[
+        'session.timeout.ms=6000',
+        'heartbeat.interval.ms=300',
+        'auto.commit.interval.ms=200',
+        'partition.assignment.strategy=org.apache.kafka.clients.consumer.CooperativeStickyAssignor',
+      ].flatMap((property) => ['--command-property', property]),
+    ),
 }
 
 export const ourselves: Writer & Reader = {
