@@ -4,6 +4,8 @@ import { VarveError } from '@varve/records'
 import { type BrokerLog, silentLog } from './broker-log.js'
 import { type Clock, systemClock } from './clock.js'
 import { type GroupOptions, resolveGroupOptions } from './groups/group-options.js'
+import { checkGiven, type GivenConfigs, withGiven } from './configs/static-configs.js'
+import type { ConfigValues } from './configs/stored-configs.js'
 import { isWildcard, type ListenerAddress, parseListeners } from './listener-address.js'
 
 export interface BrokerOptions {
@@ -50,6 +52,12 @@ export interface BrokerOptions {
   producerIdExpirationMs?: number
   /** How consumer groups are coordinated. */
   groups?: GroupOptions
+  /**
+   * Kafka's configurations of a broker, as in its `server.properties`: `{ 'log.retention.hours': 24 }`. Those that act here
+   * are listed in docs/configuration.md; any other is refused. What may be altered later, by AlterConfigs, counts above
+   * these.
+   */
+  configs?: GivenConfigs
   /** Default the machine's. */
   clock?: Clock
   /** Takes the broker's log lines. Default: none are kept. */
@@ -73,6 +81,8 @@ export interface ResolvedOptions {
   readonly maxFetchSessions: number
   readonly producerIdExpirationMs: number
   readonly groups: Required<GroupOptions>
+  /** Configurations that were given as such, checked. */
+  readonly configs: ConfigValues
   readonly clock: Clock
   readonly log: BrokerLog
 }
@@ -81,7 +91,9 @@ export interface ResolvedOptions {
 const mostPartitions = 10_000
 
 /** @throws VarveError `VARVE_INVALID_OPTION` or `VARVE_INVALID_LISTENER` */
-export function resolveOptions(options: BrokerOptions): ResolvedOptions {
+export function resolveOptions(given: BrokerOptions): ResolvedOptions {
+  const configs = checkGiven(given.configs ?? {})
+  const options = withGiven(given, configs)
   const data = options.data === undefined ? null : resolveData(options.data)
   const { durability = data === null ? 'os' : 'fsync' } = options
   if (durability !== 'os' && durability !== 'fsync') {
@@ -113,6 +125,7 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
     maxFetchSessions: integer(options, 'maxFetchSessions', 1000, 0, 1_000_000),
     producerIdExpirationMs: integer(options, 'producerIdExpirationMs', 86_400_000, 1, 2 ** 31 - 1),
     groups: resolveGroupOptions(options.groups),
+    configs,
     clock: options.clock ?? systemClock,
     log: options.log ?? silentLog,
   }

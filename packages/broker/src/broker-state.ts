@@ -1,6 +1,8 @@
 import type { BrokerLog } from './broker-log.js'
 import type { Cancellation } from './cancellation.js'
 import type { Clock } from './clock.js'
+import type { BrokerConfigs } from './configs/broker-configs.js'
+import type { DataDirectories } from './data-directories.js'
 import type { FetchSessions } from './fetch-sessions.js'
 import type { GroupCoordinator } from './groups/group-coordinator.js'
 import type { LimitedLog } from './limited-log.js'
@@ -11,6 +13,10 @@ import type { Topics } from './topics.js'
 export interface BrokerState {
   readonly nodeId: number
   readonly clusterId: string
+  readonly configs: BrokerConfigs
+  readonly directories: DataDirectories
+  /** How far the metadata store has come. */
+  readonly metadataRevision: () => Promise<number>
   readonly topics: Topics
   readonly producerIds: ProducerIds
   readonly fetchSessions: FetchSessions
@@ -21,7 +27,6 @@ export interface BrokerState {
   readonly limitedLog: LimitedLog
   readonly autoCreateTopics: boolean
   readonly defaultPartitions: number
-  readonly maxBatchBytes: number
   /** Cancelled when the broker begins to close: long polls are answered with what there is. */
   readonly closing: Cancellation
 }

@@ -7,6 +7,8 @@ import { VarveError } from '@varve/records'
 import type { ResolvedOptions } from './broker-options.js'
 import type { BrokerState } from './broker-state.js'
 import { Cancellation } from './cancellation.js'
+import { BrokerConfigs } from './configs/broker-configs.js'
+import { staticConfigs } from './configs/static-configs.js'
 import { Connection } from './connection.js'
 import { Connections } from './connections.js'
 import { DataDirectories } from './data-directories.js'
@@ -95,16 +97,15 @@ async function open(
   const directory = directories.first
   const metadata: MetadataStore = await LocalMetadataStore.open(directory, temporary ? 'os' : 'fsync')
   opened.push(() => metadata.close())
+  const given = staticConfigs(options, directory.nodeId, directories.paths)
+  const configs = await BrokerConfigs.load(metadata, directory.nodeId, given)
   const topics = await Topics.open({
     directories,
     metadata,
-    logOptions: {
-      durability,
-      maxBatchBytes: options.maxBatchBytes,
-      producerIdExpirationMs: options.producerIdExpirationMs,
-      gather: 'immediate',
-    },
+    configs,
+    durability,
     durable: !temporary,
+    clock,
     log,
   })
   opened.push(() => topics.detach())
@@ -112,7 +113,7 @@ async function open(
   const closing = new Cancellation()
   const memory = dependencies.memory ?? new RequestMemory(options.requestMemoryBytes)
   const connections = new Connections(clock, options.maxConnections)
-  const { autoCreateTopics, defaultPartitions, maxBatchBytes, maxRequestBytes } = options
+  const { autoCreateTopics, defaultPartitions, maxRequestBytes } = options
   const limitedLog = new LimitedLog(log, clock)
   opened.push(async () => limitedLog.close())
   const groups = new GroupCoordinator({ topics, clock, log, limitedLog, options: options.groups })
@@ -120,6 +121,9 @@ async function open(
   const state: BrokerState = {
     nodeId: directory.nodeId,
     clusterId: directory.clusterId,
+    configs,
+    directories,
+    metadataRevision: async () => (await metadata.txn({})).revision,
     topics,
     producerIds: new ProducerIds(metadata),
     fetchSessions: new FetchSessions({ maxSessions: options.maxFetchSessions, clock }),
@@ -129,7 +133,6 @@ async function open(
     limitedLog,
     autoCreateTopics,
     defaultPartitions,
-    maxBatchBytes,
     closing,
   }
   const filesLimit = dependencies.openFilesLimit ?? openFilesLimit()

@@ -4,6 +4,7 @@ import type { DataDirectory, Log, LogOptions, openDataDirectory } from '@varve/l
 import { VarveError } from '@varve/records'
 import { refuseForeignDirectory } from './foreign-directory.js'
 import { metadataLogName } from './local-metadata-store.js'
+import { isDeleted } from './stray-directory.js'
 
 export interface Identity {
   readonly clusterId?: string
@@ -52,13 +53,19 @@ export class DataDirectories {
         opened.get(home)!,
       )
       for (const directory of directories.#all) {
-        directories.#counts.set(directory, (await directory.logs()).length)
+        const names = (await directory.logs()).filter((name) => !isDeleted(name))
+        directories.#counts.set(directory, names.length)
       }
       return directories
     } catch (error) {
       for (const directory of opened.values()) await directory.close().catch(() => {})
       throw error
     }
+  }
+
+  /** All of them, in the order in which they were given. */
+  get all(): readonly DataDirectory[] {
+    return this.#all
   }
 
   get paths(): string[] {
@@ -95,6 +102,12 @@ export class DataDirectories {
       this.#counts.set(directory, this.#counts.get(directory)! - 1)
       throw error
     }
+  }
+
+  /** Counts a log that is gone from the directory `dir` no more. */
+  forget(dir: string): void {
+    const directory = this.#all.find((one) => one.dir === dir)
+    if (directory !== undefined) this.#counts.set(directory, this.#counts.get(directory)! - 1)
   }
 
   /** @throws the first failure; all of them are closed nevertheless. */

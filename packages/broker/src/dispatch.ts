@@ -14,11 +14,24 @@ import { handleDescribeGroups } from './handlers/15-describe-groups.js'
 import { handleListGroups } from './handlers/16-list-groups.js'
 import { handleApiVersions, unsupportedApiVersions } from './handlers/18-api-versions.js'
 import { handleCreateTopics } from './handlers/19-create-topics.js'
+import { handleDeleteTopics } from './handlers/20-delete-topics.js'
+import { handleDeleteRecords } from './handlers/21-delete-records.js'
 import { handleInitProducerId } from './handlers/22-init-producer-id.js'
 import { handleOffsetForLeaderEpoch } from './handlers/23-offset-for-leader-epoch.js'
+import { handleDescribeConfigs } from './handlers/32-describe-configs.js'
+import { handleAlterConfigs } from './handlers/33-alter-configs.js'
+import { handleDescribeLogDirs } from './handlers/35-describe-log-dirs.js'
+import { handleCreatePartitions } from './handlers/37-create-partitions.js'
+import { handleElectLeaders } from './handlers/43-elect-leaders.js'
+import { handleIncrementalAlterConfigs } from './handlers/44-incremental-alter-configs.js'
+import { handleListPartitionReassignments } from './handlers/46-list-partition-reassignments.js'
+import { handleDescribeQuorum } from './handlers/55-describe-quorum.js'
+import { handleDescribeCluster } from './handlers/60-describe-cluster.js'
 import { handleDescribeProducers } from './handlers/61-describe-producers.js'
 import { handleDeleteGroups } from './handlers/42-delete-groups.js'
 import { handleOffsetDelete } from './handlers/47-offset-delete.js'
+import { handleListConfigResources } from './handlers/74-list-config-resources.js'
+import { handleDescribeTopicPartitions } from './handlers/75-describe-topic-partitions.js'
 import { CloseConnection, type RequestContext } from './request-context.js'
 import { type AnyApi, supportedApis } from './supported-apis.js'
 
@@ -40,11 +53,24 @@ const handlers: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [16, handleListGroups],
   [18, handleApiVersions],
   [19, handleCreateTopics],
+  [20, handleDeleteTopics],
+  [21, handleDeleteRecords],
   [22, handleInitProducerId],
   [23, handleOffsetForLeaderEpoch],
+  [32, handleDescribeConfigs],
+  [33, handleAlterConfigs],
+  [35, handleDescribeLogDirs],
+  [37, handleCreatePartitions],
+  [43, handleElectLeaders],
+  [44, handleIncrementalAlterConfigs],
+  [46, handleListPartitionReassignments],
+  [55, handleDescribeQuorum],
+  [60, handleDescribeCluster],
   [61, handleDescribeProducers],
   [42, handleDeleteGroups],
   [47, handleOffsetDelete],
+  [74, handleListConfigResources],
+  [75, handleDescribeTopicPartitions],
 ])
 
 const produceKey = 0

@@ -161,6 +161,10 @@ function readTarget(
   const { partition, refusal, asked, reader } = target
   if (partition === null || refusal !== null)
     return failed(target, refusal ?? errors.UNKNOWN_TOPIC_OR_PARTITION)
+  if (partition.deleted) {
+    const byId = usesTopicIds(reader.apiVersion)
+    return failed(target, byId ? errors.UNKNOWN_TOPIC_ID : errors.UNKNOWN_TOPIC_OR_PARTITION)
+  }
   if (!partition.readable) return failed(target, errors.KAFKA_STORAGE_ERROR)
   const fenced = leaderEpochError(asked.currentLeaderEpoch, partition.leaderEpoch)
   if (fenced !== null) return failed(target, fenced)

@@ -24,6 +24,8 @@ export function kafkaErrorOf(error: unknown): KafkaError {
       return errors.INVALID_PRODUCER_EPOCH
     case 'VARVE_INVALID_TXN_STATE':
       return errors.INVALID_TXN_STATE
+    case 'VARVE_TOPIC_DELETED':
+      return errors.UNKNOWN_TOPIC_OR_PARTITION
     case 'VARVE_OFFSET_OUT_OF_RANGE':
       return errors.OFFSET_OUT_OF_RANGE
     default:

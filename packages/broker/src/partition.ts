@@ -1,5 +1,6 @@
-import type { AbortedTransaction, EpochEnd, Log, ProducerState } from '@varve/log'
+import type { AbortedTransaction, EpochEnd, Log, LogOptions, ProducerState } from '@varve/log'
 import { type RecordBatch, VarveError } from '@varve/records'
+import type { TopicSettings } from './configs/topic-settings.js'
 import { type FetchedRecords, readRecords, type RecordsWanted } from './fetched-records.js'
 
 export type { AbortedTransaction } from '@varve/log'
@@ -10,6 +11,7 @@ export type Isolation = 'readUncommitted' | 'readCommitted'
 /** What a partition asks of its log. */
 export type PartitionLog = Pick<
   Log,
+  | 'dir'
   | 'startOffset'
   | 'endOffset'
   | 'durableOffset'
@@ -26,6 +28,10 @@ export type PartitionLog = Pick<
   | 'offsetForTime'
   | 'maxTimestamp'
   | 'subscribe'
+  | 'configure'
+  | 'flush'
+  | 'deleteBefore'
+  | 'stats'
   | 'close'
 >
 
@@ -43,6 +49,7 @@ export interface PartitionOptions {
   readonly topic: string
   readonly index: number
   readonly leaderEpoch: number
+  readonly settings: TopicSettings
   /** Called once, when the log stops taking writes while it is served. */
   readonly onFailure?: (partition: Partition, failure: VarveError) => void
 }
@@ -59,6 +66,8 @@ export class Partition {
   readonly index: number
   readonly leaderEpoch: number
   #log: PartitionLog | null = null
+  #deleted = false
+  #settings: TopicSettings
   #failure: VarveError | null = null
   #highWatermark = 0
   #unsubscribe: () => void = () => {}
@@ -66,7 +75,8 @@ export class Partition {
   readonly #listeners = new Set<PartitionListener>()
   #onFailure: PartitionOptions['onFailure']
 
-  constructor({ topic, index, leaderEpoch, onFailure }: PartitionOptions) {
+  constructor({ topic, index, leaderEpoch, settings, onFailure }: PartitionOptions) {
+    this.#settings = settings
     this.#onFailure = onFailure
     this.topic = topic
     this.index = index
@@ -84,6 +94,23 @@ export class Partition {
     this.#log = log
     this.#highWatermark = log.durableOffset
     this.#unsubscribe = log.subscribe(() => this.#onLogChange())
+  }
+
+  /** How its log is opened. */
+  get logOptions(): LogOptions {
+    return { ...this.#settings.log, gather: 'immediate' }
+  }
+
+  /** Puts a topic's settings in force, for what comes from now on. */
+  configure(settings: TopicSettings): void {
+    this.#settings = settings
+    // One that takes no settings any more has failed or is being closed, which is said where it matters.
+    void this.#log?.configure(settings.log).catch(() => {})
+  }
+
+  /** Whether its topic has been deleted: whoever still refers to it is told that there is no such partition. */
+  get deleted(): boolean {
+    return this.#deleted
   }
 
   /** Marks a partition whose log could not be opened: everything asked of it is refused with this failure. */
@@ -138,10 +165,17 @@ export class Partition {
     const log = this.#log
     if (log === null) return Promise.reject(this.failure)
     const appended = log.appendBatches([batch])[0]!
-    return appended.then(({ baseOffset, lastOffset }) => {
-      if (!committed || this.#covers(lastOffset)) return baseOffset
-      return this.#committed(lastOffset).then(() => baseOffset)
-    })
+    return appended.then(
+      ({ baseOffset, lastOffset }) => this.#acknowledge(baseOffset, lastOffset, committed),
+      (error: unknown) => {
+        throw this.#deleted ? this.failure : error
+      },
+    )
+  }
+
+  #acknowledge(baseOffset: number, lastOffset: number, committed: boolean): number | Promise<number> {
+    if (!committed || this.#covers(lastOffset)) return baseOffset
+    return this.#committed(lastOffset).then(() => baseOffset)
   }
 
   /** Whether the high watermark has passed an offset, after taking in what the log knows by now. */
@@ -225,6 +259,46 @@ export class Partition {
     this.#unsubscribe = () => {}
     this.#settleCommitWaiters(new VarveError('VARVE_LOG_CLOSED', `the broker is closing ${this.name}`))
     this.#notify()
+  }
+
+  /** When the batch at an offset was appended, in a log that gives its records that time; −1 when it is gone. */
+  async appendTime(offset: number): Promise<number> {
+    try {
+      for await (const batch of this.#log!.readBatches({ from: offset, to: offset + 1 }))
+        return batch.maxTimestamp
+    } catch {
+      // Deleted, or unreadable: the record was taken all the same.
+    }
+    return -1
+  }
+
+  /** Deletes the records before an offset, and resolves with where the log starts then. */
+  deleteBefore(offset: number): Promise<number> {
+    if (this.#log === null) return Promise.reject(this.failure)
+    return this.#log.deleteBefore(offset)
+  }
+
+  /** Where its log is; null where none is open. */
+  get directory(): string | null {
+    return this.#log?.dir ?? null
+  }
+
+  /** The bytes of its segment files, their indexes left out. */
+  get sizeBytes(): number {
+    return this.readable ? this.#log!.stats().segments.bytes : 0
+  }
+
+  /** Lets go of the log of a deleted topic. Whoever waits here is told that there is no such partition any more. */
+  async remove(): Promise<void> {
+    const log = this.#log
+    this.#deleted = true
+    this.#failure = new VarveError('VARVE_TOPIC_DELETED', `the topic of ${this.name} has been deleted`)
+    this.#log = null
+    this.#unsubscribe()
+    this.#settleCommitWaiters(this.#failure)
+    this.#notify()
+    // What cannot be closed in order is about to be removed.
+    await log?.close().catch(() => {})
   }
 
   /** Closes the log of a partition whose creation failed. */

@@ -1,4 +1,5 @@
 import { VarveError } from '@varve/records'
+import { type ConfigValues, isConfigs, noValues } from './configs/stored-configs.js'
 import type { MetadataEntry } from './metadata-store.js'
 
 /** The prefix of all topics' keys in the metadata store. */
@@ -10,17 +11,27 @@ export interface TopicEntry {
   readonly topicId: string
   readonly partitions: number
   readonly leaderEpoch: number
+  /** The topic's own configurations. */
+  readonly configs: ConfigValues
 }
 
 /** The version of the value's form. A broker that finds a higher one must not guess. */
-const formVersion = 1
+const formVersion = 2
+/** Without configurations. */
+const firstFormVersion = 1
 
 export function topicKey(name: string): string {
   return topicKeyPrefix + name
 }
 
-export function encodeTopicEntry({ topicId, partitions, leaderEpoch }: TopicEntry): string {
-  return JSON.stringify({ version: formVersion, topicId, partitions, leaderEpoch })
+export function encodeTopicEntry({ topicId, partitions, leaderEpoch, configs }: TopicEntry): string {
+  return JSON.stringify({
+    version: formVersion,
+    topicId,
+    partitions,
+    leaderEpoch,
+    configs: Object.fromEntries(configs),
+  })
 }
 
 /** @throws VarveError `VARVE_METADATA_CORRUPT` when the value is not one that {@link encodeTopicEntry} wrote */
@@ -32,17 +43,20 @@ export function decodeTopicEntry(entry: MetadataEntry): TopicEntry {
   } catch (cause) {
     throw corrupt(entry, cause)
   }
-  const { version, topicId, partitions, leaderEpoch } = (value ?? {}) as Record<string, unknown>
+  const { version, topicId, partitions, leaderEpoch, configs } = (value ?? {}) as Record<string, unknown>
+  const hasConfigs = version === formVersion
   if (
-    version !== formVersion ||
+    (!hasConfigs && version !== firstFormVersion) ||
     typeof topicId !== 'string' ||
     !isCount(partitions) ||
     partitions === 0 ||
-    !isCount(leaderEpoch)
+    !isCount(leaderEpoch) ||
+    (hasConfigs && !isConfigs(configs))
   ) {
     throw corrupt(entry)
   }
-  return { name, topicId, partitions, leaderEpoch }
+  const own = hasConfigs ? new Map(Object.entries(configs as Record<string, string>)) : noValues
+  return { name, topicId, partitions, leaderEpoch, configs: own }
 }
 
 function isCount(value: unknown): value is number {

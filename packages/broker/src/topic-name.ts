@@ -6,6 +6,11 @@ const internalTopics: ReadonlySet<string> = new Set([
   '__cluster_metadata',
 ])
 
+/** Whether the name is that of a coordinator's topic, which Metadata calls internal. */
+export function isCoordinatorsTopic(name: string): boolean {
+  return internalTopics.has(name)
+}
+
 /** Everything that varve keeps for itself, the metadata log among it. */
 const reservedPrefix = '__varve_'
 

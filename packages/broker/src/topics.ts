@@ -1,21 +1,19 @@
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import {
-  readPartitionMetadata,
-  syncDirectory,
-  writePartitionMetadata,
-  type DataDirectory,
-  type LogOptions,
-} from '@varve/log'
-import { randomUuid } from '@varve/protocol'
 import { VarveError } from '@varve/records'
-import { type BrokerLog, messageOf } from './broker-log.js'
+import type { Durability } from '@varve/log'
+import { randomUuid } from '@varve/protocol'
+import type { BrokerLog } from './broker-log.js'
+import type { Clock } from './clock.js'
+import type { BrokerConfigs } from './configs/broker-configs.js'
+import { type ConfigValues, noValues } from './configs/stored-configs.js'
+import { topicSettings, type TopicSettings } from './configs/topic-settings.js'
 import type { DataDirectories } from './data-directories.js'
-import type { MetadataStore } from './metadata-store.js'
-import { offsetsLogOptions, offsetsTopicName } from './groups/offsets-topic.js'
+import { inParallel } from './in-parallel.js'
+import type { MetadataPut, MetadataStore } from './metadata-store.js'
+import { openingAtOnce, PartitionLogs } from './partition-logs.js'
 import { Partition } from './partition.js'
 import { storageFailureText } from './storage-failure.js'
-import { isStray, putAside } from './stray-directory.js'
+import { isDeleted, isStray } from './stray-directory.js'
+import { type DeletedTopic, TopicDeletions } from './topic-deletions.js'
 import {
   decodeTopicEntry,
   encodeTopicEntry,
@@ -26,16 +24,22 @@ import {
 import { collisionKey } from './topic-name.js'
 import { Topic } from './topic.js'
 
-/** How many logs are opened at once; more would only queue for the same disk. */
-const openingAtOnce = 16
-
 export interface TopicsOptions {
   readonly directories: DataDirectories
   readonly metadata: MetadataStore
-  readonly logOptions: LogOptions
+  readonly configs: BrokerConfigs
+  /** The broker's, below which no topic goes. */
+  readonly durability: Durability
   /** Whether what is created has to survive a power loss. */
   readonly durable: boolean
+  readonly clock: Clock
   readonly log: BrokerLog
+}
+
+/** A topic's entry, with the revision at which the metadata store has it. */
+interface KeptEntry {
+  readonly entry: TopicEntry
+  readonly revision: number
 }
 
 /**
@@ -44,17 +48,24 @@ export interface TopicsOptions {
  * A topic is created directories first and metadata entry last: the entry is the commit. A crash before it leaves
  * directories that no entry names, and the next start puts those aside; a crash after it finds everything in place. The
  * other order would have to recreate missing directories at start, and could not tell a crash from a directory that
- * someone lost with all its records.
+ * someone lost with all its records. Further partitions are made the same way; a deletion is {@link TopicDeletions}'.
  */
 export class Topics {
   readonly #options: TopicsOptions
+  readonly #logs: PartitionLogs
+  readonly #deletions: TopicDeletions
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
+  readonly #entries = new Map<Topic, KeptEntry>()
   readonly #collisions = new Map<string, string>()
-  readonly #creating = new Map<string, Promise<Topic>>()
+  /** What is being changed, by collision key: a name is created, deleted and altered by one at a time. */
+  readonly #changing = new Map<string, Promise<unknown>>()
+  #stopListening: () => void = () => {}
 
   private constructor(options: TopicsOptions) {
     this.#options = options
+    this.#logs = new PartitionLogs(options)
+    this.#deletions = new TopicDeletions(options)
   }
 
   /**
@@ -63,21 +74,22 @@ export class Topics {
    */
   static async open(options: TopicsOptions): Promise<Topics> {
     const topics = new Topics(options)
-    const entries = (await options.metadata.list(topicKeyPrefix)).map(decodeTopicEntry)
+    await topics.#deletions.resume()
     const places = await options.directories.places()
-    const wanted: { partition: Partition; topicId: string }[] = []
-    for (const entry of entries) {
-      const topic = topics.#add(entry)
-      for (const partition of topic.partitions) wanted.push({ partition, topicId: entry.topicId })
+    const wanted: { partition: Partition; topic: Topic }[] = []
+    for (const stored of await options.metadata.list(topicKeyPrefix)) {
+      const topic = topics.#add(decodeTopicEntry(stored), stored.revision)
+      for (const partition of topic.partitions) wanted.push({ partition, topic })
     }
     const owned = new Set(wanted.map(({ partition }) => partition.name))
     for (const [name, directories] of places) {
-      if (owned.has(name) || isStray(name)) continue
-      for (const { dir } of directories) await topics.#putAside(dir, name)
+      if (owned.has(name) || isStray(name) || isDeleted(name)) continue
+      for (const { dir } of directories) await topics.#logs.putAside(dir, name)
     }
-    await inParallel(wanted, async ({ partition, topicId }) => {
-      await topics.#reopen(partition, topicId, places.get(partition.name) ?? [])
+    await inParallel(wanted, openingAtOnce, async ({ partition, topic }) => {
+      await topics.#logs.reopen(partition, topic.id, places.get(partition.name) ?? [])
     })
+    topics.#stopListening = options.configs.onChange(() => topics.#reconfigure())
     return topics
   }
 
@@ -100,28 +112,95 @@ export class Topics {
     return other === name ? undefined : other
   }
 
+  /** What these configurations come to in a topic, over those of the broker. */
+  settingsOf(configs: ConfigValues): TopicSettings {
+    return topicSettings(configs, this.#options.configs, this.#options.durability)
+  }
+
   /**
-   * Creates a topic whose name and number of partitions have been checked. Two calls for one name at once make one topic.
+   * Creates a topic whose name, number of partitions and configurations have been checked. Two calls for one name at once
+   * make one topic. Coordinators create their own here, `__consumer_offsets` for one: clients cannot.
    *
    * @throws VarveError `VARVE_TOPIC_EXISTS`, or what kept the directories or the metadata entry from being written
    */
-  async create(name: string, partitions: number): Promise<Topic> {
-    const key = collisionKey(name)
-    if (this.#byName.has(name) || this.#creating.has(key)) {
-      throw new VarveError('VARVE_TOPIC_EXISTS', `the topic ${name} exists already`)
-    }
-    const creation = this.#create({ name, partitions, topicId: randomUuid(), leaderEpoch: 0 })
-    this.#creating.set(key, creation)
-    try {
-      return await creation
-    } finally {
-      this.#creating.delete(key)
-    }
+  async create(name: string, partitions: number, configs: ConfigValues = noValues): Promise<Topic> {
+    if (this.#byName.has(name) || this.#changing.has(collisionKey(name))) throw existsAlready(name)
+    return await this.#change(name, () =>
+      this.#create({ name, partitions, topicId: randomUuid(), leaderEpoch: 0, configs }),
+    )
   }
 
-  /** Resolves when nothing that would clash with this name is being created any more. */
+  /**
+   * Deletes a topic: from now on nobody finds it, and who waits at one of its partitions is told. Its files are removed
+   * later, after `file.delete.delay.ms`.
+   *
+   * @throws VarveError `VARVE_TOPIC_DELETED` when it is gone already, or what kept the metadata store from noting it
+   */
+  async delete(topic: Topic): Promise<void> {
+    await this.#alter(topic, async ({ entry, revision }) => {
+      const deleted: DeletedTopic = { ...entry }
+      await this.#commit(topic, revision, {
+        deletes: [topicKey(topic.name)],
+        puts: [TopicDeletions.note(deleted)],
+      })
+      this.#withdraw(topic)
+      await Promise.all(topic.partitions.map((partition) => partition.remove()))
+      this.#options.log('info', `deleted topic ${topic.name}, id ${topic.id}`)
+      await this.#deletions.finish(deleted, topic.settings.fileDeleteDelayMs).catch((error: unknown) => {
+        // It is deleted all the same, and the next start goes on with its directories.
+        this.#options.log('warn', `the directories of ${topic.name} remain: ${storageFailureText(error)}`)
+      })
+    })
+  }
+
+  /**
+   * Gives a topic further partitions, until it has `count`.
+   *
+   * @throws VarveError `VARVE_TOPIC_DELETED`, or what kept the directories or the metadata entry from being written
+   */
+  async addPartitions(topic: Topic, count: number): Promise<void> {
+    await this.#alter(topic, async ({ entry, revision }) => {
+      if (entry.partitions >= count) return
+      const added = this.#partitions(entry, topic.settings, entry.partitions, count)
+      await this.#make(added, entry.topicId, async () => {
+        const next = { ...entry, partitions: count }
+        const put = { key: topicKey(entry.name), value: encodeTopicEntry(next) }
+        this.#entries.set(topic, {
+          entry: next,
+          revision: await this.#commit(topic, revision, { puts: [put] }),
+        })
+      })
+      // The broker's configurations may have been altered meanwhile.
+      for (const partition of added) partition.configure(topic.settings)
+      topic.extend(added)
+      this.#options.log('info', `topic ${topic.name} has ${count} partitions now`)
+    })
+  }
+
+  /**
+   * Changes a topic's own configurations.
+   *
+   * @param change gives those that it shall have, checked, of those that it has; what it throws is passed on
+   * @throws VarveError `VARVE_TOPIC_DELETED`, or what kept the metadata store from keeping them
+   */
+  async alterConfigs(topic: Topic, change: (configs: ConfigValues) => ConfigValues): Promise<void> {
+    await this.#alter(topic, async ({ entry, revision }) => {
+      const next = { ...entry, configs: change(entry.configs) }
+      const put = { key: topicKey(entry.name), value: encodeTopicEntry(next) }
+      this.#entries.set(topic, {
+        entry: next,
+        revision: await this.#commit(topic, revision, { puts: [put] }),
+      })
+      topic.configure(next.configs, this.settingsOf(next.configs))
+    })
+  }
+
+  /** Resolves when nothing that would clash with this name is being changed any more. */
   async settled(name: string): Promise<void> {
-    await this.#creating.get(collisionKey(name))?.catch(() => {})
+    const key = collisionKey(name)
+    for (let change = this.#changing.get(key); change !== undefined; change = this.#changing.get(key)) {
+      await change.catch(() => {})
+    }
   }
 
   /** One line for each partition that cannot be written. */
@@ -138,74 +217,113 @@ export class Topics {
 
   /** Lets go of all logs, which their data directory closes. */
   async detach(): Promise<void> {
-    await Promise.allSettled(this.#creating.values())
+    this.#stopListening()
+    await Promise.allSettled(this.#changing.values())
     for (const topic of this.#byName.values()) for (const partition of topic.partitions) partition.detach()
+    await this.#deletions.close()
   }
 
-  #add({ name, topicId, partitions, leaderEpoch }: TopicEntry): Topic {
-    const topic = new Topic(
-      name,
-      topicId,
-      Array.from({ length: partitions }, (_, index) => this.#partition(name, index, leaderEpoch)),
+  /** Runs one change of a name, when those before it have ended. */
+  async #change<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const key = collisionKey(name)
+    // Looked at again after each wait: another may have had the same idea, and been quicker.
+    while (this.#changing.has(key)) await this.#changing.get(key)!.catch(() => {})
+    const change = work()
+    this.#changing.set(key, change)
+    try {
+      return await change
+    } finally {
+      this.#changing.delete(key)
+    }
+  }
+
+  async #alter(topic: Topic, work: (kept: KeptEntry) => Promise<void>): Promise<void> {
+    await this.#change(topic.name, async () => {
+      const kept = this.#entries.get(topic)
+      if (kept === undefined) {
+        throw new VarveError(
+          'VARVE_TOPIC_DELETED',
+          `the topic ${topic.name}, id ${topic.id}, has been deleted`,
+        )
+      }
+      await work(kept)
+    })
+  }
+
+  /** Writes a change of a topic's entry, and resolves with its new revision. */
+  async #commit(
+    topic: Topic,
+    revision: number,
+    change: { readonly puts: readonly MetadataPut[]; readonly deletes?: readonly string[] },
+  ): Promise<number> {
+    const compares = [{ key: topicKey(topic.name), revision }]
+    const result = await this.#options.metadata.txn({ compares, ...change })
+    if (result.succeeded) return result.revision
+    throw new VarveError(
+      'VARVE_METADATA_CONFLICT',
+      `the topic ${topic.name} was altered meanwhile; alter it again`,
     )
-    this.#publish(topic)
-    return topic
   }
 
-  #logOptions(topic: string): LogOptions {
-    const { logOptions } = this.#options
-    return topic === offsetsTopicName ? { ...logOptions, ...offsetsLogOptions } : logOptions
+  #add(entry: TopicEntry, revision: number): Topic {
+    const settings = this.settingsOf(entry.configs)
+    return this.#publish(entry, revision, this.#partitions(entry, settings, 0, entry.partitions), settings)
   }
 
-  #partition(topic: string, index: number, leaderEpoch: number): Partition {
+  #partitions(
+    { name: topic, leaderEpoch }: TopicEntry,
+    settings: TopicSettings,
+    from: number,
+    to: number,
+  ): Partition[] {
     const onFailure = ({ name }: Partition, failure: VarveError): void => {
       this.#options.log('error', `${name} takes no writes any more: ${storageFailureText(failure)}`)
     }
-    return new Partition({ topic, index, leaderEpoch, onFailure })
+    return Array.from(
+      { length: to - from },
+      (_, place) => new Partition({ topic, index: from + place, leaderEpoch, settings, onFailure }),
+    )
   }
 
-  #publish(topic: Topic): void {
-    this.#byName.set(topic.name, topic)
-    this.#byId.set(topic.id, topic)
-    this.#collisions.set(collisionKey(topic.name), topic.name)
+  #publish(
+    entry: TopicEntry,
+    revision: number,
+    partitions: readonly Partition[],
+    settings: TopicSettings,
+  ): Topic {
+    const { name, topicId, configs } = entry
+    const topic = new Topic(name, topicId, partitions, configs, settings)
+    this.#entries.set(topic, { entry, revision })
+    this.#byName.set(name, topic)
+    this.#byId.set(topicId, topic)
+    this.#collisions.set(collisionKey(name), name)
+    return topic
+  }
+
+  #withdraw(topic: Topic): void {
+    this.#entries.delete(topic)
+    this.#byName.delete(topic.name)
+    this.#byId.delete(topic.id)
+    this.#collisions.delete(collisionKey(topic.name))
   }
 
   async #create(entry: TopicEntry): Promise<Topic> {
-    const { directories, metadata, durable, log } = this.#options
-    const { name, topicId, partitions, leaderEpoch } = entry
-    const created = Array.from({ length: partitions }, (_, index) =>
-      this.#partition(name, index, leaderEpoch),
-    )
-    const places = await directories.places()
-    const made: string[] = []
-    let committed = false
-    let unknown = false
-    try {
-      await inParallel(created, async (partition) => {
-        for (const { dir } of places.get(partition.name) ?? []) await this.#putAside(dir, partition.name)
-        const opened = await directories.create(partition.name, this.#logOptions(name))
-        made.push(opened.dir)
-        partition.attach(opened)
-        await writePartitionMetadata(opened.dir, topicId, durable)
-      })
-      if (durable) await Promise.all(directories.paths.map(syncDirectory))
-      unknown = true
-      const { succeeded } = await metadata.txn({
+    const { metadata, log } = this.#options
+    const { name, topicId, partitions, configs } = entry
+    const settings = this.settingsOf(configs)
+    const created = this.#partitions(entry, settings, 0, partitions)
+    let at = 0
+    await this.#make(created, topicId, async () => {
+      const { succeeded, revision } = await metadata.txn({
         compares: [{ key: topicKey(name), revision: 0 }],
         puts: [{ key: topicKey(name), value: encodeTopicEntry(entry) }],
       })
-      unknown = false
-      if (!succeeded) throw new VarveError('VARVE_TOPIC_EXISTS', `the topic ${name} exists already`)
-      committed = true
-    } finally {
-      // An unknown outcome keeps the directories: if the entry did reach the disk, the next start needs them.
-      if (!committed) {
-        for (const partition of created) await partition.abandon()
-        if (!unknown) await this.#remove(made)
-      }
-    }
-    const topic = new Topic(name, topicId, created)
-    this.#publish(topic)
+      if (!succeeded) throw existsAlready(name)
+      at = revision
+    })
+    const topic = this.#publish(entry, at, created, settings)
+    // The broker's configurations may have been altered meanwhile.
+    topic.configure(configs, this.settingsOf(configs))
     log(
       'info',
       `created topic ${name} with ${partitions} partition${partitions === 1 ? '' : 's'}, id ${topicId}`,
@@ -213,103 +331,41 @@ export class Topics {
     return topic
   }
 
-  /** Removes the directories of a creation that certainly did not happen; nothing was ever appended to them. */
-  async #remove(paths: readonly string[]): Promise<void> {
-    for (const path of paths) {
-      await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
-        this.#options.log(
-          'warn',
-          `could not remove ${path}, the rest of a failed creation: ${messageOf(error)}`,
-        )
-      })
-    }
-  }
-
-  async #reopen(partition: Partition, topicId: string, places: readonly DataDirectory[]): Promise<void> {
-    const { durable, log } = this.#options
+  /** Makes the logs of partitions and commits them, or leaves nothing of them behind. */
+  async #make(partitions: readonly Partition[], topicId: string, commit: () => Promise<void>): Promise<void> {
+    const made: string[] = []
+    let unknown = false
+    let committed = false
     try {
-      const [directory] = places
-      if (directory === undefined) throw this.#missing(partition.name)
-      const path = join(directory.dir, partition.name)
-      if (places.length > 1) {
-        const paths = places.map(({ dir }) => join(dir, partition.name))
-        throw new VarveError(
-          'VARVE_PARTITION_DUPLICATE',
-          `it is in two places, ${paths.join(' and ')}; move the one away that is not wanted and restart the broker`,
-        )
-      }
-      const owner = await readPartitionMetadata(path)
-      if (owner !== null && owner !== topicId) {
-        throw new VarveError(
-          'VARVE_PARTITION_METADATA',
-          `${path} belongs to the topic id ${owner}, not to ${topicId}; move it away and put the right directory back`,
-        )
-      }
-      const opened = await directory.openLog(partition.name, this.#logOptions(partition.topic))
-      if (owner === null) await writePartitionMetadata(path, topicId, durable)
-      partition.attach(opened)
-      if (opened.recovered !== null && opened.recovered.cutBytes > 0) {
-        const { cutBytes, endOffset } = opened.recovered
-        log(
-          'warn',
-          `${partition.name}: recovery cut ${cutBytes} bytes, the log now ends at offset ${endOffset}`,
-        )
-      }
-    } catch (error) {
-      partition.refuse(asVarveError(error))
-    }
-    const failure = partition.failure
-    if (failure !== null) log('error', `${partition.name}: ${storageFailureText(failure)}`)
-  }
-
-  #missing(name: string): VarveError {
-    const { directories } = this.#options
-    const path = directories.find(name)
-    const [first, ...others] = directories.paths.map((dir) => join(dir, name))
-    const nowhere =
-      others.length === 0
-        ? `its directory ${first} is missing; put it back`
-        : `its directory is missing, it was ${[first, ...others].join(' or ')}; name its data directory too, or put it back`
-    const what = path === null ? nowhere : `there are no log files in ${path}; put them back`
-    return new VarveError(
-      'VARVE_PARTITION_MISSING',
-      `${what} from a copy and restart the broker, which serves all other partitions meanwhile`,
-    )
-  }
-
-  async #putAside(dir: string, name: string): Promise<void> {
-    const { log } = this.#options
-    try {
-      const stray = await putAside(dir, name)
-      log('warn', `the directory ${name} belongs to no topic; it is kept as ${stray}`)
-    } catch (error) {
-      throw new VarveError(
-        'VARVE_IO',
-        `could not rename ${join(dir, name)}, which belongs to no topic: ${messageOf(error)}`,
-        { cause: error },
-      )
-    }
-  }
-}
-
-function asVarveError(error: unknown): VarveError {
-  return VarveError.is(error) ? error : new VarveError('VARVE_IO', messageOf(error), { cause: error })
-}
-
-/** Runs `work` on every item, a few at a time. The first failure is thrown when those under way have ended. */
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  let next = 0
-  let failed = false
-  const lane = async (): Promise<void> => {
-    while (next < items.length && !failed) {
-      try {
-        await work(items[next++]!)
-      } catch (error) {
-        failed = true
+      await this.#logs.create(partitions, topicId, made)
+      unknown = true
+      await commit().catch((error: unknown) => {
+        unknown = !isConflict(error)
         throw error
+      })
+      committed = true
+    } finally {
+      // An unknown outcome keeps the directories: if the entry did reach the disk, the next start needs them.
+      if (!committed) {
+        for (const partition of partitions) await partition.abandon()
+        if (!unknown) await this.#logs.remove(made)
       }
     }
   }
-  const lanes = await Promise.allSettled(Array.from({ length: openingAtOnce }, lane))
-  for (const result of lanes) if (result.status === 'rejected') throw result.reason
+
+  /** Takes over what has been altered of the broker. */
+  #reconfigure(): void {
+    for (const topic of this.#byName.values()) topic.configure(topic.configs, this.settingsOf(topic.configs))
+  }
+}
+
+function existsAlready(name: string): VarveError {
+  return new VarveError('VARVE_TOPIC_EXISTS', `the topic ${name} exists already`)
+}
+
+/** Whether a commit certainly did not happen. */
+function isConflict(error: unknown): boolean {
+  return (
+    VarveError.is(error) && (error.code === 'VARVE_TOPIC_EXISTS' || error.code === 'VARVE_METADATA_CONFLICT')
+  )
 }

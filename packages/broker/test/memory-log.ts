@@ -10,6 +10,8 @@ import {
   type EpochEnd,
   type Log,
   type LogOptions,
+  type LogSettings,
+  type LogStats,
   type ReadOptions,
   type SendToOptions,
   type SentRange,
@@ -68,6 +70,8 @@ type BrokersLog = Pick<
   | 'maxTimestamp'
   | 'subscribe'
   | 'flush'
+  | 'configure'
+  | 'deleteBefore'
   | 'close'
 > &
   AsyncDisposable
@@ -80,9 +84,10 @@ export class MemoryLog implements BrokersLog {
   readonly dir: string
   readonly durability: Durability
   readonly recovered = null
-  readonly startOffset = 0
+  startOffset = 0
+  /** What it was opened with, and configured to be since. */
+  settings: LogSettings
   readonly #stored: Stored
-  readonly #maxBatchBytes: number
   readonly #listeners = new Set<() => void>()
   readonly #pending: Pending[] = []
   #endOffset: number
@@ -104,15 +109,12 @@ export class MemoryLog implements BrokersLog {
   /** Makes slices that are read one turn of the event loop later, as those of a cold file are. */
   cold = false
 
-  constructor(
-    dir: string,
-    stored: Stored,
-    { durability = 'fsync', maxBatchBytes = 1024 * 1024 + 12 }: LogOptions,
-  ) {
+  constructor(dir: string, stored: Stored, options: LogOptions) {
+    const { durability = 'fsync' } = options
+    this.settings = options
     this.dir = dir
     this.durability = durability
     this.#stored = stored
-    this.#maxBatchBytes = maxBatchBytes
     stored.batches = stored.batches.filter(({ nextOffset }) => nextOffset <= stored.durableOffset)
     this.#endOffset = stored.durableOffset
   }
@@ -295,6 +297,22 @@ export class MemoryLog implements BrokersLog {
     return Promise.resolve(this.durableOffset)
   }
 
+  async configure(settings: LogSettings): Promise<void> {
+    this.settings = { ...this.settings, ...settings }
+  }
+
+  async deleteBefore(offset: number): Promise<number> {
+    this.startOffset = Math.max(this.startOffset, offset)
+    this.#notify()
+    return this.startOffset
+  }
+
+  /** As much of a log's figures as a broker asks for. */
+  stats(): LogStats {
+    const bytes = this.#stored.batches.reduce((sum, batch) => sum + batch.bytes.length, 0)
+    return { segments: { bytes } } as LogStats
+  }
+
   close(): Promise<void> {
     if (this.#state !== 'closed') {
       if (this.#state === 'open') void this.flush()
@@ -317,7 +335,7 @@ export class MemoryLog implements BrokersLog {
     } catch (error) {
       return Promise.reject(error)
     }
-    if (bytes.length > this.#maxBatchBytes) {
+    if (bytes.length > (this.settings.maxBatchBytes ?? 1024 * 1024 + 12)) {
       return Promise.reject(new VarveError('VARVE_BATCH_TOO_LARGE', `${bytes.length} bytes are too many`))
     }
     if (!batch.verifyCrc())

@@ -1,14 +1,23 @@
 // Everything above a partition relies on one line: the high watermark. It may not pass what is durable, it never goes
 // back, and whoever waits for it is told, or refused when it cannot come any more.
 import { expect, test } from 'vitest'
+import { BrokerConfigs } from '../src/configs/broker-configs.js'
+import { topicSettings } from '../src/configs/topic-settings.js'
 import { Partition } from '../src/partition.js'
 import { MemoryDisk, type MemoryLog } from './memory-log.js'
 import { batchOf, settle, temporaryDirectory } from './support/test-broker.js'
 
+const noStore = {
+  list: async () => [],
+  txn: () => Promise.reject(new Error('not asked')),
+  close: async () => {},
+}
+const settings = topicSettings(new Map(), await BrokerConfigs.load(noStore, 0, new Map()), 'os')
+
 async function opened(): Promise<{ partition: Partition; log: MemoryLog }> {
   const directory = await new MemoryDisk().openDataDirectory(await temporaryDirectory())
   const log = (await directory.openLog('orders-0')) as unknown as MemoryLog
-  const partition = new Partition({ topic: 'orders', index: 0, leaderEpoch: 4 })
+  const partition = new Partition({ topic: 'orders', index: 0, leaderEpoch: 4, settings })
   partition.attach(log)
   return { partition, log }
 }
@@ -49,7 +58,7 @@ test('a failing log refuses who waits and who comes later', async () => {
 })
 
 test('a partition without a log refuses everything with the reason', async () => {
-  const partition = new Partition({ topic: 'orders', index: 0, leaderEpoch: 0 })
+  const partition = new Partition({ topic: 'orders', index: 0, leaderEpoch: 0, settings })
   await expect(partition.append(batchOf('a'), true)).rejects.toMatchObject({ code: 'VARVE_LOG_CLOSED' })
   await expect(partition.offsetForTime(0)).rejects.toMatchObject({ code: 'VARVE_LOG_CLOSED' })
   await expect(partition.maxTimestamp()).rejects.toMatchObject({ code: 'VARVE_LOG_CLOSED' })

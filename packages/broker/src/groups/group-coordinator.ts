@@ -11,7 +11,7 @@ import type { Topics } from '../topics.js'
 import type { GroupOptions } from './group-options.js'
 import { decodeRecord } from './group-records.js'
 import { GroupShard } from './group-shard.js'
-import { offsetsPartitionOf, offsetsTopicName } from './offsets-topic.js'
+import { offsetsPartitionOf, offsetsTopicConfigs, offsetsTopicName } from './offsets-topic.js'
 import { Refused } from './refused.js'
 
 export interface GroupCoordinatorOptions {
@@ -136,7 +136,7 @@ export class GroupCoordinator {
   async #createTopic(): Promise<void> {
     const { topics, options, log } = this.#options
     try {
-      this.#serve(await topics.create(offsetsTopicName, options.offsetsTopicPartitions))
+      this.#serve(await topics.create(offsetsTopicName, options.offsetsTopicPartitions, offsetsTopicConfigs))
     } catch (error) {
       if (error instanceof Refused) throw error
       const text = storageFailureText(error, 'try again')

@@ -1,10 +1,14 @@
-import type { LogOptions } from '@varve/log'
+import type { ConfigValues } from '../configs/stored-configs.js'
 
 /** Where groups keep their offsets and members: a compacted topic like any other, in Kafka's record formats. */
 export const offsetsTopicName = '__consumer_offsets'
 
-/** Small segments (Kafka's `offsets.topic.segment.bytes`): compaction leaves the active one alone. */
-export const offsetsLogOptions: LogOptions = { cleanupPolicy: 'compact', segmentBytes: 100 * 1024 * 1024 }
+/** As Kafka creates it. Segments are small, because compaction leaves the active one alone. */
+export const offsetsTopicConfigs: ConfigValues = new Map([
+  ['cleanup.policy', 'compact'],
+  ['compression.type', 'producer'],
+  ['segment.bytes', '104857600'],
+])
 
 /** The partition that holds a group: Kafka's choice, so that a directory of Kafka's is understood. */
 export function offsetsPartitionOf(groupId: string, partitions: number): number {

@@ -8,6 +8,8 @@
  * - A null records field is answered as an empty one, INVALID_RECORD, where Kafka stumbles into UNKNOWN_SERVER_ERROR.
  * - A batch that claims LogAppendTime is refused with INVALID_TIMESTAMP; Kafka rewrites it. Compression levels and record
  *   bodies of compressed batches are not looked at, only header and CRC.
+ * - A topic that asks for more replicas in sync than there are (min.insync.replicas) is refused acks -1 with
+ *   NOT_ENOUGH_REPLICAS. Kafka 4.4 contents itself with as many as the topic has, earlier ones refuse as here.
  * - The timeout of acks -1 covers the whole append, since here a disk's flush is part of it.
  */
 import { errors, type ProduceRequest, type ProduceResponseInput, ZERO_UUID } from '@varve/protocol'
@@ -15,6 +17,7 @@ import { VarveError } from '@varve/records'
 import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
 import type { Partition } from '../partition.js'
 import { producedBatch, RefusedBatch } from '../produced-batch.js'
+import { type RecordError, timestampErrors } from '../produced-timestamps.js'
 import { CloseConnection, type RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
 import { isInternalTopic } from '../topic-name.js'
@@ -22,6 +25,11 @@ import type { Topic } from '../topic.js'
 
 /** The first version whose clients understand KAFKA_STORAGE_ERROR. */
 const storageErrorSince = 4
+const topicIdsSince = 13
+/** This broker is every partition's only replica. */
+const replicasInSync = 1
+/** The client id under which Kafka's own tools may write internal topics. */
+const adminClientId = '__admin_client'
 
 type TopicData = ProduceRequest['topicData'][number]
 type TopicResponse = ProduceResponseInput['responses'][number]
@@ -30,7 +38,9 @@ interface PartitionResponse {
   index: number
   errorCode: number
   baseOffset: number
+  logAppendTimeMs: number
   logStartOffset: number
+  recordErrors: readonly RecordError[]
   errorMessage: string | null
 }
 
@@ -47,7 +57,9 @@ export async function handleProduce(
         index,
         errorCode: 0,
         baseOffset: -1,
+        logAppendTimeMs: -1,
         logStartOffset: -1,
+        recordErrors: [],
         errorMessage: null,
       }
       const append = start(topic, response, records, acks, context)
@@ -66,7 +78,7 @@ export async function handleProduce(
 }
 
 function findTopic({ name, topicId }: TopicData, { apiVersion, broker }: RequestContext): Topic | KafkaError {
-  if (apiVersion < 13) return broker.topics.get(name) ?? errors.UNKNOWN_TOPIC_OR_PARTITION
+  if (apiVersion < topicIdsSince) return broker.topics.get(name) ?? errors.UNKNOWN_TOPIC_OR_PARTITION
   if (topicId === ZERO_UUID) return errors.UNKNOWN_TOPIC_ID
   return broker.topics.getById(topicId) ?? errors.UNKNOWN_TOPIC_ID
 }
@@ -82,19 +94,38 @@ function start(
   if ('code' in topic) return refuse(response, topic, null)
   const partition = topic.partitions[response.index]
   if (partition === undefined) return refuse(response, errors.UNKNOWN_TOPIC_OR_PARTITION, null)
-  if (isInternalTopic(topic.name)) {
+  if (isInternalTopic(topic.name) && context.clientId !== adminClientId) {
     return refuse(response, errors.INVALID_TOPIC_EXCEPTION, `Cannot append to internal topic ${topic.name}`)
   }
-  const batch = producedBatch(records, context.apiVersion, context.broker.maxBatchBytes)
+  const { settings } = topic
+  const batch = producedBatch(records, context.apiVersion, settings.maxMessageBytes)
   if (batch instanceof RefusedBatch) return refuse(response, batch.error, batch.message)
   if (acks !== 0 && acks !== 1 && acks !== -1) return refuse(response, errors.INVALID_REQUIRED_ACKS, null)
   if (partition.failure !== null) return fail(response, partition, partition.failure, context)
+  if (acks === -1 && settings.minInsyncReplicas > replicasInSync) {
+    const message =
+      `The size of the current ISR Set(${context.broker.nodeId}) is insufficient to satisfy the min.isr requirement of ` +
+      `${settings.minInsyncReplicas} for partition ${partition.name}`
+    return refuse(response, errors.NOT_ENOUGH_REPLICAS, message)
+  }
   return partition.append(batch, acks === -1).then(
-    (baseOffset) => {
+    async (baseOffset) => {
+      if (settings.timestampType === 'LogAppendTime' && acks !== 0) {
+        response.logAppendTimeMs = await partition.appendTime(baseOffset)
+      }
       response.baseOffset = baseOffset
       response.logStartOffset = partition.logStartOffset
     },
     (error: unknown) => {
+      if (VarveError.is(error) && error.code === 'VARVE_INVALID_TIMESTAMP') {
+        response.recordErrors = timestampErrors(batch, settings, context.broker.clock.now())
+        refuse(
+          response,
+          errors.INVALID_TIMESTAMP,
+          'One or more records have been rejected due to invalid timestamp',
+        )
+        return
+      }
       fail(response, partition, error, context)
     },
   )
@@ -112,7 +143,8 @@ function fail(
   error: unknown,
   context: RequestContext,
 ): null {
-  const kafkaError = kafkaErrorOf(error)
+  const byId = context.apiVersion >= topicIdsSince && partition.deleted
+  const kafkaError = byId ? errors.UNKNOWN_TOPIC_ID : kafkaErrorOf(error)
   const text = storageFailureText(error)
   if (!VarveError.is(error)) context.broker.log('error', `could not append to ${partition.name}: ${text}`)
   const unknownToClient = kafkaError === errors.KAFKA_STORAGE_ERROR && context.apiVersion < storageErrorSince

@@ -6,7 +6,7 @@
  * - read_committed consumers read up to the last stable offset and are told which transactions were aborted.
  * - There are no replicas: a fetch with a replica id is answered NOT_LEADER_OR_FOLLOWER.
  * - A partition that is named more than once is answered once, for what was asked last.
- * - A response carries at most 55 MiB (Kafka's fetch.max.bytes), not counting the first batch's excess.
+ * - A response carries at most fetch.max.bytes, 55 MiB unless told otherwise, not counting the first batch's excess.
  */
 import { errors, type FetchRequest, type FetchResponseInput } from '@varve/protocol'
 import type { Cancellation } from '../cancellation.js'
@@ -25,7 +25,6 @@ import {
 } from '../fetch-targets.js'
 import type { RequestContext } from '../request-context.js'
 
-const fetchMaxBytes = 55 * 1024 * 1024
 /** The first version whose clients look at who leads a partition instead. */
 const currentLeaderSince = 16
 const noBytes = Buffer.alloc(0)
@@ -37,7 +36,7 @@ export function handleFetch(
   const { broker } = context
   const round = broker.fetchSessions.begin(request, fetchReader(request, context), broker.topics)
   if ('code' in round) return { errorCode: round.code, sessionId: 0, responses: [] }
-  const maxBytes = Math.min(Math.max(0, request.maxBytes), fetchMaxBytes)
+  const maxBytes = Math.min(Math.max(0, request.maxBytes), context.broker.configs.number('fetch.max.bytes'))
   const wants: FetchWants = {
     round,
     maxBytes,

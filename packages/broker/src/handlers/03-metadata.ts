@@ -10,19 +10,14 @@
 import { topicNameProblem } from '@varve/log'
 import { errors, type MetadataRequest, type MetadataResponseInput, ZERO_UUID } from '@varve/protocol'
 import { VarveError } from '@varve/records'
+import { allClusterOperations, allTopicOperations, operationsNotAsked } from '../authorized-operations.js'
 import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
 import type { RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
-import { isInternalTopic } from '../topic-name.js'
+import { isCoordinatorsTopic, isInternalTopic } from '../topic-name.js'
 import type { Topic } from '../topic.js'
 
 const mostCreations = 100
-
-/** READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS: bit n is Kafka's operation n. */
-const allTopicOperations = bits(3, 4, 5, 6, 7, 8, 10, 11)
-/** CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS and IDEMPOTENT_WRITE. */
-const allClusterOperations = bits(5, 7, 8, 9, 10, 11, 12)
-const operationsNotAsked = -(2 ** 31)
 
 type ResponseTopic = NonNullable<MetadataResponseInput['topics']>[number]
 
@@ -98,7 +93,7 @@ function describe(topic: Topic, request: MetadataRequest, { broker }: RequestCon
     errorCode: 0,
     name: topic.name,
     topicId: topic.id,
-    isInternal: isInternalTopic(topic.name),
+    isInternal: isCoordinatorsTopic(topic.name),
     // A partition that only cannot be written keeps its leader: consumers go on reading what is durable.
     partitions: topic.partitions.map((partition) => ({
       errorCode: 0,
@@ -120,11 +115,7 @@ function unknown(error: KafkaError, name: string | null, topicId: string): Respo
     errorCode: error.code,
     name,
     topicId,
-    isInternal: name !== null && isInternalTopic(name),
+    isInternal: name !== null && isCoordinatorsTopic(name),
     partitions: [],
   }
-}
-
-function bits(...numbers: number[]): number {
-  return numbers.reduce((set, bit) => set | (1 << bit), 0)
 }

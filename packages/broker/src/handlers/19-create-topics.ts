@@ -1,16 +1,23 @@
 /**
  * CreateTopics (19), versions 2 to 7.
  *
- * Names, partitions, replication factor, manual assignments and `validateOnly` follow Kafka, with Kafka's codes. A topic
- * that names any configuration is refused with INVALID_CONFIG, because none is honoured yet and a setting that is
- * silently ignored is worse than a refused one; for the same reason the response lists no configurations. With
- * `validateOnly` the topic id is zero, where Kafka invents one that will never exist. The timeout is ignored: the answer
- * comes when the topics are there.
+ * Names, partitions, replication factor, manual assignments, configurations and `validateOnly` follow Kafka, with Kafka's
+ * codes. A configuration that would have to act and does not may have its default value only, because a setting that is
+ * silently ignored is worse than a refused one. With `validateOnly` the topic id is zero, where Kafka invents one that will
+ * never exist. The timeout is ignored: the answer comes when the topics are there.
  */
 import { topicNameProblem } from '@varve/log'
 import { type CreateTopicsRequest, type CreateTopicsResponseInput, errors, ZERO_UUID } from '@varve/protocol'
 import { VarveError } from '@varve/records'
-import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
+import type { BrokerState } from '../broker-state.js'
+import { configSources } from '../configs/broker-configs.js'
+import { checkTopicConfigs, givenValues } from '../configs/checked-configs.js'
+import { topicConfigs } from '../configs/config-tables.js'
+import type { ConfigValues } from '../configs/stored-configs.js'
+import { topicSynonyms, topicValue } from '../configs/topic-settings.js'
+import { kafkaErrorOf } from '../kafka-error.js'
+import { Refusal } from '../refusal.js'
+import { checkReplicas } from '../replica-assignment.js'
 import type { RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
 import { isInternalTopic } from '../topic-name.js'
@@ -20,16 +27,6 @@ const mostPartitions = 10_000
 
 type CreatableTopic = CreateTopicsRequest['topics'][number]
 type Result = NonNullable<CreateTopicsResponseInput['topics']>[number]
-
-class Refusal {
-  readonly error: KafkaError
-  readonly message: string
-
-  constructor(error: KafkaError, message: string) {
-    this.error = error
-    this.message = message
-  }
-}
 
 export async function handleCreateTopics(
   request: CreateTopicsRequest,
@@ -49,63 +46,58 @@ export async function handleCreateTopics(
       continue
     }
     await context.broker.topics.settled(topic.name)
-    const partitions = validate(topic, partitionsLeft, context)
-    if (partitions instanceof Refusal) {
-      results.push(refused(topic.name, partitions))
-      continue
+    try {
+      const wanted = validate(topic, partitionsLeft, context)
+      partitionsLeft -= wanted.partitions
+      results.push(await create(topic.name, wanted, request.validateOnly, context))
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      results.push(refused(topic.name, error))
     }
-    partitionsLeft -= partitions
-    results.push(await create(topic.name, partitions, request.validateOnly, context))
   }
   return { topics: results }
 }
 
-/** The number of partitions to create, or why not. */
-function validate(
-  topic: CreatableTopic,
-  partitionsLeft: number,
-  { broker }: RequestContext,
-): number | Refusal {
+/** What is to be created. */
+interface Wanted {
+  readonly partitions: number
+  readonly configs: ConfigValues
+}
+
+/** @throws Refusal */
+function validate(topic: CreatableTopic, partitionsLeft: number, { broker }: RequestContext): Wanted {
   const { name, numPartitions, replicationFactor, assignments, configs } = topic
   const problem = topicNameProblem(name)
-  if (problem !== null) return new Refusal(errors.INVALID_TOPIC_EXCEPTION, problem)
+  if (problem !== null) throw new Refusal(errors.INVALID_TOPIC_EXCEPTION, problem)
   if (isInternalTopic(name)) {
-    return new Refusal(errors.INVALID_REQUEST, `Creation of internal topic ${name} is prohibited.`)
+    throw new Refusal(errors.INVALID_REQUEST, `Creation of internal topic ${name} is prohibited.`)
   }
   if (broker.topics.get(name) !== undefined) {
-    return new Refusal(errors.TOPIC_ALREADY_EXISTS, `Topic '${name}' already exists.`)
+    throw new Refusal(errors.TOPIC_ALREADY_EXISTS, `Topic '${name}' already exists.`)
   }
   const other = broker.topics.collidingWith(name)
   if (other !== undefined) {
-    return new Refusal(
+    throw new Refusal(
       errors.INVALID_TOPIC_EXCEPTION,
       `Topic '${name}' collides with existing topic: ${other}`,
     )
   }
-  if (configs.length > 0) {
-    const names = configs.map((config) => config.name).join(', ')
-    return new Refusal(
-      errors.INVALID_CONFIG,
-      `Topic configurations are not supported yet: ${names.slice(0, 300)}`,
-    )
-  }
   const partitions = assignments.length > 0 ? validateAssignments(topic, broker.nodeId) : numPartitions
-  if (partitions instanceof Refusal) return partitions
   if (assignments.length === 0) {
     if (replicationFactor === 0 || replicationFactor < -1) {
-      return new Refusal(
+      throw new Refusal(
         errors.INVALID_REPLICATION_FACTOR,
         'Replication factor must be larger than 0, or -1 to use the default value.',
       )
     }
     if (partitions === 0 || partitions < -1) {
-      return new Refusal(
+      throw new Refusal(
         errors.INVALID_PARTITIONS,
         'Number of partitions was set to an invalid non-positive value.',
       )
     }
     if (replicationFactor > 1) {
-      return new Refusal(
+      throw new Refusal(
         errors.INVALID_REPLICATION_FACTOR,
         `Unable to replicate the partition ${replicationFactor} time(s): The target replication factor of ` +
           `${replicationFactor} cannot be reached because only 1 broker(s) are registered.`,
@@ -114,20 +106,28 @@ function validate(
   }
   const count = partitions === -1 ? broker.defaultPartitions : partitions
   if (count > partitionsLeft) {
-    return new Refusal(errors.POLICY_VIOLATION, `One request creates at most ${mostPartitions} partitions.`)
+    throw new Refusal(errors.POLICY_VIOLATION, `One request creates at most ${mostPartitions} partitions.`)
   }
-  return count
+  if (new Set(configs.map((config) => config.name)).size < configs.length) {
+    throw new Refusal(errors.INVALID_REQUEST, 'Error due to duplicate config keys')
+  }
+  return { partitions: count, configs: checkTopicConfigs(givenValues(configs)) }
 }
 
-function validateAssignments(topic: CreatableTopic, nodeId: number): number | Refusal {
+/**
+ * The number of partitions that have been assigned.
+ *
+ * @throws Refusal
+ */
+function validateAssignments(topic: CreatableTopic, nodeId: number): number {
   if (topic.replicationFactor !== -1) {
-    return new Refusal(
+    throw new Refusal(
       errors.INVALID_REQUEST,
       'A manual partition assignment was specified, but replication factor was not set to -1.',
     )
   }
   if (topic.numPartitions !== -1) {
-    return new Refusal(
+    throw new Refusal(
       errors.INVALID_REQUEST,
       'A manual partition assignment was specified, but numPartitions was not set to -1.',
     )
@@ -136,30 +136,20 @@ function validateAssignments(topic: CreatableTopic, nodeId: number): number | Re
   const seen = new Set<number>()
   for (const { partitionIndex, brokerIds } of topic.assignments) {
     if (seen.has(partitionIndex)) {
-      return wrong(`Found multiple manual partition assignments for partition ${partitionIndex}`)
+      throw wrong(`Found multiple manual partition assignments for partition ${partitionIndex}`)
     }
     seen.add(partitionIndex)
-    if (brokerIds.length === 0)
-      return wrong('The manual partition assignment includes an empty replica list.')
-    const stranger = brokerIds.find((id) => id !== nodeId)
-    if (stranger !== undefined) {
-      return wrong(
-        `The manual partition assignment includes broker ${stranger}, but no such broker is registered.`,
-      )
-    }
-    if (brokerIds.length > 1) {
-      return wrong(`The manual partition assignment includes the broker ${nodeId} more than once.`)
-    }
+    checkReplicas(brokerIds, nodeId)
   }
   for (let index = 0; index < seen.size; index++) {
-    if (!seen.has(index)) return wrong('partitions should be a consecutive 0-based integer sequence')
+    if (!seen.has(index)) throw wrong('partitions should be a consecutive 0-based integer sequence')
   }
   return seen.size
 }
 
 async function create(
   name: string,
-  partitions: number,
+  { partitions, configs }: Wanted,
   validateOnly: boolean,
   { broker }: RequestContext,
 ): Promise<Result> {
@@ -169,11 +159,11 @@ async function create(
     errorMessage: null,
     numPartitions: partitions,
     replicationFactor: 1,
-    configs: [],
+    configs: describe(configs, broker),
   }
   if (validateOnly) return { ...created, topicId: ZERO_UUID }
   try {
-    const topic = await broker.topics.create(name, partitions)
+    const topic = await broker.topics.create(name, partitions, configs)
     return { ...created, topicId: topic.id }
   } catch (error) {
     if (VarveError.is(error) && error.code === 'VARVE_TOPIC_EXISTS') {
@@ -183,6 +173,20 @@ async function create(
     broker.log('error', `could not create the topic ${name}: ${text}`)
     return refused(name, new Refusal(kafkaErrorOf(error), text))
   }
+}
+
+/** All configurations that the topic has or takes from the broker, as DescribeConfigs would answer them. */
+function describe(configs: ConfigValues, broker: BrokerState): NonNullable<Result['configs']> {
+  return [...topicConfigs.values()]
+    .filter(({ service }) => service !== 'hidden')
+    .map(({ name }) => ({
+      name,
+      value: topicValue(name, configs, broker.configs),
+      readOnly: false,
+      configSource:
+        configSources[topicSynonyms(name, configs, broker.configs)[0]?.source ?? 'DEFAULT_CONFIG'],
+      isSensitive: false,
+    }))
 }
 
 function refused(name: string, { error, message }: Refusal): Result {

@@ -1,0 +1,47 @@
+import type {
+  BrokerConfigDefinition,
+  BrokerConfigRow,
+  TopicConfigDefinition,
+  TopicConfigRow,
+} from './config-definition.js'
+import { clusterRows } from './tables/cluster-rows.js'
+import { groupRows } from './tables/group-rows.js'
+import { logRows } from './tables/log-rows.js'
+import { networkRows } from './tables/network-rows.js'
+import { remoteStorageRows } from './tables/remote-storage-rows.js'
+import { securityRows } from './tables/security-rows.js'
+import { shareAndStreamsRows } from './tables/share-and-streams-rows.js'
+import { topicRows } from './tables/topic-rows.js'
+
+/** Every configuration of a topic that Kafka 4.4 knows, by name. */
+export const topicConfigs: ReadonlyMap<string, TopicConfigDefinition> = new Map(
+  topicRows.map((row) => [row[0], topicDefinition(row)]),
+)
+
+/** Every configuration of a broker that Kafka 4.4 lists, by name. */
+export const brokerConfigs: ReadonlyMap<string, BrokerConfigDefinition> = new Map(
+  [
+    logRows,
+    networkRows,
+    groupRows,
+    clusterRows,
+    securityRows,
+    shareAndStreamsRows,
+    remoteStorageRows,
+  ].flatMap((rows) => rows.map((row) => [row[0], brokerDefinition(row)])),
+)
+
+/** Whether a broker's configuration can be altered while it runs. */
+export function isDynamic(name: string): boolean {
+  return brokerConfigs.get(name)?.service === 'dynamic'
+}
+
+function topicDefinition(row: TopicConfigRow): TopicConfigDefinition {
+  const [name, type, defaultValue, check, importance, brokerName, service, documentation] = row
+  return { name, type, defaultValue, check, importance, brokerName, service, documentation }
+}
+
+function brokerDefinition(row: BrokerConfigRow): BrokerConfigDefinition {
+  const [name, type, defaultValue, check, importance, service, documentation] = row
+  return { name, type, defaultValue, check, importance, service, documentation }
+}

@@ -1,0 +1,131 @@
+import { VarveError } from '@varve/records'
+import type { BrokerOptions, ResolvedOptions } from '../broker-options.js'
+import { formatAddress, type ListenerAddress } from '../listener-address.js'
+import { brokerConfigs } from './config-tables.js'
+import { InvalidConfig, normalizeValue } from './config-value.js'
+import type { ConfigValues } from './stored-configs.js'
+
+/** Configurations of the broker as an option has them: names and values as in Kafka's `server.properties`. */
+export type GivenConfigs = Readonly<Record<string, string | number | boolean>>
+
+/** Options of their own that say what a configuration of Kafka says. */
+const optionNames = {
+  'auto.create.topics.enable': 'autoCreateTopics',
+  'num.partitions': 'defaultPartitions',
+  'socket.request.max.bytes': 'maxRequestBytes',
+  'message.max.bytes': 'maxBatchBytes',
+  'queued.max.request.bytes': 'requestMemoryBytes',
+  'max.connections': 'maxConnections',
+  'producer.id.expiration.ms': 'producerIdExpirationMs',
+  'max.incremental.fetch.session.cache.slots': 'maxFetchSessions',
+} as const
+
+/** The same for the options of groups. */
+const groupOptionNames = {
+  'group.initial.rebalance.delay.ms': 'initialRebalanceDelayMs',
+  'group.min.session.timeout.ms': 'minSessionTimeoutMs',
+  'group.max.session.timeout.ms': 'maxSessionTimeoutMs',
+  'group.max.size': 'maxSize',
+  'offset.metadata.max.bytes': 'offsetMetadataMaxBytes',
+  'offsets.retention.minutes': 'offsetsRetentionMinutes',
+  'offsets.retention.check.interval.ms': 'offsetsRetentionCheckIntervalMs',
+  'offsets.topic.num.partitions': 'offsetsTopicPartitions',
+} as const
+
+/** What other options say, in more words than a configuration has. */
+const optionsInstead: Readonly<Record<string, string>> = {
+  'log.dirs': 'data',
+  listeners: 'listeners',
+  'advertised.listeners': 'advertisedListeners',
+  'node.id': 'nodeId',
+  'broker.id': 'nodeId',
+}
+
+/**
+ * Checks configurations that a broker is given when it starts.
+ *
+ * @throws VarveError `VARVE_INVALID_OPTION` for one that Kafka does not know, that cannot have this value or that does not
+ * act here
+ */
+export function checkGiven(given: GivenConfigs): ConfigValues {
+  const values = new Map<string, string>()
+  for (const [name, raw] of Object.entries(given)) {
+    const definition = brokerConfigs.get(name)
+    if (definition === undefined)
+      throw refused(`there is no configuration ${name}; docs/configuration.md lists them`)
+    const option = optionsInstead[name]
+    if (option !== undefined) throw refused(`${name} is what the option ${option} says; give that one`)
+    if (definition.service === 'fixed' || name === 'process.roles') {
+      throw refused(`the configuration ${name} does not act in this broker; leave it out`)
+    }
+    try {
+      values.set(name, normalizeValue(definition, String(raw)))
+    } catch (error) {
+      if (error instanceof InvalidConfig) throw refused(error.message)
+      throw error
+    }
+  }
+  return values
+}
+
+/**
+ * Options under which those that a configuration gives have its value.
+ *
+ * @throws VarveError `VARVE_INVALID_OPTION` when both are given
+ */
+export function withGiven(options: BrokerOptions, given: ConfigValues): BrokerOptions {
+  const groups = merged({ ...options.groups }, given, groupOptionNames)
+  return { ...merged({ ...options }, given, optionNames), groups }
+}
+
+function merged(
+  options: Record<string, unknown>,
+  given: ConfigValues,
+  names: Readonly<Record<string, string>>,
+): Record<string, unknown> {
+  for (const [name, option] of Object.entries(names)) {
+    const value = given.get(name)
+    if (value === undefined) continue
+    if (options[option] !== undefined)
+      throw refused(`give either ${option} or the configuration ${name}, not both`)
+    options[option] = brokerConfigs.get(name)!.type === 'BOOLEAN' ? value === 'true' : Number(value)
+  }
+  return options
+}
+
+/**
+ * What a broker of these options has for configurations of its own, so that DescribeConfigs tells how it is run. Addresses
+ * are those that it was given, as in Kafka: a port of 0 stays one.
+ */
+export function staticConfigs(
+  options: ResolvedOptions,
+  nodeId: number,
+  dataDirectories: readonly string[],
+): ConfigValues {
+  const values = new Map(options.configs)
+  const taken = [
+    ...Object.entries(optionNames).map(([name, option]) => [name, options[option]] as const),
+    ...Object.entries(groupOptionNames).map(([name, option]) => [name, options.groups[option]] as const),
+  ]
+  for (const [name, option] of taken) {
+    const value = String(option)
+    if (value !== brokerConfigs.get(name)!.defaultValue) values.set(name, value)
+  }
+  const { listeners, advertised } = options
+  values.set('node.id', String(nodeId))
+  values.set('broker.id', String(nodeId))
+  values.set('process.roles', 'broker,controller')
+  values.set('log.dirs', dataDirectories.join(','))
+  values.set('listeners', written(listeners))
+  values.set('advertised.listeners', written(listeners.map((one) => advertised.get(one.name) ?? one)))
+  if (options.durability === 'fsync') values.set('log.flush.interval.messages', '1')
+  return values
+}
+
+function written(addresses: readonly ListenerAddress[]): string {
+  return addresses.map(({ name, host, port }) => `${name}://${formatAddress(host, port)}`).join(',')
+}
+
+function refused(message: string): VarveError {
+  return new VarveError('VARVE_INVALID_OPTION', `configs: ${message}`)
+}

@@ -1,0 +1,81 @@
+/**
+ * CreatePartitions (37), versions 0 to 3. One request adds at most 10,000 partitions. The timeout is ignored: the answer
+ * comes when the partitions are there.
+ */
+import { type CreatePartitionsRequest, type CreatePartitionsResponseInput, errors } from '@varve/protocol'
+import { Refusal, refusalOf } from '../refusal.js'
+import { checkReplicas } from '../replica-assignment.js'
+import type { RequestContext } from '../request-context.js'
+
+/** Kafka's limit on what one operation may create. */
+const mostPartitions = 10_000
+
+type Wanted = CreatePartitionsRequest['topics'][number]
+
+export async function handleCreatePartitions(
+  request: CreatePartitionsRequest,
+  context: RequestContext,
+): Promise<CreatePartitionsResponseInput> {
+  const seen = new Map<string, number>()
+  for (const { name } of request.topics) seen.set(name, (seen.get(name) ?? 0) + 1)
+  let partitionsLeft = mostPartitions
+  const results: { name: string; errorCode: number; errorMessage: string | null }[] = []
+  for (const wanted of request.topics) {
+    const { name } = wanted
+    const times = seen.get(name)!
+    // Kafka answers a name that occurs more than once with one refusal.
+    if (times === 0) continue
+    seen.set(name, 0)
+    try {
+      if (times > 1) throw new Refusal(errors.INVALID_REQUEST, 'Duplicate topic name.')
+      partitionsLeft -= await add(wanted, partitionsLeft, request.validateOnly, context)
+      results.push({ name, errorCode: 0, errorMessage: null })
+    } catch (thrown) {
+      const { error, message } = refusalOf(thrown)
+      results.push({ name, errorCode: error.code, errorMessage: message })
+    }
+  }
+  return { throttleTimeMs: 0, results }
+}
+
+/** Resolves with the number of partitions that are new. */
+async function add(
+  { name, count, assignments }: Wanted,
+  partitionsLeft: number,
+  validateOnly: boolean,
+  { broker }: RequestContext,
+): Promise<number> {
+  await broker.topics.settled(name)
+  const topic = broker.topics.get(name)
+  if (topic === undefined) {
+    throw new Refusal(errors.UNKNOWN_TOPIC_OR_PARTITION, 'This server does not host this topic-partition.')
+  }
+  const present = topic.partitions.length
+  if (count === present) {
+    throw new Refusal(errors.INVALID_PARTITIONS, `Topic already has ${present} partition(s).`)
+  }
+  if (count < present) {
+    throw new Refusal(
+      errors.INVALID_PARTITIONS,
+      `The topic ${name} currently has ${present} partition(s); ${count} would not be an increase.`,
+    )
+  }
+  const added = count - present
+  if (added > partitionsLeft) {
+    throw new Refusal(
+      errors.POLICY_VIOLATION,
+      'Excessively large number of additional partitions per request.',
+    )
+  }
+  if (assignments !== null && assignments.length > 0) {
+    if (assignments.length !== added) {
+      throw new Refusal(
+        errors.INVALID_REPLICA_ASSIGNMENT,
+        `Attempted to add ${added} additional partition(s), but only ${assignments.length} assignment(s) were specified.`,
+      )
+    }
+    for (const { brokerIds } of assignments) checkReplicas(brokerIds, broker.nodeId)
+  }
+  if (!validateOnly) await broker.topics.addPartitions(topic, count)
+  return added
+}

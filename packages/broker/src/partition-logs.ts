@@ -1,0 +1,132 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type DataDirectory, readPartitionMetadata, syncDirectory, writePartitionMetadata } from '@varve/log'
+import { VarveError } from '@varve/records'
+import { type BrokerLog, messageOf } from './broker-log.js'
+import type { DataDirectories } from './data-directories.js'
+import { inParallel } from './in-parallel.js'
+import type { Partition } from './partition.js'
+import { storageFailureText } from './storage-failure.js'
+import { putAside } from './stray-directory.js'
+
+/** How many logs are opened at once; more would only queue for the same disk. */
+export const openingAtOnce = 16
+
+export interface PartitionLogsOptions {
+  readonly directories: DataDirectories
+  /** Whether what is created has to survive a power loss. */
+  readonly durable: boolean
+  readonly log: BrokerLog
+}
+
+/** Creates, opens and puts aside the directories of partitions. */
+export class PartitionLogs {
+  readonly #options: PartitionLogsOptions
+
+  constructor(options: PartitionLogsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Creates the logs of new partitions, durably, and attaches them.
+   *
+   * @param made gets the path of each directory, also of those that were made before a failure
+   * @throws VarveError what kept a directory from being made
+   */
+  async create(partitions: readonly Partition[], topicId: string, made: string[]): Promise<void> {
+    const { directories, durable } = this.#options
+    const places = await directories.places()
+    await inParallel(partitions, openingAtOnce, async (partition) => {
+      for (const { dir } of places.get(partition.name) ?? []) await this.putAside(dir, partition.name)
+      const opened = await directories.create(partition.name, partition.logOptions)
+      made.push(opened.dir)
+      partition.attach(opened)
+      await writePartitionMetadata(opened.dir, topicId, durable)
+    })
+    if (durable) await Promise.all(directories.paths.map(syncDirectory))
+  }
+
+  /** Removes the directories of a creation that certainly did not happen; nothing was ever appended to them. */
+  async remove(paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
+        this.#options.log(
+          'warn',
+          `could not remove ${path}, the rest of a failed creation: ${messageOf(error)}`,
+        )
+      })
+    }
+  }
+
+  /** Opens the log of a partition that is there; what keeps it from being opened refuses this partition alone. */
+  async reopen(partition: Partition, topicId: string, places: readonly DataDirectory[]): Promise<void> {
+    const { durable, log } = this.#options
+    try {
+      const [directory] = places
+      if (directory === undefined) throw this.#missing(partition.name)
+      const path = join(directory.dir, partition.name)
+      if (places.length > 1) {
+        const paths = places.map(({ dir }) => join(dir, partition.name))
+        throw new VarveError(
+          'VARVE_PARTITION_DUPLICATE',
+          `it is in two places, ${paths.join(' and ')}; move the one away that is not wanted and restart the broker`,
+        )
+      }
+      const owner = await readPartitionMetadata(path)
+      if (owner !== null && owner !== topicId) {
+        throw new VarveError(
+          'VARVE_PARTITION_METADATA',
+          `${path} belongs to the topic id ${owner}, not to ${topicId}; move it away and put the right directory back`,
+        )
+      }
+      const opened = await directory.openLog(partition.name, partition.logOptions)
+      if (owner === null) await writePartitionMetadata(path, topicId, durable)
+      partition.attach(opened)
+      if (opened.recovered !== null && opened.recovered.cutBytes > 0) {
+        const { cutBytes, endOffset } = opened.recovered
+        log(
+          'warn',
+          `${partition.name}: recovery cut ${cutBytes} bytes, the log now ends at offset ${endOffset}`,
+        )
+      }
+    } catch (error) {
+      partition.refuse(asVarveError(error))
+    }
+    const failure = partition.failure
+    if (failure !== null) log('error', `${partition.name}: ${storageFailureText(failure)}`)
+  }
+
+  /** @throws VarveError `VARVE_IO` */
+  async putAside(dir: string, name: string): Promise<void> {
+    const { log } = this.#options
+    try {
+      const stray = await putAside(dir, name)
+      log('warn', `the directory ${name} belongs to no topic; it is kept as ${stray}`)
+    } catch (error) {
+      throw new VarveError(
+        'VARVE_IO',
+        `could not rename ${join(dir, name)}, which belongs to no topic: ${messageOf(error)}`,
+        { cause: error },
+      )
+    }
+  }
+
+  #missing(name: string): VarveError {
+    const { directories } = this.#options
+    const path = directories.find(name)
+    const [first, ...others] = directories.paths.map((dir) => join(dir, name))
+    const nowhere =
+      others.length === 0
+        ? `its directory ${first} is missing; put it back`
+        : `its directory is missing, it was ${[first, ...others].join(' or ')}; name its data directory too, or put it back`
+    const what = path === null ? nowhere : `there are no log files in ${path}; put them back`
+    return new VarveError(
+      'VARVE_PARTITION_MISSING',
+      `${what} from a copy and restart the broker, which serves all other partitions meanwhile`,
+    )
+  }
+}
+
+function asVarveError(error: unknown): VarveError {
+  return VarveError.is(error) ? error : new VarveError('VARVE_IO', messageOf(error), { cause: error })
+}

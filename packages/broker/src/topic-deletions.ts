@@ -1,0 +1,126 @@
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { readPartitionMetadata, syncDirectory } from '@varve/log'
+import { VarveError } from '@varve/records'
+import { type BrokerLog, messageOf } from './broker-log.js'
+import type { Clock, Timer } from './clock.js'
+import type { DataDirectories } from './data-directories.js'
+import type { MetadataEntry, MetadataPut, MetadataStore } from './metadata-store.js'
+import { isDeleted, renameAway } from './stray-directory.js'
+
+const keyPrefix = '/deletions/'
+
+/** The version of the value's form. A broker that finds a higher one must not guess. */
+const formVersion = 1
+
+export interface TopicDeletionsOptions {
+  readonly directories: DataDirectories
+  readonly metadata: MetadataStore
+  /** Whether renamed directories have to survive a power loss under their new names. */
+  readonly durable: boolean
+  readonly clock: Clock
+  readonly log: BrokerLog
+}
+
+/** A topic whose deletion is decided. */
+export interface DeletedTopic {
+  readonly name: string
+  readonly topicId: string
+  readonly partitions: number
+}
+
+/**
+ * What remains to be done when a topic is deleted. The transaction that takes its entry away notes the deletion in the same
+ * step; then its directories are renamed to `…-delete`, as Kafka does, the note is taken back, and later the files are
+ * removed. A crash in between leaves the note, or directories with that name, for the next start to go on from.
+ */
+export class TopicDeletions {
+  readonly #options: TopicDeletionsOptions
+  readonly #timers = new Set<Timer>()
+  readonly #removals = new Set<Promise<void>>()
+
+  constructor(options: TopicDeletionsOptions) {
+    this.#options = options
+  }
+
+  /** The note, for the transaction that deletes the topic. */
+  static note({ name, topicId, partitions }: DeletedTopic): MetadataPut {
+    return { key: keyPrefix + topicId, value: JSON.stringify({ version: formVersion, name, partitions }) }
+  }
+
+  /** Goes on with what an earlier run of the broker has begun; before any log is opened. */
+  async resume(): Promise<void> {
+    const { directories, metadata } = this.#options
+    for (const entry of await metadata.list(keyPrefix)) await this.#putAway(decode(entry))
+    for (const dir of directories.paths) {
+      for (const name of (await readdir(dir)).filter(isDeleted)) this.#remove(join(dir, name))
+    }
+  }
+
+  /** Takes away the directories of a topic whose logs are closed, and removes them after `delayMs`. */
+  async finish(topic: DeletedTopic, delayMs: number): Promise<void> {
+    const { clock } = this.#options
+    const renamed = await this.#putAway(topic)
+    if (renamed.length === 0) return
+    const timer = clock.setTimeout(() => {
+      this.#timers.delete(timer)
+      for (const path of renamed) this.#remove(path)
+    }, delayMs)
+    this.#timers.add(timer)
+  }
+
+  /** Leaves to the next start what is not due yet, and waits for what is being removed. */
+  async close(): Promise<void> {
+    for (const timer of this.#timers) this.#options.clock.clearTimeout(timer)
+    this.#timers.clear()
+    await Promise.all(this.#removals)
+  }
+
+  /** Renames a topic's directories and takes the note back. */
+  async #putAway({ name, topicId, partitions }: DeletedTopic): Promise<string[]> {
+    const { directories, metadata, durable } = this.#options
+    const places = await directories.places()
+    const renamed: string[] = []
+    for (let index = 0; index < partitions; index++) {
+      const partition = `${name}-${index}`
+      for (const { dir } of places.get(partition) ?? []) {
+        // A new topic of this name has directories of the same name, with its own id in them.
+        const owner = await readPartitionMetadata(join(dir, partition)).catch(() => null)
+        if (owner !== topicId) continue
+        renamed.push(join(dir, await renameAway(dir, partition, 'delete')))
+        directories.forget(dir)
+      }
+    }
+    if (durable) await Promise.all(directories.paths.map(syncDirectory))
+    await metadata.txn({ deletes: [keyPrefix + topicId] })
+    return renamed
+  }
+
+  #remove(path: string): void {
+    const removal = rm(path, { recursive: true, force: true }).catch((error: unknown) => {
+      this.#options.log(
+        'warn',
+        `could not remove ${path} of a deleted topic: ${messageOf(error)}; the next start tries again`,
+      )
+    })
+    this.#removals.add(removal)
+    void removal.then(() => this.#removals.delete(removal))
+  }
+}
+
+function decode({ key, value }: MetadataEntry): DeletedTopic {
+  let fields = null as Partial<Record<'version' | 'name' | 'partitions', unknown>> | null
+  try {
+    fields = JSON.parse(value) as typeof fields
+  } catch {
+    // What is not JSON is no more ours than what is another form of it.
+  }
+  const { version, name, partitions } = fields ?? {}
+  if (version !== formVersion || typeof name !== 'string' || !Number.isSafeInteger(partitions)) {
+    throw new VarveError(
+      'VARVE_METADATA_CORRUPT',
+      `the metadata entry ${key} is not one that this version wrote: ${value.slice(0, 120)}`,
+    )
+  }
+  return { name, topicId: key.slice(keyPrefix.length), partitions: partitions as number }
+}
