@@ -1,0 +1,37 @@
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Properties;
+import java.util.concurrent.Future;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+/**
+ * A line producer on Kafka's Java client with nothing configured that is not asked for, so that it is idempotent: BROKER
+ * TOPIC FILE [NAME=VALUE …]. Lines go to partition 0 in order. With a transactional.id it begins a transaction.
+ */
+public class JavaProducer {
+    public static void main(String[] args) throws Exception {
+        Properties config = new Properties();
+        config.put("bootstrap.servers", args[0]);
+        config.put("key.serializer", ByteArraySerializer.class.getName());
+        config.put("value.serializer", ByteArraySerializer.class.getName());
+        for (int i = 3; i < args.length; i++) {
+            String[] parts = args[i].split("=", 2);
+            config.put(parts[0], parts[1]);
+        }
+        try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(config)) {
+            if (config.containsKey("transactional.id")) producer.initTransactions();
+            List<Future<RecordMetadata>> sent = new ArrayList<>();
+            for (String line : Files.readString(Path.of(args[2])).split("\n", -1)) {
+                byte[] value = line.getBytes(StandardCharsets.UTF_8);
+                sent.add(producer.send(new ProducerRecord<>(args[1], 0, null, value)));
+            }
+            for (Future<RecordMetadata> each : sent) each.get();
+        }
+    }
+}
