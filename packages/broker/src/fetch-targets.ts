@@ -44,6 +44,8 @@ export interface TargetRead {
 const storageErrorSince = 6
 const topicIdsSince = 13
 const replicaStateSince = 15
+/** The first version whose clients know zstd (KIP-110). */
+const zstdSince = 10
 const readCommitted = 1
 
 export function fetchReader(request: FetchRequest, { apiVersion }: RequestContext): FetchReader {
@@ -84,6 +86,8 @@ export function fetchTarget(
       refusal = errors.INCONSISTENT_TOPIC_ID
     else refusal = errors.UNKNOWN_TOPIC_OR_PARTITION
   } else if (reader.isReplica) refusal = errors.NOT_LEADER_OR_FOLLOWER
+  else if (reader.apiVersion < zstdSince && found!.settings.log.compression === 'zstd')
+    refusal = errors.UNSUPPORTED_COMPRESSION_TYPE
   return { topic, topicId, partition, refusal, asked, reader }
 }
 
@@ -232,13 +236,14 @@ function succeeded(
   }
 }
 
-function failed({ reader }: FetchTarget, error: KafkaError): TargetRead {
+function failed({ reader, refusal }: FetchTarget, error: KafkaError): TargetRead {
   const unknownToClient = error === errors.KAFKA_STORAGE_ERROR && reader.apiVersion < storageErrorSince
   return {
     error: unknownToClient ? errors.NOT_LEADER_OR_FOLLOWER : error,
     divergingEpoch: null,
     records: noRecords,
-    abortedTransactions: null,
+    // As Kafka has it, whose partitions that are not read have an empty list and those that cannot be read have none.
+    abortedTransactions: refusal === null ? null : [],
     highWatermark: -1,
     lastStableOffset: -1,
     logStartOffset: -1,

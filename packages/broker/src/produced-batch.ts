@@ -1,4 +1,5 @@
 import { errors } from '@varve/protocol'
+import type { TopicSettings } from './configs/topic-settings.js'
 import type { KafkaError } from './kafka-error.js'
 
 // Where the fields of a version 2 record batch are that decide whether it is taken; the log checks the rest.
@@ -42,7 +43,7 @@ export class RefusedBatch {
 export function producedBatch(
   records: Buffer | null,
   apiVersion: number,
-  maxBatchBytes: number,
+  settings: TopicSettings,
 ): Buffer | RefusedBatch {
   if (records === null || records.length < lengthEnd) {
     return new RefusedBatch(
@@ -81,14 +82,14 @@ export function producedBatch(
       `Produce requests with version ${apiVersion} are only allowed to contain exactly one record batch per partition`,
     )
   }
-  return refusal(records, end, apiVersion, maxBatchBytes) ?? records.subarray(0, end)
+  return refusal(records, end, apiVersion, settings) ?? records.subarray(0, end)
 }
 
 function refusal(
   records: Buffer,
   end: number,
   apiVersion: number,
-  maxBatchBytes: number,
+  { maxMessageBytes, log: { segmentBytes = Infinity, compression } }: TopicSettings,
 ): RefusedBatch | null {
   const attributes = records.readUInt16BE(attributesAt)
   const codec = attributes & codecMask
@@ -106,10 +107,10 @@ function refusal(
       `The base offset of a produced record batch should be 0, but it is ${records.readBigInt64BE(baseOffsetAt)}`,
     )
   }
-  if (end > maxBatchBytes) {
+  if (end > maxMessageBytes) {
     return new RefusedBatch(
       errors.MESSAGE_TOO_LARGE,
-      `The record batch size is ${end} bytes which exceeds the maximum configured value of ${maxBatchBytes}`,
+      `The record batch size is ${end} bytes which exceeds the maximum configured value of ${maxMessageBytes}`,
     )
   }
   if ((attributes & control) !== 0) {
@@ -125,6 +126,12 @@ function refusal(
     return new RefusedBatch(
       errors.INVALID_TIMESTAMP,
       'Producers should not set the timestamp type to LogAppendTime',
+    )
+  }
+  if (end > segmentBytes && compression === 'producer') {
+    return new RefusedBatch(
+      errors.RECORD_LIST_TOO_LARGE,
+      `The record batch size is ${end} bytes which exceeds the maximum configured segment size of ${segmentBytes}`,
     )
   }
   return null

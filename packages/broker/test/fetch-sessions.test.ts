@@ -1,6 +1,6 @@
 // A session is what broker and client believe of each other. Where the two disagree a consumer waits for ever for a
 // partition that the broker thinks it was told about, so every disagreement must end in an error that starts them anew.
-import { errors, fetch, type FetchRequestInput } from '@varve/protocol'
+import { deleteTopics, errors, fetch, type FetchRequestInput, ZERO_UUID } from '@varve/protocol'
 import { expect, test } from 'vitest'
 import { recordsIn } from './memory-log.js'
 import type { RawClient } from './support/raw-client.js'
@@ -250,4 +250,19 @@ test('without room there is no session, and everything is answered all the same'
   expect((await poll(client, both)).sessionId).toBeGreaterThan(0)
   const second = await poll(client, both)
   expect([second.sessionId, named(second)]).toEqual([0, ['a-0', 'b-0']])
+})
+
+test('a topic that is deleted, and another of its name, are told of in a session by ids', async () => {
+  const { client, ids, connect, createTopic } = await withTopics()
+  const { sessionId: id } = await poll(client, [{ topicId: ids.a }], { version: 13 })
+  const code = async (epoch: number): Promise<number> => {
+    const { responses } = await poll(client, [], { id, epoch, version: 13 })
+    expect(responses[0]!.topicId).toBe(ids.a)
+    return responses[0]!.partitions[0]!.errorCode
+  }
+  const admin = await connect()
+  await admin.request(deleteTopics, 6, { topics: [{ name: 'a', topicId: ZERO_UUID }], timeoutMs: 1000 })
+  expect(await code(1)).toBe(errors.UNKNOWN_TOPIC_OR_PARTITION.code)
+  await createTopic('a')
+  expect(await code(2)).toBe(errors.INCONSISTENT_TOPIC_ID.code)
 })

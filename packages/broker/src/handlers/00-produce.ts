@@ -6,8 +6,8 @@
  * - Transactional batches are refused with UNSUPPORTED_FOR_MESSAGE_FORMAT, Kafka's code for logs that cannot hold them and
  *   one that no client retries. There is no transaction that they could be part of.
  * - A null records field is answered as an empty one, INVALID_RECORD, where Kafka stumbles into UNKNOWN_SERVER_ERROR.
- * - A batch that claims LogAppendTime is refused with INVALID_TIMESTAMP; Kafka rewrites it. Compression levels and record
- *   bodies of compressed batches are not looked at, only header and CRC.
+ * - A batch that claims LogAppendTime is refused with INVALID_TIMESTAMP; Kafka rewrites it.
+ * - RECORD_LIST_TOO_LARGE is for batches that are stored as they come; Kafka looks at the size after a change of codec, too.
  * - A topic that asks for more replicas in sync than there are (min.insync.replicas) is refused acks -1 with
  *   NOT_ENOUGH_REPLICAS. Kafka 4.4 contents itself with as many as the topic has, earlier ones refuse as here.
  * - The timeout of acks -1 covers the whole append, since here a disk's flush is part of it.
@@ -17,7 +17,7 @@ import { VarveError } from '@varve/records'
 import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
 import type { Partition } from '../partition.js'
 import { producedBatch, RefusedBatch } from '../produced-batch.js'
-import { type RecordError, timestampErrors } from '../produced-timestamps.js'
+import { isForRecords, type RecordError, recordRefusal } from '../record-errors.js'
 import { CloseConnection, type RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
 import { isInternalTopic } from '../topic-name.js'
@@ -28,6 +28,14 @@ const storageErrorSince = 4
 const topicIdsSince = 13
 /** This broker is every partition's only replica. */
 const replicasInSync = 1
+/** Errors of the log that are answered without its start offset, as in Kafka. */
+const hidesLogStart: ReadonlySet<KafkaError> = new Set([
+  errors.KAFKA_STORAGE_ERROR,
+  errors.CORRUPT_MESSAGE,
+  errors.MESSAGE_TOO_LARGE,
+  errors.UNKNOWN_TOPIC_OR_PARTITION,
+  errors.UNKNOWN_TOPIC_ID,
+])
 /** The client id under which Kafka's own tools may write internal topics. */
 const adminClientId = '__admin_client'
 
@@ -98,7 +106,7 @@ function start(
     return refuse(response, errors.INVALID_TOPIC_EXCEPTION, `Cannot append to internal topic ${topic.name}`)
   }
   const { settings } = topic
-  const batch = producedBatch(records, context.apiVersion, settings.maxMessageBytes)
+  const batch = producedBatch(records, context.apiVersion, settings)
   if (batch instanceof RefusedBatch) return refuse(response, batch.error, batch.message)
   if (acks !== 0 && acks !== 1 && acks !== -1) return refuse(response, errors.INVALID_REQUIRED_ACKS, null)
   if (partition.failure !== null) return fail(response, partition, partition.failure, context)
@@ -117,13 +125,13 @@ function start(
       response.logStartOffset = partition.logStartOffset
     },
     (error: unknown) => {
-      if (VarveError.is(error) && error.code === 'VARVE_INVALID_TIMESTAMP') {
-        response.recordErrors = timestampErrors(batch, settings, context.broker.clock.now())
-        refuse(
-          response,
-          errors.INVALID_TIMESTAMP,
-          'One or more records have been rejected due to invalid timestamp',
-        )
+      const refusal = isForRecords(error, settings)
+        ? recordRefusal(batch, partition.name, settings, context.broker.clock.now())
+        : null
+      if (refusal !== null) {
+        response.recordErrors = refusal.recordErrors
+        response.logStartOffset = partition.logStartOffset
+        refuse(response, refusal.error, refusal.message)
         return
       }
       fail(response, partition, error, context)
@@ -147,6 +155,7 @@ function fail(
   const kafkaError = byId ? errors.UNKNOWN_TOPIC_ID : kafkaErrorOf(error)
   const text = storageFailureText(error)
   if (!VarveError.is(error)) context.broker.log('error', `could not append to ${partition.name}: ${text}`)
+  if (!hidesLogStart.has(kafkaError)) response.logStartOffset = partition.logStartOffset
   const unknownToClient = kafkaError === errors.KAFKA_STORAGE_ERROR && context.apiVersion < storageErrorSince
   return refuse(response, unknownToClient ? errors.NOT_LEADER_OR_FOLLOWER : kafkaError, text)
 }

@@ -2,6 +2,8 @@
  * Fetch (1), versions 4 to 18, for consumers.
  *
  * - Incremental sessions (KIP-227) are Kafka's, with a bound on what all of them keep besides that on their number.
+ * - As in Kafka, clients before version 10 are refused topics whose own codec is zstd, not those into which a producer
+ *   wrote zstd.
  * - Only whole batches are returned, and at least one if there is one, however large.
  * - read_committed consumers read up to the last stable offset and are told which transactions were aborted.
  * - There are no replicas: a fetch with a replica id is answered NOT_LEADER_OR_FOLLOWER.

@@ -14,11 +14,13 @@ export function handleDescribeProducers(
   const topics = request.topics.map(({ name, partitionIndexes }) => {
     const invalid = topicNameProblem(name)
     const found = broker.topics.get(name)
-    const partitions = partitionIndexes.map((index) =>
-      invalid === null
-        ? answer(index, found?.partitions[index])
-        : refused(index, errors.INVALID_TOPIC_EXCEPTION, invalid),
-    )
+    const partitions = partitionIndexes.map((index) => {
+      if (invalid !== null) return refused(index, errors.INVALID_TOPIC_EXCEPTION, invalid)
+      const unknown = errors.UNKNOWN_TOPIC_OR_PARTITION
+      return found === undefined
+        ? refused(index, unknown, unknown.message)
+        : answer(index, found.partitions[index])
+    })
     return { name, partitions }
   })
   return { throttleTimeMs: 0, topics }
