@@ -30,6 +30,15 @@ test('a commit counts once it is in the log, and in the order in which it came',
   expect(group.offset('g')).toBe(6)
 })
 
+test('whichever append is told of first, the last one counts', async () => {
+  const group = new GroupShardHarness()
+  group.held = true
+  const commits = [5, 6, 7].map((offset) => group.commitOffsets('g', { 0: offset }))
+  group.commitAll()
+  await Promise.all(commits)
+  expect([group.offset('g'), group.restart().offset('g')]).toEqual([7, 7])
+})
+
 test('a commit that cannot be stored never was', async () => {
   const group = new GroupShardHarness()
   await group.commitOffsets('g', { 0: 5 })
@@ -179,6 +188,18 @@ test('offsets of members whose subscriptions cannot be read are not deleted', as
     { name: 'GROUP_SUBSCRIBED_TO_TOPIC' },
   ])
   expect(await group.shard.deleteOffsets('none', [])).toMatchObject({ name: 'GROUP_ID_NOT_FOUND' })
+})
+
+test('what members are subscribed to is known after a restart', async () => {
+  const group = new GroupShardHarness()
+  const [a] = await group.stable('g', { protocols: [protocol('range', ['t'])] })
+  for (const topic of ['t', 'u']) await group.commitOffsets('g', { 0: 1 }, { ...a, topic })
+  const after = group.restart()
+  await after.shard.deleteOffsets('g', [
+    { topic: 't', partition: 0 },
+    { topic: 'u', partition: 0 },
+  ])
+  expect([after.offset('g', 0, 't'), after.offset('g', 0, 'u')]).toEqual([1, null])
 })
 
 test('a deleted topic takes its offsets along', async () => {

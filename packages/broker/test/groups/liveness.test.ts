@@ -42,6 +42,28 @@ test('who waits for a rebalance needs no heartbeats', async () => {
   expect((await rejoin).error.name).toBe('NONE')
 })
 
+test('who joined and is never heard of again is removed after its session, whatever the rebalance timeout', async () => {
+  const group = new GroupShardHarness()
+  const { memberId } = await group.join('g', { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 300_000 })
+  group.clock.advance(9_999)
+  await settled()
+  expect(group.shard.get('g')!.members.has(memberId)).toBe(true)
+  group.clock.advance(1)
+  await settled()
+  expect(group.state('g')).toBe('Empty')
+})
+
+test('a new member waits for a rebalance longer than its session', async () => {
+  const group = new GroupShardHarness()
+  const [a] = await group.stable('g', { rebalanceTimeoutMs: 60_000, sessionTimeoutMs: 100_000 })
+  const join = group.join('g', { sessionTimeoutMs: 10_000 })
+  await settled()
+  group.clock.advance(50_000)
+  await settled()
+  await group.join('g', { memberId: a!.memberId })
+  expect((await join).error.name).toBe('NONE')
+})
+
 test('a new member whose rebalance takes longer than five minutes is given up', async () => {
   const group = new GroupShardHarness()
   await group.stable('g', { rebalanceTimeoutMs: 600_000, sessionTimeoutMs: 1_800_000 })
@@ -61,6 +83,17 @@ test('an id that nobody joins with is forgotten after the session timeout, and a
   group.clock.advance(10_000)
   expect((await rejoin).generationId).toBe(2)
   expect((await group.joinOnce('g', { memberId })).error.name).toBe('UNKNOWN_MEMBER_ID')
+})
+
+test('a rebalance goes on when the one that it waits for takes its id back', async () => {
+  const group = new GroupShardHarness()
+  const [a] = await group.stable('g', {})
+  const { memberId } = await group.joinOnce('g')
+  const rejoin = group.joinOnce('g', { memberId: a!.memberId })
+  await settled()
+  expect(group.state('g')).toBe('PreparingRebalance')
+  await group.leave('g', { memberId })
+  expect((await rejoin).generationId).toBe(2)
 })
 
 test('heartbeats of strangers and of other generations are refused', async () => {

@@ -59,6 +59,7 @@ test('a leader that comes back is told to leave the assignment alone (KIP-814)',
   const back = await group.joinOnce('g', one)
   expect(back).toMatchObject({ leader: back.memberId, skipAssignment: true })
   expect(back.members).toHaveLength(2)
+  expect(group.restart().shard.get('g')!.leaderId).toBe(back.memberId)
 })
 
 test('an older leader that comes back is told that its predecessor leads, so that it does not assign', async () => {

@@ -120,6 +120,9 @@ test('the records are Kafka’s, in the versions that Kafka 4.4 writes', async (
   expect((expiring!.value as Buffer).readInt16BE(0)).toBe(1)
   expect(offsetCommitValue.decode(expiring!.value as Buffer)).toMatchObject({ expireTimestamp: now + 50 })
   expect(offset!.timestamp).toBe(now)
+  await group.leave('g', a!)
+  const empty = groupMetadataValue.decode(group.records.at(-1)!.value as Buffer)
+  expect(empty).toMatchObject({ generation: 2, protocol: null, leader: null, members: [] })
 })
 
 test('records of kinds that are not kept here are stepped over', () => {

@@ -60,6 +60,13 @@ export class GroupShardHarness {
     resolve()
   }
 
+  /** Lets all appends that are held become committed, and tells of the last one first. */
+  commitAll(): void {
+    const pending = this.#pending.splice(0)
+    for (const { records } of pending) this.records.push(...records)
+    for (const { resolve } of pending.reverse()) resolve()
+  }
+
   /** Refuses the oldest append that is held. */
   fail(error = new Error('the disk said no')): void {
     this.#pending.shift()!.reject(error)
