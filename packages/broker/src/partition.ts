@@ -18,6 +18,7 @@ export type PartitionLog = Pick<
   | 'lastStableOffset'
   | 'state'
   | 'failure'
+  | 'leaderEpoch'
   | 'setLeaderEpoch'
   | 'endOffsetForEpoch'
   | 'appendBatches'
@@ -64,7 +65,7 @@ export interface PartitionOptions {
 export class Partition {
   readonly topic: string
   readonly index: number
-  readonly leaderEpoch: number
+  #leaderEpoch: number
   #log: PartitionLog | null = null
   #deleted = false
   #settings: TopicSettings
@@ -80,7 +81,7 @@ export class Partition {
     this.#onFailure = onFailure
     this.topic = topic
     this.index = index
-    this.leaderEpoch = leaderEpoch
+    this.#leaderEpoch = leaderEpoch
   }
 
   /** `topic-index`, also the name of its directory. */
@@ -88,9 +89,18 @@ export class Partition {
     return `${this.topic}-${this.index}`
   }
 
-  /** Begins to serve from an open log, which the partition owns from now on. */
+  /** The epoch in which this broker leads. */
+  get leaderEpoch(): number {
+    return this.#leaderEpoch
+  }
+
+  /**
+   * Begins to serve from an open log, which the partition owns from now on. A log that comes from elsewhere may have seen
+   * later epochs than this broker; it goes on in the latest, since epochs never go back.
+   */
   attach(log: PartitionLog): void {
-    log.setLeaderEpoch(this.leaderEpoch)
+    this.#leaderEpoch = Math.max(this.#leaderEpoch, log.leaderEpoch)
+    log.setLeaderEpoch(this.#leaderEpoch)
     this.#log = log
     this.#highWatermark = log.durableOffset
     this.#unsubscribe = log.subscribe(() => this.#onLogChange())

@@ -56,6 +56,9 @@ test('a gap is refused, and what was missing may still come', async () => {
   const gap = [errors.OUT_OF_ORDER_SEQUENCE_NUMBER.code, -1]
   expect(await send(client, batch(0, ['a']))).toEqual([0, 0])
   expect(await send(client, batch(2, ['c']))).toEqual(gap)
+  const { responses } = await client.request(produce, 9, produceBody('orders', batch(2, ['c'])))
+  // Kafka names the start of the log here: a producer whose records were deleted learns that from it.
+  expect(responses[0]!.partitionResponses[0]!.logStartOffset).toBe(0)
   expect(await send(client, batch(1, ['b']))).toEqual([0, 1])
   expect(await send(client, batch(2, ['c']))).toEqual([0, 2])
 })
