@@ -96,3 +96,19 @@ test('a topic whose codec is zstd is for clients that know zstd', async () => {
   }
   expect([await codeAt(9), await codeAt(10)]).toEqual([errors.UNSUPPORTED_COMPRESSION_TYPE.code, 0])
 })
+
+test('a retry is answered with the time of the original where the log gives the times', async () => {
+  const { client } = await started('stamped', { 'message.timestamp.type': 'LogAppendTime' })
+  const producer = { producerId: 7, producerEpoch: 0, baseSequence: 0 }
+  const answers = []
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const batch = encodeBatch([{ value: 'a', timestamp: 1000 }], { producer })
+    const { responses } = await client.request(produce, 9, produceBody('stamped', batch))
+    const { errorCode, baseOffset, logAppendTimeMs } = responses[0]!.partitionResponses[0]!
+    answers.push({ errorCode, baseOffset, logAppendTimeMs })
+    const told = Date.now()
+    while (Date.now() === told) await new Promise((resolve) => setImmediate(resolve))
+  }
+  expect(answers[0]!.logAppendTimeMs).toBeGreaterThan(1000)
+  expect(answers[1]).toEqual(answers[0])
+})
