@@ -57,6 +57,7 @@ export class Topics {
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
   readonly #entries = new Map<Topic, KeptEntry>()
+  readonly #deletionListeners: ((topic: Topic) => Promise<void>)[] = []
   readonly #collisions = new Map<string, string>()
   /** What is being changed, by collision key: a name is created, deleted and altered by one at a time. */
   readonly #changing = new Map<string, Promise<unknown>>()
@@ -145,12 +146,19 @@ export class Topics {
       })
       this.#withdraw(topic)
       await Promise.all(topic.partitions.map((partition) => partition.remove()))
+      // Before another topic can get the name.
+      for (const listener of this.#deletionListeners) await listener(topic)
       this.#options.log('info', `deleted topic ${topic.name}, id ${topic.id}`)
       await this.#deletions.finish(deleted, topic.settings.fileDeleteDelayMs).catch((error: unknown) => {
         // It is deleted all the same, and the next start goes on with its directories.
         this.#options.log('warn', `the directories of ${topic.name} remain: ${storageFailureText(error)}`)
       })
     })
+  }
+
+  /** Calls `listener` for each topic that was deleted, and waits for it. It must not throw. */
+  onDelete(listener: (topic: Topic) => Promise<void>): void {
+    this.#deletionListeners.push(listener)
   }
 
   /**

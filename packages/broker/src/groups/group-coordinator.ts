@@ -37,7 +37,7 @@ interface Slot {
 export class GroupCoordinator {
   readonly #options: GroupCoordinatorOptions
   readonly options: Required<GroupOptions>
-  #slots: readonly Slot[] = []
+  #slots: Slot[] = []
   #creating: Promise<void> | null = null
   #expiry: Timer = undefined
   #closed = false
@@ -47,6 +47,7 @@ export class GroupCoordinator {
     this.options = options.options
     const topic = options.topics.get(offsetsTopicName)
     if (topic !== undefined) this.#serve(topic)
+    options.topics.onDelete((deleted) => this.#topicDeleted(deleted))
   }
 
   /**
@@ -88,19 +89,6 @@ export class GroupCoordinator {
   shards(): GroupShard[] {
     this.#refuseIfClosed()
     return this.#slots.map(serving)
-  }
-
-  /** Forgets what groups have committed for a topic that was deleted. */
-  async topicDeleted(topic: string): Promise<void> {
-    for (const { state, shard } of this.#slots) {
-      if (state !== 'serving') continue
-      await shard.topicDeleted(topic).catch((error: unknown) => {
-        this.#options.log(
-          'error',
-          `what groups had committed for the deleted topic ${topic} is still there: ${messageOf(error)}`,
-        )
-      })
-    }
   }
 
   /** One line for each partition of the offsets topic whose groups cannot be served. */
@@ -194,6 +182,24 @@ export class GroupCoordinator {
       const reason = `its groups cannot be served, because it cannot be read: ${messageOf(error)}`
       slot.state = new VarveError('VARVE_PARTITION_UNREADABLE', reason, { cause: error })
       log('error', `${partition.name}: ${reason}`)
+    }
+  }
+
+  /** What groups have committed for a topic goes with it, and all groups go with theirs. */
+  async #topicDeleted({ name }: Topic): Promise<void> {
+    if (name === offsetsTopicName) {
+      this.#options.clock.clearTimeout(this.#expiry)
+      for (const { shard } of this.#slots.splice(0)) shard.close()
+      return
+    }
+    for (const { state, shard } of this.#slots) {
+      if (state !== 'serving') continue
+      await shard.topicDeleted(name).catch((error: unknown) => {
+        this.#options.log(
+          'error',
+          `what groups had committed for the deleted topic ${name} is still there: ${messageOf(error)}`,
+        )
+      })
     }
   }
 

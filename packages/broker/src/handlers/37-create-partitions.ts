@@ -1,11 +1,13 @@
 /**
  * CreatePartitions (37), versions 0 to 3. One request adds at most 10,000 partitions. The timeout is ignored: the answer
- * comes when the partitions are there.
+ * comes when the partitions are there. Internal topics get none: which partition a group is in depends on their number. Kafka
+ * lets them have some, and does not find its groups any more.
  */
 import { type CreatePartitionsRequest, type CreatePartitionsResponseInput, errors } from '@varve/protocol'
 import { Refusal, refusalOf } from '../refusal.js'
 import { checkReplicas } from '../replica-assignment.js'
 import type { RequestContext } from '../request-context.js'
+import { isInternalTopic } from '../topic-name.js'
 
 /** Kafka's limit on what one operation may create. */
 const mostPartitions = 10_000
@@ -49,6 +51,9 @@ async function add(
   const topic = broker.topics.get(name)
   if (topic === undefined) {
     throw new Refusal(errors.UNKNOWN_TOPIC_OR_PARTITION, 'This server does not host this topic-partition.')
+  }
+  if (isInternalTopic(name)) {
+    throw new Refusal(errors.INVALID_REQUEST, `Groups would be looked for in other partitions of ${name}.`)
   }
   const present = topic.partitions.length
   if (count === present) {

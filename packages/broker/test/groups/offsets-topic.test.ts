@@ -2,6 +2,8 @@
 // that serves groups it has not read yet hands out offsets from nowhere, and one that stops the broker because of a bad
 // block takes down what has nothing to do with groups.
 import {
+  createPartitions,
+  deleteTopics,
   describeGroups,
   errors,
   fetch,
@@ -142,6 +144,33 @@ describe('the topic of the groups', () => {
     expect(responses[0]!.partitionResponses[0]!.errorCode).toBe(0)
   })
 
+  test('can be deleted with all groups, and is made anew when one is needed', async () => {
+    const { connect, createTopic, broker } = await startTestBroker({ engine: true })
+    await createTopic('t')
+    const [client, other] = [await connect(), await connect()]
+    await sync(client, 5, await join(client, 9))
+    const waiting = join(other, 9)
+    await settle()
+    await client.request(deleteTopics, 5, { topicNames: ['__consumer_offsets'], timeoutMs: 1_000 })
+    expect((await waiting).errorCode).toBe(errors.NOT_COORDINATOR.code)
+    expect((await client.request(listGroups, 0, {})).groups).toEqual([])
+    expect(await join(client, 9)).toMatchObject({ errorCode: 0, generationId: 1 })
+    expect(broker.problems).toEqual([])
+  })
+
+  test('keeps its number of partitions, by which groups are found', async () => {
+    const { connect } = await startTestBroker()
+    const client = await connect()
+    await join(client, 9)
+    const topics = [{ name: '__consumer_offsets', count: 2, assignments: null }]
+    const { results } = await client.request(createPartitions, 3, {
+      topics,
+      timeoutMs: 1,
+      validateOnly: false,
+    })
+    expect(results[0]!.errorCode).toBe(errors.INVALID_REQUEST.code)
+  })
+
   test('that takes no writes any more refuses commits and keeps the offsets there are', async () => {
     const { connect, createTopic, disk } = await startTestBroker()
     await createTopic('t')
@@ -164,6 +193,19 @@ test('offsets expire in time', async () => {
   await settle()
   const again = await connect()
   expect((await again.request(listGroups, 0, {})).groups).toEqual([])
+})
+
+test('a deleted topic takes its offsets along before another gets its name', async () => {
+  const { connect, createTopic } = await startTestBroker()
+  await createTopic('t')
+  const client = await connect()
+  await commit(client, 8, 3)
+  await client.request(deleteTopics, 5, { topicNames: ['t'], timeoutMs: 1_000 })
+  expect((await client.request(offsetFetch, 7, { groupId: 'g', topics: null })).topics).toEqual([])
+  await createTopic('t')
+  await commit(client, 8, 4)
+  const { topics } = await client.request(offsetFetch, 7, { groupId: 'g', topics: null })
+  expect(topics[0]!.partitions[0]!.committedOffset).toBe(4)
 })
 
 test('a topic of the same name that comes later does not inherit offsets', async () => {
