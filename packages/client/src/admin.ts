@@ -1,17 +1,59 @@
-import {
-  createTopics,
-  errors,
-  ZERO_UUID,
-  type CreateTopicsRequestInput,
-  type CreateTopicsResponse,
-} from '@varve/protocol'
-import { VarveError } from '@varve/records'
-import { systemClock, type Clock } from './clock.js'
+import * as configs from './admin/configs.js'
+import type {
+  ConfigAlteration,
+  ConfigDescription,
+  ConfigQuery,
+  ConfigResource,
+  ConfigResourceType,
+  DescribeConfigsOptions,
+} from './admin/configs.js'
+import * as groupOffsets from './admin/group-offsets.js'
+import * as groups from './admin/groups.js'
+import type { GroupDescription, GroupFilter, ListedGroup } from './admin/groups.js'
+import * as nodes from './admin/nodes.js'
+import type { ClusterDescription, LogDir, LogDirFilter } from './admin/nodes.js'
+import * as partitions from './admin/partitions.js'
+import type {
+  DeletedRecords,
+  PartitionProducers,
+  RecordDeletion,
+  TopicDescription,
+} from './admin/partitions.js'
+import { AdminRequests } from './admin/requests.js'
+import * as topics from './admin/topics.js'
+import type { CreatedTopic, NewPartitions, NewTopic } from './admin/topics.js'
+import { systemClock } from './clock.js'
 import { Cluster, type ClusterOptions, type TopicMetadata } from './cluster.js'
-import { KafkaError } from './kafka-error.js'
-import { lookUpOffsets, type FoundOffset, type Isolation, type OffsetQuery } from './offset-lookup.js'
+import type { CommittedOffset, GroupOffset } from './committed-offsets.js'
+import type { FoundOffset, Isolation, OffsetQuery } from './offset-lookup.js'
+import type { TopicPartition } from './topic-partition.js'
 
+export type {
+  ConfigAlteration,
+  ConfigChange,
+  ConfigDescription,
+  ConfigEntry,
+  ConfigQuery,
+  ConfigResource,
+  ConfigResourceType,
+  ConfigSource,
+  ConfigSynonym,
+  ConfigType,
+  DescribeConfigsOptions,
+} from './admin/configs.js'
+export type { GroupDescription, GroupFilter, GroupMember, GroupState, ListedGroup } from './admin/groups.js'
+export type { ClusterDescription, LogDir, LogDirFilter, LogDirReplica, Node } from './admin/nodes.js'
+export type {
+  ActiveProducer,
+  DeletedRecords,
+  PartitionDescription,
+  PartitionProducers,
+  RecordDeletion,
+  TopicDescription,
+} from './admin/partitions.js'
+export type { CreatedTopic, NewPartitions, NewTopic } from './admin/topics.js'
 export type { PartitionMetadata, TopicMetadata } from './cluster.js'
+export type { CommittedOffset, GroupOffset } from './committed-offsets.js'
 export type { FoundOffset, OffsetQuery, OffsetSpec } from './offset-lookup.js'
 
 export interface AdminOptions extends Pick<
@@ -24,98 +66,88 @@ export interface AdminOptions extends Pick<
   timeoutMs?: number
 }
 
-export interface NewTopic {
-  readonly name: string
-  /** Default: the broker's. */
-  readonly partitions?: number
-  /** Default: the broker's. */
-  readonly replicationFactor?: number
-  /** Kafka's topic settings by name, e.g. `{ 'cleanup.policy': 'compact' }`. */
-  readonly configs?: Readonly<Record<string, string | null>>
-}
-
-export interface CreatedTopic {
-  readonly name: string
-  /** Null where the broker is too old to say. */
-  readonly topicId: string | null
-  /** −1 where the broker is too old to say. */
-  readonly partitions: number
-  readonly replicationFactor: number
-}
-
 export interface CallOptions {
   signal?: AbortSignal
 }
 
-type TopicRequest = CreateTopicsRequestInput['topics'][number]
+export interface ValidateOptions extends CallOptions {
+  /** Only say whether it would work. Default false. */
+  validateOnly?: boolean
+}
 
-const RETRY_MS = 100
-// The first version in which a broker fills in its own defaults.
-const DEFAULTS_FROM_VERSION = 4
-
-/** Looks after topics. Every method connects by itself and retries errors that may pass until `timeoutMs` is over. */
+/**
+ * Looks after a cluster: topics, settings, groups, brokers. Every method connects by itself, finds the broker that can
+ * answer (the controller, a group's coordinator, a partition's leader), and retries errors that may pass until
+ * `timeoutMs` is over.
+ *
+ * A method that takes several things does what it can. It throws the KafkaError of the first that failed, with an
+ * AggregateError of all as its `cause` when several did. Besides, every method throws `VARVE_NO_BROKER`, the codes of a
+ * connection, `VARVE_UNSUPPORTED_VERSION` where the broker does not know the request, and `VARVE_INVALID_RESPONSE`.
+ */
 export class Admin {
   private readonly cluster: Cluster
-  private readonly clock: Clock
-  private readonly timeoutMs: number
+  private readonly requests: AdminRequests
 
   /** @throws VarveError `VARVE_INVALID_OPTION` */
   constructor(options: AdminOptions) {
     const { brokers, clientId, connectTimeoutMs, requestTimeoutMs, clock, timeoutMs = 30_000 } = options
     this.cluster = new Cluster({ brokers, clientId, connectTimeoutMs, requestTimeoutMs, clock })
-    this.clock = clock ?? systemClock
-    this.timeoutMs = timeoutMs
+    this.requests = new AdminRequests(this.cluster, clock ?? systemClock, timeoutMs)
   }
 
-  /**
-   * Creates topics, or with `validateOnly` only says whether it would work.
-   *
-   * @throws KafkaError of the first topic that failed (e.g. TOPIC_ALREADY_EXISTS, INVALID_CONFIG), with an
-   * AggregateError of all as its `cause` when several did; the other topics of the call have been created.
-   */
-  async createTopics(
-    topics: readonly NewTopic[],
-    options: CallOptions & { validateOnly?: boolean } = {},
-  ): Promise<CreatedTopic[]> {
-    const { validateOnly = false, signal } = options
-    if (topics.length === 0) return []
-    const response = await this.retrying(signal, isNotController, async () => {
-      // Metadata is what says which broker is the controller.
-      await this.cluster.refresh([], { signal })
-      const connection = await this.cluster.controllerConnection()
-      const version = connection.versionOf(createTopics)
-      const body = {
-        topics: topics.map((topic) => requestOf(topic, version)),
-        timeoutMs: this.timeoutMs,
-        validateOnly,
-      }
-      const response = await connection.request(createTopics, body, { signal })
-      const moved = response.topics.find(({ errorCode }) => errorCode === errors.NOT_CONTROLLER.code)
-      if (moved !== undefined) throw new KafkaError(moved.errorCode, `Creating topic '${moved.name}'`)
-      return response
-    })
-    const outcomes = topics.map(({ name }) => createdTopic(name, response))
-    const failures = outcomes.filter((outcome) => outcome instanceof VarveError)
-    if (failures.length > 1)
-      failures[0]!.cause = new AggregateError(failures, 'Several topics could not be created')
-    if (failures[0] !== undefined) throw failures[0]
-    return outcomes as CreatedTopic[]
+  /** Creates topics. @throws KafkaError, e.g. TOPIC_ALREADY_EXISTS, INVALID_CONFIG */
+  async createTopics(newTopics: readonly NewTopic[], options: ValidateOptions = {}): Promise<CreatedTopic[]> {
+    return topics.create(this.requests, newTopics, options.validateOnly ?? false, options.signal)
+  }
+
+  /** Deletes topics with all their records. @throws KafkaError, e.g. UNKNOWN_TOPIC_OR_PARTITION, TOPIC_DELETION_DISABLED */
+  async deleteTopics(names: readonly string[], options: CallOptions = {}): Promise<void> {
+    return topics.remove(this.requests, names, options.signal)
+  }
+
+  /** Gives topics more partitions; there are never fewer. @throws KafkaError, e.g. INVALID_PARTITIONS */
+  async createPartitions(
+    newPartitions: readonly NewPartitions[],
+    options: ValidateOptions = {},
+  ): Promise<void> {
+    return topics.addPartitions(this.requests, newPartitions, options.validateOnly ?? false, options.signal)
   }
 
   /** All topics, by name. */
   async listTopics(options: CallOptions = {}): Promise<TopicMetadata[]> {
-    const { signal } = options
-    return this.retrying(signal, isPassing, async () => {
-      const { topics } = await this.cluster.refresh(null, { signal })
-      return [...topics.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
-    })
+    return topics.list(this.requests, options.signal)
   }
 
   /** @throws KafkaError, e.g. UNKNOWN_TOPIC_OR_PARTITION. */
   async describeTopics(names: readonly string[], options: CallOptions = {}): Promise<TopicMetadata[]> {
-    const { signal } = options
-    if (names.length === 0) return []
-    return this.retrying(signal, isPassing, async () => this.describe(names, signal))
+    return topics.describe(this.requests, names, options.signal)
+  }
+
+  /**
+   * Topics with all that is known of their partitions (KIP-966), asked for page by page. Kafka has this request since
+   * 3.8.
+   *
+   * @param options `pageSize`: partitions in one response, default 2000
+   * @throws KafkaError, e.g. UNKNOWN_TOPIC_OR_PARTITION
+   */
+  async describeTopicPartitions(
+    names: readonly string[],
+    options: CallOptions & { pageSize?: number } = {},
+  ): Promise<TopicDescription[]> {
+    return partitions.describePartitions(this.requests, names, options.pageSize ?? 2_000, options.signal)
+  }
+
+  /**
+   * Deletes what lies before an offset, for good.
+   *
+   * @throws KafkaError, e.g. OFFSET_OUT_OF_RANGE, POLICY_VIOLATION (a topic that is only compacted);
+   * `VARVE_UNKNOWN_PARTITION`
+   */
+  async deleteRecords(
+    deletions: readonly RecordDeletion[],
+    options: CallOptions = {},
+  ): Promise<DeletedRecords[]> {
+    return partitions.removeRecords(this.requests, deletions, options.signal)
   }
 
   /**
@@ -128,24 +160,97 @@ export class Admin {
     options: CallOptions & { isolation?: Isolation } = {},
   ): Promise<FoundOffset[]> {
     const { isolation = 'read_uncommitted', signal } = options
-    if (queries.length === 0) return []
-    return this.retrying(signal, isPassing, async () => {
-      const topics = await this.describe([...new Set(queries.map(({ topic }) => topic))], signal)
-      const counts = new Map(topics.map(({ name, partitions }) => [name, partitions.length]))
-      for (const { topic, partition } of queries) {
-        const count = counts.get(topic)!
-        if (partition >= 0 && partition < count) continue
-        throw new VarveError(
-          'VARVE_UNKNOWN_PARTITION',
-          `Topic '${topic}' has no partition ${partition}: it has ${count}`,
-        )
-      }
-      const outcomes = await lookUpOffsets(this.cluster, queries, isolation, signal)
-      return outcomes.map((outcome) => {
-        if (VarveError.is(outcome)) throw outcome
-        return outcome
-      })
-    })
+    return partitions.findOffsets(this.requests, queries, isolation, signal)
+  }
+
+  /** The idempotent and transactional producers that partitions remember (KIP-664). @throws KafkaError; `VARVE_UNKNOWN_PARTITION` */
+  async describeProducers(
+    where: readonly TopicPartition[],
+    options: CallOptions = {},
+  ): Promise<PartitionProducers[]> {
+    return partitions.listProducers(this.requests, where, options.signal)
+  }
+
+  /** Settings of topics, brokers, groups …, and where each comes from. @throws KafkaError, e.g. UNKNOWN_TOPIC_OR_PARTITION */
+  async describeConfigs(
+    queries: readonly ConfigQuery[],
+    options: CallOptions & DescribeConfigsOptions = {},
+  ): Promise<ConfigDescription[]> {
+    return configs.describe(this.requests, queries, options, options.signal)
+  }
+
+  /** Changes single settings; the others stay as they are (KIP-339). @throws KafkaError, e.g. INVALID_CONFIG */
+  async alterConfigs(alterations: readonly ConfigAlteration[], options: ValidateOptions = {}): Promise<void> {
+    return configs.alter(this.requests, alterations, options.validateOnly ?? false, options.signal)
+  }
+
+  /** What has settings of its own (KIP-1142), of these types or of all. @throws KafkaError */
+  async listConfigResources(
+    types: readonly ConfigResourceType[] = [],
+    options: CallOptions = {},
+  ): Promise<ConfigResource[]> {
+    return configs.listResources(this.requests, types, options.signal)
+  }
+
+  /** The groups of all brokers, by name. @throws KafkaError */
+  async listGroups(options: CallOptions & GroupFilter = {}): Promise<ListedGroup[]> {
+    return groups.list(this.requests, options, options.signal)
+  }
+
+  /** @throws KafkaError, e.g. GROUP_ID_NOT_FOUND */
+  async describeGroups(groupIds: readonly string[], options: CallOptions = {}): Promise<GroupDescription[]> {
+    return groups.describe(this.requests, groupIds, options.signal)
+  }
+
+  /** Forgets groups and their offsets. @throws KafkaError, e.g. NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
+  async deleteGroups(groupIds: readonly string[], options: CallOptions = {}): Promise<void> {
+    return groups.remove(this.requests, groupIds, options.signal)
+  }
+
+  /**
+   * Where a group goes on, by topic and partition; a group that there is not has no offsets.
+   *
+   * @param options `partitions`: only these, those without an offset are left out. `requireStable`: wait while a
+   * transaction may still change one of them (KIP-447)
+   */
+  async listGroupOffsets(
+    groupId: string,
+    options: CallOptions & { partitions?: readonly TopicPartition[]; requireStable?: boolean } = {},
+  ): Promise<CommittedOffset[]> {
+    const { partitions: asked = null, requireStable = false, signal } = options
+    return groupOffsets.list(this.requests, groupId, asked, requireStable, signal)
+  }
+
+  /**
+   * Commits offsets for a group that has no members, which is how a group is moved.
+   *
+   * @throws KafkaError, e.g. UNKNOWN_MEMBER_ID while the group has members
+   */
+  async alterGroupOffsets(
+    groupId: string,
+    offsets: readonly GroupOffset[],
+    options: CallOptions = {},
+  ): Promise<void> {
+    return groupOffsets.alter(this.requests, groupId, offsets, options.signal)
+  }
+
+  /** Forgets offsets (KIP-496). @throws KafkaError, e.g. GROUP_SUBSCRIBED_TO_TOPIC, GROUP_ID_NOT_FOUND */
+  async deleteGroupOffsets(
+    groupId: string,
+    where: readonly TopicPartition[],
+    options: CallOptions = {},
+  ): Promise<void> {
+    return groupOffsets.remove(this.requests, groupId, where, options.signal)
+  }
+
+  /** The brokers, and which of them is the controller. Kafka has this request since 2.8. @throws KafkaError */
+  async describeCluster(options: CallOptions = {}): Promise<ClusterDescription> {
+    return nodes.cluster(this.requests, options.signal)
+  }
+
+  /** What lies in the brokers' directories. @throws KafkaError */
+  async describeLogDirs(options: CallOptions & LogDirFilter = {}): Promise<LogDir[]> {
+    return nodes.logDirs(this.requests, options, options.signal)
   }
 
   /** Closes the connections; calls under way are rejected. */
@@ -155,80 +260,5 @@ export class Admin {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
-  }
-
-  private async describe(
-    names: readonly string[],
-    signal: AbortSignal | undefined,
-  ): Promise<TopicMetadata[]> {
-    const { topics, errors: failed } = await this.cluster.refresh(names, { signal })
-    return names.map((name) => {
-      const topic = topics.get(name)
-      if (topic !== undefined) return topic
-      throw new KafkaError(
-        failed.get(name) ?? errors.UNKNOWN_TOPIC_OR_PARTITION.code,
-        `Describing topic '${name}'`,
-      )
-    })
-  }
-
-  private async retrying<T>(
-    signal: AbortSignal | undefined,
-    mayRetry: (error: unknown) => boolean,
-    attempt: () => Promise<T>,
-  ): Promise<T> {
-    const until = this.clock.now() + this.timeoutMs
-    for (;;) {
-      signal?.throwIfAborted()
-      try {
-        return await attempt()
-      } catch (error) {
-        if (!mayRetry(error) || this.clock.now() + RETRY_MS >= until) throw error
-      }
-      await new Promise<void>((resolve) => this.clock.after(RETRY_MS, resolve))
-    }
-  }
-}
-
-function isNotController(error: unknown): boolean {
-  return error instanceof KafkaError && error.kafkaCode === errors.NOT_CONTROLLER.code
-}
-
-/** Leaders move and connections end; but a topic that is not there, or a cluster, is an answer to these questions. */
-function isPassing(error: unknown): boolean {
-  if (!VarveError.is(error) || !error.retriable || error.code === 'VARVE_NO_BROKER') return false
-  return !(error instanceof KafkaError && error.kafkaCode === errors.UNKNOWN_TOPIC_OR_PARTITION.code)
-}
-
-function requestOf(
-  { name, partitions, replicationFactor, configs }: NewTopic,
-  version: number,
-): TopicRequest {
-  const fallback = version >= DEFAULTS_FROM_VERSION ? -1 : 1
-  return {
-    name,
-    numPartitions: partitions ?? fallback,
-    replicationFactor: replicationFactor ?? fallback,
-    assignments: [],
-    configs: Object.entries(configs ?? {}).map(([setting, value]) => ({ name: setting, value })),
-  }
-}
-
-function createdTopic(name: string, response: CreateTopicsResponse): CreatedTopic | VarveError {
-  const topic = response.topics.find((candidate) => candidate.name === name)
-  if (topic === undefined) {
-    return new VarveError(
-      'VARVE_INVALID_RESPONSE',
-      `The broker's response to CreateTopics does not name '${name}'`,
-    )
-  }
-  if (topic.errorCode !== 0)
-    return new KafkaError(topic.errorCode, `Creating topic '${name}'`, topic.errorMessage)
-  const { topicId, numPartitions, replicationFactor } = topic
-  return {
-    name,
-    topicId: topicId === ZERO_UUID ? null : topicId,
-    partitions: numPartitions,
-    replicationFactor,
   }
 }

@@ -76,6 +76,23 @@ export class Cluster {
     return this.clock.now() - this.refreshedAt
   }
 
+  /** Of the brokers that metadata named. */
+  get nodeIds(): number[] {
+    return [...this.nodes.keys()].sort((a, b) => a - b)
+  }
+
+  /** Where a node is, as a response told. */
+  learnNode(nodeId: number, address: BrokerAddress): void {
+    this.nodes.set(nodeId, address)
+  }
+
+  /** The node that a connection leads to, −1 where that is not known. */
+  nodeAt({ host, port }: Connection): number {
+    for (const [nodeId, address] of this.nodes)
+      if (address.host === host && address.port === port) return nodeId
+    return -1
+  }
+
   topic(name: string): TopicMetadata | undefined {
     return this.topics.get(name)
   }

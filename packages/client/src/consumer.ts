@@ -5,10 +5,12 @@ import type { ConsumerRecord } from './consumer-record.js'
 import { AssignedPartition, type ConsumerBatch } from './fetched-partition.js'
 import { Fetcher, type FetchedBatches } from './fetcher.js'
 import type { Isolation } from './offset-lookup.js'
+import type { TopicPartition } from './topic-partition.js'
 
 export { ConsumerRecord } from './consumer-record.js'
 export type { ConsumerBatch } from './fetched-partition.js'
 export type { Isolation } from './offset-lookup.js'
+export type { TopicPartition } from './topic-partition.js'
 
 export interface ConsumerOptions extends Pick<
   ClusterOptions,
@@ -35,11 +37,6 @@ export interface ConsumerOptions extends Pick<
   requestTimeoutMs?: number
   /** Pause before the first retry, in ms; it doubles with each up to one second. Default 100. */
   retryBackoffMs?: number
-}
-
-export interface TopicPartition {
-  readonly topic: string
-  readonly partition: number
 }
 
 export interface Assignment extends TopicPartition {

@@ -177,3 +177,73 @@ test('nobody there is an error at once', async () => {
   await cluster.stop()
   await expect(admin.listTopics()).rejects.toMatchObject({ code: 'VARVE_NO_BROKER' })
 })
+
+test('a topic can have its replicas said, which say how many there are', async () => {
+  const { cluster, admin } = await start()
+  cluster.brokers[0]!.on('CreateTopics', (request) => created(request))
+  await admin.createTopics([
+    {
+      name: 'a',
+      replicas: [
+        [1, 0],
+        [0, 1],
+      ],
+    },
+  ])
+  expect((await cluster.brokers[0]!.received('CreateTopics')).body.topics[0]).toMatchObject({
+    numPartitions: -1,
+    replicationFactor: -1,
+    assignments: [
+      { partitionIndex: 0, brokerIds: [1, 0] },
+      { partitionIndex: 1, brokerIds: [0, 1] },
+    ],
+  })
+  await expect(admin.createTopics([{ name: 'a', partitions: 1, replicas: [[0]] }])).rejects.toMatchObject({
+    code: 'VARVE_INVALID_OPTION',
+  })
+})
+
+test.each([5, 6])('topics are deleted by the controller, version %i', async (version) => {
+  const { cluster, admin } = await start(2, {}, { DeleteTopics: [1, version] })
+  cluster.brokers.forEach((broker) =>
+    broker.on('Metadata', (request) => ({ ...cluster.metadata(request), controllerId: 1 })),
+  )
+  cluster.brokers[1]!.on('DeleteTopics', ({ body }) => ({
+    throttleTimeMs: 0,
+    responses: (version === 6 ? body.topics.map(({ name }: any) => name) : body.topicNames).map(
+      (name: string) => ({
+        name,
+        topicId: ZERO_UUID,
+        errorCode: name === 'none' ? errors.UNKNOWN_TOPIC_OR_PARTITION.code : 0,
+      }),
+    ),
+  }))
+  await admin.deleteTopics(['a', 'b'])
+  await expect(admin.deleteTopics(['a', 'none'])).rejects.toMatchObject({
+    kafkaName: 'UNKNOWN_TOPIC_OR_PARTITION',
+    message: expect.stringContaining("'none'"),
+  })
+})
+
+test('partitions are added, where the broker chooses or where it is told', async () => {
+  const { cluster, admin } = await start()
+  let asked = 0
+  cluster.brokers[0]!.on('CreatePartitions', ({ body }) => {
+    const errorCode = asked++ === 0 ? errors.NOT_CONTROLLER.code : 0
+    return {
+      throttleTimeMs: 0,
+      results: body.topics.map(({ name }: any) => ({ name, errorCode, errorMessage: null })),
+    }
+  })
+  await admin.createPartitions([
+    { topic: 'a', count: 3 },
+    { topic: 'b', count: 2, replicas: [[1]] },
+  ])
+  expect((await cluster.brokers[0]!.received('CreatePartitions', 1)).body).toMatchObject({
+    topics: [
+      { name: 'a', count: 3, assignments: null },
+      { name: 'b', count: 2, assignments: [{ brokerIds: [1] }] },
+    ],
+    validateOnly: false,
+  })
+})
