@@ -154,7 +154,7 @@ const supported: readonly SupportedApi[] = [
     api: createPartitions,
     advertised: [0, 3],
     served: [0, 3],
-    notes: 'At most 10,000 in one request.',
+    notes: 'At most 10,000 in one request, and none for internal topics.',
   },
   {
     api: electLeaders,
