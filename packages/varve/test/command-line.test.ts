@@ -51,6 +51,10 @@ test('serve', () => {
     '--partitions',
     '3',
     '--no-auto-create',
+    '--config',
+    'log.retention.hours=24',
+    '-c',
+    'advertised=a=b',
   ]
   expect(optionsOf('serve', ...args)).toEqual({
     port: 0,
@@ -60,6 +64,7 @@ test('serve', () => {
     nodeId: 7,
     partitions: 3,
     autoCreate: false,
+    config: { 'log.retention.hours': '24', advertised: 'a=b' },
   })
 })
 

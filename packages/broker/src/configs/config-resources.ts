@@ -37,7 +37,7 @@ export function findResource(type: number, name: string, broker: BrokerState): C
 
 function findTopic(name: string, broker: BrokerState): Topic {
   const problem = topicNameProblem(name)
-  if (problem !== null) throw new Refusal(errors.INVALID_TOPIC_EXCEPTION, `Topic name is invalid: ${problem}`)
+  if (problem !== null) throw new Refusal(errors.INVALID_TOPIC_EXCEPTION, problem)
   const topic = broker.topics.get(name)
   if (topic !== undefined) return topic
   throw new Refusal(errors.UNKNOWN_TOPIC_OR_PARTITION, `The topic '${name}' does not exist.`)

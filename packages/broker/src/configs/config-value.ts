@@ -39,7 +39,8 @@ function typedText(definition: ConfigDefinition, text: string): string {
     return String(number)
   }
   if (type === 'DOUBLE') {
-    if (!/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text)) {
+    const isNumber = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text) && Number.isFinite(Number(text))
+    if (!isNumber) {
       throw invalid(definition, text, 'Not a number of type DOUBLE')
     }
     return Number.isInteger(Number(text)) ? Number(text).toFixed(1) : String(Number(text))

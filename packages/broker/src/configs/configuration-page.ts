@@ -7,7 +7,7 @@ Every configuration that Apache Kafka® 4.4 lists, and what becomes of it here. 
 broker works with (\`packages/broker/src/configs/tables\`), and a test keeps it so.
 
 A topic gets configurations when it is created and by AlterConfigs, for example by \`kafka-configs.sh --entity-type topics\`; the
-broker by the option \`configs\` of \`startBroker\`, and by AlterConfigs for this broker or, with an empty name, for all brokers of
+broker by the option \`configs\` of \`startBroker\`, by \`varve serve --config\`, and by AlterConfigs for this broker or, with an empty name, for all brokers of
 the cluster. What is altered is kept in the broker's metadata and acts on open logs at once. As in Kafka, a topic's own value
 counts before this broker's, that before the cluster's, that before the one that the broker was started with, and that before
 the default. DescribeConfigs tells all of them.

@@ -8,7 +8,7 @@ import type { LogTailOptions } from './log-tail.js'
 import type { ProduceOptions } from './produce.js'
 import type { ServeOptions } from './serve.js'
 import type { CreateTopicOptions, TopicOptions } from './topic.js'
-import { acks, brokers, from, integer, logFrom, separator, tailFrom } from './values.js'
+import { acks, brokers, config, from, integer, logFrom, separator, tailFrom } from './values.js'
 import { version } from './version.js'
 
 const USAGE_ERROR = 2
@@ -55,12 +55,18 @@ function serveCommand(): Command {
       1,
     )
     .option('--no-auto-create', 'do not create topics by their first use')
+    .option(
+      '-c, --config <name=value...>',
+      "Kafka's configurations of a broker, such as log.retention.hours=24",
+      config,
+    )
     .addHelpText(
       'after',
       examples(
         'varve serve',
         'varve serve --port 9192 --data ./d',
         'varve serve --data /disk1/varve /disk2/varve',
+        'varve serve --config log.retention.hours=24 --config compression.type=zstd',
         'varve serve --host 0.0.0.0 --advertised-listeners PLAINTEXT://kafka.example:9092',
       ),
     )

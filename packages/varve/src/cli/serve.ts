@@ -14,6 +14,7 @@ export interface ServeOptions {
   nodeId?: number
   partitions: number
   autoCreate: boolean
+  config?: Readonly<Record<string, string>>
 }
 
 /** The broker says what is wrong; here it is said in terms of this command's options. */
@@ -69,6 +70,7 @@ function closeOnSignal(broker: Broker): void {
 }
 
 export async function serve(options: ServeOptions): Promise<void> {
+  const configs = options.config ?? {}
   let broker: Broker
   try {
     broker = await startBroker({
@@ -79,8 +81,9 @@ export async function serve(options: ServeOptions): Promise<void> {
       advertisedListeners: options.advertisedListeners,
       durability: options.durability,
       nodeId: options.nodeId,
-      defaultPartitions: options.partitions,
-      autoCreateTopics: options.autoCreate,
+      ...(configs['num.partitions'] === undefined && { defaultPartitions: options.partitions }),
+      ...(!options.autoCreate && { autoCreateTopics: false }),
+      configs,
       log: (level, message) => {
         if (level === 'warn' || level === 'error' || process.env['VARVE_DEBUG'])
           process.stderr.write(`${level}: ${message}\n`)

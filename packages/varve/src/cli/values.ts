@@ -27,6 +27,16 @@ export function brokers(text: string): string[] {
   return list
 }
 
+/** `NAME=VALUE`, as often as there are configurations to give. */
+export function config(
+  text: string,
+  given: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> {
+  const at = text.indexOf('=')
+  if (at < 1) throw new InvalidArgumentError('It is NAME=VALUE, such as log.retention.hours=24.')
+  return { ...given, [text.slice(0, at).trim()]: text.slice(at + 1) }
+}
+
 export function acks(text: string): -1 | 0 | 1 {
   if (text === 'all' || text === '-1') return -1
   if (text === '0') return 0
