@@ -6,7 +6,10 @@ import { type Clock, systemClock } from './clock.js'
 import { type GroupOptions, resolveGroupOptions } from './groups/group-options.js'
 import { checkGiven, type GivenConfigs, withGiven } from './configs/static-configs.js'
 import type { ConfigValues } from './configs/stored-configs.js'
+import { parseOverrides } from './connection-limits.js'
 import { isWildcard, type ListenerAddress, parseListeners } from './listener-address.js'
+import { parseProtocolMap, type ProtocolMap, protocolOf, type SecurityProtocol } from './security-protocol.js'
+import type { SslOptions } from './ssl-options.js'
 
 export interface BrokerOptions {
   /**
@@ -18,10 +21,20 @@ export interface BrokerOptions {
   host?: string
   /** Default 0, any free port. */
   port?: number
-  /** Kafka's `listeners`: `PLAINTEXT://127.0.0.1:9092`, several separated by commas or as an array, names all different. */
+  /**
+   * Kafka's `listeners`: `PLAINTEXT://127.0.0.1:9092`, several separated by commas or as an array, names all different. One
+   * called `SSL`, or that `listenerSecurityProtocolMap` maps to it, speaks TLS.
+   */
   listeners?: string | readonly string[]
   /** Kafka's `advertised.listeners`: what Metadata answers to clients of the listener of the same name. */
   advertisedListeners?: string | readonly string[]
+  /**
+   * Kafka's `listener.security.protocol.map`, such as `INSIDE:PLAINTEXT,OUTSIDE:SSL`: needed where a listener is not called
+   * after its protocol. With it every listener must have a protocol; without it unknown names are plaintext.
+   */
+  listenerSecurityProtocolMap?: ProtocolMap
+  /** Certificate and key of the SSL listeners, which need them. */
+  ssl?: SslOptions
   /** When an append is acknowledged. Default `'fsync'` with `data`, `'os'` in a temporary directory. */
   durability?: Durability
   /** Kafka's cluster id. Default: the data directory's, a random one in a new directory. */
@@ -38,8 +51,12 @@ export interface BrokerOptions {
   maxBatchBytes?: number
   /** What all connections together may hold, in bytes: requests and responses on their way. Default 256 MiB. */
   requestMemoryBytes?: number
-  /** Further connections are refused. Default 2000. */
+  /** Further connections are refused: Kafka's `max.connections`. Default 2000. */
   maxConnections?: number
+  /** Further connections from the same address are refused: Kafka's `max.connections.per.ip`. Default no limit. */
+  maxConnectionsPerIp?: number
+  /** Addresses with another limit: Kafka's `max.connections.per.ip.overrides`, such as `127.0.0.1:200`. */
+  maxConnectionsPerIpOverrides?: string | Readonly<Record<string, number>>
   /**
    * Incremental fetch sessions: Kafka's `max.incremental.fetch.session.cache.slots`. Consumers beyond these send, and are
    * answered, all their partitions each time. Default 1000.
@@ -69,6 +86,8 @@ export interface ResolvedOptions {
   readonly data: readonly string[] | null
   readonly listeners: readonly ListenerAddress[]
   readonly advertised: ReadonlyMap<string, ListenerAddress>
+  readonly ssl: SslOptions | null
+  readonly protocolOf: (listener: string) => SecurityProtocol
   readonly durability: Durability
   readonly clusterId: string | undefined
   readonly nodeId: number | undefined
@@ -78,6 +97,8 @@ export interface ResolvedOptions {
   readonly maxBatchBytes: number
   readonly requestMemoryBytes: number
   readonly maxConnections: number
+  readonly maxConnectionsPerIp: number
+  readonly maxConnectionsPerIpOverrides: ReadonlyMap<string, number>
   readonly maxFetchSessions: number
   readonly producerIdExpirationMs: number
   readonly groups: Required<GroupOptions>
@@ -107,6 +128,7 @@ export function resolveOptions(given: BrokerOptions): ResolvedOptions {
     data,
     listeners,
     advertised: resolveAdvertised(options, listeners),
+    ...resolveSecurity(options, listeners),
     durability,
     clusterId: options.clusterId,
     nodeId: options.nodeId === undefined ? undefined : integer(options, 'nodeId', 0, 0, 2 ** 31 - 1),
@@ -122,6 +144,8 @@ export function resolveOptions(given: BrokerOptions): ResolvedOptions {
       Number.MAX_SAFE_INTEGER,
     ),
     maxConnections: integer(options, 'maxConnections', 2000, 1, 2 ** 31 - 1),
+    maxConnectionsPerIp: integer(options, 'maxConnectionsPerIp', 2 ** 31 - 1, 0, 2 ** 31 - 1),
+    maxConnectionsPerIpOverrides: parseOverrides(options.maxConnectionsPerIpOverrides),
     maxFetchSessions: integer(options, 'maxFetchSessions', 1000, 0, 1_000_000),
     producerIdExpirationMs: integer(options, 'producerIdExpirationMs', 86_400_000, 1, 2 ** 31 - 1),
     groups: resolveGroupOptions(options.groups),
@@ -177,6 +201,22 @@ function resolveAdvertised(
     }
   }
   return new Map(advertised.map((address) => [address.name, address]))
+}
+
+function resolveSecurity(
+  options: BrokerOptions,
+  listeners: readonly ListenerAddress[],
+): Pick<ResolvedOptions, 'ssl' | 'protocolOf'> {
+  const map = parseProtocolMap(options.listenerSecurityProtocolMap)
+  const protocols = new Map(listeners.map(({ name }) => [name, protocolOf(name, map)]))
+  const [secure] = [...protocols].find(([, protocol]) => protocol === 'SSL') ?? []
+  if (secure !== undefined && options.ssl === undefined) {
+    throw new VarveError(
+      'VARVE_INVALID_OPTION',
+      `the listener ${secure} speaks TLS and needs a certificate; give ssl: { cert, key }`,
+    )
+  }
+  return { ssl: options.ssl ?? null, protocolOf: (name) => protocols.get(name)! }
 }
 
 type NumericOption = {

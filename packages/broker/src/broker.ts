@@ -9,7 +9,9 @@ import type { BrokerState } from './broker-state.js'
 import { Cancellation } from './cancellation.js'
 import { BrokerConfigs } from './configs/broker-configs.js'
 import { staticConfigs } from './configs/static-configs.js'
+import type { Clock } from './clock.js'
 import { Connection } from './connection.js'
+import { ConnectionLimits, type Release } from './connection-limits.js'
 import { Connections } from './connections.js'
 import { DataDirectories } from './data-directories.js'
 import { FetchSessions } from './fetch-sessions.js'
@@ -22,7 +24,9 @@ import type { MetadataStore } from './metadata-store.js'
 import { isAmongLastDescriptors, openFilesLimit } from './open-files.js'
 import { ProducerIds } from './producer-ids.js'
 import { RequestMemory } from './request-memory.js'
+import type { SslOptions } from './ssl-options.js'
 import { storageFailureText } from './storage-failure.js'
+import type { TlsHandshakes } from './tls-handshakes.js'
 import { Topics } from './topics.js'
 
 /** How long requests that have been received get to finish when the broker closes. */
@@ -77,12 +81,22 @@ export async function openBroker(
   }
 }
 
+/** What TLS needs is loaded by those who use it. */
+async function openTls(ssl: SslOptions, clock: Clock): Promise<TlsHandshakes> {
+  const [{ tlsOptions }, { TlsHandshakes: Handshakes }] = await Promise.all([
+    import('./ssl-options.js'),
+    import('./tls-handshakes.js'),
+  ])
+  return new Handshakes(tlsOptions(ssl), clock)
+}
+
 async function open(
   options: ResolvedOptions,
   dependencies: BrokerDependencies,
   opened: Closer[],
 ): Promise<Broker> {
   const { clock, log, durability } = options
+  const tls = options.ssl === null ? null : await openTls(options.ssl, clock)
   await checkBindable(options.listeners)
   const temporary = options.data === null
   const paths = options.data ?? [await mkdtemp(join(tmpdir(), 'varve-'))]
@@ -112,7 +126,12 @@ async function open(
 
   const closing = new Cancellation()
   const memory = dependencies.memory ?? new RequestMemory(options.requestMemoryBytes)
-  const connections = new Connections(clock, options.maxConnections)
+  const connections = new Connections(clock)
+  const limits = new ConnectionLimits({
+    max: options.maxConnections,
+    maxPerIp: options.maxConnectionsPerIp,
+    overrides: options.maxConnectionsPerIpOverrides,
+  })
   const { autoCreateTopics, defaultPartitions, maxRequestBytes } = options
   const limitedLog = new LimitedLog(log, clock)
   opened.push(async () => limitedLog.close())
@@ -137,28 +156,45 @@ async function open(
   }
   const filesLimit = dependencies.openFilesLimit ?? openFilesLimit()
   const staging = Buffer.allocUnsafeSlow(stagingBytes)
-  const onSocket = (socket: Socket, listener: Listener): string | null => {
+  const admit = (socket: Socket): Release | string => {
     if (closing.cancelled) return 'the broker is closing'
-    if (connections.full) return 'there are as many as maxConnections allows'
     if (isAmongLastDescriptors(socket, filesLimit)) {
       return `of the ${filesLimit} files that this process may have open few are left; raise the limit (ulimit -n) and restart the broker`
     }
+    return limits.admit(socket.remoteAddress ?? 'unknown')
+  }
+  const onSocket = (socket: Socket, listener: Listener, release: Release): void => {
     const connection = new Connection(socket, {
       broker: state,
       memory,
       staging,
       maxRequestBytes,
       endpointFor: (localAddress) => listener.endpointFor(localAddress),
-      onClose: (closed) => connections.delete(closed),
+      onClose: (closed) => {
+        connections.delete(closed)
+        release()
+      },
     })
     connections.add(connection)
-    return null
   }
   const listeners: Listener[] = []
   for (const address of options.listeners) {
     const advertised = options.advertised.get(address.name) ?? null
-    const listener = await Listener.open({ address, advertised, clock, log, onSocket })
-    opened.push(() => listener.close())
+    const listener = await Listener.open({
+      address,
+      advertised,
+      clock,
+      log,
+      tls: options.protocolOf(address.name) === 'SSL' ? tls : null,
+      admit,
+      onSocket,
+    })
+    opened.push(() => {
+      closing.cancel()
+      tls?.close()
+      void connections.drain(0)
+      return listener.close()
+    })
     listeners.push(listener)
   }
 
@@ -166,6 +202,7 @@ async function open(
     const closed = Promise.all(listeners.map((listener) => listener.close()))
     closing.cancel()
     groups.close()
+    tls?.close()
     await connections.drain(closeTimeoutMs)
     await closed
     limitedLog.close()

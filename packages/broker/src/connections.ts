@@ -4,20 +4,14 @@ import type { Connection } from './connection.js'
 /** How often connections are asked whether their peers still make progress. */
 const checkEveryMs = 1_000
 
-/** All open connections of a broker: how many there may be, whether they make progress, and their end. */
+/** All open connections of a broker: whether they make progress, and their end. */
 export class Connections {
   readonly #clock: Clock
-  readonly #max: number
   readonly #open = new Set<Connection>()
   #timer: Timer = undefined
 
-  constructor(clock: Clock, max: number) {
+  constructor(clock: Clock) {
     this.#clock = clock
-    this.#max = max
-  }
-
-  get full(): boolean {
-    return this.#open.size >= this.#max
   }
 
   get size(): number {

@@ -9,9 +9,6 @@ export interface ListenerAddress {
   readonly port: number
 }
 
-/** The security protocols of Kafka that would promise what this broker does not do. */
-const unsupported: ReadonlySet<string> = new Set(['SSL', 'SASL_PLAINTEXT', 'SASL_SSL'])
-
 /**
  * Parses `listeners` or `advertisedListeners`: one string, separated by commas, or an array.
  *
@@ -34,9 +31,6 @@ function parseListener(option: string, text: string): ListenerAddress {
   const name = match[1]!.toUpperCase()
   const port = Number(match[4])
   if (port > 65535) throw invalid(option, text, 'has a port above 65535')
-  if (unsupported.has(name)) {
-    throw invalid(option, text, 'asks for a security protocol that this broker does not speak; use PLAINTEXT')
-  }
   return { name, host: match[2] ?? match[3]!, port }
 }
 

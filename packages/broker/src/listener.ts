@@ -2,8 +2,10 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { VarveError } from '@varve/records'
 import type { BrokerLog } from './broker-log.js'
 import type { Clock } from './clock.js'
+import type { Release } from './connection-limits.js'
 import { formatAddress, isWildcard, type ListenerAddress } from './listener-address.js'
 import type { Endpoint } from './request-context.js'
+import type { TlsHandshakes } from './tls-handshakes.js'
 
 /** Refused connections are worth a line, but a flood of them is not worth a flood of lines. */
 const refusalLineEveryMs = 10_000
@@ -14,8 +16,12 @@ export interface ListenerOptions {
   readonly advertised: ListenerAddress | null
   readonly clock: Clock
   readonly log: BrokerLog
-  /** Takes an accepted socket, whose reading has not begun, or says why it is refused. */
-  readonly onSocket: (socket: Socket, listener: Listener) => string | null
+  /** Where it speaks TLS. */
+  readonly tls: TlsHandshakes | null
+  /** Counts an accepted socket in, or says why it is refused. */
+  readonly admit: (socket: Socket) => Release | string
+  /** Takes a socket that Kafka's protocol can be spoken on, and whose reading has not begun. */
+  readonly onSocket: (socket: Socket, listener: Listener, release: Release) => void
 }
 
 /** One bound address. */
@@ -27,9 +33,10 @@ export class Listener {
 
   private constructor(options: ListenerOptions) {
     this.#options = options
-    this.#server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
-      this.#accept(socket)
-    })
+    // A handshake reads at once, and ends with the peer's last word; nobody but Node listens for it meanwhile.
+    const isPlain = options.tls === null
+    const serverOptions = { pauseOnConnect: isPlain, allowHalfOpen: isPlain, noDelay: true }
+    this.#server = createServer(serverOptions, (socket) => this.#accept(socket))
   }
 
   /**
@@ -81,12 +88,26 @@ export class Listener {
   #accept(socket: Socket): void {
     // Until its new owner listens, a reset would be an unhandled error.
     socket.on('error', () => {})
-    const refusal = this.#options.onSocket(socket, this)
-    if (refusal === null) return
     // The address of a socket that has been destroyed is no longer known.
     const peer = formatAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0)
-    socket.destroy()
-    this.#complain(`refused a connection from ${peer}: ${refusal}`)
+    const { admit, onSocket, tls } = this.#options
+    const admitted = admit(socket)
+    if (typeof admitted === 'string') {
+      socket.destroy()
+      this.#complain(`refused a connection from ${peer}: ${admitted}`)
+    } else if (tls === null) {
+      onSocket(socket, this, admitted)
+    } else {
+      tls.begin(socket, (secure, reason) => {
+        if (secure !== null) {
+          secure.allowHalfOpen = true
+          onSocket(secure, this, admitted)
+          return
+        }
+        admitted()
+        this.#complain(`no TLS connection with ${peer} on ${this.#options.address.name}: ${reason}`)
+      })
+    }
   }
 
   #complain(line: string): void {

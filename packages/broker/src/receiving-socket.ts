@@ -1,7 +1,7 @@
 /**
  * This reaches behind Node's public API: a server's sockets cannot be told where to read (`onread`), so the handle of an
  * accepted socket is moved to a new one that can. `VARVE_NO_ONREAD=1` forces the plain way, 'data' events, which costs a
- * copy and is what stays if Node ever takes the handles away.
+ * copy and is what stays if Node ever takes the handles away. TLS sockets always go the plain way.
  */
 import { Socket } from 'node:net'
 
@@ -19,13 +19,19 @@ interface WithHandle {
   _handle: object | null | undefined
 }
 
+/** The accepted socket that a server's TLS socket was made of: what links the two is not public either. */
+export function socketBelow(secure: Socket): Socket | undefined {
+  return (secure as unknown as { readonly _parent?: Socket })._parent
+}
+
 /**
  * Turns a socket that a server with `pauseOnConnect` has just accepted into one that reads straight into its receiver.
  * The caller attaches its listeners and calls `resume()`.
  */
 export function receivingSocket(accepted: Socket, receiver: Receiver): Socket {
   const handle = (accepted as unknown as WithHandle)._handle
-  if (process.env['VARVE_NO_ONREAD'] === '1' || handle === null || handle === undefined) {
+  const isTls = (accepted as { readonly encrypted?: boolean }).encrypted === true
+  if (process.env['VARVE_NO_ONREAD'] === '1' || isTls || handle === null || handle === undefined) {
     accepted.on('data', (bytes: Buffer) => {
       if (!receiver.push(bytes)) accepted.pause()
     })

@@ -21,7 +21,7 @@ test.each([
   ['127.0.0.1:9092', /is not of the form PLAINTEXT:\/\/host:port/],
   ['PLAINTEXT://host', /is not of the form/],
   ['PLAINTEXT://host:99999', /port above 65535/],
-  ['SSL://host:9093', /security protocol that this broker does not speak/],
+  ['SASL_PLAINTEXT://host:9093', /security protocol that this broker does not speak/],
   ['A://x:1,A://y:2', /is there twice/],
 ])('%s is refused', (listeners, message) => {
   expect(() => resolveOptions({ listeners })).toThrow(message)

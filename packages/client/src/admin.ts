@@ -58,7 +58,7 @@ export type { FoundOffset, OffsetQuery, OffsetSpec } from './offset-lookup.js'
 
 export interface AdminOptions extends Pick<
   ClusterOptions,
-  'brokers' | 'clientId' | 'connectTimeoutMs' | 'clock'
+  'brokers' | 'clientId' | 'tls' | 'connectTimeoutMs' | 'clock'
 > {
   /** How long one request may take, in ms. Default 30 000. */
   requestTimeoutMs?: number
@@ -90,8 +90,8 @@ export class Admin {
 
   /** @throws VarveError `VARVE_INVALID_OPTION` */
   constructor(options: AdminOptions) {
-    const { brokers, clientId, connectTimeoutMs, requestTimeoutMs, clock, timeoutMs = 30_000 } = options
-    this.cluster = new Cluster({ brokers, clientId, connectTimeoutMs, requestTimeoutMs, clock })
+    const { brokers, clientId, tls, connectTimeoutMs, requestTimeoutMs, clock, timeoutMs = 30_000 } = options
+    this.cluster = new Cluster({ brokers, clientId, tls, connectTimeoutMs, requestTimeoutMs, clock })
     this.requests = new AdminRequests(this.cluster, clock ?? systemClock, timeoutMs)
   }
 

@@ -12,7 +12,7 @@ import { Connection, type ConnectionOptions } from './connection.js'
 
 export interface ClusterOptions extends Pick<
   ConnectionOptions,
-  'clientId' | 'connectTimeoutMs' | 'requestTimeoutMs' | 'maxInFlight' | 'maxResponseBytes' | 'clock'
+  'clientId' | 'tls' | 'connectTimeoutMs' | 'requestTimeoutMs' | 'maxInFlight' | 'maxResponseBytes' | 'clock'
 > {
   /** Where to begin, as `host:port`; any broker of the cluster will do, and more than one is safer. */
   brokers: readonly string[]
@@ -171,7 +171,8 @@ export class Cluster {
     const reasons = failures.map((error) => (error as Error).message).join('; ')
     throw new VarveError('VARVE_NO_BROKER', `None of the brokers can be reached: ${reasons}`, {
       cause: failures.length === 1 ? failures[0] : new AggregateError(failures),
-      retriable: true,
+      // Waiting helps against everything but a certificate.
+      retriable: failures.some((error) => (error as { code?: unknown }).code !== 'VARVE_TLS_FAILED'),
     })
   }
 
@@ -193,9 +194,10 @@ export class Cluster {
     const key = `${formatAddress(address)}/${lane}`
     const known = this.connections.get(key)
     if (known !== undefined) return known
-    const { clientId, connectTimeoutMs, requestTimeoutMs, maxInFlight, maxResponseBytes } = this.options
+    const { clientId, tls, connectTimeoutMs, requestTimeoutMs, maxInFlight, maxResponseBytes } = this.options
     const dialled = Connection.dial(address.host, address.port, {
       clientId,
+      tls,
       connectTimeoutMs,
       requestTimeoutMs,
       maxInFlight,

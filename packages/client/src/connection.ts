@@ -1,4 +1,4 @@
-import { connect as connectSocket, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import {
   apiVersions,
   ByteBudget,
@@ -13,11 +13,14 @@ import {
 import { VarveError } from '@varve/records'
 import { chooseVersion, clientVersion, negotiate, type ServedVersions } from './api-versions.js'
 import { formatAddress } from './broker-address.js'
+import { brokerSocket, connectFailure, readyEvent, tlsFailure, type TlsOptions } from './broker-socket.js'
 import { systemClock, type Clock } from './clock.js'
 
 export interface ConnectionOptions {
   /** Shown in the broker's logs and metrics. Default `'varve'`. */
   clientId?: string | null
+  /** Whether and how to speak TLS, with brokers whose listener is of the protocol SSL. Default false. */
+  tls?: boolean | TlsOptions
   /** How long dialling and asking for API versions may take, in ms. Default 10 000. */
   connectTimeoutMs?: number
   /** How long a request may wait for its response, in ms, its time in the queue included. Default 30 000. */
@@ -70,6 +73,7 @@ export class Connection {
   /** What the broker serves, by API key. */
   readonly versions: ReadonlyMap<number, ServedVersions>
   private readonly socket: Socket
+  private readonly ready: Promise<void>
   private readonly reader: FrameReader
   private readonly clientId: string | null
   private readonly requestTimeoutMs: number
@@ -97,24 +101,26 @@ export class Connection {
       pool: frames,
       onFrame: (frame, owned) => this.receive(frame, owned),
     })
-    this.socket = connectSocket({
-      host,
-      port,
-      noDelay: true,
-      keepAlive: true,
-      onread: {
-        buffer: () => this.reader.nextBuffer(),
-        callback: (count: number) => this.guard(() => this.reader.received(count)),
-      },
+    const { tls = false } = options
+    this.socket = brokerSocket(this, tls, {
+      nextBuffer: () => this.reader.nextBuffer(),
+      received: (count) => this.guard(() => this.reader.received(count)),
+      push: (bytes) => this.guard(() => this.reader.push(bytes)),
     })
-    this.socket.on('error', (error) => this.fail(this.closedError('broke', error)))
+    this.ready = new Promise((resolve, reject) => {
+      this.socket.once(readyEvent(tls), resolve)
+      this.onClose(() => reject(this.connectFailure()))
+    })
+    // Whoever dials looks at it, if the attempt lasts that long.
+    this.ready.catch(() => {})
+    this.socket.on('error', (error) => this.fail(tlsFailure(this, error) ?? this.closedError('broke', error)))
     this.socket.on('close', () => this.fail(this.closedError('was closed by the broker')))
   }
 
   /**
    * Connects and asks the broker for the versions it serves.
    *
-   * @throws VarveError `VARVE_CONNECTION_FAILED`, `VARVE_REQUEST_TIMEOUT`, `VARVE_UNSUPPORTED_VERSION`, or whatever the
+   * @throws VarveError `VARVE_CONNECTION_FAILED`, `VARVE_TLS_FAILED`, `VARVE_REQUEST_TIMEOUT`, `VARVE_UNSUPPORTED_VERSION`, or whatever the
    * signal was aborted with.
    */
   static async dial(host: string, port: number, options: ConnectionOptions = {}): Promise<Connection> {
@@ -132,7 +138,7 @@ export class Connection {
     const abort = (): void => connection.fail(connection.closedError('was aborted', options.signal!.reason))
     options.signal?.addEventListener('abort', abort, { once: true })
     try {
-      await connection.connected()
+      await connection.ready
       const served = await negotiate((version) => connection.askVersions(version, timeoutMs), where)
       for (const [key, versions] of served)
         (connection.versions as Map<number, ServedVersions>).set(key, versions)
@@ -140,7 +146,7 @@ export class Connection {
     } catch (error) {
       connection.close()
       options.signal?.throwIfAborted()
-      throw error
+      throw connection.closedDuringDial(error, options.tls ?? false)
     } finally {
       cancel()
       options.signal?.removeEventListener('abort', abort)
@@ -212,26 +218,16 @@ export class Connection {
     this.close()
   }
 
-  private connected(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.socket.once('connect', resolve)
-      this.onClose(() => {
-        const { cause } = this.failure!
-        const refused = cause instanceof Error && 'syscall' in cause
-        reject(
-          refused
-            ? new VarveError(
-                'VARVE_CONNECTION_FAILED',
-                `Cannot connect to ${this.address}: ${cause.message}`,
-                {
-                  cause,
-                  retriable: true,
-                },
-              )
-            : this.failure!,
-        )
-      })
-    })
+  /** A broker that speaks TLS ends the connection of a client that does not, without a word. */
+  private closedDuringDial(error: unknown, tls: boolean | TlsOptions): unknown {
+    if (tls !== false || !VarveError.is(error) || error.code !== 'VARVE_CONNECTION_CLOSED') return error
+    const message = `${error.message}, before it had said anything. If that listener speaks TLS, connect with tls`
+    return new VarveError(error.code, message, { cause: error.cause, retriable: true })
+  }
+
+  private connectFailure(): VarveError {
+    const { code, cause } = this.failure!
+    return code === 'VARVE_TLS_FAILED' ? this.failure! : (connectFailure(this, cause) ?? this.failure!)
   }
 
   private askVersions(version: number, timeoutMs: number): ReturnType<Parameters<typeof negotiate>[0]> {

@@ -14,7 +14,7 @@ export type { TopicPartition } from './topic-partition.js'
 
 export interface ConsumerOptions extends Pick<
   ClusterOptions,
-  'brokers' | 'clientId' | 'connectTimeoutMs' | 'clock'
+  'brokers' | 'clientId' | 'tls' | 'connectTimeoutMs' | 'clock'
 > {
   /** How long a broker may wait for `minBytes` to be there, in ms. Default 500. */
   maxWaitMs?: number
@@ -75,6 +75,7 @@ export class Consumer {
     const {
       brokers,
       clientId,
+      tls,
       connectTimeoutMs,
       requestTimeoutMs = 30_000,
       maxBytes = 16 * 1024 * 1024,
@@ -82,6 +83,7 @@ export class Consumer {
     this.cluster = new Cluster({
       brokers,
       clientId,
+      tls,
       connectTimeoutMs,
       requestTimeoutMs,
       clock: options.clock,

@@ -41,6 +41,7 @@ export {
   type TopicMetadata,
   type ValidateOptions,
 } from './admin.js'
+export type { TlsOptions } from './broker-socket.js'
 export { systemClock, type Clock } from './clock.js'
 export { Connection, type ConnectionOptions, type RequestOptions } from './connection.js'
 export {

@@ -13,7 +13,7 @@ export type { ProducerRecord } from './record-accumulator.js'
 
 export interface ProducerOptions extends Pick<
   ClusterOptions,
-  'brokers' | 'clientId' | 'connectTimeoutMs' | 'clock'
+  'brokers' | 'clientId' | 'tls' | 'connectTimeoutMs' | 'clock'
 > {
   /** Who must have a record before it counts as delivered: −1 all in-sync replicas (default), 1 the leader, 0 nobody. */
   acks?: -1 | 0 | 1
@@ -85,11 +85,12 @@ export class Producer {
 
     const requestTimeoutMs = wholeNumber('requestTimeoutMs', options.requestTimeoutMs, 30_000, 1)
     const maxInFlight = wholeNumber('maxInFlight', options.maxInFlight, 5, 1)
-    const { brokers, clientId, connectTimeoutMs, clock } = options
+    const { brokers, clientId, tls, connectTimeoutMs, clock } = options
     // One request more than batches use, so that asking for metadata does not have to wait for them.
     this.cluster = new Cluster({
       brokers,
       clientId,
+      tls,
       connectTimeoutMs,
       requestTimeoutMs,
       clock,

@@ -1,5 +1,6 @@
 import { VarveError } from '@varve/records'
 import type { BrokerOptions, ResolvedOptions } from '../broker-options.js'
+import { writtenOverrides } from '../connection-limits.js'
 import { formatAddress, type ListenerAddress } from '../listener-address.js'
 import { brokerConfigs } from './config-tables.js'
 import { InvalidConfig, normalizeValue } from './config-value.js'
@@ -16,8 +17,15 @@ const optionNames = {
   'message.max.bytes': 'maxBatchBytes',
   'queued.max.request.bytes': 'requestMemoryBytes',
   'max.connections': 'maxConnections',
+  'max.connections.per.ip': 'maxConnectionsPerIp',
   'producer.id.expiration.ms': 'producerIdExpirationMs',
   'max.incremental.fetch.session.cache.slots': 'maxFetchSessions',
+} as const
+
+/** The same for those whose value is a text. */
+const textOptionNames = {
+  'listener.security.protocol.map': 'listenerSecurityProtocolMap',
+  'max.connections.per.ip.overrides': 'maxConnectionsPerIpOverrides',
 } as const
 
 /** The same for the options of groups. */
@@ -39,6 +47,11 @@ const optionsInstead: Readonly<Record<string, string>> = {
   'advertised.listeners': 'advertisedListeners',
   'node.id': 'nodeId',
   'broker.id': 'nodeId',
+  'ssl.client.auth': 'ssl',
+  'ssl.key.password': 'ssl',
+  'ssl.keystore.certificate.chain': 'ssl',
+  'ssl.keystore.key': 'ssl',
+  'ssl.truststore.certificates': 'ssl',
 }
 
 /**
@@ -75,7 +88,7 @@ export function checkGiven(given: GivenConfigs): ConfigValues {
  */
 export function withGiven(options: BrokerOptions, given: ConfigValues): BrokerOptions {
   const groups = merged({ ...options.groups }, given, groupOptionNames)
-  return { ...merged({ ...options }, given, optionNames), groups }
+  return { ...merged({ ...options }, given, { ...optionNames, ...textOptionNames }), groups }
 }
 
 function merged(
@@ -88,7 +101,9 @@ function merged(
     if (value === undefined) continue
     if (options[option] !== undefined)
       throw refused(`give either ${option} or the configuration ${name}, not both`)
-    options[option] = brokerConfigs.get(name)!.type === 'BOOLEAN' ? value === 'true' : Number(value)
+    const { type } = brokerConfigs.get(name)!
+    if (type === 'BOOLEAN') options[option] = value === 'true'
+    else options[option] = type === 'STRING' ? value : Number(value)
   }
   return options
 }
@@ -111,7 +126,15 @@ export function staticConfigs(
     const value = String(option)
     if (value !== brokerConfigs.get(name)!.defaultValue) values.set(name, value)
   }
-  const { listeners, advertised } = options
+  const { listeners, advertised, protocolOf, ssl } = options
+  values.set(
+    'listener.security.protocol.map',
+    listeners.map(({ name: listener }) => `${listener}:${protocolOf(listener)}`).join(','),
+  )
+  if (options.maxConnectionsPerIpOverrides.size > 0) {
+    values.set('max.connections.per.ip.overrides', writtenOverrides(options.maxConnectionsPerIpOverrides))
+  }
+  if (ssl?.clientAuth !== undefined) values.set('ssl.client.auth', ssl.clientAuth)
   values.set('node.id', String(nodeId))
   values.set('broker.id', String(nodeId))
   values.set('process.roles', 'broker,controller')

@@ -19,7 +19,7 @@ export class RawClient {
   #nextCorrelationId = 1
   #isClosed = false
 
-  private constructor(socket: Socket) {
+  constructor(socket: Socket) {
     this.socket = socket
     socket.on('data', (bytes: Buffer) => this.#onData(bytes))
     // How the end came about makes no difference to these tests.

@@ -1,13 +1,13 @@
 import { Admin, Consumer } from '@varve/client'
 import { brokerFailure } from './broker-failure.js'
+import { type BrokerFlags, clientOptions } from './client-options.js'
 import { onInterrupt } from './interrupt.js'
 import { Output } from './output.js'
 import { rangesOf } from './starting-offsets.js'
 import { Tally } from './tally.js'
 import type { From } from './values.js'
 
-export interface ConsumeOptions {
-  broker: string[]
+export interface ConsumeOptions extends BrokerFlags {
   from: From
   follow?: boolean
   partition?: number
@@ -43,10 +43,10 @@ export async function consume(topic: string, options: ConsumeOptions): Promise<v
   const { signal: interrupted, exitCode } = onInterrupt()
   const output = new Output()
   const signal = AbortSignal.any([interrupted, output.gone])
-  const clientOptions = { brokers: options.broker, clientId: 'varve-consume' }
+  const client = clientOptions(options, 'varve-consume')
   const tally = new Tally()
-  const admin = new Admin(clientOptions)
-  const consumer = new Consumer(clientOptions)
+  const admin = new Admin(client)
+  const consumer = new Consumer(client)
   try {
     const ranges = await rangesOf(admin, topic, options.from, options.partition)
     await admin.close()

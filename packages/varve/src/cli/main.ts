@@ -15,10 +15,18 @@ const USAGE_ERROR = 2
 
 const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`
 
-const brokerOption = (): Option =>
-  new Option('-b, --broker <host:port>', 'where to connect, several with commas')
-    .argParser(brokers)
-    .default(['localhost:9092'], 'localhost:9092')
+/** Adds what every command that talks to a broker takes; see BrokerFlags. */
+const withBroker = (command: Command): Command =>
+  command
+    .addOption(
+      new Option('-b, --broker <host:port>', 'where to connect, several with commas')
+        .argParser(brokers)
+        .default(['localhost:9092'], 'localhost:9092'),
+    )
+    .option('--tls', 'speak TLS; so do --ca and --cert')
+    .option('--ca <file>', "PEM file of who signs the broker's certificate, if not one that Node trusts")
+    .option('--cert <file>', "PEM file of this client's certificate, where the broker asks for one")
+    .option('--key <file>', 'PEM file of its key')
 
 const durabilityOption = (): Option =>
   new Option(
@@ -74,10 +82,9 @@ function serveCommand(): Command {
 }
 
 function produceCommand(): Command {
-  return new Command('produce')
+  return withBroker(new Command('produce'))
     .description('send each line of standard input, or of a file, as a record')
     .argument('<topic>', 'topic to write to')
-    .addOption(brokerOption())
     .option('-f, --file <path>', 'read lines from a file')
     .option(
       '-k, --key-separator <text>',
@@ -112,10 +119,9 @@ function produceCommand(): Command {
 }
 
 function consumeCommand(): Command {
-  return new Command('consume')
+  return withBroker(new Command('consume'))
     .description('print the value of each record and a newline, up to the end of the topic as it is now')
     .argument('<topic>', 'topic to read from')
-    .addOption(brokerOption())
     .addOption(
       new Option('--from <where>', 'earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z')
         .argParser(from)
@@ -141,11 +147,9 @@ function consumeCommand(): Command {
 
 function topicCommand(): Command {
   const topic = new Command('topic').description('create and list topics')
-  topic
-    .command('create')
+  withBroker(topic.command('create'))
     .description('create a topic')
     .argument('<name>', 'letters, digits, dots, hyphens and underscores')
-    .addOption(brokerOption())
     .option(
       '--partitions <count>',
       "how many partitions; the broker's default if not given",
@@ -159,10 +163,8 @@ function topicCommand(): Command {
     .action(async (name: string, options: CreateTopicOptions) =>
       (await import('./topic.js')).createTopic(name, options),
     )
-  topic
-    .command('list')
+  withBroker(topic.command('list'))
     .description('list topics with their partitions')
-    .addOption(brokerOption())
     .action(async (options: TopicOptions) => (await import('./topic.js')).listTopics(options))
   topic.addHelpText('after', examples('varve topic create orders --partitions 6', 'varve topic list'))
   return topic

@@ -1,14 +1,14 @@
 import { Admin, Producer } from '@varve/client'
 import type { Compression } from '@varve/records'
 import { brokerFailure } from './broker-failure.js'
+import { type BrokerFlags, clientOptions } from './client-options.js'
 import { Failure } from './failure.js'
 import { input, inputFailure } from './input.js'
 import { onInterrupt } from './interrupt.js'
 import { keyAndValue, linesOf } from './lines.js'
 import { Tally, recordsText } from './tally.js'
 
-export interface ProduceOptions {
-  broker: string[]
+export interface ProduceOptions extends BrokerFlags {
   file?: string
   keySeparator?: Buffer
   partition?: number
@@ -144,12 +144,12 @@ function produceFailure(sender: LineSender, topic: string, options: ProduceOptio
 }
 
 /** A producer goes on trying for minutes; whoever types a wrong port should hear of it at once. */
-async function checkBroker(brokers: string[]): Promise<void> {
-  const admin = new Admin({ brokers, clientId: 'varve-produce' })
+async function checkBroker(client: ReturnType<typeof clientOptions>): Promise<void> {
+  const admin = new Admin(client)
   try {
     await admin.listTopics()
   } catch (error) {
-    throw brokerFailure(error, brokers)
+    throw brokerFailure(error, client.brokers)
   } finally {
     await admin.close()
   }
@@ -157,11 +157,11 @@ async function checkBroker(brokers: string[]): Promise<void> {
 
 export async function produce(topic: string, options: ProduceOptions): Promise<void> {
   const { signal, exitCode } = onInterrupt()
-  await checkBroker(options.broker)
+  const client = clientOptions(options, 'varve-produce')
+  await checkBroker(client)
   const source = input(options.file)
   const producer = new Producer({
-    brokers: options.broker,
-    clientId: 'varve-produce',
+    ...client,
     acks: options.acks,
     compression: options.compression,
     lingerMs: options.linger,

@@ -1,22 +1,21 @@
 import { Admin } from '@varve/client'
 import { brokerFailure } from './broker-failure.js'
+import { type BrokerFlags, clientOptions } from './client-options.js'
 import { Failure } from './failure.js'
 
-export interface TopicOptions {
-  broker: string[]
-}
+export type TopicOptions = BrokerFlags
 
 export interface CreateTopicOptions extends TopicOptions {
   partitions?: number
   replicationFactor?: number
 }
 
-async function withAdmin<T>(brokers: string[], use: (admin: Admin) => Promise<T>): Promise<T> {
-  const admin = new Admin({ brokers, clientId: 'varve-topic' })
+async function withAdmin<T>(flags: BrokerFlags, use: (admin: Admin) => Promise<T>): Promise<T> {
+  const admin = new Admin(clientOptions(flags, 'varve-topic'))
   try {
     return await use(admin)
   } catch (error) {
-    throw brokerFailure(error, brokers)
+    throw brokerFailure(error, flags.broker)
   } finally {
     await admin.close()
   }
@@ -26,9 +25,9 @@ const partitionsText = (count: number): string => `${count} ${count === 1 ? 'par
 
 export async function createTopic(
   name: string,
-  { broker, partitions, replicationFactor }: CreateTopicOptions,
+  { partitions, replicationFactor, ...flags }: CreateTopicOptions,
 ): Promise<void> {
-  await withAdmin(broker, async (admin) => {
+  await withAdmin(flags, async (admin) => {
     try {
       const [created] = await admin.createTopics([{ name, partitions, replicationFactor }])
       // Brokers before version 5 of CreateTopics do not say how many it became.
@@ -44,8 +43,8 @@ export async function createTopic(
   })
 }
 
-export async function listTopics({ broker }: TopicOptions): Promise<void> {
-  await withAdmin(broker, async (admin) => {
+export async function listTopics(options: TopicOptions): Promise<void> {
+  await withAdmin(options, async (admin) => {
     const topics = await admin.listTopics()
     const width = Math.max(0, ...topics.map(({ name }) => name.length))
     for (const { name, partitions } of topics)

@@ -1,0 +1,176 @@
+// TLS that looks as if it worked is worse than none: a certificate nobody asked for, a client let in without one, a
+// listener that is plaintext after all. And a broker that hangs because somebody began a handshake is down.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { once } from 'node:events'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
+import { fetch, metadata } from '@varve/protocol'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { Authority, type Credentials } from '../../../test/support/certificates.js'
+import { resolveOptions } from '../src/broker-options.js'
+import { startBroker } from '../src/start-broker.js'
+import { RawClient } from './support/raw-client.js'
+import { fetchBody, produceTo, settle, startTestBroker, until } from './support/test-broker.js'
+import { recordsIn } from './memory-log.js'
+
+let authority: Authority
+let server: Credentials
+let directory: string
+beforeAll(async () => {
+  authority = await Authority.create()
+  server = await authority.issue('broker', ['127.0.0.1', 'localhost'])
+  directory = await mkdtemp(join(tmpdir(), 'varve-tls-'))
+})
+afterAll(() => rm(directory, { recursive: true, force: true }))
+
+/** Connects when the handshake is over, and with it what the broker thinks of the certificate. */
+async function connectSecurely(port: number, options: ConnectionOptions = {}): Promise<RawClient> {
+  const socket = connectTls({ host: '127.0.0.1', port, ca: authority.ca, ...options })
+  onTestFinished(() => void socket.destroy())
+  await once(socket, 'secureConnect')
+  return new RawClient(socket)
+}
+
+const hostOf = async (client: RawClient): Promise<string> => {
+  const { brokers } = await client.request(metadata, 12, { topics: [] })
+  return `${brokers[0]!.host}:${brokers[0]!.port}`
+}
+
+test('a listener called SSL speaks TLS, beside one that does not, each with its advertised address', async () => {
+  const { broker, lines } = await startTestBroker({
+    listeners: 'SSL://127.0.0.1:0,PLAINTEXT://127.0.0.2:0',
+    advertisedListeners: 'SSL://broker.example:9093,PLAINTEXT://inside.example:9092',
+    ssl: server,
+  })
+  expect(broker.address).toBe('broker.example:9093')
+  expect(await hostOf(await connectSecurely(broker.port))).toBe('broker.example:9093')
+  // A client that speaks no TLS is told so by the end of its connection, and the operator by a line.
+  const plain = await RawClient.connect(broker.port)
+  plain.send(metadata, 12, { topics: [] })
+  await plain.closed
+  await until(
+    () => lines.some((line) => /no TLS connection with 127\.0\.0\.1:\d+ on SSL: /.test(line)),
+    'a line',
+  )
+})
+
+test('the protocol map gives a listener of any name its protocol', async () => {
+  const { broker } = await startTestBroker({
+    listeners: 'OUTSIDE://127.0.0.1:0',
+    listenerSecurityProtocolMap: 'OUTSIDE:SSL,INSIDE:PLAINTEXT',
+    ssl: server,
+  })
+  expect(await hostOf(await connectSecurely(broker.port))).toBe(broker.address)
+})
+
+test('certificate and key may be files', async () => {
+  await writeFile(join(directory, 'cert.pem'), server.cert)
+  await writeFile(join(directory, 'key.pem'), server.key)
+  const ssl = { cert: join(directory, 'cert.pem'), key: join(directory, 'key.pem') }
+  const { broker } = await startTestBroker({ listeners: 'SSL://127.0.0.1:0', ssl })
+  expect(await hostOf(await connectSecurely(broker.port))).toBe(broker.address)
+})
+
+test.each([
+  [{ listeners: 'SSL://:0' }, /the listener SSL speaks TLS and needs a certificate/],
+  [{ listeners: 'A://:0', listenerSecurityProtocolMap: 'B:SSL' }, /names no protocol for the listener A/],
+  [{ listeners: 'A://:0', listenerSecurityProtocolMap: 'A' }, /'A' is not of the form NAME:PROTOCOL/],
+  [{ listeners: 'A://:0', listenerSecurityProtocolMap: 'A:TLS' }, /A cannot speak 'TLS'/],
+  [{ listeners: 'SASL_SSL://:0' }, /security protocol that this broker does not speak/],
+  [{ listeners: 'A://:0', listenerSecurityProtocolMap: { A: 'SASL_SSL' } }, /does not speak/],
+])('%j is refused', (options, message) => {
+  expect(() => resolveOptions(options)).toThrow(message)
+})
+
+test('files that cannot be used are named before anything is bound', async () => {
+  const other = await authority.issue('other')
+  const listeners = 'SSL://127.0.0.1:0'
+  const refused = (ssl: object, message: RegExp): Promise<void> =>
+    expect(startBroker({ listeners, ssl: { ...server, ...ssl } })).rejects.toMatchObject({
+      code: 'VARVE_INVALID_OPTION',
+      message: expect.stringMatching(message),
+    })
+  await refused({ cert: '/nowhere/cert.pem' }, /^ssl: cannot read cert from \/nowhere\/cert\.pem: ENOENT/)
+  await refused({ key: other.key }, /^ssl: certificate and key cannot be used: .*mismatch/)
+  await refused({ key: '' }, /^ssl: key is missing/)
+  await refused({ clientAuth: 'always' }, /^ssl: clientAuth must be/)
+})
+
+test.each(['none', 'requested', 'required'] as const)('ssl.client.auth=%s', async (clientAuth) => {
+  const known = await authority.issue('client')
+  const stranger = await (await Authority.create('somebody else')).issue('client')
+  const { broker } = await startTestBroker({
+    listeners: 'SSL://127.0.0.1:0',
+    ssl: { ...server, ca: authority.ca, clientAuth },
+  })
+  const outcomeOf = async (credentials: object): Promise<string> => {
+    // With TLS 1.3 the client is done before the server has seen its certificate.
+    const client = await connectSecurely(broker.port, credentials)
+    return hostOf(client).then(
+      () => 'served',
+      () => 'refused',
+    )
+  }
+  const [anonymous, trusted, untrusted] = [
+    await outcomeOf({}),
+    await outcomeOf(known),
+    await outcomeOf(stranger),
+  ]
+  expect({ anonymous, trusted, untrusted }).toEqual({
+    anonymous: clientAuth === 'required' ? 'refused' : 'served',
+    trusted: 'served',
+    untrusted: clientAuth === 'none' ? 'served' : 'refused',
+  })
+})
+
+test('a handshake that does not go on is given up, and one under way does not keep the broker from closing', async () => {
+  const { broker, clock, lines } = await startTestBroker({ listeners: 'SSL://127.0.0.1:0', ssl: server })
+  const silent = await RawClient.connect(broker.port)
+  await settle()
+  clock.advance(9_999)
+  expect(silent.socket.destroyed).toBe(false)
+  clock.advance(1)
+  await silent.closed
+  expect(lines.at(-1)).toMatch(/no TLS handshake within 10 s$/)
+  const late = await RawClient.connect(broker.port)
+  await settle()
+  await broker.close()
+  await late.closed
+  expect(clock.pending).toBe(0)
+})
+
+test('handshakes count as connections', async () => {
+  const { broker } = await startTestBroker({ listeners: 'SSL://127.0.0.1:0', ssl: server, maxConnections: 1 })
+  const silent = await RawClient.connect(broker.port)
+  await settle()
+  await expect(connectSecurely(broker.port)).rejects.toThrow()
+  await silent.close()
+  // Until the broker has noticed.
+  const next = await vi.waitFor(() => connectSecurely(broker.port), { timeout: 10_000 })
+  expect(await hostOf(next)).toBe(broker.address)
+})
+
+test('records come whole through TLS, large ones and with the log on a real disk', async () => {
+  const { broker, lines } = await startTestBroker({
+    listeners: 'SSL://127.0.0.1:0',
+    ssl: server,
+    engine: true,
+  })
+  const client = await connectSecurely(broker.port)
+  await client.request(metadata, 12, { topics: [{ name: 'orders' }], allowAutoTopicCreation: true })
+  const values = Array.from({ length: 8 }, (_, index) => String(index).repeat(900_000))
+  for (const value of values) expect((await produceTo(client, 'orders', value)).errorCode).toBe(0)
+  const got: string[] = []
+  while (got.length < values.length) {
+    const body = fetchBody('orders', {
+      offset: got.length,
+      maxBytes: 4_000_000,
+      partitionMaxBytes: 4_000_000,
+    })
+    const { responses } = await client.request(fetch, 12, body)
+    for (const { value } of recordsIn(responses[0]!.partitions[0]!.records)) got.push(String(value))
+  }
+  expect(got).toEqual(values)
+  expect(lines.filter((line) => line.startsWith('warn'))).toEqual([])
+})
