@@ -152,6 +152,36 @@ test('flush.messages=1 makes a topic durable in a broker that is not; a topic ca
   expect(strong.disk.log('loose-0').settings.durability).toBe('fsync')
 })
 
+test('a retention that is altered deletes what was there before, in segments of the size that was asked for', async () => {
+  const data = await temporaryDirectory()
+  const configs = { 'log.retention.check.interval.ms': 20 }
+  const { connect } = await startTestBroker({ engine: true, data, clock: systemClock, configs })
+  const client = await connect()
+  await createWith(client, 'short', { 'internal.segment.bytes': '1000', 'retention.ms': '-1' })
+  const yesterday = encodeBatch([{ value: 'x'.repeat(400), timestamp: Date.now() - 24 * hour }], {
+    compression: 'none',
+  })
+  for (let sent = 0; sent < 6; sent++) await produceBatch(client, 'short', Buffer.from(yesterday))
+  expect((await fetchFrom(client, 'short', { offset: 5 })).logStartOffset).toBe(0)
+  await alter(client, TOPIC, 'short', [['set', 'retention.ms', String(hour)]])
+  const start = async () => (await fetchFrom(client, 'short', { offset: 6 })).logStartOffset
+  await expect.poll(start, { timeout: 10_000 }).toBeGreaterThan(0)
+})
+
+test('a cleanup.policy that is altered compacts what was there before', async () => {
+  const data = await temporaryDirectory()
+  const configs = { 'log.cleaner.backoff.ms': 20, 'log.cleaner.min.cleanable.ratio': 0 }
+  const { connect } = await startTestBroker({ engine: true, data, clock: systemClock, configs })
+  const client = await connect()
+  await createWith(client, 'keyed', { 'internal.segment.bytes': '1000', 'flush.messages': '1' })
+  const keyed = encodeBatch([{ key: 'k', value: 'x'.repeat(400) }], { compression: 'none' })
+  for (let sent = 0; sent < 6; sent++) await produceBatch(client, 'keyed', Buffer.from(keyed))
+  const offsets = async () => (await recordsOf(client, 'keyed')).map(({ offset }) => offset)
+  expect(await offsets()).toContain(0)
+  await alter(client, TOPIC, 'keyed', [['set', 'cleanup.policy', 'compact']])
+  await expect.poll(offsets, { timeout: 10_000 }).not.toContain(0)
+})
+
 test('num.partitions and auto.create.topics.enable act when a topic is asked for', async () => {
   const { connect } = await startTestBroker({ configs: { 'num.partitions': 3 } })
   const topic = { name: 'orders', numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] }

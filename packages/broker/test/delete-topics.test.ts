@@ -105,6 +105,28 @@ test('a fetch that waits is told, by name and by id', async () => {
   expect(codes).toEqual([errors.UNKNOWN_TOPIC_OR_PARTITION.code, errors.UNKNOWN_TOPIC_ID.code])
 })
 
+test('a fetch session finds the new topic of the name, not the old one', async () => {
+  const { connect, createTopic } = await startTestBroker({ engine: true, data: await temporaryDirectory() })
+  await createTopic('orders')
+  const [consumer, admin] = [await connect(), await connect()]
+  await produceTo(admin, 'orders', 'old')
+  const body = fetchBody('orders')
+  const { sessionId, responses } = await consumer.request(fetch, 12, {
+    ...body,
+    sessionId: 0,
+    sessionEpoch: 0,
+  })
+  expect(responses[0]!.partitions[0]!.highWatermark).toBe(1)
+  const next = async (sessionEpoch: number) => {
+    const answer = await consumer.request(fetch, 12, { ...body, topics: [], sessionId, sessionEpoch })
+    return answer.responses[0]?.partitions[0]
+  }
+  await remove(admin, { name: 'orders' })
+  expect((await next(1))!.errorCode).toBe(errors.UNKNOWN_TOPIC_OR_PARTITION.code)
+  await createTopic('orders')
+  expect(await next(2)).toMatchObject({ errorCode: 0, highWatermark: 0 })
+})
+
 test('a produce that waits is told, by name and by id', async () => {
   const { connect, createTopic, disk } = await startTestBroker()
   const topicId = await createTopic('orders')

@@ -117,12 +117,16 @@ function start(
     return refuse(response, errors.NOT_ENOUGH_REPLICAS, message)
   }
   return partition.append(batch, acks === -1).then(
-    async (baseOffset) => {
-      if (settings.timestampType === 'LogAppendTime' && acks !== 0) {
-        response.logAppendTimeMs = await partition.appendTime(baseOffset)
+    (baseOffset) => {
+      const acknowledge = (): void => {
+        response.baseOffset = baseOffset
+        response.logStartOffset = partition.logStartOffset
       }
-      response.baseOffset = baseOffset
-      response.logStartOffset = partition.logStartOffset
+      if (settings.timestampType !== 'LogAppendTime' || acks === 0) return acknowledge()
+      return partition.appendTime(baseOffset).then((time) => {
+        response.logAppendTimeMs = time
+        acknowledge()
+      })
     },
     (error: unknown) => {
       const refusal = isForRecords(error, settings)
