@@ -3,20 +3,18 @@ import { brokerFailure } from './broker-failure.js'
 import { type BrokerFlags, clientOptions } from './client-options.js'
 import { onInterrupt } from './interrupt.js'
 import { Output } from './output.js'
+import { printRecord, type RecordTextOptions } from './record-text.js'
 import { rangesOf } from './starting-offsets.js'
 import { Tally } from './tally.js'
 import type { From } from './values.js'
 
-export interface ConsumeOptions extends BrokerFlags {
+export interface ConsumeOptions extends BrokerFlags, RecordTextOptions {
   from: From
   follow?: boolean
   partition?: number
   max?: number
-  keySeparator?: Buffer
   quiet?: boolean
 }
-
-const EMPTY = Buffer.alloc(0)
 
 /** Prints what the consumer was assigned, to the end where it has one. Ends early when `signal` says so. */
 async function printRecords(
@@ -26,12 +24,11 @@ async function printRecords(
   tally: Tally,
   signal: AbortSignal,
 ): Promise<void> {
-  const { follow, max = Infinity, keySeparator } = options
+  const { follow, max = Infinity } = options
   for await (const { records } of consumer.batches({ signal })) {
-    for (const { key, value } of records()) {
-      if (keySeparator === undefined || key === null) output.line(value ?? EMPTY)
-      else output.line(key, keySeparator, value ?? EMPTY)
-      tally.bytes += value?.length ?? 0
+    for (const record of records()) {
+      printRecord(record, options, output)
+      tally.bytes += record.value?.length ?? 0
       if (++tally.records >= max) return
       if (output.isFull) await output.flush()
     }

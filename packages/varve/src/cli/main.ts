@@ -1,5 +1,8 @@
 import { Command, CommanderError, Option } from 'commander'
+import { configCommand, groupCommand, offsetsCommand, topicCommand } from './admin-commands.js'
+import { examples, kafkaScript, withBroker } from './command-options.js'
 import { report } from './failure.js'
+import { recordParts } from './record-text.js'
 import type { ConsumeOptions } from './consume.js'
 import type { InspectOptions } from './inspect.js'
 import type { LogAppendOptions } from './log-append.js'
@@ -7,26 +10,10 @@ import type { LogReadOptions } from './log-read.js'
 import type { LogTailOptions } from './log-tail.js'
 import type { ProduceOptions } from './produce.js'
 import type { ServeOptions } from './serve.js'
-import type { CreateTopicOptions, TopicOptions } from './topic.js'
-import { acks, brokers, config, from, integer, logFrom, separator, tailFrom } from './values.js'
+import { acks, config, from, integer, logFrom, separator, settings, tailFrom } from './values.js'
 import { version } from './version.js'
 
 const USAGE_ERROR = 2
-
-const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`
-
-/** Adds what every command that talks to a broker takes; see BrokerFlags. */
-const withBroker = (command: Command): Command =>
-  command
-    .addOption(
-      new Option('-b, --broker <host:port>', 'where to connect, several with commas')
-        .argParser(brokers)
-        .default(['localhost:9092'], 'localhost:9092'),
-    )
-    .option('--tls', 'speak TLS; so do --ca and --cert')
-    .option('--ca <file>', "PEM file of who signs the broker's certificate, if not one that Node trusts")
-    .option('--cert <file>', "PEM file of this client's certificate, where the broker asks for one")
-    .option('--key <file>', 'PEM file of its key')
 
 const durabilityOption = (): Option =>
   new Option(
@@ -91,6 +78,18 @@ function produceCommand(): Command {
       'what stands between key and value, such as : or \\t; lines without it have no key',
       separator,
     )
+    .addOption(
+      new Option(
+        '--json',
+        'each line is a record as consume --json prints it: key, value, headers, timestamp, partition',
+      ).conflicts('keySeparator'),
+    )
+    .addOption(
+      new Option(
+        '-H, --header <name=value>',
+        'a header of every record; may be given several times',
+      ).argParser(settings),
+    )
     .option('-P, --partition <number>', 'write to this partition only', integer(0, 2_147_483_647))
     .addOption(
       new Option('--acks <acks>', 'wait for all replicas, for the leader (1) or for nobody (0)')
@@ -111,7 +110,7 @@ function produceCommand(): Command {
         'echo hello | varve produce demo',
         'varve produce logs --file access.log --compression lz4',
         'varve produce users --key-separator : < users.txt',
-      ),
+      ) + kafkaScript('kafka-console-producer.sh'),
     )
     .action(async (topic: string, options: ProduceOptions) =>
       (await import('./produce.js')).produce(topic, options),
@@ -131,43 +130,25 @@ function consumeCommand(): Command {
     .option('-P, --partition <number>', 'read this partition only', integer(0, 2_147_483_647))
     .option('-n, --max <count>', 'stop after so many records', integer(1))
     .option('-k, --key-separator <text>', 'print the key and this before the value', separator)
+    .addOption(
+      new Option('--with <part...>', 'print these before the value, with tabs')
+        .choices(recordParts)
+        .conflicts('json'),
+    )
+    .addOption(new Option('--json', 'print each record as a line of JSON').conflicts('keySeparator'))
     .option('-q, --quiet', 'no progress and no summary')
     .addHelpText(
       'after',
       examples(
         'varve consume demo',
         'varve consume demo --from latest --follow',
+        'varve consume demo --with timestamp headers key',
         'varve consume users --partition 2 --from 1000 --max 10',
-      ),
+      ) + kafkaScript('kafka-console-consumer.sh'),
     )
     .action(async (topic: string, options: ConsumeOptions) =>
       (await import('./consume.js')).consume(topic, options),
     )
-}
-
-function topicCommand(): Command {
-  const topic = new Command('topic').description('create and list topics')
-  withBroker(topic.command('create'))
-    .description('create a topic')
-    .argument('<name>', 'letters, digits, dots, hyphens and underscores')
-    .option(
-      '--partitions <count>',
-      "how many partitions; the broker's default if not given",
-      integer(1, 10_000),
-    )
-    .option(
-      '--replication-factor <count>',
-      "how many copies; the broker's default if not given",
-      integer(1, 32_767),
-    )
-    .action(async (name: string, options: CreateTopicOptions) =>
-      (await import('./topic.js')).createTopic(name, options),
-    )
-  withBroker(topic.command('list'))
-    .description('list topics with their partitions')
-    .action(async (options: TopicOptions) => (await import('./topic.js')).listTopics(options))
-  topic.addHelpText('after', examples('varve topic create orders --partitions 6', 'varve topic list'))
-  return topic
 }
 
 function logCommand(): Command {
@@ -251,6 +232,9 @@ export function program(): Command {
     .addCommand(produceCommand())
     .addCommand(consumeCommand())
     .addCommand(topicCommand())
+    .addCommand(groupCommand())
+    .addCommand(configCommand())
+    .addCommand(offsetsCommand())
     .addCommand(logCommand())
     .addCommand(inspectCommand())
     .addHelpText(

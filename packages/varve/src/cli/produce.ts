@@ -5,13 +5,12 @@ import { type BrokerFlags, clientOptions } from './client-options.js'
 import { Failure } from './failure.js'
 import { input, inputFailure } from './input.js'
 import { onInterrupt } from './interrupt.js'
-import { keyAndValue, linesOf } from './lines.js'
+import { lineParser, type LineFormat } from './line-record.js'
+import { linesOf } from './lines.js'
 import { Tally, recordsText } from './tally.js'
 
-export interface ProduceOptions extends BrokerFlags {
+export interface ProduceOptions extends BrokerFlags, LineFormat {
   file?: string
-  keySeparator?: Buffer
-  partition?: number
   acks: -1 | 0 | 1
   compression: Compression
   linger: number
@@ -39,18 +38,19 @@ class LineSender {
 
   readonly #producer: Producer
   readonly #topic: string
-  readonly #options: ProduceOptions
+  readonly #recordOf: ReturnType<typeof lineParser>
 
   constructor(producer: Producer, topic: string, options: ProduceOptions) {
     this.#producer = producer
     this.#topic = topic
-    this.#options = options
+    this.#recordOf = lineParser(options)
   }
 
   /** Sends lines that were read together. They share what is done with their outcomes, which is most of a line's cost. */
   send(lines: readonly Buffer[]): void {
-    const { keySeparator, partition } = this.#options
     const first = this.sent + 1
+    // A line that is no record is found before any of them is sent.
+    const records = lines.map((line, index) => this.#recordOf(line, first + index))
     const outcomes: Array<Promise<unknown>> = []
     let bytes = 0
     let waiting = lines.length
@@ -72,10 +72,9 @@ class LineSender {
       }
       settled()
     }
-    for (const line of lines) {
-      bytes += line.length
-      const { key, value } = keyAndValue(line, keySeparator)
-      const outcome = this.#producer.send(this.#topic, { key, value, partition })
+    for (const [index, record] of records.entries()) {
+      bytes += lines[index]!.length
+      const outcome = this.#producer.send(this.#topic, record)
       outcome.then(acknowledged, refused)
       outcomes.push(outcome)
     }

@@ -2,30 +2,68 @@ import { isUtf8 } from 'node:buffer'
 import type { LogRecord } from '@varve/log'
 import type { Output } from './output.js'
 
+/** What may stand before a record's value, in this order. */
+export const recordParts = ['timestamp', 'partition', 'offset', 'headers', 'key'] as const
+export type RecordPart = (typeof recordParts)[number]
+
 /** How records are printed. */
 export interface RecordTextOptions {
   json?: boolean
   keySeparator?: Buffer
+  /** Each with a tab behind it. */
+  with?: RecordPart[]
 }
 
+/** A record of a log, or of one partition among others. */
+export type PrintedRecord = LogRecord & { readonly topic?: string; readonly partition?: number }
+
 const EMPTY = Buffer.alloc(0)
+const TAB = Buffer.from('\t')
 
 /** Prints the value, behind its key where a separator is given, or one line of JSON. */
-export function printRecord(
-  record: LogRecord,
-  { json, keySeparator }: RecordTextOptions,
-  output: Output,
-): void {
+export function printRecord(record: PrintedRecord, options: RecordTextOptions, output: Output): void {
+  const { json, keySeparator } = options
+  if (json) {
+    output.line(Buffer.from(JSON.stringify(jsonOf(record))))
+    return
+  }
   const { key, value } = record
-  if (json) output.line(Buffer.from(JSON.stringify(jsonOf(record))))
-  else if (keySeparator === undefined || key === null) output.line(value ?? EMPTY)
-  else output.line(key, keySeparator, value ?? EMPTY)
+  const parts: Buffer[] = []
+  for (const part of recordParts) {
+    if (options.with?.includes(part)) parts.push(partOf(record, part), TAB)
+  }
+  if (keySeparator !== undefined && key !== null) parts.push(key, keySeparator)
+  output.line(...parts, value ?? EMPTY)
+}
+
+function partOf(record: PrintedRecord, part: RecordPart): Buffer {
+  switch (part) {
+    case 'timestamp':
+      return Buffer.from(String(record.timestampBigInt))
+    case 'partition':
+      return Buffer.from(String(record.partition ?? ''))
+    case 'offset':
+      return Buffer.from(String(record.offset))
+    case 'headers':
+      return headersText(record.headers)
+    case 'key':
+      return record.key ?? EMPTY
+  }
+}
+
+/** As Kafka's console consumer prints them: name:value,name:value. */
+function headersText(headers: LogRecord['headers']): Buffer {
+  const parts = headers.map(([name, value]) => Buffer.concat([Buffer.from(`${name}:`), value ?? EMPTY]))
+  return Buffer.concat(parts.flatMap((part, index) => (index === 0 ? [part] : [Buffer.from(','), part])))
 }
 
 /** Bytes that are no text are an object, so that nothing is lost and nothing is taken for text that is none. */
-function jsonOf({ offset, timestampBigInt, key, value, headers }: LogRecord): object {
+function jsonOf(record: PrintedRecord): object {
+  const { topic, partition, offset, timestampBigInt, key, value, headers } = record
   const time = Number(timestampBigInt)
   return {
+    topic,
+    partition,
     offset,
     timestamp: Number.isSafeInteger(time) ? time : String(timestampBigInt),
     key: textOf(key),

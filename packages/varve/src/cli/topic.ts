@@ -1,54 +1,191 @@
-import { Admin } from '@varve/client'
-import { brokerFailure } from './broker-failure.js'
-import { type BrokerFlags, clientOptions } from './client-options.js'
+import type { Admin, ConfigChange } from '@varve/client'
 import { Failure } from './failure.js'
+import { printJson, table } from './table.js'
+import { withAdmin, kafkaNameOf, type AdminCommandOptions } from './with-admin.js'
+import type { Setting } from './values.js'
 
-export type TopicOptions = BrokerFlags
-
-export interface CreateTopicOptions extends TopicOptions {
+export interface CreateTopicOptions extends AdminCommandOptions {
   partitions?: number
   replicationFactor?: number
+  replicas?: number[][]
+  config?: Setting[]
+  ifNotExists?: boolean
 }
 
-async function withAdmin<T>(flags: BrokerFlags, use: (admin: Admin) => Promise<T>): Promise<T> {
-  const admin = new Admin(clientOptions(flags, 'varve-topic'))
-  try {
-    return await use(admin)
-  } catch (error) {
-    throw brokerFailure(error, flags.broker)
-  } finally {
-    await admin.close()
-  }
+export interface AlterTopicOptions extends AdminCommandOptions {
+  partitions?: number
+  config?: Setting[]
+  deleteConfig?: string[]
+}
+
+export interface DeleteTopicOptions extends AdminCommandOptions {
+  ifExists?: boolean
 }
 
 const partitionsText = (count: number): string => `${count} ${count === 1 ? 'partition' : 'partitions'}`
 
-export async function createTopic(
-  name: string,
-  { partitions, replicationFactor, ...flags }: CreateTopicOptions,
-): Promise<void> {
-  await withAdmin(flags, async (admin) => {
+export async function createTopic(name: string, options: CreateTopicOptions): Promise<void> {
+  const { partitions, replicationFactor, replicas, config, ifNotExists, json } = options
+  const configs = Object.fromEntries((config ?? []).map((setting) => [setting.name, setting.value]))
+  await withAdmin(options, async (admin) => {
     try {
-      const [created] = await admin.createTopics([{ name, partitions, replicationFactor }])
+      const [created] = await admin.createTopics([{ name, partitions, replicationFactor, replicas, configs }])
+      if (json) printJson(created)
       // Brokers before version 5 of CreateTopics do not say how many it became.
-      process.stdout.write(
-        `Created ${name}${created!.partitions > 0 ? ` with ${partitionsText(created!.partitions)}` : ''}\n`,
-      )
+      else
+        process.stdout.write(
+          `Created ${name}${created!.partitions > 0 ? ` with ${partitionsText(created!.partitions)}` : ''}\n`,
+        )
     } catch (error) {
-      if ((error as { kafkaName?: string }).kafkaName !== 'TOPIC_ALREADY_EXISTS') throw error
-      throw new Failure(`there is a topic ${name} already. varve topic list shows its partitions`, {
-        cause: error,
-      })
+      if (kafkaNameOf(error) !== 'TOPIC_ALREADY_EXISTS') throw error
+      if (!ifNotExists)
+        throw new Failure(`there is a topic ${name} already. varve topic describe ${name} shows it`, {
+          cause: error,
+        })
+      if (json) printJson(null)
+      else process.stdout.write(`There is a topic ${name} already\n`)
     }
   })
 }
 
-export async function listTopics(options: TopicOptions): Promise<void> {
+export async function listTopics(options: AdminCommandOptions): Promise<void> {
   await withAdmin(options, async (admin) => {
-    const topics = await admin.listTopics()
-    const width = Math.max(0, ...topics.map(({ name }) => name.length))
-    for (const { name, partitions } of topics)
-      process.stdout.write(`${name.padEnd(width)}  ${partitionsText(partitions.length)}\n`)
-    if (topics.length === 0 && process.stderr.isTTY) process.stderr.write('There are no topics yet.\n')
+    const topics = (await admin.listTopics()).map(({ name, topicId, isInternal, partitions }) => ({
+      name,
+      topicId,
+      isInternal,
+      partitions: partitions.length,
+      replicationFactor: Math.max(0, ...partitions.map(({ replicas }) => replicas.length)),
+    }))
+    if (options.json) return printJson(topics)
+    if (topics.length === 0) {
+      if (process.stderr.isTTY) process.stderr.write('There are no topics yet.\n')
+      return
+    }
+    process.stdout.write(
+      table(
+        [
+          { head: 'TOPIC', cell: ({ name }) => name },
+          { head: 'PARTITIONS', right: true, cell: ({ partitions }) => partitions },
+          { head: 'REPLICAS', right: true, cell: ({ replicationFactor }) => replicationFactor },
+        ],
+        topics,
+      ),
+    )
   })
+}
+
+export async function describeTopics(names: string[], options: AdminCommandOptions): Promise<void> {
+  await withAdmin(
+    options,
+    async (admin) => {
+      const all = names.length === 0 ? (await admin.listTopics()).map(({ name }) => name) : names
+      const topics = await descriptions(admin, all)
+      if (options.json) return printJson(topics)
+      process.stdout.write(topics.map(topicText).join('\n'))
+    },
+    names[0],
+  )
+}
+
+interface DescribedTopic {
+  readonly name: string
+  readonly topicId: string | null
+  readonly configs: Readonly<Record<string, string | null>>
+  readonly partitions: ReadonlyArray<{
+    readonly partition: number
+    readonly leader: number
+    readonly leaderEpoch: number
+    readonly replicas: readonly number[]
+    readonly isr: readonly number[]
+    readonly startOffset: number
+    readonly endOffset: number
+  }>
+}
+
+async function descriptions(admin: Admin, names: readonly string[]): Promise<DescribedTopic[]> {
+  const topics = await admin.describeTopics(names)
+  const settings = await admin.describeConfigs(names.map((name) => ({ type: 'topic', name })))
+  const led = topics.flatMap(({ name, partitions }) =>
+    partitions.filter(({ leader }) => leader >= 0).map(({ partition }) => ({ topic: name, partition })),
+  )
+  const offsets = async (timestamp: 'earliest' | 'latest') => {
+    const found = await admin.listOffsets(led.map((where) => ({ ...where, timestamp })))
+    return new Map(found.map(({ topic, partition, offset }) => [`${topic}-${partition}`, offset]))
+  }
+  const [starts, ends] = [await offsets('earliest'), await offsets('latest')]
+  return topics.map(({ name, topicId, partitions }, index) => {
+    const own = settings[index]!.entries.filter(({ source }) => source === 'topic')
+    return {
+      name,
+      topicId,
+      configs: Object.fromEntries(own.map((entry) => [entry.name, entry.value])),
+      partitions: partitions.map(({ partition, leader, leaderEpoch, replicas, isr }) => ({
+        partition,
+        leader,
+        leaderEpoch,
+        replicas,
+        isr,
+        startOffset: starts.get(`${name}-${partition}`) ?? -1,
+        endOffset: ends.get(`${name}-${partition}`) ?? -1,
+      })),
+    }
+  })
+}
+
+function topicText({ name, topicId, configs, partitions }: DescribedTopic): string {
+  const settings = Object.entries(configs).map(([setting, value]) => `  ${setting}=${value}\n`)
+  return (
+    `${name}  ${partitionsText(partitions.length)}${topicId === null ? '' : `, id ${topicId}`}\n` +
+    settings.join('') +
+    table(
+      [
+        { head: 'PARTITION', right: true, cell: ({ partition }) => partition },
+        { head: 'LEADER', right: true, cell: ({ leader }) => (leader < 0 ? null : leader) },
+        { head: 'REPLICAS', cell: ({ replicas }) => replicas.join(',') },
+        { head: 'ISR', cell: ({ isr }) => isr.join(',') },
+        { head: 'START', right: true, cell: ({ startOffset }) => (startOffset < 0 ? null : startOffset) },
+        { head: 'END', right: true, cell: ({ endOffset }) => (endOffset < 0 ? null : endOffset) },
+      ],
+      partitions,
+      '  ',
+    )
+  )
+}
+
+export async function alterTopic(name: string, options: AlterTopicOptions): Promise<void> {
+  const { partitions, config = [], deleteConfig = [], json } = options
+  const changes: ConfigChange[] = [
+    ...config.map((setting) => ({ operation: 'set' as const, ...setting })),
+    ...deleteConfig.map((setting) => ({ operation: 'delete' as const, name: setting })),
+  ]
+  if (partitions === undefined && changes.length === 0)
+    throw new Failure('there is nothing to change. Give --partitions, --config or --delete-config', {
+      exitCode: 2,
+    })
+  await withAdmin(
+    options,
+    async (admin) => {
+      if (changes.length > 0) await admin.alterConfigs([{ type: 'topic', name, changes }])
+      if (partitions !== undefined) await admin.createPartitions([{ topic: name, count: partitions }])
+      if (json) printJson((await descriptions(admin, [name]))[0])
+      else process.stdout.write(`Changed ${name}\n`)
+    },
+    name,
+  )
+}
+
+export async function deleteTopics(names: string[], options: DeleteTopicOptions): Promise<void> {
+  const { ifExists, json } = options
+  await withAdmin(
+    options,
+    async (admin) => {
+      const known = ifExists ? new Set((await admin.listTopics()).map(({ name }) => name)) : undefined
+      const wanted = known === undefined ? names : names.filter((name) => known.has(name))
+      await admin.deleteTopics(wanted)
+      if (json) printJson({ deleted: wanted })
+      else for (const name of wanted) process.stdout.write(`Deleted ${name}\n`)
+    },
+    names.length === 1 ? names[0] : undefined,
+  )
 }

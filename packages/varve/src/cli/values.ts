@@ -32,9 +32,8 @@ export function config(
   text: string,
   given: Readonly<Record<string, string>> = {},
 ): Readonly<Record<string, string>> {
-  const at = text.indexOf('=')
-  if (at < 1) throw new InvalidArgumentError('It is NAME=VALUE, such as log.retention.hours=24.')
-  return { ...given, [text.slice(0, at).trim()]: text.slice(at + 1) }
+  const [setting] = settings(text)
+  return { ...given, [setting!.name]: setting!.value }
 }
 
 export function acks(text: string): -1 | 0 | 1 {
@@ -42,6 +41,75 @@ export function acks(text: string): -1 | 0 | 1 {
   if (text === '0') return 0
   if (text === '1') return 1
   throw new InvalidArgumentError('It is all, 1 or 0.')
+}
+
+/** A setting with its value, as `name=value`. */
+export interface Setting {
+  readonly name: string
+  readonly value: string
+}
+
+/** Collects settings, since values of some have commas in them and only one can stand behind each option. */
+export function settings(text: string, before: Setting[] = []): Setting[] {
+  const at = text.indexOf('=')
+  if (at < 1) throw new InvalidArgumentError('It is NAME=VALUE, such as log.retention.hours=24.')
+  return [...before, { name: text.slice(0, at).trim(), value: text.slice(at + 1) }]
+}
+
+/** Collects what an option may give several times. */
+export function several(text: string, before: string[] = []): string[] {
+  return [...before, text]
+}
+
+/** The replicas of each partition, as Kafka's tools take them: `0:1,1:0` is two partitions of two replicas. */
+export function replicaAssignment(text: string): number[][] {
+  if (!/^\d+(:\d+)*(,\d+(:\d+)*)*$/.test(text))
+    throw new InvalidArgumentError('It is node ids, such as 0:1,1:0 for two partitions of two replicas.')
+  return text.split(',').map((replicas) => replicas.split(':').map(Number))
+}
+
+/** A topic, and some of its partitions or all. */
+export interface TopicPartitions {
+  readonly topic: string
+  readonly partitions?: readonly number[]
+}
+
+/** `topic` or `topic:0,1`, several times. */
+export function topicPartitions(text: string, before: TopicPartitions[] = []): TopicPartitions[] {
+  const [, topic, partitions] = /^([\w.-]+)(?::(\d+(?:,\d+)*))?$/.exec(text) ?? []
+  if (topic === undefined) throw new InvalidArgumentError('It is TOPIC or TOPIC:0,1.')
+  return [...before, { topic, partitions: partitions?.split(',').map(Number) }]
+}
+
+/** A time, as ISO 8601 or in ms since 1970. */
+export function time(text: string): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Date.parse(text)
+  if (Number.isSafeInteger(value)) return value
+  throw new InvalidArgumentError('It is a time such as 2026-01-31T12:00:00Z, or milliseconds since 1970.')
+}
+
+/** A length of time in ISO 8601, such as P1DT2H30M, in ms. */
+export function duration(text: string): number {
+  const match = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$/.exec(text)
+  const [days, hours, minutes, seconds] = (match ?? []).slice(1).map((part) => Number(part ?? 0))
+  if (match === null || text.endsWith('P') || text.endsWith('T'))
+    throw new InvalidArgumentError('It is a duration such as PT30M or P1DT2H.')
+  return Math.round((((days! * 24 + hours!) * 60 + minutes!) * 60 + seconds!) * 1000)
+}
+
+export function signedInteger(text: string): number {
+  const value = Number(text)
+  if (/^[+-]?\d+$/.test(text) && Number.isSafeInteger(value)) return value
+  throw new InvalidArgumentError('It is a whole number, such as -10.')
+}
+
+/** A question about a log's offsets: one of its ends, its latest timestamp, or a time. */
+export function offsetsAt(
+  text: string,
+): { at: 'earliest' | 'latest' | 'maxTimestamp' } | { at: 'time'; timestamp: number } {
+  if (text === 'earliest' || text === 'latest') return { at: text }
+  if (text === 'max-timestamp') return { at: 'maxTimestamp' }
+  return { at: 'time', timestamp: time(text) }
 }
 
 /** Where to begin reading. */

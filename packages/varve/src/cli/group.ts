@@ -1,0 +1,185 @@
+import type { Admin, CommittedOffset, GroupDescription, GroupMember } from '@varve/client'
+import { Failure } from './failure.js'
+import { printJson, table } from './table.js'
+import { kafkaNameOf, withAdmin, type AdminCommandOptions } from './with-admin.js'
+
+export interface ListGroupsOptions extends AdminCommandOptions {
+  state?: string[]
+}
+
+export interface DescribeGroupOptions extends AdminCommandOptions {
+  members?: boolean
+}
+
+/** How far a group is in a partition, and who reads it. */
+interface Progress {
+  readonly topic: string
+  readonly partition: number
+  /** Null where nothing has been committed. */
+  readonly currentOffset: number | null
+  /** Null where the partition is no more, or has no leader. */
+  readonly logEndOffset: number | null
+  readonly lag: number | null
+  readonly memberId: string | null
+  readonly host: string | null
+  readonly clientId: string | null
+}
+
+const where = ({ topic, partition }: { topic: string; partition: number }): string => `${topic}-${partition}`
+
+function groupFailure(error: unknown, group: string): unknown {
+  const name = kafkaNameOf(error)
+  const remedies: Record<string, string> = {
+    GROUP_ID_NOT_FOUND: `there is no group ${group}. varve group list shows which there are`,
+    NON_EMPTY_GROUP: `group ${group} has members. Stop its consumers first; varve group describe ${group} --members shows them`,
+    UNKNOWN_MEMBER_ID: `group ${group} has members, which would overrule it. Stop its consumers first; varve group describe ${group} --members shows them`,
+  }
+  const remedy = name === undefined ? undefined : remedies[name]
+  return remedy === undefined ? error : new Failure(remedy, { cause: error })
+}
+
+export async function withGroup<T>(
+  group: string,
+  options: AdminCommandOptions,
+  use: (admin: Admin) => Promise<T>,
+): Promise<T> {
+  return withAdmin(options, async (admin) => {
+    try {
+      return await use(admin)
+    } catch (error) {
+      throw groupFailure(error, group)
+    }
+  })
+}
+
+export async function listGroups(options: ListGroupsOptions): Promise<void> {
+  await withAdmin(options, async (admin) => {
+    const groups = await admin.listGroups({ states: options.state })
+    if (options.json) return printJson(groups)
+    if (groups.length === 0) {
+      if (process.stderr.isTTY) process.stderr.write('There are no groups.\n')
+      return
+    }
+    process.stdout.write(
+      table(
+        [
+          { head: 'GROUP', cell: ({ groupId }) => groupId },
+          { head: 'STATE', cell: ({ state }) => state },
+          { head: 'TYPE', cell: ({ type }) => type },
+          { head: 'PROTOCOL', cell: ({ protocolType }) => protocolType },
+        ],
+        groups,
+      ),
+    )
+  })
+}
+
+export async function describeGroup(group: string, options: DescribeGroupOptions): Promise<void> {
+  await withGroup(group, options, async (admin) => {
+    const [description] = await admin.describeGroups([group])
+    const { members, state, assignor, coordinator, type } = description!
+    if (options.members) {
+      if (options.json) return printJson(members)
+      process.stdout.write(membersText(members))
+      return
+    }
+    const offsets = await progressOf(admin, description!, await admin.listGroupOffsets(group))
+    if (options.json) return printJson({ groupId: group, state, type, assignor, coordinator, offsets })
+    const head = [
+      `state ${state}`,
+      assignor === '' ? '' : `assignor ${assignor}`,
+      `coordinator ${coordinator}`,
+    ]
+    process.stdout.write(`${group}  ${head.filter((part) => part !== '').join(', ')}\n`)
+    process.stdout.write(progressText(offsets))
+  })
+}
+
+async function progressOf(
+  admin: Admin,
+  { members }: GroupDescription,
+  committed: readonly CommittedOffset[],
+): Promise<Progress[]> {
+  const offsets = new Map(committed.map((each) => [where(each), each.offset]))
+  const readers = new Map<string, GroupMember>()
+  for (const member of members) for (const each of member.assignment) readers.set(where(each), member)
+  const all = new Map(
+    [...committed, ...members.flatMap(({ assignment }) => assignment)].map((each) => [where(each), each]),
+  )
+  const ends = await endOffsets(admin, [...all.values()])
+  return [...all.values()]
+    .sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1))
+    .map(({ topic, partition }) => {
+      const key = where({ topic, partition })
+      const currentOffset = offsets.get(key) ?? null
+      const logEndOffset = ends.get(key) ?? null
+      const reader = readers.get(key)
+      return {
+        topic,
+        partition,
+        currentOffset,
+        logEndOffset,
+        lag: currentOffset === null || logEndOffset === null ? null : logEndOffset - currentOffset,
+        memberId: reader?.memberId ?? null,
+        host: reader?.clientHost ?? null,
+        clientId: reader?.clientId ?? null,
+      }
+    })
+}
+
+/** A group's offsets outlive its topics, so that not every partition has an end. */
+async function endOffsets(
+  admin: Admin,
+  partitions: ReadonlyArray<{ topic: string; partition: number }>,
+): Promise<Map<string, number>> {
+  const topics = new Map((await admin.listTopics()).map((topic) => [topic.name, topic]))
+  const there = partitions.filter(
+    ({ topic, partition }) => (topics.get(topic)?.partitions[partition]?.leader ?? -1) >= 0,
+  )
+  const found = await admin.listOffsets(there.map((each) => ({ ...each, timestamp: 'latest' as const })))
+  return new Map(found.map((each) => [where(each), each.offset]))
+}
+
+function progressText(rows: readonly Progress[]): string {
+  return table(
+    [
+      { head: 'TOPIC', cell: ({ topic }) => topic },
+      { head: 'PARTITION', right: true, cell: ({ partition }) => partition },
+      { head: 'CURRENT-OFFSET', right: true, cell: ({ currentOffset }) => currentOffset },
+      { head: 'LOG-END-OFFSET', right: true, cell: ({ logEndOffset }) => logEndOffset },
+      { head: 'LAG', right: true, cell: ({ lag }) => lag },
+      { head: 'CONSUMER-ID', cell: ({ memberId }) => memberId },
+      { head: 'HOST', cell: ({ host }) => host },
+      { head: 'CLIENT-ID', cell: ({ clientId }) => clientId },
+    ],
+    rows,
+  )
+}
+
+function membersText(members: readonly GroupMember[]): string {
+  return table(
+    [
+      { head: 'CONSUMER-ID', cell: ({ memberId }) => memberId },
+      { head: 'INSTANCE-ID', cell: ({ groupInstanceId }) => groupInstanceId },
+      { head: 'HOST', cell: ({ clientHost }) => clientHost },
+      { head: 'CLIENT-ID', cell: ({ clientId }) => clientId },
+      { head: 'PARTITIONS', right: true, cell: ({ assignment }) => assignment.length },
+      { head: 'ASSIGNMENT', cell: ({ assignment }) => assignment.map(where).join(' ') },
+    ],
+    members,
+  )
+}
+
+export async function deleteGroups(groups: string[], options: AdminCommandOptions): Promise<void> {
+  await withAdmin(options, async (admin) => {
+    for (const group of groups) {
+      try {
+        await admin.deleteGroups([group])
+      } catch (error) {
+        throw groupFailure(error, group)
+      }
+      if (!options.json) process.stdout.write(`Deleted ${group}\n`)
+    }
+    if (options.json) printJson({ deleted: groups })
+  })
+}
