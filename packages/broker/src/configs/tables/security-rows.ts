@@ -1,7 +1,10 @@
 import { anything, atLeast, between, oneOf } from '../config-check.js'
 import type { BrokerConfigRow } from '../config-definition.js'
 
-/** Configurations of the broker that concern TLS, SASL and authorization, which there are none of. Names, types, defaults and checks are those of Apache Kafka 4.4. */
+/**
+ * Configurations of the broker that concern TLS, SASL and authorization. How TLS is spoken an option of its own says, `ssl`.
+ * Names, types, defaults and checks are those of Apache Kafka 4.4.
+ */
 // oxfmt-ignore
 export const securityRows: readonly BrokerConfigRow[] = [
   ['authorizer.class.name', 'STRING', '', anything, 'LOW', 'fixed', 'A Java class that decides who may do what.'],
