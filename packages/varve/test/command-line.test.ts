@@ -36,6 +36,7 @@ test('serve', () => {
     durability: 'fsync',
     partitions: 1,
     autoCreate: true,
+    logFormat: 'plain',
   })
   const args = [
     '--port',
@@ -64,6 +65,7 @@ test('serve', () => {
     nodeId: 7,
     partitions: 3,
     autoCreate: false,
+    logFormat: 'plain',
     config: { 'log.retention.hours': '24', advertised: 'a=b' },
   })
 })

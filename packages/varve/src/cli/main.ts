@@ -10,6 +10,7 @@ import type { LogReadOptions } from './log-read.js'
 import type { LogTailOptions } from './log-tail.js'
 import type { ProduceOptions } from './produce.js'
 import type { ServeOptions } from './serve.js'
+import { optionOf, serveSettings } from './serve-settings.js'
 import { acks, config, from, integer, logFrom, separator, settings, tailFrom } from './values.js'
 import { version } from './version.js'
 
@@ -25,31 +26,10 @@ const durabilityOption = (): Option =>
 
 // Each command's code is loaded when it runs: a consumer should not wait for the broker's modules.
 function serveCommand(): Command {
-  return new Command('serve')
-    .description("serve Kafka's protocol from a data directory")
-    .option('-p, --port <port>', 'port to listen on; 0 lets the system choose', integer(0, 65_535), 9092)
-    .option('--host <host>', 'address to listen on', '127.0.0.1')
-    .option(
-      '-d, --data <directory...>',
-      'where the logs are kept, or several places to spread them over; made if missing',
-      ['./varve-data'],
-    )
-    .addOption(durabilityOption())
-    .addOption(
-      new Option(
-        '--listeners <list>',
-        'listeners as in Kafka, such as PLAINTEXT://0.0.0.0:9092; instead of --host and --port',
-      ).conflicts(['port', 'host']),
-    )
-    .option('--advertised-listeners <list>', 'what clients are told to connect to, where that differs')
-    .option('--node-id <id>', "this broker's number", integer(0, 2_147_483_647))
-    .option(
-      '--partitions <count>',
-      'partitions of a topic that is created by its first use',
-      integer(1, 10_000),
-      1,
-    )
-    .option('--no-auto-create', 'do not create topics by their first use')
+  const serve = new Command('serve').description("serve Kafka's protocol from a data directory")
+  for (const setting of serveSettings) serve.addOption(optionOf(setting))
+  return serve
+    .option('--config-file <path>', 'YAML file with any of these, and with configurations of Kafka')
     .option(
       '-c, --config <name=value...>',
       "Kafka's configurations of a broker, such as log.retention.hours=24",
@@ -63,9 +43,14 @@ function serveCommand(): Command {
         'varve serve --data /disk1/varve /disk2/varve',
         'varve serve --config log.retention.hours=24 --config compression.type=zstd',
         'varve serve --host 0.0.0.0 --advertised-listeners PLAINTEXT://kafka.example:9092',
+        'varve serve --listeners SSL://0.0.0.0:9093 --ssl-cert broker.pem --ssl-key broker.key',
       ),
     )
-    .action(async (options: ServeOptions) => (await import('./serve.js')).serve(options))
+    .addHelpText(
+      'after',
+      '\nEach of these may also stand in the environment, as VARVE_MAX_CONNECTIONS=100, or in the file, as max-connections: 100.\nA flag counts above the environment, and that above the file.',
+    )
+    .action(async (options: ServeOptions) => (await import('./serve.js')).serve(options, serve))
 }
 
 function produceCommand(): Command {

@@ -1,7 +1,10 @@
-import { startBroker, type Broker } from '@varve/broker'
+import { startBroker, type Broker, type BrokerLog, type LogLevel, type SslOptions } from '@varve/broker'
+import type { Command } from 'commander'
 import { banner } from './banner.js'
 import { Failure } from './failure.js'
 import { invocation } from './invocation.js'
+import { type LogFormat, serveLog } from './serve-log.js'
+import { applySources } from './serve-sources.js'
 import { version } from './version.js'
 
 export interface ServeOptions {
@@ -11,10 +14,40 @@ export interface ServeOptions {
   durability: 'os' | 'fsync'
   listeners?: string
   advertisedListeners?: string
+  listenerSecurityProtocolMap?: string
+  sslCert?: string
+  sslKey?: string
+  sslKeyPassword?: string
+  sslCa?: string
+  sslClientAuth?: 'none' | 'requested' | 'required'
   nodeId?: number
   partitions: number
   autoCreate: boolean
+  maxConnections?: number
+  maxConnectionsPerIp?: number
+  requestMemoryBytes?: number
+  logFormat: LogFormat
+  logLevel?: LogLevel
   config?: Readonly<Record<string, string>>
+}
+
+/** Certificate and key, where any part of them is given; the broker says what is missing. */
+function sslOf({
+  sslCert,
+  sslKey,
+  sslKeyPassword,
+  sslCa,
+  sslClientAuth,
+}: ServeOptions): SslOptions | undefined {
+  if ([sslCert, sslKey, sslKeyPassword, sslCa, sslClientAuth].every((one) => one === undefined))
+    return undefined
+  return {
+    cert: sslCert ?? '',
+    key: sslKey ?? '',
+    ...(sslKeyPassword !== undefined && { passphrase: sslKeyPassword }),
+    ...(sslCa !== undefined && { ca: sslCa }),
+    ...(sslClientAuth !== undefined && { clientAuth: sslClientAuth }),
+  }
 }
 
 /** The broker says what is wrong; here it is said in terms of this command's options. */
@@ -44,8 +77,14 @@ function startFailure(error: unknown, options: ServeOptions): unknown {
   }
 }
 
+/** A terminal shows what needs somebody; whoever collects lines wants to know more. */
+function defaultLevel(isJson: boolean): LogLevel {
+  if (process.env['VARVE_DEBUG']) return 'debug'
+  return isJson ? 'info' : 'warn'
+}
+
 /** Ends the process after an orderly close; a second signal does not wait for it. */
-function closeOnSignal(broker: Broker): void {
+function closeOnSignal(broker: Broker, log: BrokerLog, isJson: boolean): void {
   let closing = false
   for (const [signal, exitCode] of [
     ['SIGINT', 130],
@@ -57,11 +96,14 @@ function closeOnSignal(broker: Broker): void {
       if (closing) process.exit(exitCode)
       closing = true
       // What the terminal shows of Ctrl-C stays on its own line.
-      process.stderr.write(`${process.stderr.isTTY ? '\n' : ''}Stopping\n`)
+      if (isJson) log('info', `stopping, for ${signal}`)
+      else process.stderr.write(`${process.stderr.isTTY ? '\n' : ''}Stopping\n`)
       broker.close().then(
         () => process.exit(0),
         (error: unknown) => {
-          process.stderr.write(`varve: the broker did not stop cleanly: ${(error as Error).message}\n`)
+          const failure = `the broker did not stop cleanly: ${(error as Error).message}`
+          if (isJson) log('error', failure)
+          else process.stderr.write(`varve: ${failure}\n`)
           process.exit(1)
         },
       )
@@ -69,8 +111,13 @@ function closeOnSignal(broker: Broker): void {
   }
 }
 
-export async function serve(options: ServeOptions): Promise<void> {
-  const configs = options.config ?? {}
+/** @param command where the options are from; what they leave open is looked for elsewhere, see applySources */
+export async function serve(given: ServeOptions, command: Command): Promise<void> {
+  const fileConfigs = await applySources(command, process.env)
+  const options: ServeOptions = { ...given, ...command.opts<ServeOptions>() }
+  const configs = { ...fileConfigs, ...options.config }
+  const isJson = options.logFormat === 'json'
+  const log = await serveLog(options.logFormat, options.logLevel ?? defaultLevel(isJson))
   let broker: Broker
   try {
     broker = await startBroker({
@@ -79,23 +126,33 @@ export async function serve(options: ServeOptions): Promise<void> {
         ? { host: options.host, port: options.port }
         : { listeners: options.listeners }),
       advertisedListeners: options.advertisedListeners,
+      listenerSecurityProtocolMap: options.listenerSecurityProtocolMap,
+      ssl: sslOf(options),
       durability: options.durability,
+      maxConnections: options.maxConnections,
+      maxConnectionsPerIp: options.maxConnectionsPerIp,
+      requestMemoryBytes: options.requestMemoryBytes,
       nodeId: options.nodeId,
       ...(configs['num.partitions'] === undefined && { defaultPartitions: options.partitions }),
       ...(!options.autoCreate && { autoCreateTopics: false }),
       configs,
-      log: (level, message) => {
-        if (level === 'warn' || level === 'error' || process.env['VARVE_DEBUG'])
-          process.stderr.write(`${level}: ${message}\n`)
-      },
+      log,
     })
   } catch (error) {
     throw startFailure(error, options)
   }
-  closeOnSignal(broker)
+  closeOnSignal(broker, log, isJson)
   // A terminal that is gone, or a log pipe that broke, is no reason to stop serving.
   for (const stream of [process.stdout, process.stderr])
     stream.removeAllListeners('error').on('error', () => {})
+  if (isJson) {
+    const { address, dataDirectories, durability } = broker
+    log(
+      'info',
+      `varve ${version()} is serving Kafka's protocol at ${address}, from ${dataDirectories.join(', ')} (${durability})`,
+    )
+    return
+  }
   process.stdout.write(
     banner({
       version: version(),

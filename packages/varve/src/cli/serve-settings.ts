@@ -1,0 +1,169 @@
+import { InvalidArgumentError, Option } from 'commander'
+import { integer } from './values.js'
+
+/**
+ * What `varve serve` can be told: by a flag, by a variable of the environment and by a key of a file, which are all named
+ * alike: `--max-connections`, `VARVE_MAX_CONNECTIONS` and `max-connections`.
+ */
+export interface Setting {
+  readonly name: string
+  /** As commander writes them. */
+  readonly flags: string
+  readonly description: string
+  readonly default?: unknown
+  /** Makes a value of a text; throws InvalidArgumentError. Default: the text itself. */
+  readonly parse?: (text: string) => unknown
+  /** Takes several: as arguments of the flag, separated by commas in the environment, as a list in a file. */
+  readonly list?: true | undefined
+  /** Other settings that say the same in another way. */
+  readonly conflicts?: readonly string[]
+}
+
+const most = 2_147_483_647
+
+function oneOf(...choices: string[]) {
+  return (text: string): string => {
+    if (choices.includes(text)) return text
+    throw new InvalidArgumentError(`Allowed choices are ${choices.join(', ')}.`)
+  }
+}
+
+function boolean(text: string): boolean {
+  if (text === 'true' || text === 'false') return text === 'true'
+  throw new InvalidArgumentError('It is true or false.')
+}
+
+/** The only place that lists them: the flags, the help and the table in docs/operations.md come from here. */
+export const serveSettings: readonly Setting[] = [
+  {
+    name: 'port',
+    flags: '-p, --port <port>',
+    description: 'port to listen on; 0 lets the system choose',
+    default: 9092,
+    parse: integer(0, 65_535),
+  },
+  { name: 'host', flags: '--host <host>', description: 'address to listen on', default: '127.0.0.1' },
+  {
+    name: 'data',
+    flags: '-d, --data <directory...>',
+    description: 'where the logs are kept, or several places to spread them over; made if missing',
+    default: ['./varve-data'],
+    list: true,
+  },
+  {
+    name: 'durability',
+    flags: '--durability <policy>',
+    description: 'when a record is acknowledged: fsync (on disk) or os (in the page cache)',
+    default: 'fsync',
+    parse: oneOf('fsync', 'os'),
+  },
+  {
+    name: 'listeners',
+    flags: '--listeners <list>',
+    description: 'listeners as in Kafka, such as PLAINTEXT://0.0.0.0:9092; instead of --host and --port',
+    conflicts: ['port', 'host'],
+  },
+  {
+    name: 'advertised-listeners',
+    flags: '--advertised-listeners <list>',
+    description: 'what clients are told to connect to, where that differs',
+  },
+  {
+    name: 'listener-security-protocol-map',
+    flags: '--listener-security-protocol-map <list>',
+    description: 'what listeners speak that are not called PLAINTEXT or SSL, such as OUTSIDE:SSL',
+  },
+  {
+    name: 'ssl-cert',
+    flags: '--ssl-cert <file>',
+    description: 'PEM file of the certificate of SSL listeners, those between it and its authority behind it',
+  },
+  { name: 'ssl-key', flags: '--ssl-key <file>', description: 'PEM file of its private key' },
+  {
+    name: 'ssl-key-password',
+    flags: '--ssl-key-password <text>',
+    description:
+      'what the key is decrypted with; a flag is seen by all users of the machine, a variable is not',
+  },
+  {
+    name: 'ssl-ca',
+    flags: '--ssl-ca <file>',
+    description: 'PEM file of who signs the certificates of clients',
+  },
+  {
+    name: 'ssl-client-auth',
+    flags: '--ssl-client-auth <policy>',
+    description: 'whether clients have to show a certificate: none, requested or required',
+    parse: oneOf('none', 'requested', 'required'),
+  },
+  {
+    name: 'node-id',
+    flags: '--node-id <id>',
+    description: "this broker's number",
+    parse: integer(0, most),
+  },
+  {
+    name: 'partitions',
+    flags: '--partitions <count>',
+    description: 'partitions of a topic that is created by its first use',
+    default: 1,
+    parse: integer(1, 10_000),
+  },
+  {
+    name: 'auto-create',
+    flags: '--no-auto-create',
+    description: 'do not create topics by their first use',
+    default: true,
+    parse: boolean,
+  },
+  {
+    name: 'max-connections',
+    flags: '--max-connections <count>',
+    description: 'further connections are refused; 2000 if not given',
+    parse: integer(1, most),
+  },
+  {
+    name: 'max-connections-per-ip',
+    flags: '--max-connections-per-ip <count>',
+    description: 'further connections of the same address are refused; no limit if not given',
+    parse: integer(0, most),
+  },
+  {
+    name: 'request-memory-bytes',
+    flags: '--request-memory-bytes <bytes>',
+    description: 'what all connections together may hold; 256 MiB if not given',
+    parse: integer(1024 * 1024),
+  },
+  {
+    name: 'log-format',
+    flags: '--log-format <format>',
+    description: 'how log lines are written to standard error: plain or json',
+    default: 'plain',
+    parse: oneOf('plain', 'json'),
+  },
+  {
+    name: 'log-level',
+    flags: '--log-level <level>',
+    description:
+      'which lines: debug, info, warn or error; if not given, warn, or info where the format is json',
+    parse: oneOf('debug', 'info', 'warn', 'error'),
+  },
+]
+
+/** The variable of a setting. */
+export function variableOf({ name }: Setting): string {
+  return `VARVE_${name.toUpperCase().replaceAll('-', '_')}`
+}
+
+/** Where commander keeps its value. */
+export function keyOf({ name }: Setting): string {
+  return name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+export function optionOf(setting: Setting): Option {
+  const option = new Option(setting.flags, setting.description)
+  if (setting.default !== undefined && setting.parse !== boolean) option.default(setting.default)
+  if (setting.parse !== undefined && setting.parse !== boolean) option.argParser(setting.parse)
+  if (setting.conflicts !== undefined) option.conflicts(setting.conflicts.slice())
+  return option
+}

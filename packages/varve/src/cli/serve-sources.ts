@@ -1,0 +1,113 @@
+import { readFileSync } from 'node:fs'
+import { type Command, InvalidArgumentError } from 'commander'
+import { Failure } from './failure.js'
+import { keyOf, type Setting, serveSettings, variableOf } from './serve-settings.js'
+
+/** Configurations of Kafka by name, and the values they were given. */
+export type KafkaConfigs = Record<string, string | number | boolean>
+
+/**
+ * Fills in what the command line left open: from the environment, and below that from the file that `--config-file` names.
+ *
+ * @returns the file's configurations of Kafka, whose names have dots
+ * @throws Failure that names the variable, or the file and its key
+ */
+export async function applySources(command: Command, environment: NodeJS.ProcessEnv): Promise<KafkaConfigs> {
+  for (const setting of serveSettings) {
+    const text = environment[variableOf(setting)]
+    if (text === undefined || text === '' || isServiceLink(text)) continue
+    const value = setting.list ? text.split(',').map((one) => one.trim()) : text
+    fill(command, setting, value, variableOf(setting), 'env')
+  }
+  const path = command.opts<{ configFile?: string }>().configFile ?? environment['VARVE_CONFIG_FILE']
+  const configs = path === undefined || path === '' ? {} : await applyFile(command, path)
+  for (const { name, conflicts = [] } of serveSettings) {
+    const other = conflicts.find((one) => isGiven(command, name) && isGiven(command, one))
+    if (other !== undefined)
+      throw wrong(`give either ${name} or ${other}, not both; one comes from the environment or a file`)
+  }
+  return configs
+}
+
+/** Kubernetes sets VARVE_PORT=tcp://… in every pod beside a service that is called varve. */
+function isServiceLink(text: string): boolean {
+  return /^(tcp|udp):\/\//.test(text)
+}
+
+async function applyFile(command: Command, path: string): Promise<KafkaConfigs> {
+  const configs: KafkaConfigs = {}
+  for (const [key, value] of Object.entries(await read(path))) {
+    if (key.includes('.')) {
+      if (!['string', 'number', 'boolean'].includes(typeof value))
+        throw wrong(`${path}: ${key} must be a text, a number, true or false`)
+      configs[key] = value as string | number | boolean
+      continue
+    }
+    const setting = serveSettings.find(({ name }) => name === key)
+    if (setting === undefined)
+      throw wrong(
+        `${path}: there is no setting ${key}. varve serve --help lists them; those of Kafka have dots`,
+      )
+    fill(command, setting, value, `${path}: ${key}`, 'config')
+  }
+  return configs
+}
+
+async function read(path: string): Promise<Record<string, unknown>> {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new Failure(`cannot read ${path}: ${(error as Error).message}. Check --config-file`, {
+      cause: error,
+    })
+  }
+  const { parse } = await import('yaml')
+  let parsed: unknown
+  try {
+    parsed = parse(text)
+  } catch (error) {
+    throw wrong(`${path} is not YAML: ${(error as Error).message.split('\n')[0]}`)
+  }
+  if (parsed === null) return {}
+  if (typeof parsed !== 'object' || Array.isArray(parsed))
+    throw wrong(`${path} must hold settings, one a line, such as port: 9092`)
+  return parsed as Record<string, unknown>
+}
+
+/** Sets a value unless a stronger source has. */
+function fill(
+  command: Command,
+  setting: Setting,
+  value: unknown,
+  where: string,
+  source: 'env' | 'config',
+): void {
+  if (isGiven(command, setting.name)) return
+  command.setOptionValueWithSource(keyOf(setting), parsed(setting, value, where), source)
+}
+
+function isGiven(command: Command, name: string): boolean {
+  const setting = serveSettings.find((one) => one.name === name)!
+  return !['default', undefined].includes(command.getOptionValueSource(keyOf(setting)))
+}
+
+function parsed(setting: Setting, value: unknown, where: string): unknown {
+  if (setting.list) {
+    const all = Array.isArray(value) ? value : [value]
+    return all.map((one) => parsed({ ...setting, list: undefined }, one, where))
+  }
+  if (!['string', 'number', 'boolean'].includes(typeof value))
+    throw wrong(`${where} has no value that it could have`)
+  try {
+    return setting.parse === undefined ? String(value) : setting.parse(String(value))
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error
+    throw wrong(`${where}: '${String(value)}' is invalid. ${error.message}`)
+  }
+}
+
+/** Wrong usage, as an unknown flag is. */
+function wrong(message: string): Failure {
+  return new Failure(message, { exitCode: 2 })
+}

@@ -1,0 +1,124 @@
+/**
+ * A setting that is ignored is found out in an outage. So whoever mistypes one is told at the start, with the place where it
+ * stands; and which of two places counts is no accident.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, expect, onTestFinished, test } from 'vitest'
+import { program } from '../src/cli/main.js'
+import { serveSettings, variableOf } from '../src/cli/serve-settings.js'
+import { applySources } from '../src/cli/serve-sources.js'
+
+const bin = fileURLToPath(new URL('../bin/varve.mjs', import.meta.url))
+const directory = mkdtempSync(join(tmpdir(), 'varve-settings-'))
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+interface Outcome {
+  readonly options: Record<string, unknown>
+  readonly configs: Record<string, unknown>
+}
+
+async function resolve(args: string[], environment: NodeJS.ProcessEnv, file?: string): Promise<Outcome> {
+  const path = join(directory, 'varve.yaml')
+  if (file !== undefined) writeFileSync(path, file)
+  const all = program()
+  const command = all.commands.find((each) => each.name() === 'serve')!
+  command.action(() => {})
+  all.parse(['serve', ...args, ...(file === undefined ? [] : ['--config-file', path])], { from: 'user' })
+  const configs = await applySources(command, environment)
+  return { options: command.opts(), configs }
+}
+
+test('a flag counts above the environment, that above the file, and that above the default', async () => {
+  const file = 'port: 3\nnode-id: 3\npartitions: 3\n'
+  const { options } = await resolve(['--port', '1'], { VARVE_PORT: '2', VARVE_NODE_ID: '2' }, file)
+  expect(options).toMatchObject({ port: 1, nodeId: 2, partitions: 3, host: '127.0.0.1' })
+})
+
+test('lists, truths and texts', async () => {
+  expect((await resolve([], { VARVE_DATA: '/a, /b', VARVE_AUTO_CREATE: 'false' })).options).toMatchObject({
+    data: ['/a', '/b'],
+    autoCreate: false,
+  })
+  const file = 'data: [/c, /d]\nauto-create: false\nlisteners: SSL://:9093\n'
+  expect((await resolve([], {}, file)).options).toMatchObject({
+    data: ['/c', '/d'],
+    autoCreate: false,
+    listeners: 'SSL://:9093',
+  })
+  expect((await resolve(['--no-auto-create'], { VARVE_AUTO_CREATE: 'true' })).options['autoCreate']).toBe(
+    false,
+  )
+})
+
+test('configurations of Kafka have dots and go to the broker as they are; JSON is YAML too', async () => {
+  const file = '{ "log.retention.hours": 24, "compression.type": "zstd", "port": 0 }'
+  const { configs, options } = await resolve([], {}, file)
+  expect(configs).toEqual({ 'log.retention.hours': 24, 'compression.type': 'zstd' })
+  expect(options['port']).toBe(0)
+})
+
+test('what Kubernetes puts into the environment for a service called varve is not meant', async () => {
+  expect((await resolve([], { VARVE_PORT: 'tcp://10.0.0.1:9092' })).options['port']).toBe(9092)
+})
+
+test.each([
+  [{ VARVE_PORT: 'x' }, undefined, /^VARVE_PORT: 'x' is invalid\. It is a whole number from 0 to 65535\.$/],
+  [{ VARVE_AUTO_CREATE: 'yes' }, undefined, /^VARVE_AUTO_CREATE: 'yes' is invalid\. It is true or false\.$/],
+  [{}, 'port: many', /varve\.yaml: port: 'many' is invalid/],
+  [{}, 'max-conections: 3', /varve\.yaml: there is no setting max-conections\. varve serve --help/],
+  [{}, 'a: [', /varve\.yaml is not YAML/],
+  [{}, '- port', /varve\.yaml must hold settings/],
+  [{}, 'host: { a: 1 }', /varve\.yaml: host has no value that it could have/],
+  [{ VARVE_LISTENERS: 'A://:1', VARVE_PORT: '1' }, undefined, /give either listeners or port, not both/],
+  [
+    { VARVE_CONFIG_FILE: '/nowhere/varve.yaml' },
+    undefined,
+    /cannot read \/nowhere\/varve\.yaml: .* Check --config-file/,
+  ],
+])('%j and %j are refused', async (environment, file, message) => {
+  await expect(resolve([], environment as NodeJS.ProcessEnv, file)).rejects.toThrow(message)
+})
+
+test('docs/operations.md lists all of them', () => {
+  const page = readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8')
+  const rows = serveSettings.map(
+    (setting) =>
+      `| \`${setting.flags.replaceAll(/^-\w, /g, '')}\` | \`${variableOf(setting)}\` | ${
+        setting.default === undefined ? '' : `\`${String(setting.default)}\``
+      } | ${setting.description} |`,
+  )
+  expect(page).toContain(`${rows.join('\n')}\n`)
+})
+
+test('lines of JSON tell when it serves, where, and why it stops', async () => {
+  const args = [bin, 'serve', '--port', '0', '--data', join(directory, 'data'), '--log-format', 'json']
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let output = ''
+  let errors = ''
+  child.stdout.on('data', (text) => (output += text))
+  const serving = new Promise<void>((done) => {
+    child.stderr.on('data', (text) => {
+      errors += text
+      if (errors.includes('is serving')) done()
+    })
+  })
+  await serving
+  child.kill('SIGTERM')
+  const code = await new Promise((done) => child.once('close', done))
+  const lines = errors
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+  expect(lines.at(-2)).toMatchObject({
+    level: 'info',
+    msg: expect.stringMatching(/is serving Kafka's protocol at 127\.0\.0\.1:\d+, from .*data \(fsync\)$/),
+    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+  })
+  expect(lines.at(-1)).toMatchObject({ level: 'info', msg: 'stopping, for SIGTERM' })
+  expect([code, output]).toEqual([0, ''])
+})
