@@ -8,3 +8,12 @@ export {
   type Partitioner,
   type Random,
 } from './partitioner.js'
+export type {
+  AssignorMember,
+  GroupAssignment,
+  GroupAssignor,
+  PartitionCounts,
+  TopicPartition,
+} from './assignor.js'
+export { rangeAssignor, roundRobinAssignor } from './eager-assignors.js'
+export { cooperativeStickyAssignor, stickyAssignor } from './sticky-assignors.js'
