@@ -7,7 +7,6 @@ import type { ConfigValues } from './stored-configs.js'
 /** What a topic's configurations, and those of the broker where it has none, come to. */
 export interface TopicSettings {
   readonly maxMessageBytes: number
-  readonly minInsyncReplicas: number
   readonly timestampType: 'CreateTime' | 'LogAppendTime'
   readonly timestampBeforeMaxMs: number
   readonly timestampAfterMaxMs: number
@@ -96,7 +95,6 @@ export function topicSettings(
   const compactionBytesPerSecond = broker.number('log.cleaner.io.max.bytes.per.second')
   return {
     maxMessageBytes,
-    minInsyncReplicas: number('min.insync.replicas'),
     timestampType,
     timestampBeforeMaxMs: number('message.timestamp.before.max.ms'),
     timestampAfterMaxMs: number('message.timestamp.after.max.ms'),

@@ -2,14 +2,13 @@
  * Produce (0), versions 3 to 13, advertised from 0 on for the sake of old librdkafka.
  *
  * acks 1 is answered when the log's durability covers the batch, acks -1 when the high watermark does, acks 0 never: an
- * error then closes the connection, as in Kafka. Deviations:
+ * error then closes the connection, as in Kafka. A topic that asks for more replicas in sync than it has contents itself
+ * with those (min.insync.replicas), as Kafka 4.4 does and earlier ones did not. Deviations:
  * - Transactional batches are refused with UNSUPPORTED_FOR_MESSAGE_FORMAT, Kafka's code for logs that cannot hold them and
  *   one that no client retries. There is no transaction that they could be part of.
  * - A null records field is answered as an empty one, INVALID_RECORD, where Kafka stumbles into UNKNOWN_SERVER_ERROR.
  * - A batch that claims LogAppendTime is refused with INVALID_TIMESTAMP; Kafka rewrites it.
  * - RECORD_LIST_TOO_LARGE is for batches that are stored as they come; Kafka looks at the size after a change of codec, too.
- * - A topic that asks for more replicas in sync than there are (min.insync.replicas) is refused acks -1 with
- *   NOT_ENOUGH_REPLICAS. Kafka 4.4 contents itself with as many as the topic has, earlier ones refuse as here.
  * - The timeout of acks -1 covers the whole append, since here a disk's flush is part of it.
  */
 import { errors, type ProduceRequest, type ProduceResponseInput, ZERO_UUID } from '@varve/protocol'
@@ -26,8 +25,6 @@ import type { Topic } from '../topic.js'
 /** The first version whose clients understand KAFKA_STORAGE_ERROR. */
 const storageErrorSince = 4
 const topicIdsSince = 13
-/** This broker is every partition's only replica. */
-const replicasInSync = 1
 /** Errors of the log that are answered without its start offset, as in Kafka. */
 const hidesLogStart: ReadonlySet<KafkaError> = new Set([
   errors.KAFKA_STORAGE_ERROR,
@@ -110,12 +107,6 @@ function start(
   if (batch instanceof RefusedBatch) return refuse(response, batch.error, batch.message)
   if (acks !== 0 && acks !== 1 && acks !== -1) return refuse(response, errors.INVALID_REQUIRED_ACKS, null)
   if (partition.failure !== null) return fail(response, partition, partition.failure, context)
-  if (acks === -1 && settings.minInsyncReplicas > replicasInSync) {
-    const message =
-      `The size of the current ISR Set(${context.broker.nodeId}) is insufficient to satisfy the min.isr requirement of ` +
-      `${settings.minInsyncReplicas} for partition ${partition.name}`
-    return refuse(response, errors.NOT_ENOUGH_REPLICAS, message)
-  }
   return partition.append(batch, acks === -1).then(
     (baseOffset) => {
       const acknowledge = (): void => {
