@@ -67,6 +67,11 @@ export interface BrokerOptions {
    * `producer.id.expiration.ms`. Default one day.
    */
   producerIdExpirationMs?: number
+  /**
+   * Appends are refused with KAFKA_STORAGE_ERROR while a data directory's disk has fewer bytes free, so that there is room
+   * left to roll, checkpoint and delete; what is stored can be read. Default 0.
+   */
+  lowDiskBytes?: number
   /** How consumer groups are coordinated. */
   groups?: GroupOptions
   /**
@@ -75,6 +80,11 @@ export interface BrokerOptions {
    * these.
    */
   configs?: GivenConfigs
+  /**
+   * Where `/metrics` (Prometheus) and `/healthz` are answered over HTTP: `port`, 0 for any free one, on `host`, by default
+   * 127.0.0.1. Default: nowhere, and nothing is measured.
+   */
+  admin?: { port: number; host?: string }
   /** Default the machine's. */
   clock?: Clock
   /** Takes the broker's log lines. Default: none are kept. */
@@ -101,9 +111,11 @@ export interface ResolvedOptions {
   readonly maxConnectionsPerIpOverrides: ReadonlyMap<string, number>
   readonly maxFetchSessions: number
   readonly producerIdExpirationMs: number
+  readonly lowDiskBytes: number
   readonly groups: Required<GroupOptions>
   /** Configurations that were given as such, checked. */
   readonly configs: ConfigValues
+  readonly admin: { readonly port: number; readonly host: string } | null
   readonly clock: Clock
   readonly log: BrokerLog
 }
@@ -148,11 +160,18 @@ export function resolveOptions(given: BrokerOptions): ResolvedOptions {
     maxConnectionsPerIpOverrides: parseOverrides(options.maxConnectionsPerIpOverrides),
     maxFetchSessions: integer(options, 'maxFetchSessions', 1000, 0, 1_000_000),
     producerIdExpirationMs: integer(options, 'producerIdExpirationMs', 86_400_000, 1, 2 ** 31 - 1),
+    lowDiskBytes: integer(options, 'lowDiskBytes', 0, 0, Number.MAX_SAFE_INTEGER),
     groups: resolveGroupOptions(options.groups),
     configs,
+    admin: options.admin === undefined ? null : resolveAdmin(options.admin),
     clock: options.clock ?? systemClock,
     log: options.log ?? silentLog,
   }
+}
+
+function resolveAdmin({ port, host = '127.0.0.1' }: { port: number; host?: string }) {
+  if (Number.isInteger(port) && port >= 0 && port <= 65535) return { port, host }
+  throw new VarveError('VARVE_INVALID_OPTION', `admin.port must be an integer from 0 to 65535, not ${port}`)
 }
 
 function resolveData(data: string | readonly string[]): readonly string[] {

@@ -6,6 +6,7 @@ import type { DataDirectories } from './data-directories.js'
 import type { FetchSessions } from './fetch-sessions.js'
 import type { GroupCoordinator } from './groups/group-coordinator.js'
 import type { LimitedLog } from './limited-log.js'
+import type { LowDisk } from './low-disk.js'
 import type { ProducerIds } from './producer-ids.js'
 import type { Topics } from './topics.js'
 
@@ -25,6 +26,7 @@ export interface BrokerState {
   readonly log: BrokerLog
   /** For lines that a peer can cause as often as it likes. */
   readonly limitedLog: LimitedLog
+  readonly lowDisk: LowDisk
   readonly autoCreateTopics: boolean
   readonly defaultPartitions: number
   /** Cancelled when the broker begins to close: long polls are answered with what there is. */

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import type { Durability, openDataDirectory } from '@varve/log'
 import { VarveError } from '@varve/records'
 import type { ResolvedOptions } from './broker-options.js'
+import type { AdminServer } from './admin/admin-server.js'
+import type { BrokerLog } from './broker-log.js'
 import type { BrokerState } from './broker-state.js'
 import { Cancellation } from './cancellation.js'
 import { BrokerConfigs } from './configs/broker-configs.js'
@@ -17,6 +19,7 @@ import { DataDirectories } from './data-directories.js'
 import { FetchSessions } from './fetch-sessions.js'
 import { formatAddress } from './listener-address.js'
 import { GroupCoordinator } from './groups/group-coordinator.js'
+import { LowDisk } from './low-disk.js'
 import { LimitedLog } from './limited-log.js'
 import { checkBindable, Listener } from './listener.js'
 import { LocalMetadataStore } from './local-metadata-store.js'
@@ -43,6 +46,8 @@ export interface Broker {
   readonly host: string
   /** The first listener's port, the real one where 0 was asked for. */
   readonly port: number
+  /** Where `/metrics` and `/healthz` are; null where nobody asked for them. */
+  readonly admin: { readonly host: string; readonly port: number } | null
   /** The data directories, in the order in which they were given. */
   readonly dataDirectories: readonly string[]
   readonly durability: Durability
@@ -90,6 +95,11 @@ async function openTls(ssl: SslOptions, clock: Clock): Promise<TlsHandshakes> {
   return new Handshakes(tlsOptions(ssl), clock)
 }
 
+async function openAdmin(address: { host: string; port: number }, log: BrokerLog): Promise<AdminServer> {
+  const { AdminServer: Server } = await import('./admin/admin-server.js')
+  return await Server.open({ ...address, log })
+}
+
 async function open(
   options: ResolvedOptions,
   dependencies: BrokerDependencies,
@@ -98,6 +108,8 @@ async function open(
   const { clock, log, durability } = options
   const tls = options.ssl === null ? null : await openTls(options.ssl, clock)
   await checkBindable(options.listeners)
+  const admin = options.admin === null ? null : await openAdmin(options.admin, log)
+  if (admin !== null) opened.push(() => admin.close())
   const temporary = options.data === null
   const paths = options.data ?? [await mkdtemp(join(tmpdir(), 'varve-'))]
   const removeTemporary = (): Promise<void> => rm(paths[0]!, { recursive: true, force: true })
@@ -118,6 +130,7 @@ async function open(
     metadata,
     configs,
     durability,
+    lowDiskBytes: options.lowDiskBytes,
     durable: !temporary,
     clock,
     log,
@@ -137,7 +150,9 @@ async function open(
   opened.push(async () => limitedLog.close())
   const groups = new GroupCoordinator({ topics, clock, log, limitedLog, options: options.groups })
   opened.push(async () => groups.close())
+  const lowDisk = new LowDisk(directories.paths, options.lowDiskBytes, log)
   const state: BrokerState = {
+    lowDisk,
     nodeId: directory.nodeId,
     clusterId: directory.clusterId,
     configs,
@@ -170,6 +185,7 @@ async function open(
       staging,
       maxRequestBytes,
       endpointFor: (localAddress) => listener.endpointFor(localAddress),
+      observer: admin?.metrics ?? null,
       onClose: (closed) => {
         connections.delete(closed)
         release()
@@ -198,7 +214,12 @@ async function open(
     listeners.push(listener)
   }
 
+  const problems = (): string[] => [...topics.problems(), ...groups.problems()]
+  admin?.metrics.measure({ topics, memory, connections })
+  admin?.health.serve(async () => [...problems(), ...(await lowDisk.problems())])
+
   const close = async (): Promise<void> => {
+    admin?.health.drain()
     const closed = Promise.all(listeners.map((listener) => listener.close()))
     closing.cancel()
     groups.close()
@@ -210,6 +231,8 @@ async function open(
     const failures: unknown[] = []
     const rest: Closer[] = [() => topics.detach(), () => metadata.close(), () => directories.close()]
     if (temporary) rest.push(removeTemporary)
+    // Last, so that it tells of the draining as long as that takes.
+    if (admin !== null) rest.push(() => admin.close())
     for (const step of rest) await step().catch((error: unknown) => failures.push(error))
     if (failures.length > 0) {
       log(
@@ -229,11 +252,12 @@ async function open(
     address: formatAddress(advertised.host, advertised.port),
     host: first.host,
     port: first.port,
+    admin: admin === null ? null : { host: admin.host, port: admin.port },
     dataDirectories: directories.paths,
     durability,
     clusterId: directory.clusterId,
     get problems() {
-      return [...topics.problems(), ...groups.problems()]
+      return problems()
     },
     close: () => (closed ??= close()),
     [Symbol.asyncDispose]: () => (closed ??= close()),

@@ -5,12 +5,14 @@ import type { BrokerState } from './broker-state.js'
 import { Cancellation } from './cancellation.js'
 import { decodesToLittle, whenDecodable } from './decoding-budget.js'
 import { dispatch, overlaps } from './dispatch.js'
+import { FetchedRecords } from './fetched-records.js'
 import { formatAddress } from './listener-address.js'
 import { ReceivedRequest } from './received-request.js'
 import { ProgressWatch } from './progress-watch.js'
 import { receivingSocket } from './receiving-socket.js'
 import { CloseConnection, type Endpoint, type RequestContext } from './request-context.js'
 import type { RequestMemory } from './request-memory.js'
+import type { RequestObserver } from './request-observer.js'
 import { closeChunks, ResponseWriter } from './response-writer.js'
 
 /** Beyond these no further request of the connection is taken in until earlier ones have been worked off. */
@@ -32,6 +34,8 @@ export interface ConnectionOptions {
   /** What Metadata tells this connection's client. */
   readonly endpointFor: (localAddress: string) => Endpoint
   readonly onClose: (connection: Connection) => void
+  /** Null where nobody measures. */
+  readonly observer: RequestObserver | null
 }
 
 /** A request that is being worked on, or whose response waits for those before it. */
@@ -42,6 +46,8 @@ interface Turn {
   response: readonly Chunk[] | null
   /** Nobody is to be answered any more. */
   dropped: boolean
+  /** By the observer's clock. */
+  readonly beganAt: number
 }
 
 /**
@@ -161,6 +167,7 @@ export class Connection {
       throw error
     }
     this.#clientId = header.clientId
+    this.#options.observer?.received(frame.length)
     const overlap = overlaps(header.apiKey)
     if (!overlap && frame.length > mostBytesWithoutRecords) {
       if (owned) this.#reader.release(frame)
@@ -239,7 +246,14 @@ export class Connection {
       if (this.#writer.congested) return
       if (!this.#mayJoin(overlap)) return
       this.#waiting.shift()
-      this.#run({ request, overlaps: overlap, done: false, response: null, dropped: false })
+      this.#run({
+        request,
+        overlaps: overlap,
+        done: false,
+        response: null,
+        dropped: false,
+        beganAt: this.#options.observer?.now() ?? 0,
+      })
     }
   }
 
@@ -301,8 +315,21 @@ export class Connection {
     turn.response = response
     while (this.#turns.length > 0 && this.#turns[0]!.done) {
       const first = this.#turns.shift()!
+      this.#observe(first)
       if (first.response !== null) this.#writer.write(first.response)
     }
+  }
+
+  #observe({ request, response, beganAt }: Turn): void {
+    const { observer } = this.#options
+    if (observer === null) return
+    let bytes = 0
+    let recordBytes = 0
+    for (const chunk of response ?? []) {
+      bytes += chunk.byteLength
+      if (chunk instanceof FetchedRecords) recordBytes += chunk.byteLength
+    }
+    observer.answered(request.header, beganAt, bytes, recordBytes)
   }
 
   #failTurn(turn: Turn, error: unknown): void {

@@ -1,4 +1,4 @@
-import type { AbortedTransaction, EpochEnd, Log, LogOptions, ProducerState } from '@varve/log'
+import type { AbortedTransaction, EpochEnd, Log, LogOptions, LogStats, ProducerState } from '@varve/log'
 import { type RecordBatch, VarveError } from '@varve/records'
 import type { TopicSettings } from './configs/topic-settings.js'
 import { type FetchedRecords, readRecords, type RecordsWanted } from './fetched-records.js'
@@ -51,6 +51,8 @@ export interface PartitionOptions {
   readonly index: number
   readonly leaderEpoch: number
   readonly settings: TopicSettings
+  /** What the log's disk has to keep free; default 0. */
+  readonly lowDiskBytes?: number
   /** Called once, when the log stops taking writes while it is served. */
   readonly onFailure?: (partition: Partition, failure: VarveError) => void
 }
@@ -69,6 +71,7 @@ export class Partition {
   #log: PartitionLog | null = null
   #deleted = false
   #settings: TopicSettings
+  readonly #lowDiskBytes: number
   #failure: VarveError | null = null
   #highWatermark = 0
   #unsubscribe: () => void = () => {}
@@ -76,7 +79,8 @@ export class Partition {
   readonly #listeners = new Set<PartitionListener>()
   #onFailure: PartitionOptions['onFailure']
 
-  constructor({ topic, index, leaderEpoch, settings, onFailure }: PartitionOptions) {
+  constructor({ topic, index, leaderEpoch, settings, lowDiskBytes = 0, onFailure }: PartitionOptions) {
+    this.#lowDiskBytes = lowDiskBytes
     this.#settings = settings
     this.#onFailure = onFailure
     this.topic = topic
@@ -108,7 +112,7 @@ export class Partition {
 
   /** How its log is opened. */
   get logOptions(): LogOptions {
-    return { ...this.#settings.log, gather: 'immediate' }
+    return { ...this.#settings.log, lowDiskBytes: this.#lowDiskBytes, gather: 'immediate' }
   }
 
   /** Puts a topic's settings in force, for what comes from now on. */
@@ -296,6 +300,11 @@ export class Partition {
   /** The bytes of its segment files, their indexes left out. */
   get sizeBytes(): number {
     return this.readable ? this.#log!.stats().segments.bytes : 0
+  }
+
+  /** What its log has done since it was opened; null where none is open. */
+  get stats(): LogStats | null {
+    return this.readable ? this.#log!.stats() : null
   }
 
   /** Lets go of the log of a deleted topic. Whoever waits here is told that there is no such partition any more. */

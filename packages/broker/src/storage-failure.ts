@@ -21,7 +21,7 @@ export function isStorageFailure(error: unknown): boolean {
   if (!VarveError.is(error)) return remedies.has(errnoOf(error) ?? '')
   const { code } = error
   if (code.startsWith('VARVE_LOG_') || code.startsWith('VARVE_PARTITION_')) return true
-  return code === 'VARVE_IO' || code === 'VARVE_NOT_WRITABLE'
+  return code === 'VARVE_LOW_DISK' || code === 'VARVE_IO' || code === 'VARVE_NOT_WRITABLE'
 }
 
 /**

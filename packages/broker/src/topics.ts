@@ -30,6 +30,8 @@ export interface TopicsOptions {
   readonly configs: BrokerConfigs
   /** The broker's, below which no topic goes. */
   readonly durability: Durability
+  /** Appends are refused while a disk has fewer bytes free; default 0. */
+  readonly lowDiskBytes?: number
   /** Whether what is created has to survive a power loss. */
   readonly durable: boolean
   readonly clock: Clock
@@ -287,10 +289,8 @@ export class Topics {
     const onFailure = ({ name }: Partition, failure: VarveError): void => {
       this.#options.log('error', `${name} takes no writes any more: ${storageFailureText(failure)}`)
     }
-    return Array.from(
-      { length: to - from },
-      (_, place) => new Partition({ topic, index: from + place, leaderEpoch, settings, onFailure }),
-    )
+    const shared = { topic, leaderEpoch, settings, lowDiskBytes: this.#options.lowDiskBytes ?? 0, onFailure }
+    return Array.from({ length: to - from }, (_, place) => new Partition({ ...shared, index: from + place }))
   }
 
   #publish(

@@ -37,6 +37,7 @@ test('serve', () => {
     partitions: 1,
     autoCreate: true,
     logFormat: 'plain',
+    adminHost: '127.0.0.1',
   })
   const args = [
     '--port',
@@ -66,6 +67,7 @@ test('serve', () => {
     partitions: 3,
     autoCreate: false,
     logFormat: 'plain',
+    adminHost: '127.0.0.1',
     config: { 'log.retention.hours': '24', advertised: 'a=b' },
   })
 })

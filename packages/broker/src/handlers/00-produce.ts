@@ -109,6 +109,7 @@ function start(
   if (partition.failure !== null) return fail(response, partition, partition.failure, context)
   return partition.append(batch, acks === -1).then(
     (baseOffset) => {
+      context.broker.lowDisk.took()
       const acknowledge = (): void => {
         response.baseOffset = baseOffset
         response.logStartOffset = partition.logStartOffset
@@ -149,6 +150,7 @@ function fail(
   const byId = context.apiVersion >= topicIdsSince && partition.deleted
   const kafkaError = byId ? errors.UNKNOWN_TOPIC_ID : kafkaErrorOf(error)
   const text = storageFailureText(error)
+  if (VarveError.is(error) && error.code === 'VARVE_LOW_DISK') context.broker.lowDisk.refused(error)
   if (!VarveError.is(error)) context.broker.log('error', `could not append to ${partition.name}: ${text}`)
   if (!hidesLogStart.has(kafkaError)) response.logStartOffset = partition.logStartOffset
   const unknownToClient = kafkaError === errors.KAFKA_STORAGE_ERROR && context.apiVersion < storageErrorSince

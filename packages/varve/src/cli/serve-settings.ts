@@ -135,6 +135,12 @@ export const serveSettings: readonly Setting[] = [
     parse: integer(1024 * 1024),
   },
   {
+    name: 'low-disk-bytes',
+    flags: '--low-disk-bytes <bytes>',
+    description: 'appends are refused while a disk has fewer free; 0 if not given',
+    parse: integer(0),
+  },
+  {
     name: 'log-format',
     flags: '--log-format <format>',
     description: 'how log lines are written to standard error: plain or json',
@@ -147,6 +153,18 @@ export const serveSettings: readonly Setting[] = [
     description:
       'which lines: debug, info, warn or error; if not given, warn, or info where the format is json',
     parse: oneOf('debug', 'info', 'warn', 'error'),
+  },
+  {
+    name: 'admin-port',
+    flags: '--admin-port <port>',
+    description: 'port for /metrics and /healthz; none if not given, 0 lets the system choose',
+    parse: integer(0, 65_535),
+  },
+  {
+    name: 'admin-host',
+    flags: '--admin-host <host>',
+    description: 'address that the admin port is on',
+    default: '127.0.0.1',
   },
 ]
 

@@ -26,6 +26,9 @@ export interface ServeOptions {
   maxConnections?: number
   maxConnectionsPerIp?: number
   requestMemoryBytes?: number
+  lowDiskBytes?: number
+  adminPort?: number
+  adminHost: string
   logFormat: LogFormat
   logLevel?: LogLevel
   config?: Readonly<Record<string, string>>
@@ -131,7 +134,11 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
       durability: options.durability,
       maxConnections: options.maxConnections,
       maxConnectionsPerIp: options.maxConnectionsPerIp,
+      ...(options.adminPort !== undefined && {
+        admin: { port: options.adminPort, host: options.adminHost },
+      }),
       requestMemoryBytes: options.requestMemoryBytes,
+      lowDiskBytes: options.lowDiskBytes,
       nodeId: options.nodeId,
       ...(configs['num.partitions'] === undefined && { defaultPartitions: options.partitions }),
       ...(!options.autoCreate && { autoCreateTopics: false }),
