@@ -2,6 +2,7 @@
  * TLS between two ends of one library proves little. Here librdkafka, kafka-python, kafkajs and our own clients meet the
  * broker, each with a certificate of its own, because the broker asks for one.
  */
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Broker, startBroker } from '@varve/broker'
@@ -9,7 +10,7 @@ import { Admin, Connection, Consumer, Producer, type TlsOptions } from '@varve/c
 import { Kafka, logLevel } from 'kafkajs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Authority, type Credentials } from '../support/certificates.js'
-import { mustRun, runChild } from '../support/children.js'
+import { mustRun, runChild, startChild } from '../support/children.js'
 import { kcat, needs } from '../support/clients.js'
 import { temporaryDirectory, varve } from '../support/tree.js'
 
@@ -91,6 +92,42 @@ test('kcat reads what the command line writes, and the other way round', async (
   await mustRun('kcat', ['-P', ...kcatFlags(), '-t', 'from-kcat', '-p', '0'], { input })
   const read = await mustRun(process.execPath, [varve, 'consume', 'from-kcat', ...flags(), '--quiet'])
   expect(read.stdout.toString()).toBe(input)
+})
+
+test('varve serve takes certificates from files, and the rest from the environment', async () => {
+  const credentials = await authority.issue('broker', ['127.0.0.1'])
+  const cert = file('broker.pem', credentials.cert)
+  const key = file('broker.key', credentials.key)
+  const args = [
+    'serve',
+    '--data',
+    join(directory, 'served'),
+    '--listeners',
+    'SSL://127.0.0.1:0',
+    '--ssl-cert',
+    cert,
+  ]
+  const child = startChild(process.execPath, [varve, ...args], {
+    env: { ...process.env, VARVE_SSL_KEY: key, VARVE_ADMIN_PORT: '0' },
+  })
+  let banner = ''
+  await new Promise<void>((done) => {
+    child.stdout!.on('data', (text) => {
+      banner += text
+      if (banner.includes('Ctrl-C')) done()
+    })
+  })
+  const address = /address +(\S+)/.exec(banner)![1]!
+  const admin = /admin +(\S+)/.exec(banner)![1]!
+  const common = ['--broker', address, '--ca', files.ca]
+  await mustRun(process.execPath, [varve, 'produce', 'demo', ...common], { input: 'hello\n' })
+  const { stdout } = await mustRun(process.execPath, [varve, 'consume', 'demo', ...common, '--quiet'])
+  expect(stdout.toString()).toBe('hello\n')
+  expect(await (await fetch(admin)).text()).toContain(
+    'kafka_server_brokertopicmetrics_messagesin_total{topic="demo"} 1\n',
+  )
+  child.kill('SIGTERM')
+  expect((await once(child, 'exit'))[0]).toBe(0)
 })
 
 test('kafkajs writes', async () => {

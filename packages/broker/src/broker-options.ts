@@ -72,6 +72,8 @@ export interface BrokerOptions {
    * left to roll, checkpoint and delete; what is stored can be read. Default 0.
    */
   lowDiskBytes?: number
+  /** How long requests that have been received get to finish when the broker closes, in ms. Default 5000. */
+  closeTimeoutMs?: number
   /** How consumer groups are coordinated. */
   groups?: GroupOptions
   /**
@@ -112,6 +114,7 @@ export interface ResolvedOptions {
   readonly maxFetchSessions: number
   readonly producerIdExpirationMs: number
   readonly lowDiskBytes: number
+  readonly closeTimeoutMs: number
   readonly groups: Required<GroupOptions>
   /** Configurations that were given as such, checked. */
   readonly configs: ConfigValues
@@ -161,6 +164,7 @@ export function resolveOptions(given: BrokerOptions): ResolvedOptions {
     maxFetchSessions: integer(options, 'maxFetchSessions', 1000, 0, 1_000_000),
     producerIdExpirationMs: integer(options, 'producerIdExpirationMs', 86_400_000, 1, 2 ** 31 - 1),
     lowDiskBytes: integer(options, 'lowDiskBytes', 0, 0, Number.MAX_SAFE_INTEGER),
+    closeTimeoutMs: integer(options, 'closeTimeoutMs', 5_000, 0, 2 ** 31 - 1),
     groups: resolveGroupOptions(options.groups),
     configs,
     admin: options.admin === undefined ? null : resolveAdmin(options.admin),

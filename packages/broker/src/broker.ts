@@ -27,16 +27,22 @@ import type { MetadataStore } from './metadata-store.js'
 import { isAmongLastDescriptors, openFilesLimit } from './open-files.js'
 import { ProducerIds } from './producer-ids.js'
 import { RequestMemory } from './request-memory.js'
+import type { SecurityProtocol } from './security-protocol.js'
 import type { SslOptions } from './ssl-options.js'
 import { storageFailureText } from './storage-failure.js'
 import type { TlsHandshakes } from './tls-handshakes.js'
 import { Topics } from './topics.js'
 
-/** How long requests that have been received get to finish when the broker closes. */
-const closeTimeoutMs = 5_000
-
 /** Where all sockets of the process read small frames; one read is worked off before the next begins. */
 const stagingBytes = 128 * 1024
+
+/** Where a broker listens. */
+export interface BoundListener {
+  readonly name: string
+  readonly protocol: SecurityProtocol
+  readonly host: string
+  readonly port: number
+}
 
 /** A running broker. */
 export interface Broker {
@@ -46,6 +52,8 @@ export interface Broker {
   readonly host: string
   /** The first listener's port, the real one where 0 was asked for. */
   readonly port: number
+  /** All listeners, with their real ports. */
+  readonly listeners: readonly BoundListener[]
   /** Where `/metrics` and `/healthz` are; null where nobody asked for them. */
   readonly admin: { readonly host: string; readonly port: number } | null
   /** The data directories, in the order in which they were given. */
@@ -55,7 +63,7 @@ export interface Broker {
   /** One line for each partition that cannot be written, and why; the others are not affected. Made anew on each read. */
   readonly problems: string[]
   /**
-   * Stops accepting, answers what has been received (waiting fetches at once, all else within 5 s), closes the logs and
+   * Stops accepting, answers what has been received (waiting fetches at once, all else within `closeTimeoutMs`), closes the logs and
    * removes a temporary directory. Further calls return the same promise.
    */
   close(): Promise<void>
@@ -224,7 +232,13 @@ async function open(
     closing.cancel()
     groups.close()
     tls?.close()
-    await connections.drain(closeTimeoutMs)
+    const unanswered = await connections.drain(options.closeTimeoutMs)
+    if (unanswered > 0) {
+      log(
+        'warn',
+        `ended ${unanswered} connections whose requests were not answered within ${options.closeTimeoutMs} ms`,
+      )
+    }
     await closed
     limitedLog.close()
     // One failure, a disk that is full perhaps, must not keep the rest from being closed.
@@ -252,6 +266,10 @@ async function open(
     address: formatAddress(advertised.host, advertised.port),
     host: first.host,
     port: first.port,
+    listeners: listeners.map(({ host, port }, index) => {
+      const { name } = options.listeners[index]!
+      return { name, protocol: options.protocolOf(name), host, port }
+    }),
     admin: admin === null ? null : { host: admin.host, port: admin.port },
     dataDirectories: directories.paths,
     durability,

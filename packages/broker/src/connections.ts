@@ -28,14 +28,21 @@ export class Connections {
     this.#clock.clearTimeout(this.#timer)
   }
 
-  /** Ends every connection: each when what it has asked for is answered, and all of them after `timeoutMs`. */
-  async drain(timeoutMs: number): Promise<void> {
-    if (this.#open.size === 0) return
+  /**
+   * Ends every connection: each when what it has asked for is answered, and all of them after `timeoutMs`.
+   *
+   * @returns how many ended unanswered
+   */
+  async drain(timeoutMs: number): Promise<number> {
+    if (this.#open.size === 0) return 0
+    let unanswered = 0
     const timer = this.#clock.setTimeout(() => {
+      unanswered = this.#open.size
       for (const connection of this.#open) connection.destroy()
     }, timeoutMs)
     await Promise.all([...this.#open].map((connection) => connection.drain()))
     this.#clock.clearTimeout(timer)
+    return unanswered
   }
 
   #schedule(): void {

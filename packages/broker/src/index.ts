@@ -1,4 +1,4 @@
-export type { Broker } from './broker.js'
+export type { BoundListener, Broker } from './broker.js'
 export type { BrokerLog, LogLevel } from './broker-log.js'
 export type { BrokerOptions } from './broker-options.js'
 export type { GroupOptions } from './groups/group-options.js'

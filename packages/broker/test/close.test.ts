@@ -35,7 +35,7 @@ test('requests that have been received are answered before their connection ends
 })
 
 test('a request that does not end is given five seconds', async () => {
-  const { broker, connect, createTopic, disk, clock } = await startTestBroker()
+  const { broker, connect, createTopic, disk, clock, lines } = await startTestBroker()
   await createTopic('orders')
   disk.log('orders-0').holdDurability()
   const client = await connect()
@@ -48,6 +48,21 @@ test('a request that does not end is given five seconds', async () => {
   await settle()
   expect(over).toBe(false)
   clock.advance(1)
+  await closed
+  await client.closed
+  expect(lines).toContain('warn ended 1 connections whose requests were not answered within 5000 ms')
+})
+
+test('or as long as closeTimeoutMs says', async () => {
+  const { broker, connect, createTopic, disk, clock } = await startTestBroker({ closeTimeoutMs: 100 })
+  await createTopic('orders')
+  disk.log('orders-0').holdDurability()
+  const client = await connect()
+  client.send(produce, 9, produceBody('orders', batchOf('x'), { acks: 1 }))
+  await settle()
+  const closed = broker.close()
+  await settle()
+  clock.advance(100)
   await closed
   await client.closed
 })

@@ -44,6 +44,10 @@ test('a listener called SSL speaks TLS, beside one that does not, each with its 
     ssl: server,
   })
   expect(broker.address).toBe('broker.example:9093')
+  expect(broker.listeners).toMatchObject([
+    { name: 'SSL', protocol: 'SSL', host: '127.0.0.1', port: broker.port },
+    { name: 'PLAINTEXT', protocol: 'PLAINTEXT', host: '127.0.0.2', port: expect.any(Number) },
+  ])
   expect(await hostOf(await connectSecurely(broker.port))).toBe('broker.example:9093')
   // A client that speaks no TLS is told so by the end of its connection, and the operator by a line.
   const plain = await RawClient.connect(broker.port)

@@ -50,6 +50,12 @@ test('says what is served, from where and how safely', () => {
   )
 })
 
+test('names the admin port, and the flag without which nobody speaks to a TLS listener', () => {
+  const text = banner({ ...facts, tls: true, admin: { host: '127.0.0.1', port: 9644 } })
+  expect(text).toContain('\n  admin       http://127.0.0.1:9644/metrics and /healthz\n')
+  expect(text).toContain('\n  npx varve consume demo --broker 127.0.0.1:9192 --tls\n')
+})
+
 test('names partitions that have a problem', () => {
   expect(banner({ ...facts, problems: ['orders-3 is read-only'] })).toContain(
     '\n  problem     orders-3 is read-only\n',

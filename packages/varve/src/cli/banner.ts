@@ -3,6 +3,9 @@ import type { Invocation } from './invocation.js'
 export interface BannerFacts {
   readonly version: string
   readonly address: string
+  /** Whether clients have to speak TLS there. */
+  readonly tls?: boolean
+  readonly admin?: { readonly host: string; readonly port: number } | null
   readonly dataDirectories: readonly string[]
   readonly durability: 'os' | 'fsync'
   /** What is wrong with single partitions, one line each. */
@@ -20,8 +23,8 @@ const PROMISES = {
 const isDefaultAddress = (address: string): boolean => ['127.0.0.1:9092', 'localhost:9092'].includes(address)
 
 /** The two commands that try the broker out, to be pasted into another shell. */
-export function tryItOut(address: string, command: string): [produce: string, consume: string] {
-  const broker = isDefaultAddress(address) ? '' : ` --broker ${address}`
+export function tryItOut(address: string, command: string, tls = false): [produce: string, consume: string] {
+  const broker = (isDefaultAddress(address) ? '' : ` --broker ${address}`) + (tls ? ' --tls' : '')
   return [`echo hello | ${command} produce demo${broker}`, `${command} consume demo${broker}`]
 }
 
@@ -29,6 +32,8 @@ export function tryItOut(address: string, command: string): [produce: string, co
 export function banner({
   version,
   address,
+  tls = false,
+  admin = null,
   dataDirectories,
   durability,
   problems,
@@ -42,12 +47,13 @@ export function banner({
     `${bold(`varve ${version}`)} is serving Kafka's protocol`,
     '',
     `  address     ${bold(address)}`,
+    ...(admin === null ? [] : [`  admin       http://${admin.host}:${admin.port}/metrics and /healthz`]),
     `  data        ${dataDirectories.join('\n              ')}`,
     `  durability  ${durability}: ${PROMISES[durability]}`,
     ...problems.map((problem) => `  problem     ${problem}`),
     '',
     `Try it from another shell${where}:`,
-    ...tryItOut(address, invocation.command).map((line) => `  ${line}`),
+    ...tryItOut(address, invocation.command, tls).map((line) => `  ${line}`),
     '',
     dim('Ctrl-C stops it.'),
     '',

@@ -141,6 +141,12 @@ export const serveSettings: readonly Setting[] = [
     parse: integer(0),
   },
   {
+    name: 'close-timeout-ms',
+    flags: '--close-timeout-ms <ms>',
+    description: 'how long requests get to finish when the broker is stopped; 5000 if not given',
+    parse: integer(0, most),
+  },
+  {
     name: 'log-format',
     flags: '--log-format <format>',
     description: 'how log lines are written to standard error: plain or json',

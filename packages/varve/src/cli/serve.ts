@@ -27,6 +27,7 @@ export interface ServeOptions {
   maxConnectionsPerIp?: number
   requestMemoryBytes?: number
   lowDiskBytes?: number
+  closeTimeoutMs?: number
   adminPort?: number
   adminHost: string
   logFormat: LogFormat
@@ -55,6 +56,9 @@ function sslOf({
 
 /** The broker says what is wrong; here it is said in terms of this command's options. */
 function startFailure(error: unknown, options: ServeOptions): unknown {
+  const admin = `${options.adminHost}:${options.adminPort}`
+  // What the broker says of the admin port needs no other words.
+  if (error instanceof Error && error.message.startsWith(`${admin} `)) return error
   const at = options.listeners ?? `${options.host}:${options.port}`
   switch ((error as { code?: unknown } | null)?.code) {
     case 'VARVE_PORT_IN_USE':
@@ -84,6 +88,10 @@ function startFailure(error: unknown, options: ServeOptions): unknown {
 function defaultLevel(isJson: boolean): LogLevel {
   if (process.env['VARVE_DEBUG']) return 'debug'
   return isJson ? 'info' : 'warn'
+}
+
+function adminText({ admin }: Broker): string {
+  return admin === null ? '' : `, with metrics at http://${admin.host}:${admin.port}/metrics`
 }
 
 /** Ends the process after an orderly close; a second signal does not wait for it. */
@@ -139,6 +147,7 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
       }),
       requestMemoryBytes: options.requestMemoryBytes,
       lowDiskBytes: options.lowDiskBytes,
+      closeTimeoutMs: options.closeTimeoutMs,
       nodeId: options.nodeId,
       ...(configs['num.partitions'] === undefined && { defaultPartitions: options.partitions }),
       ...(!options.autoCreate && { autoCreateTopics: false }),
@@ -156,7 +165,7 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
     const { address, dataDirectories, durability } = broker
     log(
       'info',
-      `varve ${version()} is serving Kafka's protocol at ${address}, from ${dataDirectories.join(', ')} (${durability})`,
+      `varve ${version()} is serving Kafka's protocol at ${address}, from ${dataDirectories.join(', ')} (${durability})${adminText(broker)}`,
     )
     return
   }
@@ -164,6 +173,8 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
     banner({
       version: version(),
       address: broker.address,
+      tls: broker.listeners[0]!.protocol === 'SSL',
+      admin: broker.admin,
       dataDirectories: broker.dataDirectories,
       durability: broker.durability,
       problems: broker.problems,
