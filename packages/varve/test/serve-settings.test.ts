@@ -61,6 +61,25 @@ test('configurations of Kafka have dots and go to the broker as they are; JSON i
   expect(options['port']).toBe(0)
 })
 
+test('a configuration of Kafka that is a setting under another name is that setting', async () => {
+  const file = 'log.dirs: /a,/b\nadvertised.listeners: SSL://x:1\nnode.id: 3\nssl.client.auth: required\n'
+  const { options, configs } = await resolve(
+    ['--config', 'broker.id=4', '--config', 'log.retention.hours=1'],
+    {},
+    `${file}log.retention.hours: 2\n`,
+  )
+  expect(options).toMatchObject({
+    data: ['/a', '/b'],
+    advertisedListeners: 'SSL://x:1',
+    nodeId: 4,
+    sslClientAuth: 'required',
+  })
+  expect(configs).toEqual({ 'log.retention.hours': '1' })
+  await expect(resolve(['--node-id', '1', '--config', 'node.id=2'], {})).rejects.toThrow(
+    'give either --node-id or node.id, not both',
+  )
+})
+
 test('what Kubernetes puts into the environment for a service called varve is not meant', async () => {
   expect((await resolve([], { VARVE_PORT: 'tcp://10.0.0.1:9092' })).options['port']).toBe(9092)
 })

@@ -15,6 +15,8 @@ export interface Setting {
   readonly parse?: (text: string) => unknown
   /** Takes several: as arguments of the flag, separated by commas in the environment, as a list in a file. */
   readonly list?: true | undefined
+  /** Kafka's configurations that say the same, in a file or by `--config`. */
+  readonly kafka?: readonly string[]
   /** Other settings that say the same in another way. */
   readonly conflicts?: readonly string[]
 }
@@ -46,6 +48,7 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'data',
     flags: '-d, --data <directory...>',
+    kafka: ['log.dirs', 'log.dir'],
     description: 'where the logs are kept, or several places to spread them over; made if missing',
     default: ['./varve-data'],
     list: true,
@@ -66,6 +69,7 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'advertised-listeners',
     flags: '--advertised-listeners <list>',
+    kafka: ['advertised.listeners'],
     description: 'what clients are told to connect to, where that differs',
   },
   {
@@ -76,29 +80,39 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'ssl-cert',
     flags: '--ssl-cert <file>',
+    kafka: ['ssl.keystore.certificate.chain'],
     description: 'PEM file of the certificate of SSL listeners, those between it and its authority behind it',
   },
-  { name: 'ssl-key', flags: '--ssl-key <file>', description: 'PEM file of its private key' },
+  {
+    name: 'ssl-key',
+    flags: '--ssl-key <file>',
+    kafka: ['ssl.keystore.key'],
+    description: 'PEM file of its private key',
+  },
   {
     name: 'ssl-key-password',
     flags: '--ssl-key-password <text>',
+    kafka: ['ssl.key.password'],
     description:
       'what the key is decrypted with; a flag is seen by all users of the machine, a variable is not',
   },
   {
     name: 'ssl-ca',
     flags: '--ssl-ca <file>',
+    kafka: ['ssl.truststore.certificates'],
     description: 'PEM file of who signs the certificates of clients',
   },
   {
     name: 'ssl-client-auth',
     flags: '--ssl-client-auth <policy>',
+    kafka: ['ssl.client.auth'],
     description: 'whether clients have to show a certificate: none, requested or required',
     parse: oneOf('none', 'requested', 'required'),
   },
   {
     name: 'node-id',
     flags: '--node-id <id>',
+    kafka: ['node.id', 'broker.id'],
     description: "this broker's number",
     parse: integer(0, most),
   },

@@ -6,18 +6,41 @@ import { keyOf, type Setting, serveSettings, variableOf } from './serve-settings
 /** Configurations of Kafka by name, and the values they were given. */
 export type KafkaConfigs = Record<string, string | number | boolean>
 
+/** The setting that says what a configuration of Kafka says, if there is one. */
+function settingOf(kafkaName: string): Setting | undefined {
+  return serveSettings.find(({ kafka }) => kafka?.includes(kafkaName))
+}
+
+/** Takes the configurations of the command line, which count as flags do; those that are settings become these. */
+function takeConfigs(command: Command): KafkaConfigs {
+  const configs: KafkaConfigs = {}
+  for (const [name, value] of Object.entries(command.opts<{ config?: KafkaConfigs }>().config ?? {})) {
+    const setting = settingOf(name)
+    if (setting === undefined) configs[name] = value
+    else if (isGiven(command, setting.name))
+      throw wrong(`give either ${setting.flags.split(' ')[0]} or ${name}, not both`)
+    else fill(command, setting, listed(setting, value), `--config ${name}`, 'cli')
+  }
+  return configs
+}
+
+/** Kafka separates lists by commas. */
+function listed(setting: Setting, value: unknown): unknown {
+  return setting.list && typeof value === 'string' ? value.split(',').map((one) => one.trim()) : value
+}
+
 /**
  * Fills in what the command line left open: from the environment, and below that from the file that `--config-file` names.
  *
- * @returns the file's configurations of Kafka, whose names have dots
+ * @returns all configurations of Kafka, whose names have dots, but for those that are settings
  * @throws Failure that names the variable, or the file and its key
  */
 export async function applySources(command: Command, environment: NodeJS.ProcessEnv): Promise<KafkaConfigs> {
+  const flagged = takeConfigs(command)
   for (const setting of serveSettings) {
     const text = environment[variableOf(setting)]
     if (text === undefined || text === '' || isServiceLink(text)) continue
-    const value = setting.list ? text.split(',').map((one) => one.trim()) : text
-    fill(command, setting, value, variableOf(setting), 'env')
+    fill(command, setting, listed(setting, text), variableOf(setting), 'env')
   }
   const path = command.opts<{ configFile?: string }>().configFile ?? environment['VARVE_CONFIG_FILE']
   const configs = path === undefined || path === '' ? {} : await applyFile(command, path)
@@ -26,7 +49,7 @@ export async function applySources(command: Command, environment: NodeJS.Process
     if (other !== undefined)
       throw wrong(`give either ${name} or ${other}, not both; one comes from the environment or a file`)
   }
-  return configs
+  return { ...configs, ...flagged }
 }
 
 /** Kubernetes sets VARVE_PORT=tcp://… in every pod beside a service that is called varve. */
@@ -37,6 +60,11 @@ function isServiceLink(text: string): boolean {
 async function applyFile(command: Command, path: string): Promise<KafkaConfigs> {
   const configs: KafkaConfigs = {}
   for (const [key, value] of Object.entries(await read(path))) {
+    const kafka = settingOf(key)
+    if (kafka !== undefined) {
+      fill(command, kafka, listed(kafka, value), `${path}: ${key}`, 'config')
+      continue
+    }
     if (key.includes('.')) {
       if (!['string', 'number', 'boolean'].includes(typeof value))
         throw wrong(`${path}: ${key} must be a text, a number, true or false`)
@@ -81,7 +109,7 @@ function fill(
   setting: Setting,
   value: unknown,
   where: string,
-  source: 'env' | 'config',
+  source: 'cli' | 'env' | 'config',
 ): void {
   if (isGiven(command, setting.name)) return
   command.setOptionValueWithSource(keyOf(setting), parsed(setting, value, where), source)

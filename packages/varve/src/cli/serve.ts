@@ -124,9 +124,8 @@ function closeOnSignal(broker: Broker, log: BrokerLog, isJson: boolean): void {
 
 /** @param command where the options are from; what they leave open is looked for elsewhere, see applySources */
 export async function serve(given: ServeOptions, command: Command): Promise<void> {
-  const fileConfigs = await applySources(command, process.env)
+  const configs = await applySources(command, process.env)
   const options: ServeOptions = { ...given, ...command.opts<ServeOptions>() }
-  const configs = { ...fileConfigs, ...options.config }
   const isJson = options.logFormat === 'json'
   const log = await serveLog(options.logFormat, options.logLevel ?? defaultLevel(isJson))
   let broker: Broker
