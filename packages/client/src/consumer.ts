@@ -1,61 +1,26 @@
 import { VarveError } from '@varve/records'
 import { systemClock, type Clock } from './clock.js'
-import { Cluster, type ClusterOptions } from './cluster.js'
+import { Cluster } from './cluster.js'
+import type { CommittedOffset, GroupOffset } from './committed-offsets.js'
+import { ConsumerGroup, type GroupOptions, type RebalanceListener } from './consumer-group.js'
+import type { Assignment, ConsumerOptions, IterateOptions } from './consumer-options.js'
 import type { ConsumerRecord } from './consumer-record.js'
 import { AssignedPartition, type ConsumerBatch } from './fetched-partition.js'
-import { Fetcher, type FetchedBatches } from './fetcher.js'
-import type { Isolation } from './offset-lookup.js'
+import { Fetcher, type FetchedBatches, type FetcherOptions } from './fetcher.js'
+import { RecordIteration, type DeliveredBatch } from './record-iteration.js'
 import type { TopicPartition } from './topic-partition.js'
 
+export type { CommittedOffset, GroupOffset } from './committed-offsets.js'
+export type { RebalanceListener } from './consumer-group.js'
+export type { Assignment, ConsumerOptions, IterateOptions } from './consumer-options.js'
 export { ConsumerRecord } from './consumer-record.js'
 export type { ConsumerBatch } from './fetched-partition.js'
+export type { AssignorName } from './group-assignors.js'
 export type { Isolation } from './offset-lookup.js'
 export type { TopicPartition } from './topic-partition.js'
 
-export interface ConsumerOptions extends Pick<
-  ClusterOptions,
-  'brokers' | 'clientId' | 'tls' | 'connectTimeoutMs' | 'clock'
-> {
-  /** How long a broker may wait for `minBytes` to be there, in ms. Default 500. */
-  maxWaitMs?: number
-  /** Default 1: whatever is there comes at once. */
-  minBytes?: number
-  /** Of one response, in bytes; at most two per broker are held at a time. Default 16 777 216 (16 MiB). */
-  maxBytes?: number
-  /** Of one partition in a response, in bytes; a larger batch comes alone. Default 1 048 576 (1 MiB). */
-  maxPartitionBytes?: number
-  /** Whether records of unfinished and aborted transactions are read. Default `'read_uncommitted'`, as Kafka's. */
-  isolation?: Isolation
-  /**
-   * Where to go on when the offset asked for is not, or no longer, in the log. Default `'none'`: the iteration ends
-   * with OFFSET_OUT_OF_RANGE, because going on elsewhere would leave records out, or read them twice, in silence.
-   */
-  offsetReset?: 'earliest' | 'latest' | 'none'
-  /** Whether batches are checked for damage. Default true. */
-  checkCrcs?: boolean
-  /** How long a broker may take to answer beyond `maxWaitMs`, in ms. Default 30 000. */
-  requestTimeoutMs?: number
-  /** Pause before the first retry, in ms; it doubles with each up to one second. Default 100. */
-  retryBackoffMs?: number
-}
-
-export interface Assignment extends TopicPartition {
-  /** An offset, the first record that is there, or the next one to come. */
-  readonly offset: number | 'earliest' | 'latest'
-  /**
-   * Records from this offset on are not read. Once every assigned partition has come to its end, iterations end.
-   * Default: there is no end.
-   */
-  readonly end?: number
-}
-
-export interface IterateOptions {
-  /** Ends the iteration with the signal's reason. The consumer can be iterated again. */
-  signal?: AbortSignal
-}
-
 /**
- * Reads partitions that are assigned to it by hand. Iterate it for records, or `batches()` for whole batches; one
+ * Reads partitions that are assigned to it by hand, or as a member of a group topics that it subscribes to. Iterate it for records, or `batches()` for whole batches; one
  * iteration at a time. A new iteration goes on where the last one stopped.
  *
  * Errors that may pass (a broker that went away, a leader that moved) are retried without end once a broker has been
@@ -64,6 +29,7 @@ export interface IterateOptions {
 export class Consumer {
   private readonly cluster: Cluster
   private readonly fetcher: Fetcher
+  private readonly group: ConsumerGroup | null
   private readonly partitions = new Map<string, AssignedPartition>()
   private current: FetchedBatches | null = null
   private wakeUp: (() => void) | null = null
@@ -90,18 +56,32 @@ export class Consumer {
       // A broker may exceed maxBytes by one batch, and a batch has no bound that a client knows.
       maxResponseBytes: Math.max(maxBytes * 2, 128 * 1024 * 1024),
     })
-    const fetcherOptions = {
+    const fetcherOptions: FetcherOptions = {
       maxWaitMs: options.maxWaitMs ?? 500,
       minBytes: options.minBytes ?? 1,
       maxBytes,
       maxPartitionBytes: options.maxPartitionBytes ?? 1024 * 1024,
       isolation: options.isolation ?? 'read_uncommitted',
-      offsetReset: options.offsetReset ?? 'none',
+      offsetReset: options.offsetReset ?? (options.groupId === undefined ? 'none' : 'latest'),
       checkCrcs: options.checkCrcs ?? true,
       requestTimeoutMs,
       retryBackoffMs: options.retryBackoffMs ?? 100,
     }
     this.fetcher = new Fetcher(this.cluster, fetcherOptions, clock, () => this.wake())
+    this.group =
+      options.groupId === undefined
+        ? null
+        : new ConsumerGroup(this.cluster, groupOptions(options, options.groupId, fetcherOptions), clock, {
+            positions: () =>
+              [...this.partitions.values()].map(({ topic, partition, position }) => ({
+                topic,
+                partition,
+                position: position < 0 ? null : position,
+              })),
+            take: (assignments) => this.add(assignments),
+            drop: (partitions) => this.remove(partitions),
+            wake: () => this.wake(),
+          })
   }
 
   /**
@@ -111,6 +91,7 @@ export class Consumer {
    */
   assign(assignments: readonly Assignment[]): void {
     this.checkOpen()
+    if (this.group?.isSubscribed === true) throw invalid('assign() and subscribe() exclude each other')
     const assigned = assignments.map(({ topic, partition, offset, end }) => {
       checkOffset(offset)
       if (end !== undefined) checkEnd(end)
@@ -123,6 +104,68 @@ export class Consumer {
   }
 
   /**
+   * Becomes a member of the group, with the next iteration, and reads the partitions of these topics that the group gives
+   * it. Topics that were subscribed to before are replaced.
+   *
+   * @throws VarveError `VARVE_INVALID_OPTION` without a `groupId` or after `assign`, `VARVE_CLIENT_CLOSED`
+   */
+  subscribe(topics: readonly string[], listener: RebalanceListener = {}): void {
+    this.checkOpen()
+    if (topics.length === 0) throw invalid('subscribe() needs at least one topic')
+    const group = this.groupOrThrow()
+    if (!group.isSubscribed && this.partitions.size > 0)
+      throw invalid('assign() and subscribe() exclude each other')
+    group.subscribe(topics, listener)
+  }
+
+  /** Commits as configured, gives up what is assigned, and leaves the group. @throws whatever `onRevoked` throws */
+  async unsubscribe(): Promise<void> {
+    await this.group?.unsubscribe()
+  }
+
+  /** What is read now: in a group, what the group gave. */
+  get assignment(): TopicPartition[] {
+    return [...this.partitions.values()].map(({ topic, partition }) => ({ topic, partition }))
+  }
+
+  /**
+   * Commits where the group goes on.
+   *
+   * @param offsets default: the positions of everything that is assigned, which lie behind what has been handed out. In
+   * the middle of an iteration that includes the record at hand.
+   * @throws KafkaError: UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION or REBALANCE_IN_PROGRESS when the group is going on, or has
+   * gone on, without this member; `VARVE_INVALID_OPTION` without a `groupId`
+   */
+  async commit(offsets?: readonly GroupOffset[]): Promise<void> {
+    this.checkOpen()
+    for (const { offset } of offsets ?? []) if (!isOffset(offset)) checkOffset(Number.NaN)
+    await this.groupOrThrow().commit(offsets)
+  }
+
+  /** What the group has committed of these partitions; those without a commit are left out. @throws as `commit` */
+  async committed(partitions: readonly TopicPartition[]): Promise<CommittedOffset[]> {
+    this.checkOpen()
+    return this.groupOrThrow().committedOffsets(partitions)
+  }
+
+  /** Hands out nothing more of these, without giving them up, until `resume`. @throws `VARVE_NOT_ASSIGNED` */
+  pause(partitions: readonly TopicPartition[]): void {
+    this.setPaused(partitions, true)
+  }
+
+  /** @throws `VARVE_NOT_ASSIGNED` */
+  resume(partitions: readonly TopicPartition[]): void {
+    this.setPaused(partitions, false)
+  }
+
+  /** What `pause` holds back. A partition that goes to another member and comes back is not paused. */
+  get paused(): TopicPartition[] {
+    return [...this.partitions.values()]
+      .filter(({ paused }) => paused)
+      .map(({ topic, partition }) => ({ topic, partition }))
+  }
+
+  /**
    * Goes on reading at `offset`, up to the same end; what has been fetched of that partition is dropped.
    *
    * @throws VarveError `VARVE_NOT_ASSIGNED`, `VARVE_INVALID_OPTION`, `VARVE_CLIENT_CLOSED`
@@ -131,11 +174,7 @@ export class Consumer {
     this.checkOpen()
     checkOffset(offset)
     const before = this.assigned(where)
-    before.revoked = true
-    this.partitions.set(
-      keyOf(where),
-      new AssignedPartition(before.topic, before.partition, offset, before.end),
-    )
+    this.replace(before, offset, before.paused)
     this.reassigned()
   }
 
@@ -171,7 +210,11 @@ export class Consumer {
    * `VARVE_CONSUMER_BUSY`.
    */
   records(options: IterateOptions = {}): AsyncIterableIterator<ConsumerRecord> {
-    return new RecordIteration(() => this.nextBatch(options.signal), options.signal)
+    return new RecordIteration(
+      () => this.nextBatch(options.signal),
+      options.signal,
+      () => this.group?.asked() === true,
+    )
   }
 
   /** Whole batches as they come. One counts as read when the next is asked for. @throws as `records` */
@@ -184,10 +227,23 @@ export class Consumer {
     }
   }
 
-  /** Ends iterations and closes the connections. */
+  /**
+   * Ends iterations and closes the connections. A member of a group commits as configured and leaves first.
+   *
+   * @throws whatever `onRevoked` throws
+   */
   async close(): Promise<void> {
     if (this.closed) return
     this.closed = true
+    // A member takes leave while it still has connections.
+    try {
+      await this.group?.close()
+    } finally {
+      this.end()
+    }
+  }
+
+  private end(): void {
     for (const partition of this.partitions.values()) partition.revoked = true
     this.fetcher.close()
     this.cluster.close()
@@ -202,19 +258,27 @@ export class Consumer {
     for (;;) {
       signal?.throwIfAborted()
       if (this.closed) return null
-      if (this.partitions.size === 0) {
+      const { group } = this
+      const isMember = group?.isSubscribed === true
+      if (isMember) {
+        await group.poll()
+        signal?.throwIfAborted()
+        if (this.closed) return null
+      }
+      if (this.partitions.size === 0 && !isMember) {
         throw new VarveError(
           'VARVE_NOT_ASSIGNED',
-          'The consumer has no partitions to read; call assign() first',
+          'The consumer has no partitions to read; call assign() or subscribe() first',
         )
       }
-      if (this.isFinished) {
+      if (!isMember && this.isFinished) {
         if (this.current !== null) this.finishCurrent()
         return null
       }
       this.current ??= this.take()
       if (this.current === null) {
-        await this.sleep(signal)
+        // What came up meanwhile has woken nobody.
+        if (!isMember || !group.isDue) await this.sleep(signal)
         continue
       }
       const { assigned, batches } = this.current
@@ -248,13 +312,54 @@ export class Consumer {
     }
     const wake = (): void => this.wake()
     signal?.addEventListener('abort', wake, { once: true })
+    if (this.group !== null) this.group.isWaiting = true
     await new Promise<void>((resolve) => (this.wakeUp = resolve))
+    if (this.group !== null) this.group.isWaiting = false
     signal?.removeEventListener('abort', wake)
   }
 
   private wake(): void {
     this.wakeUp?.()
     this.wakeUp = null
+  }
+
+  private add(assignments: readonly Assignment[]): void {
+    for (const { topic, partition, offset } of assignments)
+      this.partitions.set(keyOf({ topic, partition }), new AssignedPartition(topic, partition, offset))
+    this.reassigned()
+  }
+
+  private remove(partitions: readonly TopicPartition[]): void {
+    for (const where of partitions) {
+      const assigned = this.partitions.get(keyOf(where))
+      if (assigned !== undefined) assigned.revoked = true
+      this.partitions.delete(keyOf(where))
+    }
+    this.reassigned()
+  }
+
+  private setPaused(partitions: readonly TopicPartition[], paused: boolean): void {
+    this.checkOpen()
+    for (const assigned of partitions.map((where) => this.assigned(where))) {
+      if (assigned.paused === paused) continue
+      const { position, start } = assigned
+      // What has been fetched is dropped: it would take memory for as long as the partition rests.
+      this.replace(assigned, start ?? position, paused)
+    }
+    this.reassigned()
+  }
+
+  private replace(before: AssignedPartition, offset: number | 'earliest' | 'latest', paused: boolean): void {
+    const { topic, partition, end } = before
+    before.revoked = true
+    const after = new AssignedPartition(topic, partition, offset, end)
+    after.paused = paused
+    this.partitions.set(keyOf(before), after)
+  }
+
+  private groupOrThrow(): ConsumerGroup {
+    if (this.group !== null) return this.group
+    throw invalid("The consumer has no 'groupId'")
   }
 
   private reassigned(): void {
@@ -277,75 +382,35 @@ export class Consumer {
   }
 }
 
-interface DeliveredBatch {
-  readonly batch: ConsumerBatch
-  readonly assigned: AssignedPartition
+/** What Java's consumer has by default, as far as it is not this consumer's own. */
+function groupOptions(options: ConsumerOptions, groupId: string, fetching: FetcherOptions): GroupOptions {
+  const { autoCommit = true, sessionTimeoutMs = 45_000, heartbeatIntervalMs = 3_000 } = options
+  if (groupId === '') throw invalid("'groupId' must not be empty")
+  if (heartbeatIntervalMs >= sessionTimeoutMs)
+    throw invalid("'heartbeatIntervalMs' must be less than 'sessionTimeoutMs'")
+  return {
+    groupId,
+    groupInstanceId: options.groupInstanceId ?? null,
+    assignors: options.assignors ?? ['range', 'cooperative-sticky'],
+    sessionTimeoutMs,
+    heartbeatIntervalMs,
+    maxPollIntervalMs: options.maxPollIntervalMs ?? 300_000,
+    autoCommitIntervalMs: autoCommit ? (options.autoCommitIntervalMs ?? 5_000) : null,
+    offsetReset: fetching.offsetReset,
+    requireStable: fetching.isolation === 'read_committed',
+    metadataMaxAgeMs: options.metadataMaxAgeMs ?? 300_000,
+    requestTimeoutMs: fetching.requestTimeoutMs,
+    retryBackoffMs: fetching.retryBackoffMs,
+    onCommitError: options.onCommitError ?? warn,
+  }
 }
 
-/** Walks records batch by batch; within a batch nothing is awaited. */
-class RecordIteration implements AsyncIterableIterator<ConsumerRecord> {
-  private readonly nextBatch: () => Promise<DeliveredBatch | null>
-  private readonly signal: AbortSignal | undefined
-  private delivered: DeliveredBatch | null = null
-  private records: IterableIterator<ConsumerRecord> | null = null
-  private ended = false
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error.message : String(error), { code: 'VARVE_COMMIT_FAILED' })
+}
 
-  constructor(nextBatch: () => Promise<DeliveredBatch | null>, signal: AbortSignal | undefined) {
-    this.nextBatch = nextBatch
-    this.signal = signal
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  next(): Promise<IteratorResult<ConsumerRecord, undefined>> {
-    try {
-      const result = this.nextInBatch()
-      return result === undefined ? this.fromNextBatch() : Promise.resolve(result)
-    } catch (error) {
-      this.ended = true
-      return Promise.reject(error)
-    }
-  }
-
-  return(): Promise<IteratorResult<ConsumerRecord, undefined>> {
-    this.ended = true
-    this.records = null
-    return Promise.resolve({ done: true, value: undefined })
-  }
-
-  private nextInBatch(): IteratorResult<ConsumerRecord, undefined> | undefined {
-    if (this.ended) return { done: true, value: undefined }
-    this.signal?.throwIfAborted()
-    if (this.records === null) return undefined
-    const { assigned, batch } = this.delivered!
-    if (!assigned.revoked) {
-      const result = this.records.next()
-      if (result.done !== true) {
-        assigned.position = result.value.offset + 1
-        return result
-      }
-      assigned.advanceTo(batch.batch.nextOffset)
-    }
-    this.records = null
-    return undefined
-  }
-
-  private async fromNextBatch(): Promise<IteratorResult<ConsumerRecord, undefined>> {
-    for (;;) {
-      try {
-        this.delivered = await this.nextBatch()
-      } catch (error) {
-        this.ended = true
-        throw error
-      }
-      if (this.delivered === null) this.ended = true
-      else this.records = this.delivered.batch.records()
-      const result = this.nextInBatch()
-      if (result !== undefined) return result
-    }
-  }
+function invalid(message: string): VarveError {
+  return new VarveError('VARVE_INVALID_OPTION', message)
 }
 
 function keyOf({ topic, partition }: TopicPartition): string {

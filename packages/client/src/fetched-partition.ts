@@ -20,6 +20,8 @@ export class AssignedPartition {
   failures = 0
   /** An error waits to be handed out; until then nothing more is fetched. */
   failed = false
+  /** Nothing is asked for it until it is resumed. */
+  paused = false
   /** It was assigned anew or taken away: what is still under way for it must not be handed out. */
   revoked = false
 

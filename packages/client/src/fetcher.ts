@@ -129,7 +129,7 @@ export class Fetcher {
     let unresolved = false
     let retryAt = Infinity
     for (const assigned of this.assignment) {
-      if (assigned.failed || assigned.isFetched) continue
+      if (assigned.failed || assigned.paused || assigned.isFetched) continue
       if (assigned.retryAt > now) {
         retryAt = Math.min(retryAt, assigned.retryAt)
         continue

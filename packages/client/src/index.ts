@@ -47,11 +47,13 @@ export { Connection, type ConnectionOptions, type RequestOptions } from './conne
 export {
   Consumer,
   type Assignment,
+  type AssignorName,
   type ConsumerBatch,
   type ConsumerOptions,
   type ConsumerRecord,
   type Isolation,
   type IterateOptions,
+  type RebalanceListener,
   type TopicPartition,
 } from './consumer.js'
 export { KafkaError } from './kafka-error.js'

@@ -210,6 +210,21 @@ test('records go in and come out with all that they are', { timeout: 60_000 }, a
   })
 })
 
+test('members of a group go on from what the group has committed', { timeout: 60_000 }, async () => {
+  await admin.createTopics([{ name: 'grouped', partitions: 2 }])
+  await printed('produce grouped -q -P 0', 'a\nb\nc\n')
+  expect(await printed('consume grouped --group g --max 2')).toBe('a\nb\n')
+  expect(await json('group describe g')).toMatchObject({
+    state: 'Empty',
+    offsets: [
+      { topic: 'grouped', partition: 0, currentOffset: 2, logEndOffset: 3, lag: 1 },
+      { partition: 1 },
+    ],
+  })
+  expect(await printed('consume grouped --group g --max 1 --from latest')).toBe('c\n')
+  expect(await varve('consume grouped --group g --from 5')).toMatchObject({ status: 2, stdout: '' })
+})
+
 test('people who know Kafka find their way', async () => {
   const { stdout } = await runVarve(['group', '--help'])
   expect(stdout).toContain('kafka-consumer-groups.sh')

@@ -112,6 +112,12 @@ function consumeCommand(): Command {
         .default({ at: 'earliest' }, 'earliest'),
     )
     .option('-f, --follow', 'go on with what arrives later')
+    .addOption(
+      new Option(
+        '-g, --group <id>',
+        'be a member of this group: share the partitions, go on from what it has committed, and follow',
+      ).conflicts('partition'),
+    )
     .option('-P, --partition <number>', 'read this partition only', integer(0, 2_147_483_647))
     .option('-n, --max <count>', 'stop after so many records', integer(1))
     .option('-k, --key-separator <text>', 'print the key and this before the value', separator)
@@ -128,6 +134,7 @@ function consumeCommand(): Command {
         'varve consume demo',
         'varve consume demo --from latest --follow',
         'varve consume demo --with timestamp headers key',
+        'varve consume orders --group billing --from latest',
         'varve consume users --partition 2 --from 1000 --max 10',
       ) + kafkaScript('kafka-console-consumer.sh'),
     )
