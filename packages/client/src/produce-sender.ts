@@ -1,16 +1,26 @@
-import { produce, type ProduceRequestInput, type ProduceResponse } from '@varve/protocol'
+import { errors, produce, type ProduceRequestInput, type ProduceResponse } from '@varve/protocol'
 import { VarveError, type Compression } from '@varve/records'
 import type { Clock } from './clock.js'
 import type { Cluster } from './cluster.js'
 import { isStaleMetadata, KafkaError } from './kafka-error.js'
 import type { PartitionQueue, ProducerBatch } from './producer-batch.js'
+import { ProducerIdentity } from './producer-identity.js'
 
 // The last version that names topics; later ones know them by id alone.
 const LAST_WITH_NAMES = 12
+// So many batches of a producer does a broker remember for each partition, to know a retry again.
+const MAX_BATCHES_IN_FLIGHT = 5
+// The broker misses a batch before this one, or knows a later epoch: it has not written this one.
+const outOfSequence: ReadonlySet<number> = new Set(
+  [errors.OUT_OF_ORDER_SEQUENCE_NUMBER, errors.UNKNOWN_PRODUCER_ID, errors.INVALID_PRODUCER_EPOCH].map(
+    ({ code }) => code,
+  ),
+)
 
 export interface SenderOptions {
   acks: -1 | 0 | 1
   compression: Compression
+  idempotence: boolean
   maxInFlight: number
   maxRequestBytes: number
   requestTimeoutMs: number
@@ -37,14 +47,16 @@ interface Sent {
  * partitions, several requests under way at once.
  *
  * A partition's batches stay in order. Without retries they may follow one another without waiting, because a
- * connection is served in order; with retries a partition waits for each outcome, as a batch that has to be sent again
- * must not find its successors already written.
+ * connection is served in order. So may those of an idempotent producer, up to five: their numbers let the broker refuse
+ * what comes behind a batch that is missing. With retries and without numbers a partition waits for each outcome, as a
+ * batch that has to be sent again must not find its successors already written.
  */
 export class ProduceSender {
   private readonly cluster: Cluster
   private readonly options: SenderOptions
   private readonly clock: Clock
   private readonly events: SenderEvents
+  private readonly identity: ProducerIdentity | null
   private readonly ready = new Set<PartitionQueue>()
   private readonly requestsTo = new Map<number, number>()
   private scheduled = false
@@ -55,6 +67,12 @@ export class ProduceSender {
     this.options = options
     this.clock = clock
     this.events = events
+    this.identity = options.idempotence
+      ? new ProducerIdentity(cluster, clock, options.retryBackoffMs, {
+          known: () => this.schedule(),
+          failed: (error) => this.discardWhere(error, () => true),
+        })
+      : null
   }
 
   /** Whether a batch waits for a partition that has no known leader. */
@@ -110,7 +128,7 @@ export class ProduceSender {
         this.ready.delete(queue)
         continue
       }
-      if (this.options.retries > 0 && queue.inFlight > 0) continue
+      if (this.mustWait(queue)) continue
       if (first.retryAt > now) {
         retryAt = Math.min(retryAt, first.retryAt)
         continue
@@ -120,6 +138,7 @@ export class ProduceSender {
         leaderless = true
         continue
       }
+      if (this.identity !== null && (queue.identity ??= this.identity.get()) === null) continue
       const queues = byLeader.get(leader)
       if (queues === undefined) byLeader.set(leader, [queue])
       else queues.push(queue)
@@ -127,6 +146,13 @@ export class ProduceSender {
     for (const [leader, queues] of byLeader) this.drainTo(leader, queues)
     if (leaderless) this.events.staleMetadata()
     this.wakeUpAt(retryAt, now)
+  }
+
+  private mustWait({ ready, inFlight, retriesInFlight }: PartitionQueue): boolean {
+    if (inFlight === 0) return false
+    if (this.identity === null) return this.options.retries > 0
+    // What is sent again goes alone, so that its outcome says what has been written.
+    return ready[0]!.attempts > 0 || retriesInFlight > 0 || inFlight >= MAX_BATCHES_IN_FLIGHT
   }
 
   private wakeUpAt(time: number, now: number): void {
@@ -144,6 +170,7 @@ export class ProduceSender {
       let bytes = 0
       for (const queue of waiting) {
         const batch = queue.ready[0]!
+        queue.number(batch)
         const size = batch.bytes(this.options.compression).length
         if (request.length > 0 && bytes + size > this.options.maxRequestBytes) {
           next.push(queue)
@@ -157,16 +184,16 @@ export class ProduceSender {
         this.ready.delete(queue)
         if (queue.ready.length > 0) this.ready.add(queue)
       }
-      if (this.options.retries === 0)
-        next.push(...request.map(({ queue }) => queue).filter(({ ready }) => ready.length > 0))
-      waiting = next
       void this.send(leader, request)
+      const more = request.map(({ queue }) => queue)
+      next.push(...more.filter((queue) => queue.ready.length > 0 && !this.mustWait(queue)))
+      waiting = next
     }
   }
 
   private async send(leader: number, request: readonly Sent[]): Promise<void> {
     this.requestsTo.set(leader, (this.requestsTo.get(leader) ?? 0) + 1)
-    for (const { batch } of request) batch.attempts++
+    for (const { queue, batch } of request) if (++batch.attempts > 1) queue.retriesInFlight++
     const { acks, requestTimeoutMs } = this.options
     try {
       const connection = await this.cluster.connectionTo(leader)
@@ -225,7 +252,8 @@ export class ProduceSender {
       if (outcome === undefined) {
         const problem = `The broker's response to Produce says nothing about ${topic}-${partition}`
         this.failed(sent, new VarveError('VARVE_INVALID_RESPONSE', problem), false)
-      } else if (outcome.errorCode === 0) {
+      } else if (outcome.errorCode === 0 || outcome.errorCode === errors.DUPLICATE_SEQUENCE_NUMBER.code) {
+        // The broker has written a duplicate's original, and may no longer know where.
         this.complete(sent, outcome.baseOffset)
       } else {
         const why = outcome.errorMessage ?? outcome.recordErrors[0]?.batchIndexErrorMessage
@@ -237,17 +265,26 @@ export class ProduceSender {
     }
   }
 
-  private complete({ queue, batch }: Sent, baseOffset: number): void {
+  private arrived({ queue, batch }: Sent): void {
     queue.inFlight--
+    if (batch.attempts > 1) queue.retriesInFlight--
+  }
+
+  private complete(sent: Sent, baseOffset: number): void {
+    const { batch } = sent
+    this.arrived(sent)
     batch.complete(baseOffset)
     this.events.settled(batch)
   }
 
-  private failed({ queue, batch }: Sent, error: unknown, metadataIsStale: boolean): void {
-    queue.inFlight--
+  private failed(sent: Sent, error: unknown, metadataIsStale: boolean): void {
+    const { queue, batch } = sent
+    this.arrived(sent)
     if (metadataIsStale) this.events.staleMetadata()
     const { retries, retryBackoffMs, deliveryTimeoutMs } = this.options
-    const retriable = VarveError.is(error) && error.retriable
+    const isOutOfSequence =
+      this.identity !== null && error instanceof KafkaError && outOfSequence.has(error.kafkaCode)
+    const retriable = isOutOfSequence || (VarveError.is(error) && error.retriable)
     const now = this.clock.now()
     const backoff = Math.min(
       retryBackoffMs * 2 ** Math.min(batch.attempts - 1, 10),
@@ -258,7 +295,10 @@ export class ProduceSender {
       return
     }
     batch.retryAt = now + backoff
-    queue.ready.unshift(batch)
+    queue.putBack(batch)
+    // With nothing before it that could still arrive, the gap will not close: none of what follows has been written.
+    if (isOutOfSequence && queue.inFlight === 0 && queue.ready[0] === batch)
+      queue.renumber(this.identity!.after(queue.identity!))
     this.add(queue)
   }
 

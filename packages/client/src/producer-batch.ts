@@ -1,4 +1,5 @@
-import { BatchBuilder, type Compression, type RecordInput } from '@varve/records'
+import { BatchBuilder, setProducer, type Compression, type RecordInput } from '@varve/records'
+import type { ProducerId } from './producer-identity.js'
 
 /** Where a record ended up. */
 export interface Delivery {
@@ -21,6 +22,9 @@ export class ProducerBatch {
   attempts = 0
   /** Not to be sent again before this time. */
   retryAt = 0
+  /** Its place among the partition's batches; −1 before it was first sent. */
+  order = -1
+  private producer: (ProducerId & { readonly sequence: number }) | null = null
   private builder: BatchBuilder | null
   private encoded: Buffer | null = null
   private readonly resolvers: Resolve[] = []
@@ -54,13 +58,35 @@ export class ProducerBatch {
     return true
   }
 
+  /** Whether it has its sequence number. */
+  get isNumbered(): boolean {
+    return this.producer !== null
+  }
+
+  /** Makes it the batch of an idempotent producer whose first record has this sequence number. */
+  number({ producerId, epoch }: ProducerId, sequence: number): void {
+    this.producer = { producerId, epoch, sequence }
+    if (this.encoded !== null) setProducer(this.encoded, this.fields!)
+  }
+
+  /** The broker has not written it, and takes its number for wrong: it is to get another. */
+  unnumber(): void {
+    this.producer = null
+  }
+
   /** The bytes to send. The first call compresses and ends the batch; a retry gets the same bytes again. */
   bytes(compression: Compression): Buffer {
     if (this.encoded === null) {
-      this.encoded = this.builder!.finish(compression)
+      this.encoded = this.builder!.finish(compression, this.fields)
       this.builder = null
     }
     return this.encoded
+  }
+
+  private get fields(): { producerId: number; producerEpoch: number; baseSequence: number } | undefined {
+    if (this.producer === null) return undefined
+    const { producerId, epoch, sequence } = this.producer
+    return { producerId, producerEpoch: epoch, baseSequence: sequence }
   }
 
   complete(baseOffset: number): void {
@@ -89,6 +115,9 @@ export class ProducerBatch {
   }
 }
 
+/** Sequence numbers begin at 0 again after this many. */
+const SEQUENCES = 2 ** 31
+
 /** The batches of one partition, oldest first: some under way, some ready, and one that still takes records. */
 export class PartitionQueue {
   readonly topic: string
@@ -96,9 +125,36 @@ export class PartitionQueue {
   open: ProducerBatch | null = null
   readonly ready: ProducerBatch[] = []
   inFlight = 0
+  /** Of those under way, how many have been sent before. */
+  retriesInFlight = 0
+  /** As whom an idempotent producer writes to this partition. */
+  identity: ProducerId | null = null
+  private nextSequence = 0
+  private nextOrder = 0
 
   constructor(topic: string, partition: number) {
     this.topic = topic
     this.partition = partition
+  }
+
+  /** Gives a batch its place and, for an idempotent producer, its sequence number, if it has none. */
+  number(batch: ProducerBatch): void {
+    if (batch.order < 0) batch.order = this.nextOrder++
+    if (this.identity === null || batch.isNumbered) return
+    batch.number(this.identity, this.nextSequence)
+    this.nextSequence = (this.nextSequence + batch.recordsCount) % SEQUENCES
+  }
+
+  /** Takes a batch back that is to be sent again, before all that came after it. */
+  putBack(batch: ProducerBatch): void {
+    const at = this.ready.findIndex(({ order }) => order < 0 || order > batch.order)
+    this.ready.splice(at < 0 ? this.ready.length : at, 0, batch)
+  }
+
+  /** Sequences begin anew, with those that are ready. */
+  renumber(identity: ProducerId | null): void {
+    this.identity = identity
+    this.nextSequence = 0
+    for (const batch of this.ready) batch.unnumber()
   }
 }

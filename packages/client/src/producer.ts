@@ -32,8 +32,13 @@ export interface ProducerOptions extends Pick<
   /** How long the broker may take to fulfil a request, in ms. Default 30 000. */
   requestTimeoutMs?: number
   /**
-   * How often a batch is sent again after an error that may pass. Default 10. There is no idempotence yet: a retry
-   * after a lost connection can write a batch twice. 0 writes everything at most once.
+   * Whether batches are numbered, so that a retry is written once however the first attempt ended, and in its place
+   * (KIP-98). Default: true where `acks` is −1, `retries` is not 0 and `maxInFlight` is at most 5, which it needs.
+   */
+  idempotence?: boolean
+  /**
+   * How often a batch is sent again after an error that may pass. Default 2 147 483 647: until `deliveryTimeoutMs` is over.
+   * Without idempotence a retry after a lost connection can write a batch twice; 0 writes everything at most once.
    */
   retries?: number
   /** Pause before the first retry, in ms; it doubles with each up to one second. Default 100. */
@@ -77,7 +82,7 @@ export class Producer {
     if (!['none', 'gzip', 'snappy', 'lz4', 'zstd'].includes(compression)) {
       throw invalidOption('compression', compression, "'none', 'gzip', 'snappy', 'lz4' or 'zstd'")
     }
-    this.retries = wholeNumber('retries', options.retries, 10)
+    this.retries = wholeNumber('retries', options.retries, 0x7fff_ffff)
     this.retryBackoffMs = wholeNumber('retryBackoffMs', options.retryBackoffMs, 100)
     this.deliveryTimeoutMs = wholeNumber('deliveryTimeoutMs', options.deliveryTimeoutMs, 120_000, 1)
     this.allowAutoTopicCreation = options.allowAutoTopicCreation ?? true
@@ -85,6 +90,12 @@ export class Producer {
 
     const requestTimeoutMs = wholeNumber('requestTimeoutMs', options.requestTimeoutMs, 30_000, 1)
     const maxInFlight = wholeNumber('maxInFlight', options.maxInFlight, 5, 1)
+    const allowsIdempotence = acks === -1 && this.retries > 0 && maxInFlight <= 5
+    const idempotence = options.idempotence ?? allowsIdempotence
+    if (idempotence && !allowsIdempotence) {
+      const needed = 'false unless acks is -1, retries is more than 0 and maxInFlight at most 5'
+      throw invalidOption('idempotence', idempotence, needed)
+    }
     const { brokers, clientId, tls, connectTimeoutMs, clock } = options
     // One request more than batches use, so that asking for metadata does not have to wait for them.
     this.cluster = new Cluster({
@@ -117,6 +128,7 @@ export class Producer {
       {
         acks,
         compression,
+        idempotence,
         maxInFlight,
         requestTimeoutMs,
         maxRequestBytes: wholeNumber('maxRequestBytes', options.maxRequestBytes, 4_194_304, 1),

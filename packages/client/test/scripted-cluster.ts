@@ -14,6 +14,33 @@ export class ScriptedLog {
   readonly batches: Buffer[] = []
   endOffset = 0
 
+  /** What idempotent producers wrote last: their epoch, next sequence number, and the offsets of their batches. */
+  private readonly producers = new Map<
+    number | bigint,
+    { epoch: number; next: number; offsets: Map<number, number> }
+  >()
+
+  /** Appends one batch as a leader does that knows retries and gaps (KIP-98). */
+  appendChecked(records: Buffer): { errorCode: number; baseOffset: number } {
+    const [batch] = batchesIn(records)
+    const { producerId, producerEpoch, baseSequence, recordsCount } = batch!
+    if (producerId < 0) return { errorCode: 0, baseOffset: this.append(records) }
+    const known = this.producers.get(producerId)
+    if (known !== undefined && producerEpoch < known.epoch)
+      return { errorCode: errors.INVALID_PRODUCER_EPOCH.code, baseOffset: -1 }
+    const state =
+      known?.epoch === producerEpoch ? known : { epoch: producerEpoch, next: 0, offsets: new Map() }
+    const original = state.offsets.get(baseSequence)
+    if (original !== undefined) return { errorCode: 0, baseOffset: original }
+    if (baseSequence !== state.next)
+      return { errorCode: errors.OUT_OF_ORDER_SEQUENCE_NUMBER.code, baseOffset: -1 }
+    const baseOffset = this.append(records)
+    state.offsets.set(baseSequence, baseOffset)
+    state.next = baseSequence + recordsCount
+    this.producers.set(producerId, state)
+    return { errorCode: 0, baseOffset }
+  }
+
   /** Appends encoded batches, as a leader does, and gives the offset of the first record. */
   append(records: Buffer): number {
     const baseOffset = this.endOffset
@@ -64,6 +91,12 @@ export class ScriptedCluster {
     this.brokers = brokers
     brokers.forEach((broker, node) => {
       broker.on('Metadata', (request) => this.metadata(request))
+      broker.on('InitProducerId', () => ({
+        throttleTimeMs: 0,
+        errorCode: 0,
+        producerId: 7,
+        producerEpoch: 0,
+      }))
       broker.on('Produce', (request) => this.produce(request, node))
       broker.on('Fetch', (request) => this.fetch(request, node))
       broker.on('ListOffsets', (request) => this.listOffsets(request, node))
@@ -141,12 +174,9 @@ export class ScriptedCluster {
         topicId,
         partitionResponses: partitionData.map(({ index, records }: any) => {
           const errorCode = errorOf(topic, index) || this.leaderError(topic, index, node)
-          return {
-            index,
-            errorCode,
-            baseOffset: errorCode === 0 ? this.log(topic, index).append(records) : -1,
-            recordErrors: [],
-          }
+          const outcome =
+            errorCode === 0 ? this.log(topic, index).appendChecked(records) : { errorCode, baseOffset: -1 }
+          return { index, ...outcome, recordErrors: [] }
         }),
       }
     })

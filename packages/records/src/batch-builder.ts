@@ -9,6 +9,7 @@ import {
 import { sealBatch, writeBatchHeader } from './batch-writer.js'
 import { compress } from './compression.js'
 import { VarveError } from './error.js'
+import { writeProducerFields, type ProducerFields } from './producer-fields.js'
 import { timestampOf, writeRecord } from './record-writer.js'
 import type { RecordInput } from './record.js'
 
@@ -72,14 +73,16 @@ export class BatchBuilder {
   /**
    * The complete batch with its CRC. The builder must not be used afterwards: an uncompressed batch is its memory.
    *
-   * @throws VarveError `VARVE_EMPTY_BATCH`, `VARVE_UNSUPPORTED_CODEC`
+   * @param producer the idempotent or transactional producer that writes the batch; default none
+   * @throws VarveError `VARVE_EMPTY_BATCH`, `VARVE_UNSUPPORTED_CODEC`, `VARVE_RECORD_INVALID` for the producer's fields
    */
-  finish(compression: Compression = 'none'): Buffer {
+  finish(compression: Compression = 'none', producer?: ProducerFields): Buffer {
     if (this.count === 0)
       throw new VarveError('VARVE_EMPTY_BATCH', 'A record batch needs at least one record')
     writeBatchHeader(this.bytes, 0, this.end, this.count, this.baseTimestamp, this.maxTimestamp)
     let batch = this.bytes.subarray(0, this.end)
     if (compression !== 'none') batch = compressBatch(batch, compression)
+    if (producer !== undefined) writeProducerFields(batch, producer)
     sealBatch(batch, 0, batch.length)
     return batch
   }

@@ -1,3 +1,4 @@
+import { writeProducerFields, type ProducerFields } from './producer-fields.js'
 import {
   BASE_TIMESTAMP_AT,
   CRC_AT,
@@ -117,4 +118,10 @@ export function tooSmall(target: Buffer, at: number): VarveError {
     'VARVE_BUFFER_TOO_SMALL',
     `The batch does not fit into the buffer: ${target.length} bytes, writing at ${at}; ask batchByteLength() first`,
   )
+}
+
+/** Makes a complete batch one of this producer, with its CRC, in place. @throws VarveError `VARVE_RECORD_INVALID` */
+export function setProducer(batch: Buffer, producer: ProducerFields): void {
+  writeProducerFields(batch, producer)
+  sealBatch(batch, 0, batch.length)
 }

@@ -1,7 +1,7 @@
 export { BatchBuilder } from './batch-builder.js'
 export { encodeBatch, type EncodeOptions } from './batch-encoder.js'
 export type { Compression } from './batch-format.js'
-export { batchByteLength, sealBatch, writeBatch } from './batch-writer.js'
+export { batchByteLength, sealBatch, setProducer, writeBatch } from './batch-writer.js'
 export { compress, decompress, MAX_DECOMPRESSED_BYTES } from './compression.js'
 export { crc32c, crc32cPortable } from './crc32c.js'
 export {

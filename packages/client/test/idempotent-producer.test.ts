@@ -1,0 +1,145 @@
+// "Retries" and "exactly once" only go together if every batch keeps its number through every accident: an answer that got
+// lost, a batch that was given up and leaves a gap, a broker that has forgotten the producer. The leader of these tests
+// checks numbers as a broker does.
+
+import { errors } from '@varve/protocol'
+import { batchesIn } from '@varve/records'
+import { expect, onTestFinished, test } from 'vitest'
+import { startBroker } from '@varve/broker'
+import { Admin, Consumer, Producer, type ProducerOptions } from '../src/index.js'
+import { outcomeOf } from './outcome.js'
+import { ScriptedCluster } from './scripted-cluster.js'
+
+async function start(
+  options: Partial<ProducerOptions> = {},
+): Promise<{ cluster: ScriptedCluster; producer: Producer }> {
+  const cluster = await ScriptedCluster.start()
+  onTestFinished(() => cluster.stop())
+  cluster.topics['t'] = { leaders: [0] }
+  const producer = new Producer({ brokers: cluster.addresses, lingerMs: 0, retryBackoffMs: 1, ...options })
+  onTestFinished(() => producer.close({ discard: true }))
+  return { cluster, producer }
+}
+
+// One record fills a batch.
+const single = { batchBytes: 100 }
+const values = (count: number): string[] => Array.from({ length: count }, (_, index) => `${index}`.repeat(90))
+const sendAll = (producer: Producer, all: string[]): Promise<unknown[]> =>
+  Promise.all(all.map((value) => outcomeOf(producer.send('t', { value }).then(({ offset }) => offset))))
+const numbersOf = (cluster: ScriptedCluster): Array<[number, number]> =>
+  cluster.brokers[0]!.requests.filter(({ name }) => name === 'Produce').map(({ body }) => {
+    const [batch] = batchesIn(body.topicData[0].partitionData[0].records)
+    return [batch!.producerEpoch, batch!.baseSequence]
+  })
+
+test('batches are numbered, and follow one another without waiting', async () => {
+  const { cluster, producer } = await start(single)
+  let inFlight = 0
+  let most = 0
+  cluster.brokers[0]!.on('Produce', (request) => {
+    most = Math.max(most, ++inFlight)
+    setImmediate(() => {
+      inFlight--
+      request.answer(cluster.produce(request, 0))
+    })
+  })
+  expect(await sendAll(producer, values(9))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8])
+  expect(numbersOf(cluster)).toEqual(values(9).map((_, index) => [0, index]))
+  expect(cluster.brokers[0]!.count('InitProducerId')).toBe(1)
+  expect(most).toBeGreaterThan(1)
+  expect(most).toBeLessThanOrEqual(5)
+})
+
+test('an answer that got lost: everything is written once, in order, and knows its offset', async () => {
+  const { cluster, producer } = await start(single)
+  let answers = 0
+  cluster.brokers[0]!.on('Produce', (request) => {
+    const response = cluster.produce(request, 0)
+    if (++answers !== 3) return response
+    request.socket.destroy()
+    return undefined
+  })
+  expect(await sendAll(producer, values(8))).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+  expect(cluster.log('t').values()).toEqual(values(8))
+})
+
+test('a batch that is refused for good leaves a gap, which a new epoch closes', async () => {
+  const { cluster, producer } = await start(single)
+  let asked = 0
+  cluster.brokers[0]!.on('Produce', (request) =>
+    cluster.produce(request, 0, () => (asked++ === 1 ? errors.MESSAGE_TOO_LARGE.code : 0)),
+  )
+  expect(await sendAll(producer, values(6))).toEqual([0, 'VARVE_KAFKA_ERROR', 1, 2, 3, 4])
+  expect(cluster.log('t').values()).toEqual(values(6).filter((_, index) => index !== 1))
+  expect(numbersOf(cluster).at(-1)![0]).toBe(1)
+})
+
+test('the next epoch after the last is a new producer id', async () => {
+  const { cluster, producer } = await start(single)
+  let ids = 0
+  cluster.brokers[0]!.on('InitProducerId', () => ({
+    throttleTimeMs: 0,
+    errorCode: 0,
+    producerId: 7 + ids,
+    producerEpoch: ids++ === 0 ? 0x7fff : 0,
+  }))
+  let asked = 0
+  cluster.brokers[0]!.on('Produce', (request) =>
+    cluster.produce(request, 0, () => (asked++ === 1 ? errors.MESSAGE_TOO_LARGE.code : 0)),
+  )
+  expect(await sendAll(producer, values(3))).toEqual([0, 'VARVE_KAFKA_ERROR', 1])
+  expect(ids).toBe(2)
+  expect(numbersOf(cluster).at(-1)).toEqual([0, 0])
+})
+
+test('an id that cannot be had yet is waited for, and one that never will be is an error', async () => {
+  const { cluster, producer } = await start()
+  const codes = [errors.COORDINATOR_LOAD_IN_PROGRESS.code, 0]
+  cluster.brokers[0]!.on('InitProducerId', () => ({
+    throttleTimeMs: 0,
+    errorCode: codes.shift() ?? errors.CLUSTER_AUTHORIZATION_FAILED.code,
+    producerId: 7,
+    producerEpoch: 0,
+  }))
+  expect(await sendAll(producer, ['a'])).toEqual([0])
+  const another = new Producer({ brokers: cluster.addresses, lingerMs: 0 })
+  onTestFinished(() => another.close({ discard: true }))
+  await expect(another.send('t', { value: 'b' })).rejects.toMatchObject({
+    kafkaName: 'CLUSTER_AUTHORIZATION_FAILED',
+  })
+})
+
+test('without idempotence there is no number', async () => {
+  const { cluster, producer } = await start({ idempotence: false })
+  expect(await sendAll(producer, ['a'])).toEqual([0])
+  expect(numbersOf(cluster)).toEqual([[-1, -1]])
+  expect(cluster.brokers[0]!.count('InitProducerId')).toBe(0)
+})
+
+test.each([{ acks: 1 }, { retries: 0 }, { maxInFlight: 6 }] as const)(
+  'idempotence is refused where it cannot be: %o',
+  async (options) => {
+    expect(() => new Producer({ brokers: ['h:1'], idempotence: true, ...options })).toThrow("'idempotence'")
+    await new Producer({ brokers: ['h:1'], ...options }).close()
+  },
+)
+
+test.each(['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const)(
+  'a broker takes numbered batches, %s',
+  async (compression) => {
+    await using broker = await startBroker()
+    const brokers = [broker.address]
+    await using admin = new Admin({ brokers })
+    await admin.createTopics([{ name: 't', partitions: 1 }])
+    await using producer = new Producer({ brokers, compression, batchBytes: 500 })
+    const sent = await Promise.all(values(10).map((value) => producer.send('t', { value })))
+    expect(sent.map(({ offset }) => offset)).toEqual(values(10).map((_, index) => index))
+    const [{ producers }] = (await admin.describeProducers([{ topic: 't', partition: 0 }])) as [any]
+    expect(producers).toMatchObject([{ producerEpoch: 0, lastSequence: 9 }])
+    await using consumer = new Consumer({ brokers })
+    consumer.assign([{ topic: 't', partition: 0, offset: 0, end: 10 }])
+    const read: string[] = []
+    for await (const { value } of consumer) read.push(String(value))
+    expect(read).toEqual(values(10))
+  },
+)
