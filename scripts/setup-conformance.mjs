@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
 import { run } from './child.mjs'
 import { Failure } from './failure.mjs'
+import { KAFKA, KAFKA_POM, kafkaIsInstalled } from './kafka-broker.mjs'
 import { cache, root } from './paths.mjs'
 
 export const KAFKA_PYTHON = '2.3.3'
@@ -147,6 +148,11 @@ const steps = [
       existsSync(join(cache, `kafka-tools-${KAFKA_TOOLS}`, `kafka-tools-${KAFKA_TOOLS}.jar`)) &&
       (await has('java', '-version')),
     install: () => copyJars(KAFKA_TOOLS_POM, `kafka-tools-${KAFKA_TOOLS}`),
+  },
+  {
+    name: `kafka ${KAFKA} (the broker that ours is compared with)`,
+    present: async () => kafkaIsInstalled() && (await has('java', '-version')),
+    install: () => copyJars(KAFKA_POM, `kafka-${KAFKA}`),
   },
   {
     name: `cargo-fuzz ${CARGO_FUZZ}`,

@@ -170,7 +170,7 @@ function readTarget(
     return failed(target, byId ? errors.UNKNOWN_TOPIC_ID : errors.UNKNOWN_TOPIC_OR_PARTITION)
   }
   if (!partition.readable) return failed(target, errors.KAFKA_STORAGE_ERROR)
-  const fenced = leaderEpochError(asked.currentLeaderEpoch, partition.leaderEpoch)
+  const fenced = leaderEpochError(Math.max(-1, asked.currentLeaderEpoch), partition.leaderEpoch)
   if (fenced !== null) return failed(target, fenced)
   const from = asked.fetchOffset
   if (asked.lastFetchedEpoch >= 0) {

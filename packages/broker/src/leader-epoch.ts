@@ -6,6 +6,6 @@ import type { KafkaError } from './kafka-error.js'
  * is let through.
  */
 export function leaderEpochError(requested: number, current: number): KafkaError | null {
-  if (requested < 0 || requested === current) return null
+  if (requested === -1 || requested === current) return null
   return requested < current ? errors.FENCED_LEADER_EPOCH : errors.UNKNOWN_LEADER_EPOCH
 }

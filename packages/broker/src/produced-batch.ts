@@ -27,10 +27,13 @@ const zstdSince = 7
 export class RefusedBatch {
   readonly error: KafkaError
   readonly message: string
+  /** Whether it is the log that refuses it, which tells where it starts, and not the request that is wrong. */
+  readonly byLog: boolean
 
-  constructor(error: KafkaError, message: string) {
+  constructor(error: KafkaError, message: string, byLog = false) {
     this.error = error
     this.message = message
+    this.byLog = byLog
   }
 }
 
@@ -67,6 +70,9 @@ export function producedBatch(
     )
   }
   const magic = records.readInt8(magicAt)
+  if (magic > 2) {
+    return new RefusedBatch(errors.CORRUPT_MESSAGE, `There is no record batch with magic version ${magic}`)
+  }
   if (magic !== 2) {
     return new RefusedBatch(
       errors.INVALID_RECORD,
@@ -105,6 +111,7 @@ function refusal(
     return new RefusedBatch(
       errors.INVALID_RECORD,
       `The base offset of a produced record batch should be 0, but it is ${records.readBigInt64BE(baseOffsetAt)}`,
+      true,
     )
   }
   if (end > maxMessageBytes) {
@@ -114,7 +121,7 @@ function refusal(
     )
   }
   if ((attributes & control) !== 0) {
-    return new RefusedBatch(errors.INVALID_RECORD, 'Clients are not allowed to write control records')
+    return new RefusedBatch(errors.INVALID_RECORD, 'Clients are not allowed to write control records', true)
   }
   if ((attributes & transactional) !== 0) {
     return new RefusedBatch(

@@ -92,7 +92,7 @@ test.each<[string, Creatable, keyof typeof errors, RegExp]>([
   [
     'a configuration without a value',
     topic('new', { configs: [{ name: 'retention.ms', value: null }] }),
-    'INVALID_REQUEST',
+    'INVALID_CONFIG',
     /^Null value not supported for : retention\.ms$/,
   ],
   [

@@ -18,7 +18,7 @@ test.each([4, 5, 6])('version %i names this broker for several groups', async (v
     keyType: 0,
     coordinatorKeys: ['g', 'h'],
   })
-  const here = { nodeId: 0, host: '127.0.0.1', port: broker.port, errorCode: 0, errorMessage: null }
+  const here = { nodeId: 0, host: '127.0.0.1', port: broker.port, errorCode: 0, errorMessage: '' }
   expect(coordinators).toEqual([
     { key: 'g', ...here },
     { key: 'h', ...here },

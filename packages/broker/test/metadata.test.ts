@@ -120,7 +120,10 @@ test('topics are found by id from version 12 on', async () => {
     topicId: unknownId,
   })
   const refused = await client.request(metadata, 10, { topics: [{ topicId, name: 'orders' }] })
-  expect(refused.topics[0]).toMatchObject({ errorCode: errors.INVALID_REQUEST.code, topicId: ZERO_UUID })
+  expect(refused.topics[0]).toMatchObject({ errorCode: errors.INVALID_REQUEST.code, topicId })
+  expect(refused.brokers).toEqual([])
+  const nothing = await client.request(metadata, 12, { topics: [{ topicId: ZERO_UUID, name: null }] })
+  expect([nothing.topics, nothing.brokers]).toEqual([[], []])
 })
 
 test('authorized operations are all of them, where asked for', async () => {

@@ -45,7 +45,7 @@ const cases: Case[] = [
   ],
   ['magic 1', changed((batch) => batch.writeInt8(1, 16)), 'INVALID_RECORD', /magic version 2, not 1/],
   ['magic 0', changed((batch) => batch.writeInt8(0, 16)), 'INVALID_RECORD', /magic version 2, not 0/],
-  ['magic 3', changed((batch) => batch.writeInt8(3, 16)), 'INVALID_RECORD', /magic version 2, not 3/],
+  ['magic 3', changed((batch) => batch.writeInt8(3, 16)), 'CORRUPT_MESSAGE', /magic version 3/],
   ['two batches', Buffer.concat([batchOf('x'), batchOf('y')]), 'INVALID_RECORD', /exactly one record batch/],
   ['a flipped bit', changed((batch) => (batch[62]! ^= 1), { sealed: false }), 'CORRUPT_MESSAGE', /CRC/],
   ['a base offset', changed((batch) => batch.writeInt32BE(5, 4)), 'INVALID_RECORD', /base offset .* is 5/],

@@ -1,4 +1,5 @@
 import { errors } from '@varve/protocol'
+import type { KafkaError } from '../kafka-error.js'
 import { Refusal } from '../refusal.js'
 import type { ConfigDefinition } from './config-definition.js'
 import { brokerConfigs, isDynamic, topicConfigs } from './config-tables.js'
@@ -123,10 +124,11 @@ export function applyChanges(
  */
 export function givenValues(
   configs: readonly { readonly name: string; readonly value: string | null }[],
+  error: KafkaError = errors.INVALID_REQUEST,
 ): ConfigValues {
   const valueless = configs.filter(({ value }) => value === null).map(({ name }) => name)
   if (valueless.length > 0) {
-    throw new Refusal(errors.INVALID_REQUEST, `Null value not supported for : ${valueless.join(',')}`)
+    throw new Refusal(error, `Null value not supported for : ${valueless.join(',')}`)
   }
   return new Map(configs.map(({ name, value }) => [name, value!]))
 }

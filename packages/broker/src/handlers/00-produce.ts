@@ -104,7 +104,10 @@ function start(
   }
   const { settings } = topic
   const batch = producedBatch(records, context.apiVersion, settings)
-  if (batch instanceof RefusedBatch) return refuse(response, batch.error, batch.message)
+  if (batch instanceof RefusedBatch) {
+    if (batch.byLog) response.logStartOffset = partition.logStartOffset
+    return refuse(response, batch.error, batch.message)
+  }
   if (acks !== 0 && acks !== 1 && acks !== -1) return refuse(response, errors.INVALID_REQUIRED_ACKS, null)
   if (partition.failure !== null) return fail(response, partition, partition.failure, context)
   return partition.append(batch, acks === -1).then(

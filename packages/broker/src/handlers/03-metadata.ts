@@ -29,13 +29,13 @@ export async function handleMetadata(
   const asked = request.topics
   const all = asked === null || (apiVersion === 0 && asked.length === 0)
   const topics: ResponseTopic[] = []
-  let errorCode = 0
   if (all) {
     for (const topic of broker.topics.all()) topics.push(describe(topic, request, context))
   } else if (apiVersion < 12 && asked.some(({ name, topicId }) => name === null || topicId !== ZERO_UUID)) {
     // The fields exist from version 10 on, but Kafka serves them from 12 on and refuses the whole request before.
-    errorCode = errors.INVALID_REQUEST.code
-    for (const { name } of asked) topics.push(unknown(errors.INVALID_REQUEST, name ?? '', ZERO_UUID))
+    return refused(asked.map(({ name, topicId }) => unknown(errors.INVALID_REQUEST, name ?? '', topicId)))
+  } else if (asked.some(({ name, topicId }) => name === null && topicId === ZERO_UUID)) {
+    return refused([])
   } else if (asked.some(({ topicId }) => topicId !== ZERO_UUID)) {
     const ids = new Set(asked.map(({ topicId }) => topicId).filter((id) => id !== ZERO_UUID))
     for (const id of ids) {
@@ -60,8 +60,13 @@ export async function handleMetadata(
     clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
       ? allClusterOperations
       : operationsNotAsked,
-    errorCode,
+    errorCode: 0,
   }
+}
+
+/** The answer to a request that is wrong as a whole, which tells nothing of the cluster. */
+function refused(topics: ResponseTopic[]): MetadataResponseInput {
+  return { brokers: [], topics, errorCode: errors.INVALID_REQUEST.code }
 }
 
 async function createIfAllowed(

@@ -43,8 +43,13 @@ async function coordinatorOf(key: string, keyType: number, context: RequestConte
   return none(errors.INVALID_REQUEST.code, `There is no coordinator of key type ${keyType} on this broker.`)
 }
 
-function groupCoordinatorOf(groupId: string, { broker, endpoint }: RequestContext): Promise<Coordinator> {
-  const itself = { errorCode: 0, errorMessage: null, nodeId: broker.nodeId, ...endpoint }
+function groupCoordinatorOf(
+  groupId: string,
+  { apiVersion, broker, endpoint }: RequestContext,
+): Promise<Coordinator> {
+  // What Kafka says where nothing is wrong.
+  const errorMessage = apiVersion < 4 ? 'NONE' : ''
+  const itself = { errorCode: 0, errorMessage, nodeId: broker.nodeId, ...endpoint }
   return unlessRefused<Coordinator>(
     async () => {
       await broker.groups.shardFor(groupId)

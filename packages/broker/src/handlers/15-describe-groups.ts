@@ -1,5 +1,5 @@
 /**
- * DescribeGroups (15), versions 0 to 6. What members said and were assigned is told of stable groups only, as in Kafka. A
+ * DescribeGroups (15), versions 0 to 6. What members said is told of stable groups only, as in Kafka. A
  * group that does not exist is "Dead" before version 6, and GROUP_ID_NOT_FOUND from then on (KIP-1043).
  */
 import { type DescribeGroupsRequest, type DescribeGroupsResponseInput, errors } from '@varve/protocol'
@@ -31,7 +31,8 @@ export async function handleDescribeGroups(
         const dead = { ...nobody, groupId, groupState: 'Dead', errorCode: 0 }
         if (apiVersion < notFoundSince) return dead
         const { code } = errors.GROUP_ID_NOT_FOUND
-        return { ...dead, errorCode: code, errorMessage: `Group ${groupId} not found.` }
+        const errorMessage = `Group ${groupId} not found.`
+        return { ...dead, errorCode: code, errorMessage, authorizedOperations: operationsNotAsked }
       },
       (error, errorMessage) => ({ ...nobody, groupId, errorCode: error.code, errorMessage }),
     )
@@ -54,7 +55,7 @@ function describe(group: Group): DescribedGroup {
       clientId: member.clientId,
       clientHost: member.clientHost,
       memberMetadata: isStable ? member.metadataFor(group.protocolName) : noBytes,
-      memberAssignment: isStable ? member.assignment : noBytes,
+      memberAssignment: member.assignment,
     })),
   }
 }

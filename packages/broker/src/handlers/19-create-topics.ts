@@ -108,10 +108,7 @@ function validate(topic: CreatableTopic, partitionsLeft: number, { broker }: Req
   if (count > partitionsLeft) {
     throw new Refusal(errors.POLICY_VIOLATION, `One request creates at most ${mostPartitions} partitions.`)
   }
-  if (new Set(configs.map((config) => config.name)).size < configs.length) {
-    throw new Refusal(errors.INVALID_REQUEST, 'Error due to duplicate config keys')
-  }
-  return { partitions: count, configs: checkTopicConfigs(givenValues(configs)) }
+  return { partitions: count, configs: checkTopicConfigs(givenValues(configs, errors.INVALID_CONFIG)) }
 }
 
 /**

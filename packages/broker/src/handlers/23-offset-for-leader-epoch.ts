@@ -41,6 +41,11 @@ function answer(asked: PartitionRequest, partition: Partition | undefined): Part
   if (!partition.readable) return refused(asked, errors.KAFKA_STORAGE_ERROR)
   const fenced = leaderEpochError(asked.currentLeaderEpoch, partition.leaderEpoch)
   if (fenced !== null) return refused(asked, fenced)
+  // Before every epoch, so that it ends where the log begins.
+  if (asked.leaderEpoch < -1) {
+    const { leaderEpoch, partition: index } = asked
+    return { errorCode: 0, partition: index, leaderEpoch, endOffset: partition.logStartOffset }
+  }
   try {
     const end = partition.endOffsetForEpoch(asked.leaderEpoch)
     const [leaderEpoch, endOffset] = end === null ? [-1, -1] : [end.epoch, end.endOffset]

@@ -72,7 +72,7 @@ async function add(
       'Excessively large number of additional partitions per request.',
     )
   }
-  if (assignments !== null && assignments.length > 0) {
+  if (assignments !== null) {
     if (assignments.length !== added) {
       throw new Refusal(
         errors.INVALID_REPLICA_ASSIGNMENT,

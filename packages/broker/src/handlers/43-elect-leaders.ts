@@ -12,7 +12,13 @@ export function handleElectLeaders(
   { broker }: RequestContext,
 ): ElectLeadersResponseInput {
   if (!knownElectionTypes.includes(electionType)) {
-    return { throttleTimeMs: 0, errorCode: errors.INVALID_REQUEST.code, replicaElectionResults: [] }
+    const { code: errorCode } = errors.INVALID_REQUEST
+    const errorMessage = `There is no election of type ${electionType}.`
+    const replicaElectionResults = (topicPartitions ?? []).map(({ topic, partitions }) => ({
+      topic,
+      partitionResult: partitions.map((partitionId) => ({ partitionId, errorCode, errorMessage })),
+    }))
+    return { throttleTimeMs: 0, errorCode, replicaElectionResults }
   }
   const replicaElectionResults = (topicPartitions ?? []).map(({ topic: name, partitions }) => {
     const topic = broker.topics.get(name)

@@ -12,6 +12,7 @@ export async function handleOffsetDelete(
   { broker }: RequestContext,
 ): Promise<OffsetDeleteResponseInput> {
   const { groupId } = request
+  if (groupId === '') return { throttleTimeMs: 0, errorCode: errors.INVALID_GROUP_ID.code, topics: [] }
   const deleted: { readonly partitionIndex: number; errorCode: number }[] = []
   const partitions: { topic: string; partition: number }[] = []
   const topics = request.topics.map(({ name, partitions: asked }) => ({

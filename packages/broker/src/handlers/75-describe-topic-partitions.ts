@@ -72,13 +72,14 @@ function describe(
 }
 
 function unknown(name: string): TopicResponse {
-  const error =
-    topicNameProblem(name) === null ? errors.UNKNOWN_TOPIC_OR_PARTITION : errors.INVALID_TOPIC_EXCEPTION
+  const isValid = topicNameProblem(name) === null
+  const error = isValid ? errors.UNKNOWN_TOPIC_OR_PARTITION : errors.INVALID_TOPIC_EXCEPTION
   return {
     errorCode: error.code,
     name,
     topicId: ZERO_UUID,
     isInternal: isCoordinatorsTopic(name),
     partitions: [],
+    ...(isValid && { topicAuthorizedOperations: allTopicOperations }),
   }
 }

@@ -1,0 +1,18 @@
+export const KAFKA: string
+export const KAFKA_POM: string
+export const CLUSTER_ID: string
+export const kafkaJars: string
+export function kafkaIsInstalled(): boolean
+
+export interface RunningKafka {
+  readonly port: number
+  readonly pid: number
+  /** Kills it: what it keeps is not wanted. */
+  stop(): Promise<void>
+}
+
+export function startKafka(options: {
+  directory: string
+  properties?: Readonly<Record<string, string | number>>
+  heap?: string
+}): Promise<RunningKafka>

@@ -1,0 +1,144 @@
+/** A real Apache Kafka, one broker that is its own controller, out of the jars that Maven fetches: to compare with, never to run on. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as after } from 'node:timers/promises'
+import { cache } from './paths.mjs'
+
+export const KAFKA = '4.4.0'
+export const kafkaJars = join(cache, `kafka-${KAFKA}`)
+export const kafkaIsInstalled = () => existsSync(join(kafkaJars, `kafka_2.13-${KAFKA}.jar`))
+
+const SLF4J = '1.7.36'
+
+/** What `mvn dependency:copy-dependencies` takes. */
+export const KAFKA_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>varve</groupId><artifactId>conformance</artifactId><version>1</version>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${KAFKA}</version></dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>${SLF4J}</version></dependency>
+  </dependencies>
+</project>
+`
+
+/** A cluster id that both brokers of a comparison can have. */
+export const CLUSTER_ID = Buffer.from('varve and kafka.').toString('base64url')
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** The bytes of an ApiVersions request, which a broker answers once it takes requests. */
+const HELLO = Buffer.from('0000000a00120000000000010000', 'hex')
+
+async function answers(port) {
+  const socket = connect({ port, host: '127.0.0.1' })
+  try {
+    socket.on('error', () => {})
+    socket.write(HELLO)
+    const [event] = await Promise.race([
+      once(socket, 'data').then(() => ['data']),
+      once(socket, 'close').then(() => ['close']),
+      after(1000, ['late'], { ref: false }),
+    ]).catch(() => ['error'])
+    return event === 'data'
+  } finally {
+    socket.destroy()
+  }
+}
+
+/**
+ * Formats a directory and starts a broker over it; resolves when it answers.
+ *
+ * @param {object} options
+ * @param {string} options.directory empty, and left behind
+ * @param {Readonly<Record<string, string | number>>} [options.properties] beside those that one broker needs
+ * @param {string} [options.heap] default 1g
+ */
+export async function startKafka({ directory, properties = {}, heap = '1g' }) {
+  const port = await freePort()
+  const controllerPort = await freePort()
+  mkdirSync(directory, { recursive: true })
+  const file = join(directory, 'server.properties')
+  const own = {
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'controller.listener.names': 'CONTROLLER',
+    'inter.broker.listener.name': 'PLAINTEXT',
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'controller.quorum.bootstrap.servers': `127.0.0.1:${controllerPort}`,
+    'log.dirs': join(directory, 'logs'),
+    'offsets.topic.replication.factor': 1,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'share.coordinator.state.topic.replication.factor': 1,
+    'share.coordinator.state.topic.min.isr': 1,
+    ...properties,
+  }
+  writeFileSync(
+    file,
+    Object.entries(own)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join(''),
+  )
+  const java = (...args) => {
+    const child = spawn('java', ['-cp', join(kafkaJars, '*'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const kill = () => child.kill('SIGKILL')
+    process.once('exit', kill)
+    child.once('exit', () => process.off('exit', kill))
+    let output = ''
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text) => (output = (output + text).slice(-20_000)))
+    return { child, ended: once(child, 'exit'), output: () => output }
+  }
+  const log = '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'
+  const format = java(
+    '-Xmx256m',
+    log,
+    'kafka.tools.StorageTool',
+    'format',
+    '--standalone',
+    '-t',
+    CLUSTER_ID,
+    '-c',
+    file,
+  )
+  const [code] = await format.ended
+  if (code !== 0) throw new Error(`Kafka could not format ${directory}: ${format.output()}`)
+
+  const broker = java(
+    `-Xmx${heap}`,
+    `-Xms${heap}`,
+    '-XX:+UseG1GC',
+    '-XX:MaxGCPauseMillis=20',
+    log,
+    'kafka.Kafka',
+    file,
+  )
+  const deadline = Date.now() + 60_000
+  while (!(await answers(port))) {
+    if (broker.child.exitCode !== null || Date.now() > deadline) {
+      broker.child.kill('SIGKILL')
+      throw new Error(`Kafka did not start: ${broker.output()}`)
+    }
+    await after(50)
+  }
+  return {
+    port,
+    pid: broker.child.pid,
+    async stop() {
+      broker.child.kill('SIGKILL')
+      await broker.ended
+    },
+  }
+}
