@@ -12,7 +12,15 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { RawClient } from '../../packages/broker/test/support/raw-client.js'
 import { BrokerProcess } from '../support/broker-process.js'
 import { mustRun, startChild } from '../support/children.js'
-import { type GroupClient, javaConsumer, kafkajs, kafkaPython, kcat, needs } from '../support/clients.js'
+import {
+  type GroupClient,
+  javaConsumer,
+  kafkajs,
+  kafkaPython,
+  kcat,
+  needs,
+  varveConsumer,
+} from '../support/clients.js'
 import { kafkaTool, kafkaToolsMissing } from '../support/kafka-tools.js'
 import { temporaryDirectory } from '../support/tree.js'
 
@@ -159,7 +167,15 @@ async function live(group: string, clients: readonly [GroupClient, GroupClient, 
   await next.end('SIGTERM')
 }
 
-describe.each([kcat, kafkaPython, kafkajs, javaConsumer])('a group of $name', (client) => {
+describe.each([
+  kcat,
+  kafkaPython,
+  kafkajs,
+  javaConsumer,
+  varveConsumer(),
+  varveConsumer('cooperative-sticky'),
+  varveConsumer('sticky'),
+])('a group of $name', (client) => {
   test('reads everything while members come, leave and die', { timeout: TIMEOUT }, async (context) => {
     needs(context, client)
     await live(client.name, [client, client, client])
@@ -169,6 +185,15 @@ describe.each([kcat, kafkaPython, kafkajs, javaConsumer])('a group of $name', (c
 test('a group of several clients', { timeout: TIMEOUT }, async (context) => {
   needs(context, kcat, kafkaPython)
   await live('several', [kafkaPython, kcat, kafkaPython])
+})
+
+test.for([
+  { name: 'led by ours', clients: [varveConsumer('range'), kcat, kcat] },
+  { name: 'led by kcat', clients: [kcat, varveConsumer('range', 'roundrobin'), kcat] },
+  { name: 'led by kafka-python', clients: [kafkaPython, kcat, varveConsumer('roundrobin', 'range')] },
+] as const)('a group of ours and others, $name', { timeout: TIMEOUT }, async ({ name, clients }, context) => {
+  needs(context, ...clients)
+  await live(name.replaceAll(' ', '-'), clients)
 })
 
 test("Kafka's kafka-consumer-groups", { timeout: TIMEOUT }, async (context) => {

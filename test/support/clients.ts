@@ -44,6 +44,7 @@ const pythonMissing =
 
 const pythonScript = join(root, 'test', 'conformance', 'clients', 'kafka-python.py')
 const kafkajsGroupScript = join(root, 'test', 'conformance', 'clients', 'kafkajs-group.mjs')
+const varveGroupScript = join(root, 'test', 'conformance', 'clients', 'varve-group.mjs')
 const kafkajsScript = join(root, 'test', 'conformance', 'clients', 'kafkajs-produce.mjs')
 
 export const kcat: Writer & Reader & GroupClient = {
@@ -136,6 +137,13 @@ export const kafkaPython: Writer & Reader & GroupClient = {
   },
   member: (broker, group, topic) => [python, pythonScript, 'group', broker, group, topic],
 }
+
+/** Our own consumer, which must get along with the others in one group. */
+export const varveConsumer = (...assignors: string[]): GroupClient => ({
+  name: ['varve', ...assignors].join('-'),
+  missing: null,
+  member: (broker, group, topic) => [process.execPath, varveGroupScript, broker, group, topic, ...assignors],
+})
 
 export const kafkajs: Writer & GroupClient = {
   name: 'kafkajs',
