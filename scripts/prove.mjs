@@ -31,6 +31,7 @@ const suites = {
   interleavings,
   groups: vitest('packages/broker/test/groups/model.test.ts'),
   messages: vitest('packages/protocol/test/broken-pieces.test.ts'),
+  kafka: vitest('test/conformance/differential-recording.test.ts'),
   soak: vitest('test/soak'),
   fuzz: { command: process.execPath, args: [join('scripts', 'fuzz.mjs'), '--seconds', String(4 * 3600)] },
 }

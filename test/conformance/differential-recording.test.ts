@@ -1,20 +1,21 @@
 // Asks a real Kafka 4.4: `npm run record:kafka` writes its answers down, `npm run record:kafka -- --check` compares them with
-// what is written down. Otherwise nothing here runs.
+// what is written down, as `npm run prove kafka` does.
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findCoordinator, initProducerId } from '@varve/protocol'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { RawClient } from '../../packages/broker/test/support/raw-client.js'
-import { type RunningKafka, startKafka } from '../../scripts/kafka-broker.mjs'
+import { kafkaIsInstalled, type RunningKafka, startKafka } from '../../scripts/kafka-broker.mjs'
+import { isLongRun } from '../support/long-run.js'
 import { temporaryDirectory } from '../support/tree.js'
 import { digestOf, readRecording, writeRecording } from './differential/fixture.js'
 import { play } from './differential/play.js'
 import { subjects } from './differential/subjects.js'
 
-const mode = process.env['VARVE_RECORD_KAFKA']
+const mode = process.env['VARVE_RECORD_KAFKA'] ?? (isLongRun ? 'check' : undefined)
 const only = process.env['VARVE_RECORD_ONLY']?.split(',')
 
-describe.skipIf(mode === undefined)('Kafka 4.4', () => {
+describe.skipIf(mode === undefined || !kafkaIsInstalled())('Kafka 4.4', () => {
   let kafka: RunningKafka
   let directory: string
 

@@ -1,7 +1,7 @@
 // The broker answers as Kafka 4.4 does: each sequence of requests is played to it, and every field of every answer is compared
 // with what a real Kafka answered, which is recorded (`npm run record:kafka`). Where they differ it is declared, with the
 // reason; what is declared and no longer so fails as well.
-import { startBroker, type Broker } from '@varve/broker'
+import { startBroker, supportedApis, type Broker } from '@varve/broker'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findCoordinator } from '@varve/protocol'
 import { RawClient } from '../../packages/broker/test/support/raw-client.js'
@@ -48,6 +48,21 @@ describe.each(subjects)('$name', ({ name, sequences }) => {
     })
     expect(unknown).toEqual([])
   })
+})
+
+test('every served version of every API is sent', () => {
+  const sent = new Set(
+    subjects
+      .flatMap(({ sequences }) => sequences.flatMap(({ steps }) => steps))
+      .map((step) => (step.kind === 'call' ? `${step.api.name} v${step.version}` : '')),
+  )
+  const missing: string[] = []
+  for (const { api, served } of supportedApis.values()) {
+    for (let version = served[0]; version <= served[1]; version++) {
+      if (!sent.has(`${api.name} v${version}`)) missing.push(`${api.name} v${version}`)
+    }
+  }
+  expect(missing).toEqual([])
 })
 
 test('there are sequences enough', () => {

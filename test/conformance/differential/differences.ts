@@ -296,6 +296,13 @@ export const differences: readonly Difference[] = [
     ],
   },
   {
+    what: 'DescribeQuorum names the listener of the controller in Kafka, and the one that was asked in varve.',
+    why: 'No listener is a controller’s alone.',
+    cases: [
+      ['requests/quorum-v2#2 DescribeQuorum v2: nodes[0].listeners[0].name', 'CONTROLLER', 'PLAINTEXT'],
+    ],
+  },
+  {
     what: 'Any negative length of an array is null to Kafka; to varve only −1 is, and the connection ends.',
     why: 'A client that writes −2 does not write what it means.',
     cases: [['requests/metadata-array-negative#0 raw:*']],

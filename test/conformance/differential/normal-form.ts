@@ -83,6 +83,7 @@ export function normalForm(
   }
   const number = (key: string, value: number): Json => {
     if (key === 'port') return '<port>'
+    if (api === 'DescribeQuorum' && OF_THE_QUORUM.has(key) && value >= 0) return '<of the quorum>'
     if (key === 'finalizedFeaturesEpoch' && value >= 0) return '<epoch>'
     if (key === 'totalBytes' || key === 'usableBytes') return '<bytes>'
     if (key === 'throttleTimeMs') return value > 0 ? '<throttled>' : 0
@@ -94,6 +95,7 @@ export function normalForm(
   }
   const text = (key: string, value: string): Json => {
     if (key === 'host') return '<host>'
+    if (key === 'replicaDirectoryId' && value !== zeroId) return '<directory>'
     if (key === 'logDir') return '<directory>'
     // What is said is the broker's own affair, that something is said is not.
     if (/message$/i.test(key)) return value === '' ? '' : '<text>'
@@ -132,6 +134,8 @@ const LISTS_ALL = new Set([
   'DescribeLogDirs',
 ])
 const LISTED = new Set(['topics', 'groups', 'configResources'])
+/** Where the log of the metadata is, which is not the same log. */
+const OF_THE_QUORUM = new Set(['leaderEpoch', 'highWatermark', 'logEndOffset'])
 const nameIn = (value: unknown): string => {
   const { name, groupId, topic, resourceName } = value as Record<string, string | undefined>
   return name ?? groupId ?? topic ?? resourceName ?? ''

@@ -1,6 +1,6 @@
 /**
  * DescribeQuorum (55), versions 0 to 2, as a Kafka answers that is broker and controller in one: this node leads the
- * metadata log, and is its only voter. There is no election, so that the leader's epoch stays 0. No listener is a
+ * metadata log, and is its only voter. Whatever is asked beside that one partition makes all of it unknown. There is no election, so that the leader's epoch stays 0. No listener is a
  * controller's alone; the one that was asked is named.
  */
 import {
@@ -18,7 +18,11 @@ export async function handleDescribeQuorum(
   request: DescribeQuorumRequest,
   { broker, endpoint }: RequestContext,
 ): Promise<DescribeQuorumResponseInput> {
-  const nobody = { leaderId: -1, leaderEpoch: -1, highWatermark: -1, currentVoters: [], observers: [] }
+  const nobody = { leaderId: 0, leaderEpoch: 0, highWatermark: 0, currentVoters: [], observers: [] }
+  const [asked, ...others] = request.topics.flatMap(({ topicName, partitions }) =>
+    partitions.map(({ partitionIndex }) => ({ topicName, partitionIndex })),
+  )
+  const isOfMetadata = asked?.topicName === metadataTopic && asked.partitionIndex === 0 && others.length === 0
   const revision = await broker.metadataRevision()
   const now = broker.clock.now()
   const voter = {
@@ -31,7 +35,7 @@ export async function handleDescribeQuorum(
   const topics = request.topics.map(({ topicName, partitions }) => ({
     topicName,
     partitions: partitions.map(({ partitionIndex }) => {
-      if (topicName !== metadataTopic || partitionIndex !== 0) {
+      if (!isOfMetadata) {
         const errorMessage = errors.UNKNOWN_TOPIC_OR_PARTITION.message
         const { code } = errors.UNKNOWN_TOPIC_OR_PARTITION
         return { partitionIndex, errorCode: code, errorMessage, ...nobody }
@@ -40,7 +44,7 @@ export async function handleDescribeQuorum(
       return {
         partitionIndex,
         errorCode: 0,
-        errorMessage: null,
+        errorMessage: '',
         leaderId: broker.nodeId,
         leaderEpoch,
         highWatermark,
@@ -49,8 +53,8 @@ export async function handleDescribeQuorum(
       }
     }),
   }))
-  const nodes = [{ nodeId: broker.nodeId, listeners: [{ name: 'PLAINTEXT', ...endpoint }] }]
-  return { errorCode: 0, errorMessage: null, topics, nodes }
+  const node = { nodeId: broker.nodeId, listeners: [{ name: 'PLAINTEXT', ...endpoint }] }
+  return { errorCode: 0, errorMessage: '', topics, nodes: isOfMetadata ? [node] : [] }
 }
 
 /** A directory's id as the protocol has it; one that is no UUID, as other tools may write them, is none. */

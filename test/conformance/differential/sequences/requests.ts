@@ -2,12 +2,14 @@ import {
   apiVersions,
   describeCluster,
   describeLogDirs,
+  describeQuorum,
   electLeaders,
   heartbeat,
+  listConfigResources,
   listPartitionReassignments,
   metadata,
 } from '@varve/protocol'
-import { createTopic } from '../requests.js'
+import { createTopic, write } from '../requests.js'
 import { call, rawRequest, type Step, subject } from '../sequence.js'
 
 /** The APIs that a stock broker of Kafka 4.4 serves, and the versions on both sides of those it advertises. */
@@ -145,7 +147,37 @@ export default subject('requests', (sequence) => {
       topics: [{ name: `${topic}-not`, partitionIndexes: [0] }],
     }),
   ])
-  sequence('log-dirs', 'log directories of what is not there', ({ topic }) => [
-    call(describeLogDirs, 4, { topics: [{ topic, partitions: [0] }] }),
-  ])
+  for (const version of [0, 1]) {
+    sequence(`elect-v${version}`, `ElectLeaders in version ${version}`, ({ topic }) => [
+      createTopic(topic),
+      call(electLeaders, version, { topicPartitions: [{ topic, partitions: [0, 1] }], timeoutMs: 5000 }),
+    ])
+  }
+  for (const version of [1, 2, 3, 4, 5]) {
+    sequence(`log-dirs-v${version}`, `DescribeLogDirs in version ${version}`, ({ topic }) => [
+      call(describeLogDirs, version, { topics: [{ topic, partitions: [0] }] }),
+      createTopic(topic, { partitions: 2 }),
+      write(topic, ['one', 'two']),
+      call(describeLogDirs, version, { topics: [{ topic, partitions: [0, 7] }] }),
+      call(describeLogDirs, version, { topics: [] }),
+    ])
+  }
+  for (const version of [0, 1, 2]) {
+    sequence(`quorum-v${version}`, `DescribeQuorum in version ${version}`, ({ topic }) => [
+      ...['__cluster_metadata', topic].map((topicName) =>
+        call(describeQuorum, version, {
+          topics: [{ topicName, partitions: [{ partitionIndex: 0 }, { partitionIndex: 1 }] }],
+        }),
+      ),
+      call(describeQuorum, version, {
+        topics: [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }],
+      }),
+      call(describeQuorum, version, { topics: [] }),
+    ])
+  }
+  sequence(
+    'config-resources-v0',
+    'ListConfigResources in version 0, where it lists metrics of clients only',
+    () => [call(listConfigResources, 0, {})],
+  )
 })
