@@ -6,7 +6,7 @@
  * with those (min.insync.replicas), as Kafka 4.4 does and earlier ones did not. Deviations:
  * - Transactional batches are refused with UNSUPPORTED_FOR_MESSAGE_FORMAT, Kafka's code for logs that cannot hold them and
  *   one that no client retries. There is no transaction that they could be part of.
- * - A null records field is answered as an empty one, INVALID_RECORD, where Kafka stumbles into UNKNOWN_SERVER_ERROR.
+ * - A null records field is answered as an empty one, INVALID_RECORD, which Kafka does not answer at all.
  * - A batch that claims LogAppendTime is refused with INVALID_TIMESTAMP; Kafka rewrites it.
  * - RECORD_LIST_TOO_LARGE is for batches that are stored as they come; Kafka looks at the size after a change of codec, too.
  * - The timeout of acks -1 covers the whole append, since here a disk's flush is part of it.
