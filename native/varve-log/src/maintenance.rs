@@ -180,8 +180,9 @@ impl Log {
         self.request(Request::TruncateTo(offset), answer);
     }
 
-    /// Deletes everything and lets the log start, empty, at `offset`, as a follower does whose leader's log starts behind
-    /// its own end. Otherwise like [`Log::truncate_to`].
+    /// Deletes everything, the leader epochs too, and lets the log start, empty, at `offset`, as a follower does whose
+    /// leader's log starts behind its own end. A crash on the way leaves a prefix of the old log, or the new one. Otherwise
+    /// like [`Log::truncate_to`].
     pub fn truncate_fully_and_start_at(self: &Arc<Self>, offset: i64, answer: Answer) {
         self.request(Request::StartAt(offset), answer);
     }
@@ -536,7 +537,8 @@ impl Log {
         state.start_offset = offset;
         state.producers = ProducerStateManager::default();
         state.end_at(Mark { offset, segment_base: offset, position: 0 });
-        (state.epochs, state.epochs_changed) = (LeaderEpochs::default(), true);
+        // Their file is written with the rest.
+        (state.epochs, state.epochs_changed) = (LeaderEpochs::default(), false);
         StartOver { offset, old, revoked: state.snapshots.split_off(0) }
     }
 

@@ -136,18 +136,18 @@ impl Opening<'_> {
 
     /// The end was lost and everything left had been deleted before: the log starts where it would have, empty.
     fn start_over(&self, opened: Opened) -> Result<Opened> {
+        let epochs = self.forget_epochs()?;
         let segments = vec![Arc::new(Segment::create(self.storage, self.dir, self.start_offset)?)];
         // Were this name lost and the others removed, nothing would tell that the log is one.
         self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
         opened.segments.iter().try_for_each(|segment| segment.remove_files())?;
-        let epochs = self.forget_epochs()?;
         let mut producers = ProducerStateManager::default();
         self.producers_of(&segments).bring_to(self.start_offset, &mut producers)?;
         let recovered = opened.recovered;
         Ok(Opened { epochs, producers, recovered, ..Opened::new(segments, self.start_offset) })
     }
 
-    /// For a log without a record: what its checkpoint says is of records that are gone.
+    /// For a log without a record, before its first segment is there: what the checkpoint says is of records that are gone.
     fn forget_epochs(&self) -> Result<LeaderEpochs> {
         let epochs = LeaderEpochs::default();
         if self.storage.exists(&self.dir.join(LEADER_EPOCHS)) {
@@ -238,10 +238,10 @@ impl Opening<'_> {
             self.storage.sync_dir(parent).map_err(LogError::io("fsync", parent))?;
         }
         let end_offset = self.start_offset;
+        let epochs = self.forget_epochs()?;
         let segments = vec![Arc::new(Segment::create(self.storage, self.dir, end_offset)?)];
         // Were this name lost and a later segment's kept, the log would seem to start there.
         self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
-        let epochs = self.forget_epochs()?;
         Ok(Opened { epochs, ..Opened::new(segments, end_offset) })
     }
 

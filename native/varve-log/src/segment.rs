@@ -448,13 +448,22 @@ impl Segment {
 
     /// Removes the segment's files, the `.log` last: as long as it is there the others belong to something.
     pub fn remove_files(&self) -> Result<()> {
-        let indexes = [self.index_path(), self.time_index_path(), self.txn_index_path()];
-        for path in indexes.into_iter().chain([self.log_path()]) {
-            if self.storage.exists(&path) {
-                self.storage.remove(&path).map_err(LogError::io("remove", &path))?;
-            }
+        self.remove_indexes()?;
+        self.remove(&self.log_path())
+    }
+
+    /// Removes what belongs to the `.log` file.
+    pub fn remove_indexes(&self) -> Result<()> {
+        [self.index_path(), self.time_index_path(), self.txn_index_path()]
+            .iter()
+            .try_for_each(|path| self.remove(path))
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        match self.storage.remove(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(LogError::io("remove", path)),
         }
-        Ok(())
     }
 
     /// The largest timestamp of its batches (ms); `None` when they carry none.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::leader_epochs::LeaderEpochs;
 use crate::log::Log;
 use crate::producer_replay::ProducerReplay;
 use crate::producer_snapshot;
@@ -85,8 +86,7 @@ impl Truncation {
     }
 }
 
-/// Takes everything away and lets the log start anew. A crash on the way leaves the old log, or a part of it that ends or
-/// starts at the new offset, or the new one.
+/// Takes everything away and lets the log start anew. A crash on the way leaves a prefix of the old log, or the new one.
 pub(crate) struct StartOver {
     pub offset: i64,
     pub old: Vec<Arc<Segment>>,
@@ -100,18 +100,27 @@ impl StartOver {
         // Nothing is promised to be there while it goes.
         log.directory.checkpoint(&log.name, 0)?;
         log.directory.forget_cleaned(&log.name, 0)?;
-        log.directory.save_start(&log.name, self.offset)?;
-        for segment in self.old.iter().rev() {
-            segment.empty()?;
-            if segment.base_offset != self.offset {
-                segment.remove_files()?;
-            }
-        }
+        let (first, others) = self.old.split_first().expect("a log has a segment");
+        // From the end on, and the first one's name stays: were all names removed at once, a power loss could bring
+        // one of them back alone, and the log would seem to start there.
+        self.old.iter().rev().try_for_each(|segment| segment.empty())?;
+        others.iter().try_for_each(|segment| segment.remove_files())?;
         let storage = log.directory.storage.as_ref();
         self.revoked.iter().try_for_each(|&at| producer_snapshot::revoke(storage, &log.dir, at))?;
+        LeaderEpochs::default().write(storage, &log.dir)?;
+        log.sync_names()?;
+        if first.base_offset == self.offset {
+            first.remove_indexes()?;
+        }
         let segment = log.create_segment(self.offset)?;
         segment.sync()?;
         log.sync_names()?;
+        // Until here an empty segment that does not belong to the old log, from here on one that lies outside the new.
+        log.directory.save_start(&log.name, self.offset)?;
+        if first.base_offset != self.offset {
+            first.remove_files()?;
+            log.sync_names()?;
+        }
         log.directory.checkpoint(&log.name, self.offset)?;
         let producers = ProducerStateManager::default();
         Ok(Truncated { segment: Arc::new(segment), producers, recovery_point: self.offset })

@@ -3,6 +3,7 @@
 
 mod simulation;
 
+use simulation::crash::{CRASHES, after, seeds};
 use simulation::{Solo, all, batch_of, config, names, segment_file};
 use varve_log::sim::{SimStorage, Survival};
 use varve_log::{Access, Durability, LogConfig, Phase, SliceRequest};
@@ -22,6 +23,10 @@ fn fill(solo: &Solo, batches: i64) {
     solo.log.request_flush().unwrap();
     solo.drain();
 }
+
+/// Where logs are told to start over: within a batch and between two, at the first segment, at a later one, at the end
+/// and behind it.
+const STARTS: [i64; 8] = [0, 3, 5, 6, 7, 12, 24, 1_000_000];
 
 fn truncate(solo: &Solo, offset: i64) -> i64 {
     solo.answer(|log, answer| log.truncate_to(offset, answer)).unwrap()
@@ -117,7 +122,7 @@ fn an_offset_before_the_log_is_refused_and_one_behind_it_changes_nothing() {
 
 #[test]
 fn a_log_starts_over_wherever_it_is_told_to() {
-    for offset in [0, 3, 5, 6, 12, 24, 1_000_000] {
+    for offset in STARTS {
         let (storage, solo) = open(Durability::Fsync);
         fill(&solo, 12);
         let end = solo.answer(|log, answer| log.truncate_fully_and_start_at(offset, answer)).unwrap();
@@ -134,24 +139,63 @@ fn a_log_starts_over_wherever_it_is_told_to() {
     }
 }
 
+/// A log of three leader epochs, whose first segments retention has deleted if `deleted` says so.
+fn of_three_epochs(deleted: bool) -> (SimStorage, Solo) {
+    let (storage, solo) = open(Durability::Fsync);
+    for epoch in [2, 3, 5] {
+        solo.log.set_leader_epoch(epoch).unwrap();
+        fill(&solo, 4);
+    }
+    if deleted {
+        solo.answer(|log, answer| log.delete_before(13, answer)).unwrap();
+    }
+    (storage, solo)
+}
+
+/// Either a prefix of the log that was there, or an empty one at `offset` that knows of no leader epoch.
+fn is_as_before_or_starts_over(found: &Solo, offset: i64, before: &Solo, what: &str) {
+    let (start, end) = (found.log.start_offset(), found.log.end_offset());
+    assert!(matches!(found.log.phase(), Phase::Open), "{what}: {:?}", found.log.phase());
+    if (start, end) == (offset, offset) {
+        assert_eq!(found.log.epoch_at(offset), None, "{what}");
+        assert_eq!(found.log.end_offset_for_epoch(5), None, "{what}");
+        return found.log.set_leader_epoch(1).unwrap();
+    }
+    assert_eq!(start, before.log.start_offset(), "{what}: it ends at {end}");
+    assert_eq!(found.values(), before.values()[..(end - start) as usize], "{what}");
+    for at in start..end {
+        assert_eq!(found.log.epoch_at(at), before.log.epoch_at(at), "{what}: the epoch of {at}");
+    }
+}
+
+/// A follower goes on fetching at the end of whatever log it finds.
 #[test]
-fn starting_over_crashed_at_every_operation_leaves_no_hole() {
-    for nth in 1.. {
-        let (storage, solo) = open(Durability::Fsync);
-        fill(&solo, 12);
-        storage.crash_at(storage.operation_count() + nth);
-        let done = solo.answer(|log, answer| log.truncate_fully_and_start_at(7, answer)).is_ok();
-        if done {
-            break;
-        }
-        for survival in Survival::ALL {
-            let found =
-                Solo::open(&storage.fork().power_loss(survival, nth), config(Durability::Fsync)).unwrap();
-            let (start, end) = (found.log.start_offset(), found.log.end_offset());
-            assert!((start == 0 && end >= 7) || start == 7, "{survival:?}, {nth}: from {start} to {end}");
-            assert_eq!(found.values().len() as i64, end - start);
+fn starting_over_crashed_at_every_operation_leaves_the_old_log_or_an_empty_one_at_the_new_offset() {
+    let mut crashes = 0;
+    for (deleted, offset) in [false, true].into_iter().flat_map(|deleted| STARTS.map(|at| (deleted, at))) {
+        let (_, before) = of_three_epochs(deleted);
+        for nth in 1.. {
+            let (storage, solo) = of_three_epochs(deleted);
+            storage.crash_at(storage.operation_count() + nth);
+            let done = solo.answer(|log, answer| log.truncate_fully_and_start_at(offset, answer)).is_ok();
+            let seeds = seeds(3).flat_map(|seed| CRASHES.map(|crash| (seed, crash)));
+            for (seed, crash) in seeds {
+                let what = format!("{deleted}, at {offset}, operation {nth}, {crash:?}, seed {seed}");
+                let left = after(&storage.fork(), crash, seed);
+                left.crash_at(1 + seed % 24);
+                drop(Solo::open(&left, config(Durability::Fsync)));
+                let left = after(&left, crash, seed);
+                let found = Solo::open(&left, config(Durability::Fsync));
+                let found = found.unwrap_or_else(|error| panic!("{what}: {error}"));
+                is_as_before_or_starts_over(&found, offset, &before, &what);
+                crashes += 1;
+            }
+            if done {
+                break;
+            }
         }
     }
+    assert!(crashes > 5000, "{crashes} crashes");
 }
 
 #[test]

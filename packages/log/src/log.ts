@@ -250,10 +250,10 @@ export interface Log extends AsyncDisposable, LogTransactions {
    */
   truncateTo(offset: number): Promise<number>
   /**
-   * Deletes everything and lets the log start, empty, at `offset`, as a follower does whose leader's log starts behind its
-   * own end. Appends made meanwhile wait for it. Slices cannot be read any more; readings that have passed `offset` end with
-   * `VARVE_TRUNCATED`, those before it with `VARVE_OFFSET_OUT_OF_RANGE`. After a crash on the way the log is as it was, or empty. Leader epochs and producers are forgotten with the records. Returns
-   * the new end offset, which is `offset`.
+   * Deletes everything, leader epochs and producers too, and lets the log start, empty, at `offset`, as a follower does whose
+   * leader's log starts behind its own end. Appends made meanwhile wait for it. Slices cannot be read any more; readings that
+   * have passed `offset` end with `VARVE_TRUNCATED`, those before it with `VARVE_OFFSET_OUT_OF_RANGE`. A crash on the way
+   * leaves the log as it was, up to some offset, or empty at `offset`. Returns the new end offset, which is `offset`.
    *
    * @throws VarveError as {@link truncateTo}
    */
