@@ -30,6 +30,7 @@ const suites = {
   'system-calls': vitest('test/faults'),
   interleavings,
   groups: vitest('packages/broker/test/groups/model.test.ts'),
+  clients: vitest('test/conformance/client-table.test.ts'),
   messages: vitest('packages/protocol/test/broken-pieces.test.ts'),
   kafka: vitest('test/conformance/differential-recording.test.ts'),
   soak: vitest('test/soak'),

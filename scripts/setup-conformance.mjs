@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Installs what test/conformance needs: the foreign clients kcat and kafka-python, Kafka's own jars, and the other
+ * Installs what test/conformance needs: the foreign clients kcat, kafka-python and confluent-kafka, Kafka's own jars, and the other
  * lines of Node. kafkajs comes with the development dependencies. What cannot be installed is said in a line and its tests are skipped; that is no error.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,6 +12,7 @@ import { KAFKA, KAFKA_POM, kafkaIsInstalled } from './kafka-broker.mjs'
 import { cache, root } from './paths.mjs'
 
 export const KAFKA_PYTHON = '2.3.3'
+export const CONFLUENT_KAFKA = '2.16.1'
 export const KAFKA_MESSAGES = '4.4.0'
 export const CARGO_FUZZ = '0.13.2'
 /** Those of 4.4.0 are not published. */
@@ -133,6 +134,21 @@ const steps = [
         `kafka-python==${KAFKA_PYTHON}`,
         ...codecs,
       )
+    },
+  },
+  {
+    name: `confluent-kafka ${CONFLUENT_KAFKA}`,
+    present: () =>
+      has(
+        python(),
+        '-c',
+        `import confluent_kafka; assert confluent_kafka.__version__ == '${CONFLUENT_KAFKA}'`,
+      ),
+    async install() {
+      if (!existsSync(python())) throw new Failure("there is no Python of kafka-python's")
+      // Compiling librdkafka would take minutes.
+      const flags = ['--quiet', '--only-binary=:all:', '--timeout', '15', '--retries', '1']
+      await must('pip', python(), '-m', 'pip', 'install', ...flags, `confluent-kafka==${CONFLUENT_KAFKA}`)
     },
   },
   {

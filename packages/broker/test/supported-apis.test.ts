@@ -23,7 +23,6 @@ test('what clients look for groups by is there from its oldest version on', () =
   for (const key of [68, 69]) expect(supportedApis.has(key)).toBe(false)
 })
 
-test('the README prints the table', () => {
-  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-  expect(readme).toContain(renderSupportTable())
+test.each(['../README.md', '../../../docs/protocol-support.md'])('%s prints the table', (file) => {
+  expect(readFileSync(new URL(file, import.meta.url), 'utf8')).toContain(renderSupportTable())
 })

@@ -1,0 +1,152 @@
+"""Every cell of the table for confluent-kafka (librdkafka), with its default settings but for what a cell is about."""
+
+import json
+import sys
+import time
+
+from confluent_kafka import Consumer, Producer, TopicPartition, libversion, version
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
+
+broker, cells = sys.argv[1], sys.argv[2].split(',')
+at = {'bootstrap.servers': broker}
+admin = AdminClient(at)
+
+
+def create(topic, partitions=1):
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(20)
+    return topic
+
+
+def produce(topic, records, **settings):
+    failures = []
+    producer = Producer({**at, **settings})
+    for key, value, headers, partition in records:
+        producer.produce(
+            topic, value, key, partition=partition, headers=headers,
+            on_delivery=lambda error, _: failures.append(error) if error else None,
+        )
+    assert producer.flush(30) == 0 and not failures, failures
+
+
+def member(group, topic, reset='earliest'):
+    consumer = Consumer({**at, 'group.id': group, 'auto.offset.reset': reset})
+    consumer.subscribe([topic])
+    return consumer
+
+
+def poll_until(consumers, done, seconds=60):
+    """Polls all consumers until `done(records)`; the records are those of all."""
+    records, deadline = [], time.monotonic() + seconds
+    while not done(records):
+        assert time.monotonic() < deadline, f'after {seconds} s only {len(records)} records'
+        for consumer in consumers:
+            message = consumer.poll(0.05)
+            if message is not None:
+                assert message.error() is None, message.error()
+                records.append(message)
+    return records
+
+
+def codec(name):
+    topic = create(f'confluent-{name}')
+    sent = [(b'k%d' % i, None if i % 5 == 4 else b'value %d ' % i * 20, [('h', b'%d' % i), ('none', None)], 0) for i in range(50)]
+    produce(topic, sent, **{'compression.type': name})
+    consumer = Consumer({**at, 'group.id': f'of-{topic}'})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    got = poll_until([consumer], lambda records: len(records) >= 50)
+    consumer.close()
+    assert [(m.key(), m.value(), m.headers(), 0) for m in got] == sent
+
+
+def large():
+    topic, value = create('confluent-large'), bytes(i * 7 % 251 for i in range(900_000))
+    produce(topic, [(None, value, None, 0)])
+    consumer = Consumer({**at, 'group.id': 'of-large'})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    assert poll_until([consumer], len)[0].value() == value
+    consumer.close()
+
+
+def idempotent():
+    topic = create('confluent-idempotent')
+    produce(topic, [(None, b'%d' % i, None, 0) for i in range(500)], **{'enable.idempotence': True})
+    consumer = Consumer({**at, 'group.id': 'of-idempotent'})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    got = poll_until([consumer], lambda records: len(records) >= 500)
+    consumer.close()
+    assert [m.value() for m in got] == [b'%d' % i for i in range(500)]
+
+
+def group():
+    topic = create('confluent-group', 6)
+    members = []
+    for count in (1, 2, 3):
+        members.append(member('confluent-three', topic))
+        poll_until(members, lambda _: sorted(len(m.assignment()) for m in members) == [6 // count] * count)
+    sent = [(None, b'%d' % i, None, i % 6) for i in range(60)]
+    produce(topic, sent)
+    got = poll_until(members, lambda records: len(records) >= 60)
+    assert sorted(int(m.value()) for m in got) == list(range(60))
+    members.pop().close()
+    poll_until(members, lambda _: sorted(len(m.assignment()) for m in members) == [3, 3])
+    for each in members:
+        each.close()
+    late = member('confluent-three', topic)
+    produce(topic, [(None, b'after', None, 0)])
+    assert [m.value() for m in poll_until([late], len)] == [b'after']
+    late.close()
+
+
+def reset():
+    topic = create('confluent-reset')
+    produce(topic, [(None, b'before', None, 0)])
+    earliest, latest = member('confluent-earliest', topic), member('confluent-latest', topic, 'latest')
+    assert [m.value() for m in poll_until([earliest], len)] == [b'before']
+    # It tells of no position before its first record, so there is one more until one arrives.
+    def arrived(records):
+        if not records and latest.assignment():
+            produce(topic, [(None, b'after', None, 0)])
+        return records
+
+    assert poll_until([latest], arrived)[0].value() == b'after'
+    earliest.close()
+    latest.close()
+
+
+def administration():
+    topic = create('confluent-admin', 2)
+    assert len(admin.list_topics(topic, timeout=20).topics[topic].partitions) == 2
+    change = ConfigEntry('retention.ms', '12345', incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[change])
+    admin.incremental_alter_configs([resource])[resource].result(20)
+    described = admin.describe_configs([resource])[resource].result(20)
+    assert described['retention.ms'].value == '12345'
+    admin.delete_topics([topic])[topic].result(20)
+    assert topic not in admin.list_topics(timeout=20).topics
+
+
+def groups():
+    topic = create('confluent-groups')
+    produce(topic, [(None, b'one', None, 0)])
+    consumer = member('confluent-listed', topic)
+    poll_until([consumer], len)
+    described = admin.describe_consumer_groups(['confluent-listed'])['confluent-listed'].result(20)
+    assert described.state.name == 'STABLE' and len(described.members) == 1
+    consumer.close()
+    assert 'confluent-listed' in [g.group_id for g in admin.list_consumer_groups().result(20).valid]
+    admin.delete_consumer_groups(['confluent-listed'])['confluent-listed'].result(20)
+    assert 'confluent-listed' not in [g.group_id for g in admin.list_consumer_groups().result(20).valid]
+
+
+named = {
+    **{name: lambda name=name: codec(name) for name in ('none', 'gzip', 'snappy', 'lz4', 'zstd')},
+    'large': large, 'idempotent': idempotent, 'group': group, 'reset': reset,
+    'administration': administration, 'groups': groups,
+}
+print(json.dumps({'version': f'{version()} (librdkafka {libversion()[0]})'}), flush=True)
+for cell in cells:
+    try:
+        named[cell]()
+        print(json.dumps({'cell': cell}), flush=True)
+    except BaseException as error:
+        print(json.dumps({'cell': cell, 'failure': f'{type(error).__name__}: {error}'}), flush=True)
