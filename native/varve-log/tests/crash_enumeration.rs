@@ -256,3 +256,20 @@ fn a_failed_write_refuses_writes_and_keeps_durable_records_readable() {
     );
     assert_eq!(read_all(&log).unwrap().len() as i64, durable);
 }
+
+/// Of this suite, not of the engine: it once held what a failed append had left for something that a truncation, answered
+/// before it, had cut off.
+#[test]
+fn a_failed_append_behind_a_truncation_that_is_answered_at_once_may_be_there() {
+    let storage = SimStorage::new(1);
+    let mut world = World::open(&storage, Durability::Os, 1).unwrap();
+    let mut histories = Histories::default();
+    world.append(0, &mut histories);
+    let end = world.logs[0].end_offset();
+    world.truncate_to(0, end, &mut histories[0]);
+    storage.fail_at(storage.operation_count() + 1, 28);
+    world.append(0, &mut histories);
+    world.drain(&mut histories);
+    assert!(matches!(world.logs[0].phase(), Phase::Failed(_)));
+    assert!(histories[0].attempted.len() as i64 > end, "some of it may be in the file");
+}

@@ -130,6 +130,7 @@ impl World {
                     self.logs[log].set_leader_epoch(epoch).unwrap();
                 }
             }
+            self.take_answers(histories);
             self.look(histories);
         }
     }
@@ -144,9 +145,14 @@ impl World {
     /// Runs a job or publishes what one did, and takes the answers that came of it.
     fn step(&mut self, histories: &mut Histories) -> bool {
         let stepped = self.runner.step(&mut self.rng);
+        self.take_answers(histories);
+        stepped
+    }
+
+    /// Before anything else is appended: a truncation that has nothing to cut is answered by the call that asks for it.
+    fn take_answers(&mut self, histories: &mut Histories) {
         let answers = std::mem::take(&mut *self.answers.lock().unwrap());
         answers.into_iter().for_each(|(log, answer)| histories[log].take(answer));
-        stepped
     }
 
     pub fn drain(&mut self, histories: &mut Histories) {
@@ -186,6 +192,10 @@ impl World {
         }
         let (start, end) = (self.logs[log].start_offset(), self.logs[log].end_offset());
         let offset = start + self.rng.below((end - start) as u64 + 1) as i64;
+        self.truncate_to(log, offset, history);
+    }
+
+    pub fn truncate_to(&self, log: usize, offset: i64, history: &mut History) {
         let cut = history.batch_start(offset);
         history.cut(cut);
         history.cuttable = Some(cut);
@@ -193,6 +203,8 @@ impl World {
     }
 
     pub fn append(&mut self, n: usize, histories: &mut Histories) {
+        // What is appended behind a truncation is not what that one has cut off.
+        self.take_answers(histories);
         let log = self.logs[n].clone();
         let mut batches: Vec<Vec<u8>> = Vec::new();
         let mut values: Vec<Vec<Vec<u8>>> = Vec::new();
