@@ -262,7 +262,7 @@ fn a_failed_write_refuses_writes_and_keeps_durable_records_readable() {
 #[test]
 fn a_failed_append_behind_a_truncation_that_is_answered_at_once_may_be_there() {
     let storage = SimStorage::new(1);
-    let mut world = World::open(&storage, Durability::Os, 1).unwrap();
+    let mut world = World::open(&storage, Durability::Os, 2).unwrap();
     let mut histories = Histories::default();
     world.append(0, &mut histories);
     let end = world.logs[0].end_offset();
