@@ -192,6 +192,8 @@ export class LogWatch {
 
   #lookAtStart(): void {
     const { startOffset } = this.#native
+    // Threads go on meanwhile: where a truncation has moved it, the next look tells of that.
+    if (this.#native.truncations !== this.#truncations) return
     const records = startOffset - this.#startOffset
     this.#startOffset = startOffset
     if (records > 0) publish('varve:log:delete', { dir: this.#dir, startOffset, records })
