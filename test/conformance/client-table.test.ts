@@ -18,7 +18,7 @@ const clients = [
     command: [python, join(root, 'test', 'conformance', 'clients', 'confluent-kafka.py')],
     installed: existsSync(python) && answers(python, ['-c', 'import confluent_kafka']),
     quick: ['none', 'gzip', 'snappy', 'lz4', 'zstd', 'large', 'idempotent', 'administration'],
-    // A group waits for new members for 3 s.
+    // A group takes seconds to let members come and go.
     long: ['reset', 'groups', 'group'],
   },
 ]

@@ -1,6 +1,6 @@
 /**
- * TLS between two ends of one library proves little. Here librdkafka, kafka-python, kafkajs and our own clients meet the
- * broker, each with a certificate of its own, because the broker asks for one.
+ * TLS between two ends of one library proves little. Here librdkafka, kafkajs and our own clients meet the broker,
+ * each with a certificate of its own, because the broker asks for one.
  */
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
