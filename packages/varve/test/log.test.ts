@@ -153,7 +153,7 @@ test('a log that another process has is left to it, and read as it is', async ()
 test.for([
   ['read', '.', '--from', 'earliest'],
   ['read', '.', '--count', '0'],
-  ['tail', '.', '--from', '2026-01-01'],
+  ['tail', '.', '--from', 'yesterday'],
   ['append', '.', '--durability', 'maybe'],
   ['append'],
 ])('wrong usage: varve log %j', async (args) => {
@@ -196,6 +196,25 @@ test('follows a log while it is written and rolls, and ends well with Ctrl-C', a
     child.stdout.resume()
     expect(await ended).toEqual([0, null])
   }
+})
+
+test('follows from the first record at or after a time, also where no segment is as late', async () => {
+  const dir = temporaryDirectory()
+  const day = (n: number): number => Date.UTC(2026, 0, 1 + n)
+  await using log = await openLog(dir, { segmentBytes: 300, durability: 'os' })
+  for (let n = 0; n < 20; n++) await log.append([{ value: `day ${n}`, timestamp: day(n) }])
+  await log.append([{ value: 'late', timestamp: day(3) }])
+  const from = (time: string): AsyncIterator<string> =>
+    createInterface(start('tail', dir, '--from', time).stdout)[Symbol.asyncIterator]()
+  const [some, none] = [from('2026-01-18T00:00:01Z'), from('2026-01-21')]
+  const next = async (lines: AsyncIterator<string>): Promise<string> => (await lines.next()).value as string
+  for (const value of ['day 18', 'day 19', 'late']) expect(await next(some)).toBe(value)
+  // It says nothing when it has begun, so it is told until it has heard.
+  let appended = 0
+  const appending = setInterval(() => void log.append([{ value: `new ${appended++}`, timestamp: 7 }]), 10)
+  expect(await next(none)).toMatch(/^new \d+$/)
+  clearInterval(appending)
+  expect(await next(some)).toBe('new 0')
 })
 
 test('from the end, only what is new is printed', async () => {

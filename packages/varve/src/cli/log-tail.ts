@@ -1,23 +1,35 @@
-import type { LogRecord } from '@varve/log'
+import { openLog, type LogRecord } from '@varve/log'
 import { onInterrupt } from './interrupt.js'
 import { existingLog } from './log-directory.js'
 import { Output } from './output.js'
 import { printRecord, type RecordTextOptions } from './record-text.js'
 import { SegmentFollower } from './segment-follower.js'
+import type { LogFrom } from './values.js'
 
 export interface LogTailOptions extends RecordTextOptions {
-  from: number | 'start' | 'end'
+  from: LogFrom
+}
+
+/** The first record at or after a time; all that comes from now on where none is. */
+async function offsetAt(dir: string, timestamp: number): Promise<number> {
+  const log = await openLog(dir, { readOnly: true })
+  try {
+    return (await log.offsetForTime(timestamp))?.offset ?? log.endOffset
+  } finally {
+    await log.close()
+  }
 }
 
 /** A follower of the log, and the first offset that is wanted of it. */
 async function followerFrom(
   dir: string,
-  from: LogTailOptions['from'],
+  from: LogFrom,
 ): Promise<{ follower: SegmentFollower; first: number }> {
   const segments = await existingLog(dir)
-  const wanted = from === 'start' ? 0 : from === 'end' ? Infinity : from
+  const begin = typeof from === 'object' ? await offsetAt(dir, from.timestamp) : from
+  const wanted = begin === 'start' ? 0 : begin === 'end' ? Infinity : begin
   const follower = new SegmentFollower(dir, segments.findLast((base) => base <= wanted) ?? segments[0]!)
-  if (from !== 'end') return { follower, first: wanted }
+  if (begin !== 'end') return { follower, first: wanted }
   let first = 0
   for (let batches = await follower.read(); batches.length > 0; batches = await follower.read()) {
     first = batches.at(-1)!.nextOffset

@@ -11,7 +11,7 @@ import type { LogTailOptions } from './log-tail.js'
 import type { ProduceOptions } from './produce.js'
 import type { ServeOptions } from './serve.js'
 import { optionOf, serveSettings } from './serve-settings.js'
-import { acks, config, from, integer, logFrom, separator, settings, tailFrom } from './values.js'
+import { acks, config, from, integer, logFrom, separator, settings } from './values.js'
 import { version } from './version.js'
 
 const USAGE_ERROR = 2
@@ -23,6 +23,11 @@ const durabilityOption = (): Option =>
   )
     .choices(['fsync', 'os'])
     .default('fsync')
+
+const logFromOption = (): Option =>
+  new Option('--from <where>', 'start, end, an offset, or a time such as 2026-01-31T12:00:00Z').argParser(
+    logFrom,
+  )
 
 // Each command's code is loaded when it runs: a consumer should not wait for the broker's modules.
 function serveCommand(): Command {
@@ -164,11 +169,7 @@ function logCommand(): Command {
     .command('read')
     .description('print the value of each record and a newline, up to the end of the log')
     .argument('<directory>', "the log's directory")
-    .addOption(
-      new Option('--from <where>', 'start, end, an offset, or a time such as 2026-01-31T12:00:00Z')
-        .argParser(logFrom)
-        .default('start'),
-    )
+    .addOption(logFromOption().default('start'))
     .option('-n, --count <count>', 'stop after so many records', integer(1))
     .option('--json', 'print each record as a line of JSON, with offset, timestamp, key and headers')
     .option('-k, --key-separator <text>', 'print the key and this before the value', separator)
@@ -178,9 +179,11 @@ function logCommand(): Command {
     )
   log
     .command('tail')
-    .description('print records as another process appends them, until Ctrl-C')
+    .description(
+      'print records as another process appends them, until Ctrl-C; also those that are written and not yet durable, which a power loss may take',
+    )
     .argument('<directory>', "the log's directory")
-    .addOption(new Option('--from <where>', 'start, end or an offset').argParser(tailFrom).default('end'))
+    .addOption(logFromOption().default('end'))
     .option('--json', 'print each record as a line of JSON, with offset, timestamp, key and headers')
     .option('-k, --key-separator <text>', 'print the key and this before the value', separator)
     .action(async (dir: string, options: LogTailOptions) =>
@@ -191,7 +194,7 @@ function logCommand(): Command {
     examples(
       'varve log append ./events --key-separator : < events.txt',
       'varve log read ./events --from 2026-01-31T12:00:00Z --count 10 --json',
-      'varve log tail ./varve-data/demo-0',
+      'varve log tail ./varve-data/demo-0 --from 2026-01-31T12:00:00Z',
     ),
   )
   return log

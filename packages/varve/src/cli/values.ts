@@ -127,7 +127,7 @@ export function from(text: string): From {
   throw new InvalidArgumentError('It is earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z.')
 }
 
-/** Where to begin reading a log. */
+/** Where to begin reading or following a log. */
 export type LogFrom = number | 'start' | 'end' | { timestamp: number }
 
 export function logFrom(text: string): LogFrom {
@@ -136,13 +136,6 @@ export function logFrom(text: string): LogFrom {
   const timestamp = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN
   if (!Number.isNaN(timestamp)) return { timestamp }
   throw new InvalidArgumentError('It is start, end, an offset, or a time such as 2026-01-31T12:00:00Z.')
-}
-
-/** Where to begin following a log. */
-export function tailFrom(text: string): Exclude<LogFrom, { timestamp: number }> {
-  const value = /^\d+$|^start$|^end$/.test(text) ? logFrom(text) : null
-  if (value !== null && typeof value !== 'object') return value
-  throw new InvalidArgumentError('It is start, end or an offset.')
 }
 
 /** A separator with the escapes that a shell makes awkward: `\t`, `\n` and `\\`. */
