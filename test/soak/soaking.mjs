@@ -3,10 +3,11 @@
  * it needs. It ends with a line `missed …` when its reader was not shown what it must be: of a log that deletes every record
  * once and in order, of one that compacts of each key the last one.
  */
+import { subscribe } from 'node:diagnostics_channel'
 import { readdirSync } from 'node:fs'
 import { openLog } from '@varve/log'
 
-const { dir, seconds, samples, cleanupPolicy } = JSON.parse(process.argv[2])
+const { dir, seconds, samples, cleanupPolicy, segmentsAtMost } = JSON.parse(process.argv[2])
 /** Records that are appended and not read yet: a reader that falls behind retention would miss some by design. */
 const IN_FLIGHT = 5000
 /** So many that a segment holds most of them only once: compaction has something to keep, too. */
@@ -29,9 +30,15 @@ let [appended, read, shown] = [0, 0, 0]
 const [last, followedTo] = [1, 2].map(() => Array.from({ length: KEYS }, () => -1))
 let isLast = false
 let wake = () => {}
+let wakeWhenCleaned = () => {}
 
 /** Some keys come often and some seldom, as they do. */
 const keyOf = (number) => Math.floor(((number * 7919) % KEYS) ** 2 / KEYS)
+
+subscribe(isCompacted ? 'varve:log:compact' : 'varve:log:delete', () => wakeWhenCleaned())
+
+/** Deleting and compacting wait for the disk, and appending to the page cache does not. */
+const isAhead = () => log.stats().segments.count >= segmentsAtMost
 
 /** On a machine that has much else to do the time may be over before there was anything to delete or compact. */
 const hasCleaned = () => (isCompacted ? log.stats().compaction.completed > 0 : log.startOffset > 0)
@@ -46,8 +53,10 @@ async function append() {
     appended += burst.length
     await Promise.all(burst)
     if (appended - read > IN_FLIGHT) await new Promise((resolve) => (wake = resolve))
+    if (n % 20 !== 0) continue
     // Timers and the samples get their turn.
-    if (n % 20 === 0) await new Promise(setImmediate)
+    await new Promise(setImmediate)
+    while (isAhead()) await new Promise((resolve) => (wakeWhenCleaned = resolve))
   }
   isLast = true
   if (read === appended) over.abort()

@@ -72,7 +72,7 @@ impl Compacting {
     /// Whether what is still to be done is part of a log of these segments.
     pub fn fits(&self, segments: &[Arc<Segment>]) -> bool {
         let is_there = |wanted: &Arc<Segment>| segments.iter().any(|segment| Arc::ptr_eq(segment, wanted));
-        self.compaction.remaining().iter().all(is_there)
+        self.compaction.remaining().all(is_there)
     }
 
     /// Removes what was written and does not count.

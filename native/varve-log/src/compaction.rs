@@ -2,7 +2,6 @@
 //! offset of each key, a second one over everything before writes the segments anew without what need not stay.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -49,8 +48,9 @@ pub(crate) struct Compaction {
     walk: Walk,
     /// The next batch of the walk.
     at: Place,
-    /// What is still to be written anew, as ranges of segments.
-    groups: VecDeque<Range<usize>>,
+    /// What is still to be written anew, neighbours that become one segment together. They move here from the plan, and
+    /// from here to whoever commits what replaces them: a segment that is held by nobody has its descriptor closed.
+    groups: VecDeque<Vec<Arc<Segment>>>,
     output: Option<CleanedSegment>,
     /// Bytes read and written so far.
     pub moved_bytes: u64,
@@ -62,10 +62,21 @@ enum Walk {
     Clean(Cleaner, i64),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Place {
+    /// Of the plan's, or of the group's.
     segment: usize,
     position: u64,
+}
+
+impl Place {
+    /// The place of the next batch, `position` being where the one before it ended in its segment.
+    fn behind(self, segment: &Segment, position: u64) -> Place {
+        match position >= segment.bytes() {
+            true => Place { segment: self.segment + 1, position: 0 },
+            false => Place { position, ..self },
+        }
+    }
 }
 
 pub(crate) enum Progress {
@@ -102,29 +113,21 @@ impl CompactionPlan {
         }
     }
 
-    /// The place of the next batch, `position` being where the one before it ended.
-    fn behind(&self, at: Place, position: u64) -> Place {
-        match position >= self.segments[at.segment].bytes() {
-            true => Place { segment: at.segment + 1, position: 0 },
-            false => Place { position, ..at },
-        }
-    }
-
     /// The segments that start before `up_to`, neighbours that fit into one together.
-    fn groups(&self, up_to: i64) -> VecDeque<Range<usize>> {
-        let mut groups: VecDeque<Range<usize>> = VecDeque::new();
+    fn groups(&self, up_to: i64) -> VecDeque<Vec<Arc<Segment>>> {
+        let mut groups: VecDeque<Vec<Arc<Segment>>> = VecDeque::new();
         let (mut bytes, mut index_bytes) = (0, 0);
         for (n, segment) in self.segments.iter().enumerate().take_while(|(_, one)| one.base_offset < up_to) {
             let of_index = segment.bytes() / self.index_interval_bytes.max(1) * INDEX_ENTRY_BYTES;
             let fits = groups.back().is_some_and(|group| {
                 bytes + segment.bytes() <= self.segment_bytes
                     && index_bytes + of_index <= self.index_bytes
-                    && self.segment_end(n) - 1 - self.segments[group.start].base_offset <= i64::from(i32::MAX)
+                    && self.segment_end(n) - 1 - group[0].base_offset <= i64::from(i32::MAX)
             });
             match groups.back_mut() {
-                Some(group) if fits => group.end = n + 1,
+                Some(group) if fits => group.push(segment.clone()),
                 _ => {
-                    groups.push_back(n..n + 1);
+                    groups.push_back(vec![segment.clone()]);
                     (bytes, index_bytes) = (0, 0);
                 }
             }
@@ -162,7 +165,7 @@ impl Compaction {
                     self.moved_bytes += batch.len() as u64;
                     Ok(self.moved_bytes < stop_at && !survey.map.is_full())
                 })?;
-                self.at = self.plan.behind(self.at, position);
+                self.at = self.at.behind(segment, position);
                 if self.moved_bytes >= stop_at {
                     return Ok(Progress::Paused);
                 }
@@ -171,20 +174,19 @@ impl Compaction {
             self.begin_cleaning(map);
         }
         let Walk::Clean(cleaner, up_to) = &mut self.walk else { unreachable!("begun above") };
-        let Some(group) = self.groups.front().cloned() else { return Ok(Progress::Done(*up_to)) };
+        let Some(group) = self.groups.front() else { return Ok(Progress::Done(*up_to)) };
         if self.output.is_none() {
-            let CompactionPlan { storage, dir, segments, index_interval_bytes, .. } = &self.plan;
-            let base_offset = segments[group.start].base_offset;
+            let CompactionPlan { storage, dir, index_interval_bytes, .. } = &self.plan;
+            let base_offset = group[0].base_offset;
             self.output = Some(CleanedSegment::create(storage, dir, base_offset, *index_interval_bytes)?);
-            self.at = Place { segment: group.start, position: 0 };
+            self.at = Place::default();
         }
         let output = self.output.as_mut().expect("created above");
-        while self.at.segment < group.end {
+        while let Some(segment) = group.get(self.at.segment) {
             if self.moved_bytes >= stop_at {
                 return Ok(Progress::Paused);
             }
-            let segment = &self.plan.segments[self.at.segment];
-            let ends_group = self.at.segment + 1 == group.end;
+            let ends_group = self.at.segment + 1 == group.len();
             let position = walk(segment, self.at.position, |header, batch, is_last| {
                 self.moved_bytes += batch.len() as u64;
                 if let Some(kept) = cleaner.clean(header, batch, is_last && ends_group)? {
@@ -193,12 +195,12 @@ impl Compaction {
                 }
                 Ok(self.moved_bytes < stop_at)
             })?;
-            self.at = self.plan.behind(self.at, position);
+            self.at = self.at.behind(segment, position);
         }
         output.finish()?;
-        self.groups.pop_front();
+        let group = self.groups.pop_front().expect("looked at above");
         let output = self.output.take().expect("finished above");
-        Ok(Progress::Written(Box::new(output), self.plan.segments[group].to_vec()))
+        Ok(Progress::Written(Box::new(output), group))
     }
 
     fn begin_cleaning(&mut self, map: OffsetMap) {
@@ -208,19 +210,13 @@ impl Compaction {
         let last_records = std::mem::take(&mut self.plan.last_records);
         let cleaner = Cleaner::new(map, aborted, last_records, now_ms, delete_retention_ms);
         self.groups = self.plan.groups(up_to);
+        self.plan.segments.clear();
         self.walk = Walk::Clean(cleaner, up_to);
     }
 
     /// The segments that are still to be written anew.
-    pub fn remaining(&self) -> &[Arc<Segment>] {
-        match &self.walk {
-            Walk::Survey(_) => &self.plan.segments,
-            Walk::Clean(..) => {
-                let first = self.groups.front().map_or(self.plan.segments.len(), |group| group.start);
-                let last = self.groups.back().map_or(first, |group| group.end);
-                &self.plan.segments[first..last]
-            }
-        }
+    pub fn remaining(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.plan.segments.iter().chain(self.groups.iter().flatten())
     }
 
     /// Removes what was written and does not count.

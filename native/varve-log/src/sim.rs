@@ -134,6 +134,13 @@ impl SimStorage {
         state.files.get(&inode).map(|file| file.contents().to_vec())
     }
 
+    /// How many files are open and have lost their name: their space and a descriptor each stay in use.
+    pub fn open_without_name(&self) -> usize {
+        let state = self.state();
+        let named = state.names.live_inodes();
+        state.files.iter().filter(|(inode, file)| file.handles > 0 && !named.contains(inode)).count()
+    }
+
     /// Ends this storage, all calls on it and its handles fail from now on, and starts the one that is found after the
     /// power came back: what survived is durable, nothing is in memory, locks are free, counts and planned faults
     /// start anew. May be called again on the same storage with another survival or seed.

@@ -101,6 +101,26 @@ fn a_deletion_is_read_for_as_long_as_configured_and_then_gone() {
 }
 
 #[test]
+fn lets_go_of_what_it_has_replaced_before_it_ends() {
+    let (storage, solo) = open(compacted(Durability::Os));
+    let written = fill(&solo, 60);
+    let segments = names(&storage, ".log").len();
+    let end = Arc::new(Mutex::new(None));
+    let told = end.clone();
+    solo.log.compact(Box::new(move |answer| *told.lock().unwrap() = Some(answer.unwrap())));
+    let (mut jobs, mut most) = (0, 0);
+    while end.lock().unwrap().is_none() {
+        solo.runner.execute();
+        most = most.max(storage.open_without_name());
+        solo.runner.publish();
+        jobs += 1;
+    }
+    assert!(jobs > segments, "the segments were replaced one after the other");
+    assert_eq!(most, 0, "a segment that was replaced is closed with the job that takes its name away");
+    assert_eq!(map_of(&entries(&solo.log).unwrap()), map_of(&written));
+}
+
+#[test]
 fn readers_keep_what_they_hold_and_find_what_is_new() {
     let (_storage, solo) = open(compacted(Durability::Fsync));
     fill(&solo, 30);
