@@ -26,8 +26,8 @@ pub struct Appended {
     /// For each batch that was taken its base offset, or why it was refused. A batch that its producer has written
     /// before has the offset that it got then.
     pub results: Vec<Result<i64>>,
-    /// Batches taken; the others are to be offered again: at once when the log is open (this call had enough), after
-    /// the listener was told when it rolls.
+    /// Batches taken; the others are to be offered again: at once when the log is open (this call had enough, or its last one
+    /// is too large), after the listener was told when it rolls.
     pub taken: usize,
 }
 
@@ -66,7 +66,8 @@ enum Origin {
 
 impl Log {
     /// Appends encoded batches, one per buffer, assigning offsets and the leader epoch in place. Each is checked on
-    /// its own: a bad one never fails its neighbours. They are written when this returns, or by a job while the disk is
+    /// its own: a bad one never fails its neighbours. One that is too large is the last that a call takes, so that whoever
+    /// can make several of it has those in its place. They are written when this returns, or by a job while the disk is
     /// slow, and are acknowledged when [`Log::durable_offset`] covers them.
     pub fn append(self: &Arc<Self>, batches: &mut [&mut [u8]]) -> Appended {
         self.append_from(Origin::Leader, None, batches)
@@ -100,12 +101,15 @@ impl Log {
                 break;
             }
             budget = budget.saturating_sub(batch.len());
-            match origin {
-                Origin::Leader => match self.prepare(&config, batch, validation) {
-                    Some(prepared) => checked.push(prepared),
-                    None => break,
-                },
-                Origin::Replicated => checked.push(self.check_replicated(batch)),
+            let prepared = match origin {
+                Origin::Leader => self.prepare(&config, batch, validation),
+                Origin::Replicated => Some(self.check_replicated(batch)),
+            };
+            let Some(prepared) = prepared else { break };
+            let is_too_large = matches!(prepared, Err(LogError::Batch(BatchError::TooLarge { .. })));
+            checked.push(prepared);
+            if is_too_large {
+                break;
             }
         }
         let mut state = self.state();

@@ -165,3 +165,20 @@ fn a_bad_batch_fails_alone() {
     solo.drain();
     assert_eq!(solo.log.durable_offset(), 4);
 }
+
+/// Whoever made a batch of several appends can part it then, and what comes of it has its place before the others.
+#[test]
+fn a_batch_that_is_too_large_is_the_last_that_a_call_takes() {
+    let storage = SimStorage::new(1);
+    let config = LogConfig { max_batch_bytes: 100, ..config(Durability::Fsync) };
+    let solo = Solo::open(&storage, config).unwrap();
+    let mut batches = [batch_of(0, &[b"one"]), batch_of(0, &[&[7; 200]]), batch_of(0, &[b"two"])];
+    let mut offered: Vec<&mut [u8]> = batches.iter_mut().map(Vec::as_mut_slice).collect();
+    let appended = solo.log.append(&mut offered);
+    let told: Vec<_> =
+        appended.results.into_iter().map(|result| result.map_err(|error| error.code())).collect();
+    assert_eq!((appended.taken, told), (2, vec![Ok(0), Err("VARVE_BATCH_TOO_LARGE")]));
+    assert_eq!(solo.log.append(&mut offered[2..]).taken, 1);
+    solo.drain();
+    assert_eq!(solo.values(), ["one", "two"]);
+}

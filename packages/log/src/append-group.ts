@@ -1,5 +1,5 @@
 import type { NativeLog } from '@varve/native'
-import { OpenBatch, VarveError, type RecordInput } from '@varve/records'
+import { OpenBatch, RecordBatch, VarveError, type LogRecord, type RecordInput } from '@varve/records'
 import type { PendingAppend } from './pending-append.js'
 
 /**
@@ -125,6 +125,31 @@ export class AppendGroup {
     this.#taken++
     this.#takenBytes += bytes
     return { append, bytes }
+  }
+
+  /** Whether several appends share the next waiting batch. */
+  get isShared(): boolean {
+    return this.#appends[this.#taken]!.next !== null
+  }
+
+  /**
+   * Takes the next waiting batch, and encodes anew what its appends have, in batches of one append, or within `sharedBytes`
+   * and half of what it was: the more often it is parted, the sooner each is alone. Returns them, and by how many bytes
+   * they are more.
+   */
+  part(staging: Buffer, sharedBytes: number): { parted: AppendGroup; growth: number } {
+    const parted = new AppendGroup(staging)
+    const records = RecordBatch.parse(this.staging!, this.#takenBytes).records()
+    const { append: first, bytes } = this.take()
+    const limit = Math.min(sharedBytes, bytes / 2)
+    for (let append: PendingAppend | null = first, next; append !== null; append = next) {
+      next = append.next
+      append.next = null
+      append.rank = 0
+      const own = Array.from({ length: append.recordsCount }, () => records.next().value as LogRecord)
+      if (parted.join(append, own, 0, limit) === 0) parted.encode(append, own, 0)
+    }
+    return { parted, growth: parted.bytes - bytes }
   }
 
   /** Leaves out the waiting batches that were taken back, and closes up. Returns how many they were, and their bytes. */

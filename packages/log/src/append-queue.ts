@@ -234,9 +234,11 @@ export class AppendQueue {
 
   /** How large a batch of several appends may become. None, where one of them may have to wait behind a barrier. */
   get #sharedBytes(): number {
-    return this.#barriers.length > 0
-      ? 0
-      : Math.min(SHARED_BATCH_BYTES, this.#maxBatchBytes, this.#segmentBytes)
+    return this.#barriers.length > 0 ? 0 : this.#allowedBytes
+  }
+
+  get #allowedBytes(): number {
+    return Math.min(SHARED_BATCH_BYTES, this.#maxBatchBytes, this.#segmentBytes)
   }
 
   /** @throws VarveError `VARVE_BATCH_TOO_LARGE`, and for what is no record or cannot be encoded */
@@ -359,7 +361,7 @@ export class AppendQueue {
     const isEmpty = group.waiting === 0
     const some = isEmpty || this.#writeSome(group, before) > 0
     if (group.waiting === 0) {
-      this.#groups.shift()
+      this.#groups.splice(this.#groups.indexOf(group), 1)
       if (group.staging !== null) giveStagingBack(group.staging)
     }
     return some
@@ -391,12 +393,31 @@ export class AppendQueue {
     const { truncations } = this.#native
     const durable = this.#native.durableOffset
     for (let i = 0; i < count; i++) {
+      if (
+        results[i]! < 0 &&
+        group.isShared &&
+        refusals![-results[i]! - 1]!.code === 'VARVE_BATCH_TOO_LARGE'
+      ) {
+        this.#part(group)
+        continue
+      }
       for (let append: PendingAppend | null = this.#takeNext(group); append !== null; append = append.next) {
         append.truncations = truncations
         this.#settleWritten(append, results[i]!, refusals, durable)
       }
     }
     return count
+  }
+
+  /**
+   * None of those that share a batch may be refused for the others' sake, because another thread has lowered the limit
+   * meanwhile, or the log's codec has made the batch larger. The engine has taken nothing of what comes behind it.
+   */
+  #part(group: AppendGroup): void {
+    this.takeLimits()
+    const { parted, growth } = group.part(takeStaging(STAGING_BYTES), this.#allowedBytes)
+    this.#unwrittenBytes += growth
+    this.#groups.unshift(parted)
   }
 
   /** The engine threw instead of answering, which is a defect of it; nobody may be left waiting for its answer. */

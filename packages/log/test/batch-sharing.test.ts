@@ -3,8 +3,11 @@
  * append promises: its own offsets, its own failure, all of its records or none, and an abort that takes back nothing of
  * the others.
  */
-import { expect, test } from 'vitest'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
 import type { RecordInput } from '@varve/records'
+import { expect, onTestFinished, test } from 'vitest'
 import { openLog, type Log } from '../src/index.js'
 import { temporaryDirectory } from './temporary-directory.js'
 
@@ -66,6 +69,88 @@ test('a shared batch stays within what the log allows', async () => {
     for (const { bytes } of batches) expect(bytes).toBeLessThanOrEqual(400)
     expect(batches.length).toBeLessThan(15)
   }
+})
+
+/** Opens the log in another thread; what is returned configures it there while this thread stands still. */
+async function configuredElsewhere(dir: string): Promise<(maxBatchBytes: number) => void> {
+  const source = `
+    import { parentPort, workerData } from 'node:worker_threads'
+    const { openLog } = await import(${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)})
+    const log = await openLog(workerData.dir)
+    parentPort.on('message', async (maxBatchBytes) => {
+      await log.configure({ maxBatchBytes })
+      Atomics.add(workerData.turns, 0, 1)
+      Atomics.notify(workerData.turns, 0)
+    })
+    parentPort.postMessage('open')
+  `
+  const url = new URL(`data:text/javascript,${encodeURIComponent(source)}`)
+  const turns = new Int32Array(new SharedArrayBuffer(4))
+  const worker = new Worker(url, { workerData: { dir, turns }, execArgv: [] })
+  onTestFinished(async () => void (await worker.terminate()))
+  await once(worker, 'message')
+  return (maxBatchBytes) => {
+    const turn = Atomics.load(turns, 0)
+    worker.postMessage(maxBatchBytes)
+    expect(Atomics.wait(turns, 0, turn, 60_000)).toBe('ok')
+  }
+}
+
+// The queue hears of it when its tick has ended, and has encoded by then what goes by the limit before.
+test('what another thread forbids a shared batch, each append may still do', async () => {
+  const dir = temporaryDirectory()
+  await using log = await openLog(dir)
+  const configure = await configuredElsewhere(dir)
+  const value = (n: number): string => `${n} ${'x'.repeat(n === 25 ? 500 : n % 60)}`
+  const append = (n: number): Promise<unknown> =>
+    log.append([
+      { value: value(n), timestamp: n * 1e9, headers: { n: String(n) } },
+      { value: null, timestamp: 7 },
+    ])
+  const appends = Array.from({ length: 50 }, (_, n) => append(n))
+  // In batches of their own, behind all of these.
+  appends.push(log.append([{ key: 'k', value: 'behind', timestamp: 5 }]))
+  const behind = log.append([{ value: 'alone', timestamp: 6 }], { signal: new AbortController().signal })
+  configure(400)
+  const results = await Promise.allSettled([...appends, behind])
+  expect(results[25]).toMatchObject({ reason: { code: 'VARVE_BATCH_TOO_LARGE' } })
+  const taken = Array.from({ length: 50 }, (_, n) => n).filter((n) => n !== 25)
+  taken.forEach((n, index) => {
+    expect(results[n]).toMatchObject({ value: { baseOffset: index * 2, lastOffset: index * 2 + 1 } })
+  })
+  expect(results.slice(50)).toMatchObject([{ value: { baseOffset: 98 } }, { value: { baseOffset: 99 } }])
+  expect(await recordsOf(log)).toEqual([
+    ...taken.flatMap((n, index) => [
+      [index * 2, value(n), n * 1e9],
+      [index * 2 + 1, 'null', 7],
+    ]),
+    [98, 'behind', 5],
+    [99, 'alone', 6],
+  ])
+  const batches = await batchesOf(log)
+  for (const { bytes } of batches) expect(bytes).toBeLessThanOrEqual(400)
+  expect(batches.length).toBeLessThan(35)
+})
+
+test('a synchronous append behind shared ones has its turn when they are parted', async () => {
+  const dir = temporaryDirectory()
+  await using log = await openLog(dir)
+  const configure = await configuredElsewhere(dir)
+  const appends = Array.from({ length: 20 }, () => log.append([{ value: 'x'.repeat(50) }]))
+  configure(200)
+  expect(log.appendSync([{ value: 'last' }])).toEqual({ baseOffset: 20, lastOffset: 20 })
+  expect((await Promise.all(appends)).map(({ baseOffset }) => baseOffset)).toEqual([...appends.keys()])
+})
+
+test("a shared batch that the log's codec makes too large is parted", async () => {
+  await using log = await openLog(temporaryDirectory(), { maxBatchBytes: 400, compression: 'gzip' })
+  const values = Array.from({ length: 30 }, () => randomBytes(50))
+  const results = await Promise.all(values.map((value) => log.append([{ value }])))
+  expect(results.map(({ baseOffset }) => baseOffset)).toEqual([...values.keys()])
+  const read: Buffer[] = []
+  for await (const record of log.read()) read.push(record.value!)
+  expect(read).toEqual(values)
+  expect((await batchesOf(log)).length).toBeLessThan(30)
 })
 
 test('an append that cannot be encoded fails alone, wherever in its records that shows', async () => {
