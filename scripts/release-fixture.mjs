@@ -7,8 +7,9 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { encodeBatch } from '@varve/records'
 import { openDataDirectory } from '@varve/log'
+import { encodeBatch, encodeEndTransactionMarker } from '@varve/records'
+import { contentOf } from './log-content.mjs'
 import { root } from './paths.mjs'
 
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -27,6 +28,28 @@ const recordsOf = (n) =>
 async function append(log, from, to) {
   for (let n = from; n < to; n++) {
     await log.appendBatches([encodeBatch(recordsOf(n), { compression: codecs[n % codecs.length] })])[0]
+  }
+}
+
+/** Writes batches of two records, numbered as that producer's. */
+function producer(log, producerId) {
+  let baseSequence = 0
+  return async (n, transactional) => {
+    const fields = { producerId, producerEpoch: 1, baseSequence, transactional }
+    baseSequence += 2
+    const records = [{ value: `first ${n}` }, { value: `second ${n}` }].map((one) => ({
+      ...one,
+      timestamp: TIME + n,
+    }))
+    await log.appendBatches([encodeBatch(records, { producer: fields })])[0]
+  }
+}
+
+/** Ends that producer's transactions. */
+function ending(log, producerId) {
+  return async (n, type) => {
+    const marker = { type, producerId, producerEpoch: 1, timestamp: TIME + n }
+    await log.appendBatches([encodeEndTransactionMarker(marker)])[0]
   }
 }
 
@@ -71,32 +94,25 @@ const logs = {
   },
   /** Of a producer that numbers its batches, and of a transaction. */
   async 'producers-0'(log) {
-    for (let n = 0; n < 6; n++) {
-      const producer = { producerId: 7, producerEpoch: 1, baseSequence: n * 2, transactional: n > 3 }
-      const records = [{ value: `first ${n}` }, { value: `second ${n}` }].map((one) => ({
-        ...one,
-        timestamp: TIME + n,
-      }))
-      await log.appendBatches([encodeBatch(records, { producer })])[0]
+    const write = producer(log, 7)
+    for (let n = 0; n < 6; n++) await write(n, n > 3)
+  },
+  /** Over several segments: transactions that were committed, aborted within a segment, across a roll, and left open. */
+  async 'transactions-0'(log) {
+    const [write, end] = [producer(log, 8), ending(log, 8)]
+    const [writeAside, endAside] = [producer(log, 9), ending(log, 9)]
+    const writeOpen = producer(log, 10)
+    for (let n = 0; n < 30; n++) {
+      await write(n, true)
+      if (n % 5 === 2) await writeAside(n, true)
+      if (n % 3 === 1) await end(n, n % 2 === 0 ? 'commit' : 'abort')
+      if (n % 10 === 9) await endAside(n, 'abort')
     }
+    await end(30, 'commit')
+    await writeOpen(31, true)
+    await append(log, 0, 2)
   },
   async 'empty-0'() {},
-}
-
-async function contentOf(log) {
-  const records = []
-  for await (const { offset, timestamp, key, value, headers } of log.read()) {
-    const text = (bytes) => bytes?.toString() ?? null
-    records.push([
-      offset,
-      timestamp,
-      text(key),
-      text(value),
-      headers.map(([name, bytes]) => [name, text(bytes)]),
-    ])
-  }
-  const { startOffset, endOffset, leaderEpoch } = log
-  return { startOffset, endOffset, leaderEpoch, records }
 }
 
 /** Fills a data directory; unless it is to be closed, its process ends in the middle. */

@@ -5,39 +5,17 @@
  */
 import { cpSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openDataDirectory, type Log } from '@varve/log'
+import { openDataDirectory } from '@varve/log'
 import { describe, expect, test } from 'vitest'
+import { contentOf, type LogContent } from '../scripts/log-content.mjs'
 import { root, temporaryDirectory } from './support/tree.js'
 
-interface Content {
-  readonly startOffset: number
-  readonly endOffset: number
-  readonly leaderEpoch: number
-  readonly records: readonly unknown[]
-}
-
 const releases = join(root, 'test', 'fixtures', 'releases')
-const text = (bytes: Buffer | null): string | null => bytes?.toString() ?? null
-
-async function contentOf(log: Log): Promise<Content> {
-  const records: unknown[] = []
-  for await (const { offset, timestamp, key, value, headers } of log.read()) {
-    records.push([
-      offset,
-      timestamp,
-      text(key),
-      text(value),
-      headers.map(([name, bytes]) => [name, text(bytes)]),
-    ])
-  }
-  const { startOffset, endOffset, leaderEpoch } = log
-  return { startOffset, endOffset, leaderEpoch, records }
-}
 
 describe.each(readdirSync(releases))('a directory that %s wrote', (version) => {
   test.each(['closed', 'stopped'])('opens and reads the same: %s', async (how) => {
     const source = join(releases, version, how)
-    const expected = JSON.parse(readFileSync(`${source}.json`, 'utf8')) as Record<string, Content>
+    const expected = JSON.parse(readFileSync(`${source}.json`, 'utf8')) as Record<string, LogContent>
     const dir = join(temporaryDirectory(), 'data')
     cpSync(source, dir, { recursive: true })
     await using directory = await openDataDirectory(dir)
