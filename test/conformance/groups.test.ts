@@ -167,7 +167,7 @@ async function live(group: string, clients: readonly [GroupClient, GroupClient, 
   await next.end('SIGTERM')
 }
 
-describe.each([
+describe.concurrent.each([
   kcat,
   kafkaPython,
   kafkajs,
@@ -182,12 +182,12 @@ describe.each([
   })
 })
 
-test('a group of several clients', { timeout: TIMEOUT }, async (context) => {
+test.concurrent('a group of several clients', { timeout: TIMEOUT }, async (context) => {
   needs(context, kcat, kafkaPython)
   await live('several', [kafkaPython, kcat, kafkaPython])
 })
 
-test.for([
+test.concurrent.for([
   { name: 'led by ours', clients: [varveConsumer('range'), kcat, kcat] },
   { name: 'led by kcat', clients: [kcat, varveConsumer('range', 'roundrobin'), kcat] },
   { name: 'led by kafka-python', clients: [kafkaPython, kcat, varveConsumer('roundrobin', 'range')] },
@@ -196,7 +196,7 @@ test.for([
   await live(name.replaceAll(' ', '-'), clients)
 })
 
-test("Kafka's kafka-consumer-groups", { timeout: TIMEOUT }, async (context) => {
+test.concurrent("Kafka's kafka-consumer-groups", { timeout: TIMEOUT }, async (context) => {
   if (kafkaToolsMissing !== null) context.skip(kafkaToolsMissing)
   const tool = async (...args: string[]): Promise<string> => {
     const all = ['--bootstrap-server', broker.address, ...args]
