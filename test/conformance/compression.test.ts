@@ -52,7 +52,7 @@ const writers: readonly { writer: Writer; compression: keyof typeof CODECS }[] =
 ]
 const readers: readonly Reader[] = [kcat, kafkaPython, ourselves]
 
-test.for(writers)(
+test.concurrent.for(writers)(
   '$writer.name sends $compression and it is stored as such',
   { timeout: TIMEOUT },
   async ({ writer, compression }, context) => {
@@ -60,8 +60,8 @@ test.for(writers)(
     const topic = `${compression}-${writer.name}`
     await writer.write(broker.address, topic, file, compression)
     expect(codecsStored(`${topic}-0`)).toEqual(new Set([CODECS[compression]]))
-    for (const reader of readers.filter(({ missing }) => missing === null)) {
-      expect(firstDifference(text, await reader.read(broker.address, topic)), reader.name).toBeNull()
-    }
+    const installed = readers.filter(({ missing }) => missing === null)
+    const texts = await Promise.all(installed.map((reader) => reader.read(broker.address, topic)))
+    for (const [n, { name }] of installed.entries()) expect(firstDifference(text, texts[n]!), name).toBeNull()
   },
 )

@@ -40,7 +40,7 @@ describe.each(writers)('what $name wrote', (writer) => {
     if (writer.missing === null) await writer.write(broker.address, topic, join(directory, textOf(writer)))
   }, TIMEOUT)
 
-  test.for(readers)('$name reads back', { timeout: TIMEOUT }, async (reader, context) => {
+  test.concurrent.for(readers)('$name reads back', { timeout: TIMEOUT }, async (reader, context) => {
     needs(context, writer, reader)
     expect(firstDifference(texts[textOf(writer)], await reader.read(broker.address, topic))).toBeNull()
   })
