@@ -10,7 +10,7 @@ use std::time::Duration;
 use keyed::{
     DELETE_RETENTION_MS, Entry, Pair, batch_of, compact, compacted, entries, map_of, pair, put, tombstone,
 };
-use simulation::{DATA, LOGS, Solo, all, file, names, segment_file};
+use simulation::{DATA, LOGS, Solo, all, file, kafka, names, segment_file};
 use varve_log::sim::{SimRng, SimStorage};
 use varve_log::storage::{OpenMode, Storage};
 use varve_log::{Access, CleanupPolicy, Durability, LogConfig, LogError};
@@ -408,15 +408,7 @@ fn any_order_of_operations_leaves_the_map_that_was_written() {
 #[test]
 fn what_kafkas_cleaner_left_is_left_alone_until_its_horizon() {
     const HORIZON_MS: i64 = 1_795_538_614_243;
-    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fx-compacted-0");
-    let storage = SimStorage::new(1);
-    let directory = file("");
-    storage.create_dir(&directory).unwrap();
-    for entry in std::fs::read_dir(fixture).unwrap().map(Result::unwrap) {
-        let name = entry.file_name().into_string().unwrap();
-        let copy = storage.open(&file(&name), OpenMode::Create).unwrap();
-        copy.write_at(&[&std::fs::read(entry.path()).unwrap()], 0).unwrap();
-    }
+    let storage = kafka::storage_with("fx-compacted-0", None);
     let by_kafka = storage.contents(&segment_file(0, "log")).unwrap();
     let solo = Solo::open(&storage, compacted(Durability::Fsync)).unwrap();
     let found = entries(&solo.log).unwrap();

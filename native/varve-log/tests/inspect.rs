@@ -6,12 +6,12 @@ mod simulation;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use simulation::{DATA, LOGS, Solo, batch_of, config, open_directory};
+use simulation::{DATA, LOGS, Solo, batch_of, config, open_directory, read_batches};
 use varve_log::inspect::{Finding, FindingKind, Inspection, Progress, inspect};
 use varve_log::repair::{Repaired, repair};
 use varve_log::sim::{SimStorage, Survival};
 use varve_log::storage::{OpenMode, Storage};
-use varve_log::{Access, Durability, Log, LogError, Phase, SliceRequest};
+use varve_log::{Durability, Log, LogError, Phase};
 use varve_records::BatchHeader;
 
 const RECORDS: i64 = 40;
@@ -78,20 +78,9 @@ fn overwrite(storage: &SimStorage, path: &Path, position: u64, bytes: &[u8]) {
 
 /// The offsets of all records, batches without any left out.
 fn offsets(log: &Log) -> Vec<i64> {
-    let (mut found, mut from) = (Vec::new(), log.start_offset());
-    loop {
-        let request = SliceRequest { from, up_to: i64::MAX, max_bytes: 1, min_one_batch: true };
-        let slice = log.slice(request, Access::Blocking).unwrap();
-        if slice.bytes == 0 {
-            return found;
-        }
-        let mut bytes = vec![0; slice.bytes as usize];
-        slice.read(&mut bytes, 0, Access::Blocking).unwrap();
-        let header = BatchHeader::parse(&bytes).unwrap();
-        assert!(header.crc_matches(&bytes));
-        found.extend((header.records_count > 0).then_some(header.base_offset));
-        from = slice.next_offset;
-    }
+    let with_records =
+        |(header, _): (BatchHeader, Vec<u8>)| (header.records_count > 0).then_some(header.base_offset);
+    read_batches(log).unwrap().into_iter().filter_map(with_records).collect()
 }
 
 fn only(inspection: &Inspection) -> Finding {

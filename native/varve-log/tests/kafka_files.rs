@@ -3,12 +3,9 @@
 
 mod simulation;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use simulation::{LOGS, Solo, all, batch_of, config, edit, file, names, segment_file};
+use simulation::kafka::storage_with;
+use simulation::{LOGS, Solo, all, batch_of, config, file, names, segment_file};
 use varve_log::sim::SimStorage;
-use varve_log::storage::Storage;
 use varve_log::{Access, Durability, LogConfig, Recovered, SliceRequest};
 use varve_records::BatchHeader;
 
@@ -19,28 +16,6 @@ const PARTITIONS: [(&str, i64, &[i64]); 4] = [
     ("fx-java-lz4-0", 12, &[0]),
     ("fx-compacted-0", 25, &[18, 24]),
 ];
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
-/// The partition as the solo log of a directory, closed by Kafka or not.
-fn storage_with(partition: &str, closed_at: Option<i64>) -> SimStorage {
-    let storage = SimStorage::new(1);
-    storage.create_dir(file("x").parent().unwrap()).unwrap();
-    for entry in fs::read_dir(fixture(partition)).unwrap() {
-        let entry = entry.unwrap();
-        let content = fs::read(entry.path()).unwrap();
-        edit(&storage, &file(entry.file_name().to_str().unwrap()), |bytes| *bytes = content);
-    }
-    if let Some(end) = closed_at {
-        let points = Path::new("/srv/data/recovery-point-offset-checkpoint");
-        edit(&storage, points, |bytes| *bytes = format!("0\n2\nother 3 7\norders 0 {end}\n").into());
-        let marker = Path::new("/srv/data/.kafka_cleanshutdown");
-        edit(&storage, marker, |bytes| *bytes = br#"{"version":0,"brokerEpoch":12}"#.to_vec());
-    }
-    storage
-}
 
 fn files(storage: &SimStorage, extension: &str) -> Vec<(String, Vec<u8>)> {
     let names = names(storage, extension).into_iter();

@@ -4,14 +4,14 @@
 mod simulation;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use simulation::{EPOCH_MS, Solo, config, edit, file, names, segment_file};
+use simulation::kafka::{fixture, storage_with};
+use simulation::{EPOCH_MS, Solo, config, edit, file, names, read_batches, segment_file};
 use varve_log::producer_snapshot::encode;
 use varve_log::sim::{SimStorage, Survival};
 use varve_log::storage::Storage;
 use varve_log::transactions::AbortedTransaction;
-use varve_log::{Access, CleanupPolicy, Durability, LogConfig, LogError, SliceRequest};
+use varve_log::{Access, CleanupPolicy, Durability, LogConfig, LogError};
 use varve_records::{BatchBuilder, BatchHeader, EndTransactionMarker};
 
 fn unforgetting(durability: Durability) -> LogConfig {
@@ -38,27 +38,6 @@ fn marker(producer_id: i64, committed: bool) -> Vec<u8> {
 
 fn aborted(solo: &Solo) -> Vec<AbortedTransaction> {
     solo.log.aborted_transactions(0, i64::MAX, Access::Blocking).unwrap()
-}
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
-/// A partition of Kafka's as the solo log of a directory, closed cleanly at `end` or not at all.
-fn kafkas(partition: &str, end: Option<i64>) -> SimStorage {
-    let storage = SimStorage::new(1);
-    storage.create_dir(file("x").parent().unwrap()).unwrap();
-    for entry in fs::read_dir(fixture(partition)).unwrap() {
-        let entry = entry.unwrap();
-        let content = fs::read(entry.path()).unwrap();
-        edit(&storage, &file(entry.file_name().to_str().unwrap()), |bytes| *bytes = content);
-    }
-    if let Some(end) = end {
-        let points = Path::new("/srv/data/recovery-point-offset-checkpoint");
-        edit(&storage, points, |bytes| *bytes = format!("0\n1\norders 0 {end}\n").into());
-        edit(&storage, Path::new("/srv/data/.kafka_cleanshutdown"), |bytes| *bytes = b"{}".to_vec());
-    }
-    storage
 }
 
 /// What Kafka's tool and README say of each partition: end, last stable offset, aborted ranges.
@@ -94,7 +73,7 @@ fn partitions_of_kafka_open_with_their_producers_and_transactions() {
         for closed in [true, false] {
             for (name, damage) in &damages {
                 let context = format!("{partition} {name}, closed: {closed}");
-                let storage = kafkas(partition, closed.then_some(end));
+                let storage = storage_with(partition, closed.then_some(end));
                 damage(&storage, end);
                 let solo = Solo::open(&storage, unforgetting(Durability::Fsync)).unwrap();
                 assert_eq!(solo.log.end_offset(), end, "{context}");
@@ -120,7 +99,7 @@ fn partitions_of_kafka_open_with_their_producers_and_transactions() {
 
 #[test]
 fn readers_of_committed_records_see_what_a_consumer_of_kafka_sees() {
-    let storage = kafkas("fx-txn-0", Some(16));
+    let storage = storage_with("fx-txn-0", Some(16));
     let solo = Solo::open(&storage, LogConfig::default()).unwrap();
     let log = storage.contents(&segment_file(0, "log")).unwrap();
     let aborted = aborted(&solo);
@@ -380,22 +359,9 @@ fn a_compaction_goes_no_further_than_what_is_decided_and_takes_aborted_records_a
     }
     solo.append(marker(2, true)).unwrap();
     assert!(compact() > 22, "all of it is decided");
-    let mut offsets = Vec::new();
-    let mut from = 0;
-    while from < solo.log.end_offset() {
-        let slice = solo.log.slice(SliceRequest { from, ..simulation::all() }, Access::Blocking).unwrap();
-        let mut bytes = vec![0; slice.bytes as usize];
-        slice.read(&mut bytes, 0, Access::Blocking).unwrap();
-        let mut at = 0;
-        while at < bytes.len() {
-            let header = BatchHeader::parse(&bytes[at..]).unwrap();
-            at += header.total_bytes() as usize;
-            if !header.is_control() && header.records_count > 0 {
-                offsets.push(header.base_offset);
-            }
-        }
-        from = slice.next_offset;
-    }
+    let stored = read_batches(&solo.log).unwrap().into_iter().map(|(header, _)| header);
+    let records = stored.filter(|header| !header.is_control() && header.records_count > 0);
+    let offsets: Vec<i64> = records.map(|header| header.base_offset).collect();
     let expected: Vec<i64> = [0].into_iter().chain(23..43).collect();
     assert_eq!(offsets, expected, "what was committed, and nothing of what was aborted");
     assert_eq!(solo.append(keyed(2, 39)).unwrap(), 42, "a retry is known as one");

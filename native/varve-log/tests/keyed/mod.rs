@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use varve_log::{Access, CleanupPolicy, Durability, Log, LogConfig, LogError, SliceRequest};
-use varve_records::{BatchBuilder, BatchHeader, BatchRecords};
+use varve_log::{CleanupPolicy, Durability, Log, LogConfig, LogError};
+use varve_records::{BatchBuilder, BatchRecords};
 
-use super::simulation::{EPOCH_MS, Solo, config};
+use super::simulation::{EPOCH_MS, Solo, config, read_batches};
 
 pub const DELETE_RETENTION_MS: i64 = 10_000;
 
@@ -57,40 +57,23 @@ pub fn put(solo: &Solo, pairs: &[Pair]) -> i64 {
 
 /// Every record that a reader finds, batch by batch.
 pub fn entries(log: &Log) -> Result<Vec<Entry>, LogError> {
-    let mut found: Vec<Entry> = Vec::new();
-    let mut from = log.start_offset();
-    let mut next = from;
-    loop {
-        let request = SliceRequest { from, up_to: i64::MAX, max_bytes: 400, min_one_batch: true };
-        let slice = log.slice(request, Access::Blocking)?;
-        if slice.bytes == 0 {
-            return Ok(found);
-        }
-        let mut bytes = vec![0; slice.bytes as usize];
-        slice.read(&mut bytes, 0, Access::Blocking)?;
-        let mut at = 0;
-        while at < bytes.len() {
-            let header = BatchHeader::parse(&bytes[at..]).expect("slices hold whole batches");
-            let batch = &bytes[at..at + header.total_bytes() as usize];
-            assert!(header.crc_matches(batch), "stored batches match their checksum");
-            assert!(header.base_offset >= next || at == 0, "offsets rise");
-            next = header.next_offset();
-            let records = BatchRecords::open(header, batch, 1 << 20).expect("a stored batch can be read");
-            for record in records.iter().map(Result::unwrap) {
-                let text = |field: &[u8]| String::from_utf8(field.to_vec()).unwrap();
-                let entry = Entry {
-                    offset: record.offset(&header),
-                    key: text(record.key.unwrap()),
-                    value: record.value.map(text),
-                };
-                if entry.offset >= from {
-                    found.push(entry);
-                }
+    let start = log.start_offset();
+    let mut found = Vec::new();
+    for (header, batch) in read_batches(log)? {
+        let records = BatchRecords::open(header, &batch, 1 << 20).expect("a stored batch can be read");
+        for record in records.iter().map(Result::unwrap) {
+            let text = |field: &[u8]| String::from_utf8(field.to_vec()).unwrap();
+            let entry = Entry {
+                offset: record.offset(&header),
+                key: text(record.key.unwrap()),
+                value: record.value.map(text),
+            };
+            if entry.offset >= start {
+                found.push(entry);
             }
-            at += batch.len();
         }
-        from = slice.next_offset;
     }
+    Ok(found)
 }
 
 /// The last value of each key that has one.

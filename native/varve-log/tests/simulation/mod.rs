@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
 pub mod crash;
+pub mod kafka;
+mod reading;
 mod world;
 
 use std::collections::VecDeque;
@@ -14,14 +16,16 @@ use std::time::Duration;
 use varve_log::runner::{Done, Job, Runner};
 use varve_log::sim::{SimRng, SimStorage};
 use varve_log::storage::{OpenMode, Storage};
-use varve_log::{Access, Answer, DataDir, Durability, Identity, Log, LogConfig, LogError, SliceRequest};
-use varve_records::{BatchBuilder, BatchHeader, HEADER_BYTES};
+use varve_log::{Answer, DataDir, Durability, Identity, Log, LogConfig, LogError, SliceRequest};
+use varve_records::BatchBuilder;
 
 /// Names that a careless checkpoint file would take for one.
 pub const LOGS: [&str; 2] = ["orders-0", "orders"];
 /// Two levels, so that the names of both must be made durable.
 pub const DATA: &str = "/srv/data";
 
+#[allow(unused_imports, reason = "every test file takes what it needs")]
+pub use reading::{read_all, read_batches};
 #[allow(unused_imports, reason = "every test file takes what it needs")]
 pub use world::{Histories, History, World};
 
@@ -153,56 +157,6 @@ pub fn batch_of(timestamp: i64, values: &[&[u8]]) -> Vec<u8> {
         builder.push(None, Some(value), &[]);
     }
     builder.build()
-}
-
-/// Every visible record's value, from the log start offset on.
-pub fn read_all(log: &Log) -> Result<Vec<Vec<u8>>, LogError> {
-    let start = log.start_offset();
-    let mut values = Vec::new();
-    let mut from = start;
-    loop {
-        let request = SliceRequest { from, up_to: i64::MAX, max_bytes: 400, min_one_batch: true };
-        let slice = log.slice(request, Access::Blocking)?;
-        if slice.bytes == 0 {
-            return Ok(values);
-        }
-        let mut bytes = vec![0; slice.bytes as usize];
-        slice.read(&mut bytes, 0, Access::Blocking)?;
-        let mut at = 0;
-        while at < bytes.len() {
-            let header = BatchHeader::parse(&bytes[at..]).expect("slices hold whole batches");
-            let batch = &bytes[at..at + header.total_bytes() as usize];
-            assert!(header.crc_matches(batch), "stored batches match their checksum");
-            let skipped = (start - header.base_offset).max(0);
-            let expected = start + values.len() as i64;
-            assert_eq!(header.base_offset + skipped, expected, "offsets have no gaps");
-            values.extend(values_of(&header, batch).into_iter().skip(skipped as usize));
-            at += batch.len();
-        }
-        let (next, position, bytes) = (slice.next_offset, slice.position, slice.bytes);
-        let told = format!("a slice from {from} of {bytes} bytes at {position} tells the next offset");
-        assert_eq!(next, start + values.len() as i64, "{told}");
-        from = slice.next_offset;
-    }
-}
-
-fn values_of(header: &BatchHeader, batch: &[u8]) -> Vec<Vec<u8>> {
-    use varve_records::{read_varint, read_varlong};
-    let mut at = HEADER_BYTES;
-    (0..header.records_count)
-        .map(|_| {
-            read_varint(batch, &mut at).unwrap();
-            at += 1;
-            read_varlong(batch, &mut at).unwrap();
-            read_varint(batch, &mut at).unwrap();
-            assert_eq!(read_varint(batch, &mut at), Some(-1));
-            let length = read_varint(batch, &mut at).unwrap() as usize;
-            let value = batch[at..at + length].to_vec();
-            at += length;
-            assert_eq!(read_varint(batch, &mut at), Some(0));
-            value
-        })
-        .collect()
 }
 
 /// One log of a simulated directory, its jobs run only when the test says so.
