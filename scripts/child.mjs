@@ -36,9 +36,11 @@ function ended(child) {
  * @param {Record<string, string | undefined>} [options.env] added to this process's environment
  * @param {boolean} [options.capture] keep the output instead of showing it
  * @param {(line: string) => void} [options.onLine] called for each captured line as it arrives
- * @returns {Promise<{ code: number, output: string, missing: boolean }>} `missing` when there is no such command
+ * @param {number} [options.seconds] end it after so long: with SIGTERM, and 3 s later without asking
+ * @returns {Promise<{ code: number, output: string, missing: boolean, late: boolean }>} `missing` when there is no such command,
+ *   `late` when its time was over
  */
-export function run(command, args, { cwd, env, capture = false, onLine } = {}) {
+export function run(command, args, { cwd, env, capture = false, onLine, seconds } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
@@ -46,6 +48,19 @@ export function run(command, args, { cwd, env, capture = false, onLine } = {}) {
       stdio: capture ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
     })
     started(child)
+    let late = false
+    let timer
+    if (seconds !== undefined)
+      timer = setTimeout(() => {
+        late = true
+        child.kill('SIGTERM')
+        timer = setTimeout(() => {
+          child.kill('SIGKILL')
+          // What it has started itself may outlive it, and keeps these open.
+          child.stdout?.destroy()
+          child.stderr?.destroy()
+        }, 3_000)
+      }, seconds * 1_000)
     let output = ''
     for (const stream of [child.stdout, child.stderr]) {
       if (!stream) continue
@@ -60,12 +75,14 @@ export function run(command, args, { cwd, env, capture = false, onLine } = {}) {
     }
     child.once('error', (error) => {
       ended(child)
-      if (error.code === 'ENOENT') resolve({ code: 127, output: '', missing: true })
+      clearTimeout(timer)
+      if (error.code === 'ENOENT') resolve({ code: 127, output: '', missing: true, late })
       else reject(error)
     })
     child.once('close', (code, signal) => {
       ended(child)
-      resolve({ code: code ?? (signal === 'SIGINT' ? 130 : 1), output, missing: false })
+      clearTimeout(timer)
+      resolve({ code: code ?? (signal === 'SIGINT' ? 130 : 1), output, missing: false, late })
     })
   })
 }

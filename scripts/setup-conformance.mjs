@@ -1,23 +1,24 @@
 #!/usr/bin/env node
 /**
- * Installs what test/conformance needs: the foreign clients kcat, kafka-python and confluent-kafka, Kafka's own jars, and the other
- * lines of Node. kafkajs comes with the development dependencies. What cannot be installed is said in a line and its tests are skipped; that is no error.
+ * Installs what test/conformance needs: the foreign clients, Kafka's own jars, and the other lines of Node. kafkajs comes with the
+ * development dependencies. What cannot be installed in time is said in a line and its tests are skipped; that is no error.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
 import { run } from './child.mjs'
+import {
+  AIOKAFKA,
+  CARGO_FUZZ,
+  CONFLUENT_KAFKA,
+  KAFKA_MESSAGES,
+  KAFKA_PYTHON,
+  KAFKA_TOOLS,
+  NODES,
+} from './conformance-versions.mjs'
 import { Failure } from './failure.mjs'
 import { KAFKA, KAFKA_POM, kafkaIsInstalled } from './kafka-broker.mjs'
 import { cache, root } from './paths.mjs'
-
-export const KAFKA_PYTHON = '2.3.3'
-export const CONFLUENT_KAFKA = '2.16.1'
-export const KAFKA_MESSAGES = '4.4.0'
-export const CARGO_FUZZ = '0.13.2'
-/** Those of 4.4.0 are not published. */
-export const KAFKA_TOOLS = '4.3.1'
-export const NODES = { 20: '20.20.2', 22: '22.23.3', 24: '24.21.0' }
 
 const KAFKA_TOOLS_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -52,9 +53,13 @@ const KAFKA_MESSAGES_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 `
 
+/** What takes longer than this does not get there: a registry that does not answer. */
+const SECONDS = 300
+
 const quiet = {
   cwd: root,
   capture: true,
+  seconds: SECONDS,
   env: { DEBIAN_FRONTEND: 'noninteractive', PIP_DISABLE_PIP_VERSION_CHECK: '1' },
 }
 const has = async (command, ...args) => (await run(command, args, quiet)).code === 0
@@ -64,8 +69,12 @@ const lastLine = (output) => output.trim().split('\n').at(-1) ?? ''
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
 
 async function must(what, command, ...args) {
-  const { code, output, missing } = await run(command, args, quiet)
+  succeeded(what, command, await run(command, args, quiet))
+}
+
+function succeeded(what, command, { code, output, missing, late }) {
   if (missing) throw new Failure(`${what}: there is no ${command} here`)
+  if (late) throw new Failure(`${what}: not done after ${SECONDS} s`)
   if (code !== 0) throw new Failure(`${what}: ${lastLine(output)}`)
 }
 
@@ -74,14 +83,42 @@ async function aptInstall(...packages) {
   const apt = (...args) => run(command, [...before, ...args], quiet)
   const install = () => apt('install', '-y', '--no-install-recommends', ...packages)
   let result = await install()
-  if (result.code !== 0 && !result.missing) {
+  if (result.code !== 0 && !result.missing && !result.late) {
     // A fresh image has no package lists, or lists of packages that are gone.
     await apt('update')
     result = await install()
   }
-  if (result.missing) throw new Failure(`there is no ${command} here`)
-  if (result.code !== 0) throw new Failure(`apt-get: ${lastLine(result.output)}`)
+  succeeded('apt-get', command, result)
 }
+
+const python = join(cache, 'python', 'bin', 'python')
+
+async function makePython() {
+  const venv = ['-m', 'venv', '--clear', join(cache, 'python')]
+  if (await has('python3', ...venv)) return
+  // Debian keeps venv's pip in a package of its own.
+  await aptInstall('python3', 'python3-venv')
+  await must('python3 -m venv', 'python3', ...venv)
+}
+
+const CRAMJAM = 'cramjam==2.14.0'
+
+/** A package of Python's index, with the codecs that it wants beside it. */
+const inPython = (name, version, { modules, codecs = [] }) => ({
+  name: `${name} ${version}`,
+  present: () =>
+    has(
+      python,
+      '-c',
+      `import ${modules}, importlib.metadata as m; assert m.version('${name}') == '${version}'`,
+    ),
+  async install() {
+    if (!(await has(python, '-m', 'pip', '--version'))) await makePython()
+    // Compiling librdkafka would take minutes.
+    const flags = ['--quiet', '--only-binary=:all:', '--timeout', '15', '--retries', '1']
+    await must('pip', python, '-m', 'pip', 'install', ...flags, `${name}==${version}`, ...codecs)
+  },
+})
 
 /** The jars that a project of Maven's depends on, in a folder of the cache. */
 async function copyJars(pom, name) {
@@ -107,50 +144,12 @@ const steps = [
     present: () => has('kcat', '-V'),
     install: () => aptInstall('kcat'),
   },
-  {
-    name: `kafka-python ${KAFKA_PYTHON}`,
-    present: () =>
-      has(
-        python(),
-        '-c',
-        `import kafka, lz4, snappy, zstandard; assert kafka.__version__ == '${KAFKA_PYTHON}'`,
-      ),
-    async install() {
-      const venv = join(cache, 'python')
-      const created = await run('python3', ['-m', 'venv', '--clear', venv], quiet)
-      if (created.code !== 0) {
-        // Debian keeps venv's pip in a package of its own.
-        await aptInstall('python3', 'python3-venv')
-        await must('python3 -m venv', 'python3', '-m', 'venv', '--clear', venv)
-      }
-      const codecs = ['lz4', 'python-snappy', 'zstandard']
-      await must(
-        'pip',
-        python(),
-        '-m',
-        'pip',
-        'install',
-        '--quiet',
-        `kafka-python==${KAFKA_PYTHON}`,
-        ...codecs,
-      )
-    },
-  },
-  {
-    name: `confluent-kafka ${CONFLUENT_KAFKA}`,
-    present: () =>
-      has(
-        python(),
-        '-c',
-        `import confluent_kafka; assert confluent_kafka.__version__ == '${CONFLUENT_KAFKA}'`,
-      ),
-    async install() {
-      if (!existsSync(python())) throw new Failure("there is no Python of kafka-python's")
-      // Compiling librdkafka would take minutes.
-      const flags = ['--quiet', '--only-binary=:all:', '--timeout', '15', '--retries', '1']
-      await must('pip', python(), '-m', 'pip', 'install', ...flags, `confluent-kafka==${CONFLUENT_KAFKA}`)
-    },
-  },
+  inPython('kafka-python', KAFKA_PYTHON, {
+    modules: 'kafka, lz4, snappy, zstandard',
+    codecs: ['lz4==4.4.5', 'python-snappy==0.7.3', 'zstandard==0.25.0', CRAMJAM],
+  }),
+  inPython('confluent-kafka', CONFLUENT_KAFKA, { modules: 'confluent_kafka' }),
+  inPython('aiokafka', AIOKAFKA, { modules: 'aiokafka, cramjam', codecs: [CRAMJAM] }),
   {
     name: `kafka-messages ${KAFKA_MESSAGES} (Kafka's message schemas and the classes made of them)`,
     present: async () =>
@@ -218,10 +217,6 @@ const steps = [
       }
     }),
 ]
-
-function python() {
-  return join(cache, 'python', 'bin', 'python')
-}
 
 try {
   await bootstrap({ only: 'dependencies' })

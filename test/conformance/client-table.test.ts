@@ -2,39 +2,38 @@
  * What people's clients do with their default settings, as a table: each client's program does every cell that it is
  * told, and says of each whether it passed. A client that is not installed is skipped, and says so.
  */
-import { existsSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { BrokerProcess } from '../support/broker-process.js'
-import { answers, mustRun } from '../support/children.js'
+import { mustRun } from '../support/children.js'
 import { isLongRun, timeout } from '../support/long-run.js'
-import { cache, root, temporaryDirectory } from '../support/tree.js'
+import { storedCodecs } from '../support/stored-codecs.js'
+import { root, temporaryDirectory } from '../support/tree.js'
+import { allCells, tableClients } from './client-table/clients.js'
+import { renderClientTable } from './client-table/page.js'
 
-const python = join(cache, 'python', 'bin', 'python')
+/** A client that hangs is ended; the slowest needs a minute and a half. */
+const CLIENT_TIMEOUT = 5 * 60_000
 
-const clients = [
-  {
-    name: 'confluent-kafka',
-    command: [python, join(root, 'test', 'conformance', 'clients', 'confluent-kafka.py')],
-    installed: existsSync(python) && answers(python, ['-c', 'import confluent_kafka']),
-    quick: ['none', 'gzip', 'snappy', 'lz4', 'zstd', 'large', 'idempotent', 'administration'],
-    // A group takes seconds to let members come and go.
-    long: ['reset', 'groups', 'group'],
-  },
-]
-
+const data = join(temporaryDirectory(), 'data')
 let broker: BrokerProcess
 
 beforeAll(async () => {
-  broker = await BrokerProcess.start(temporaryDirectory())
+  broker = await BrokerProcess.start(data)
 })
 
-describe.each(clients)('$name', ({ name, command, installed, quick, long }) => {
+describe.each(tableClients.filter(({ quick }) => isLongRun || quick !== undefined))('$name', (client) => {
   test('does every cell of the table', { timeout }, async (context) => {
-    if (!installed) context.skip(`${name} is not installed; install it with: npm run setup:conformance`)
-    const cells = isLongRun ? [...quick, ...long] : quick
-    const [program, ...args] = command
-    const { stdout } = await mustRun(program!, [...args, broker.address, cells.join(',')])
+    if (!client.isInstalled())
+      context.skip(`${client.name} is not installed; install it with: npm run setup:conformance`)
+    const cells = isLongRun ? allCells(client) : client.quick!
+    const [program, ...args] = client.command
+    const started = Date.now()
+    const { stdout } = await mustRun(program, [...args, broker.address, cells.join(',')], {
+      timeout: CLIENT_TIMEOUT,
+      killSignal: 'SIGKILL',
+    })
     const [first, ...results] = stdout
       .toString()
       .trim()
@@ -42,10 +41,17 @@ describe.each(clients)('$name', ({ name, command, installed, quick, long }) => {
       .map((line) => JSON.parse(line) as { version?: string; cell?: string; failure?: string })
     console.log(
       [
-        `${name} ${first?.version}`,
+        `${client.name} ${first?.version}, ${((Date.now() - started) / 1000).toFixed(1)} s`,
         ...results.map(({ cell, failure }) => `  ${cell}: ${failure ?? 'passed'}`),
       ].join('\n'),
     )
     expect(results).toEqual(cells.map((cell) => ({ cell })))
+    expect(first).toEqual({ version: client.version })
+    for (const codec of client.codecs.filter((each) => cells.includes(each)))
+      expect(storedCodecs(join(data, `${client.name}-${codec}-0`), 0)).toEqual(new Set([codec]))
   })
+})
+
+test('docs/protocol-support.md prints the table', () => {
+  expect(readFileSync(join(root, 'docs', 'protocol-support.md'), 'utf8')).toContain(renderClientTable())
 })

@@ -1,13 +1,14 @@
 """Every cell of the table for confluent-kafka (librdkafka), with its default settings but for what a cell is about."""
 
-import json
 import sys
 import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition, libversion, version
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 
-broker, cells = sys.argv[1], sys.argv[2].split(',')
+from cells import run
+
+broker = sys.argv[1]
 at = {'bootstrap.servers': broker}
 admin = AdminClient(at)
 
@@ -48,7 +49,7 @@ def poll_until(consumers, done, seconds=60):
 
 
 def codec(name):
-    topic = create(f'confluent-{name}')
+    topic = create(f'confluent-kafka-{name}')
     sent = [(b'k%d' % i, None if i % 5 == 4 else b'value %d ' % i * 20, [('h', b'%d' % i), ('none', None)], 0) for i in range(50)]
     produce(topic, sent, **{'compression.type': name})
     consumer = Consumer({**at, 'group.id': f'of-{topic}'})
@@ -59,7 +60,7 @@ def codec(name):
 
 
 def large():
-    topic, value = create('confluent-large'), bytes(i * 7 % 251 for i in range(900_000))
+    topic, value = create('confluent-kafka-large'), bytes(i * 7 % 251 for i in range(900_000))
     produce(topic, [(None, value, None, 0)])
     consumer = Consumer({**at, 'group.id': 'of-large'})
     consumer.assign([TopicPartition(topic, 0, 0)])
@@ -68,7 +69,7 @@ def large():
 
 
 def idempotent():
-    topic = create('confluent-idempotent')
+    topic = create('confluent-kafka-idempotent')
     produce(topic, [(None, b'%d' % i, None, 0) for i in range(500)], **{'enable.idempotence': True})
     consumer = Consumer({**at, 'group.id': 'of-idempotent'})
     consumer.assign([TopicPartition(topic, 0, 0)])
@@ -78,10 +79,10 @@ def idempotent():
 
 
 def group():
-    topic = create('confluent-group', 6)
+    topic = create('confluent-kafka-group', 6)
     members = []
     for count in (1, 2, 3):
-        members.append(member('confluent-three', topic))
+        members.append(member('confluent-kafka-three', topic))
         poll_until(members, lambda _: sorted(len(m.assignment()) for m in members) == [6 // count] * count)
     sent = [(None, b'%d' % i, None, i % 6) for i in range(60)]
     produce(topic, sent)
@@ -91,16 +92,16 @@ def group():
     poll_until(members, lambda _: sorted(len(m.assignment()) for m in members) == [3, 3])
     for each in members:
         each.close()
-    late = member('confluent-three', topic)
+    late = member('confluent-kafka-three', topic)
     produce(topic, [(None, b'after', None, 0)])
     assert [m.value() for m in poll_until([late], len)] == [b'after']
     late.close()
 
 
 def reset():
-    topic = create('confluent-reset')
+    topic = create('confluent-kafka-reset')
     produce(topic, [(None, b'before', None, 0)])
-    earliest, latest = member('confluent-earliest', topic), member('confluent-latest', topic, 'latest')
+    earliest, latest = member('confluent-kafka-earliest', topic), member('confluent-kafka-latest', topic, 'latest')
     assert [m.value() for m in poll_until([earliest], len)] == [b'before']
     # It tells of no position before its first record, so there is one more until one arrives.
     def arrived(records):
@@ -114,7 +115,7 @@ def reset():
 
 
 def administration():
-    topic = create('confluent-admin', 2)
+    topic = create('confluent-kafka-admin', 2)
     assert len(admin.list_topics(topic, timeout=20).topics[topic].partitions) == 2
     change = ConfigEntry('retention.ms', '12345', incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[change])
@@ -126,27 +127,20 @@ def administration():
 
 
 def groups():
-    topic = create('confluent-groups')
+    topic = create('confluent-kafka-groups')
     produce(topic, [(None, b'one', None, 0)])
-    consumer = member('confluent-listed', topic)
+    consumer = member('confluent-kafka-listed', topic)
     poll_until([consumer], len)
-    described = admin.describe_consumer_groups(['confluent-listed'])['confluent-listed'].result(20)
+    described = admin.describe_consumer_groups(['confluent-kafka-listed'])['confluent-kafka-listed'].result(20)
     assert described.state.name == 'STABLE' and len(described.members) == 1
     consumer.close()
-    assert 'confluent-listed' in [g.group_id for g in admin.list_consumer_groups().result(20).valid]
-    admin.delete_consumer_groups(['confluent-listed'])['confluent-listed'].result(20)
-    assert 'confluent-listed' not in [g.group_id for g in admin.list_consumer_groups().result(20).valid]
+    assert 'confluent-kafka-listed' in [g.group_id for g in admin.list_consumer_groups().result(20).valid]
+    admin.delete_consumer_groups(['confluent-kafka-listed'])['confluent-kafka-listed'].result(20)
+    assert 'confluent-kafka-listed' not in [g.group_id for g in admin.list_consumer_groups().result(20).valid]
 
 
-named = {
+run(f'{version()} (librdkafka {libversion()[0]})', {
     **{name: lambda name=name: codec(name) for name in ('none', 'gzip', 'snappy', 'lz4', 'zstd')},
     'large': large, 'idempotent': idempotent, 'group': group, 'reset': reset,
     'administration': administration, 'groups': groups,
-}
-print(json.dumps({'version': f'{version()} (librdkafka {libversion()[0]})'}), flush=True)
-for cell in cells:
-    try:
-        named[cell]()
-        print(json.dumps({'cell': cell}), flush=True)
-    except BaseException as error:
-        print(json.dumps({'cell': cell, 'failure': f'{type(error).__name__}: {error}'}), flush=True)
+})

@@ -1,0 +1,91 @@
+/**
+ * The clients of the table in docs/protocol-support.md: what each must do here with its default settings. It is a claim, which
+ * `npm run prove:clients` verifies, each with a program of `programs` that is told a broker and cells.
+ */
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { AIOKAFKA, CONFLUENT_KAFKA, KAFKA_PYTHON } from '../../../scripts/conformance-versions.mjs'
+import { answers } from '../../support/children.js'
+import { cache, root } from '../../support/tree.js'
+
+export const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
+export type Codec = (typeof codecs)[number]
+
+/** What a cell that is no codec is about, as the table calls it. */
+export const cellTitles = {
+  large: '900 KB',
+  idempotent: 'Idempotent',
+  group: 'Group of three',
+  reset: 'Earliest, latest',
+  administration: 'Topics, configs',
+  groups: 'Groups listed, described, deleted',
+} as const
+export type Cell = keyof typeof cellTitles
+export const cells = Object.keys(cellTitles) as Cell[]
+
+export interface TableClient {
+  /** Its name, with which those of its topics begin: `NAME-CODEC` has the records of a codec. */
+  readonly name: string
+  /** As its program prints it. */
+  readonly version: string
+  readonly command: readonly [program: string, ...args: string[]]
+  readonly isInstalled: () => boolean
+  /** Those that it has without further packages. */
+  readonly codecs: readonly Codec[]
+  /** What is in the way of cells that it cannot do. */
+  readonly lacks?: Readonly<Partial<Record<Cell, string>>>
+  /** What a cell that passes comprises, if not all. */
+  readonly partly?: Readonly<Partial<Record<Cell | 'records', string>>>
+  /** The cells that `npm test` does: a group takes seconds to let members come and go. */
+  readonly quick?: readonly (Codec | Cell)[]
+}
+
+const program = (file: string): string => join(root, 'test', 'conformance', 'client-table', 'programs', file)
+
+const python = join(cache, 'python', 'bin', 'python')
+const pythonHas = (modules: string): boolean =>
+  existsSync(python) && answers(python, ['-c', `import ${modules}`])
+// Python would leave compiled modules beside the programs.
+const pythonProgram = (file: string): [string, ...string[]] => [python, '-B', program(file)]
+
+export const tableClients: readonly TableClient[] = [
+  {
+    name: 'confluent-kafka',
+    version: `${CONFLUENT_KAFKA} (librdkafka 2.16.0)`,
+    command: pythonProgram('confluent-kafka.py'),
+    isInstalled: () => pythonHas('confluent_kafka'),
+    codecs,
+    quick: [...codecs, 'large', 'idempotent', 'administration'],
+  },
+  {
+    name: 'kafka-python',
+    version: KAFKA_PYTHON,
+    command: pythonProgram('kafka-python.py'),
+    isInstalled: () => pythonHas('kafka, lz4, snappy, zstandard'),
+    codecs,
+    partly: { records: 'without null headers, which it refuses' },
+  },
+  {
+    name: 'aiokafka',
+    version: AIOKAFKA,
+    command: pythonProgram('aio-kafka.py'),
+    isInstalled: () => pythonHas('aiokafka, cramjam'),
+    codecs,
+    partly: { groups: 'listed, described: it deletes none' },
+  },
+  {
+    name: 'kafkajs',
+    version: (createRequire(import.meta.url)('kafkajs/package.json') as { version: string }).version,
+    command: [process.execPath, program('kafkajs.mjs')],
+    isInstalled: () => true,
+    codecs: ['none', 'gzip'],
+    partly: { records: 'without null headers' },
+  },
+]
+
+/** Every cell that a client can do. */
+export const allCells = (client: TableClient): (Codec | Cell)[] => [
+  ...client.codecs,
+  ...cells.filter((cell) => client.lacks?.[cell] === undefined),
+]

@@ -1,0 +1,32 @@
+/** What the Node programs of the table have in common: they are told cells, and say of each whether it passed. */
+import { setTimeout as after } from 'node:timers/promises'
+
+/** `HOST:PORT` of the broker. */
+export const broker = process.argv[2]
+
+/** The 900 KB of the cell `large`. */
+export const largeValue = Buffer.from(Uint8Array.from({ length: 900_000 }, (_, i) => ((i * 7) % 251) & 0xff))
+
+/** Resolves once `done()` is true. */
+export async function until(done, what, seconds = 90) {
+  const deadline = Date.now() + seconds * 1000
+  while (!(await done())) {
+    if (Date.now() > deadline) throw new Error(`after ${seconds} s not ${what}`)
+    await after(50)
+  }
+}
+
+/** Does the cells that the second argument lists, each with its function of `named`. */
+export async function run(version, named) {
+  console.log(JSON.stringify({ version }))
+  for (const cell of process.argv[3].split(',')) {
+    try {
+      await named[cell]()
+      console.log(JSON.stringify({ cell }))
+    } catch (error) {
+      console.log(JSON.stringify({ cell, failure: `${error.name}: ${error.message}` }))
+    }
+  }
+  // What a failed cell left open would keep the process.
+  process.exit()
+}
