@@ -1,10 +1,7 @@
 import type { Log, Slice } from '@varve/log'
 import type { ByteSource } from '@varve/protocol'
 
-/**
- * The most bytes that one slice covers. A response is written slice by slice, so this is also what a client that does
- * not read can make the broker hold of a partition's records.
- */
+/** The most bytes that one slice covers, but for a batch that is larger: what is pinned together stays pinned until it is sent. */
 const sliceBytes = 1024 * 1024
 
 /** What to read: whole batches from the one that holds `from`, ending below `upTo`. */

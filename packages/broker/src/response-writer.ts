@@ -5,8 +5,18 @@ import { VarveError } from '@varve/records'
 import { messageOf } from './broker-log.js'
 import { FetchedRecords } from './fetched-records.js'
 
-/** Above this nothing more is read from the logs for a socket: its peer must take what it has been sent first. */
+/** Above this no further request of a connection is begun: its peer must take what it has been sent first. */
 const highWaterBytes = 1024 * 1024
+
+/** What is read from a log at once, for a socket that takes no files. */
+const chunkBytes = 64 * 1024
+
+/** How much of what was read may wait for a peer; while memory is short, no more than one chunk. */
+const readAheadBytes = 2 * chunkBytes
+
+/** Chunks that are kept for the next reads, of all connections together. */
+const mostIdle = 16
+const idle: Buffer[] = []
 
 /**
  * Slices of this size on average go from their files to the socket: from about here on that costs the broker less CPU than
@@ -33,7 +43,8 @@ export interface ResponseWriterOptions {
 
 /**
  * The only writer of a connection's socket. Responses leave in the order in which they came. Records are sent from their
- * files where that can be done and is worth it, else read from their log, slice by slice, as the socket takes them.
+ * files where that can be done and is worth it, else read from their log, chunk by chunk, as the socket takes them: so much,
+ * and no more, can a peer that does not read make the broker hold.
  */
 export class ResponseWriter {
   readonly #socket: Socket
@@ -41,14 +52,13 @@ export class ResponseWriter {
   readonly #onProgress: () => void
   readonly #onFailure: (reason: string | null) => void
   #queue: Response[] = []
-  /** The next slice of the records at the head of the queue. */
+  /** The next slice of the records at the head of the queue, and how much of it has been read. */
   #nextSlice = 0
-  /** A slice is being read, or waits for the budget, or files are being sent. */
+  #position = 0
+  /** A chunk is being read, or waits for the budget, or files are being sent. */
   #busy = false
   #leaveBudgetQueue: () => void = () => {}
   #charged = 0
-  /** Slices whose bytes the socket still looks at. */
-  readonly #sending = new Set<Slice>()
   #corked = false
   #overdrawn = false
   #closed = false
@@ -92,8 +102,6 @@ export class ResponseWriter {
     this.#leaveBudgetQueue()
     for (const { chunks } of this.#queue) closeChunks(chunks)
     this.#queue = []
-    for (const slice of this.#sending) slice.close()
-    this.#sending.clear()
     this.#budget.release(this.#charged)
     this.#charged = 0
     this.#settle()
@@ -132,10 +140,10 @@ export class ResponseWriter {
       } else if (this.#nextSlice === chunk.slices.length) {
         chunks.shift()
         this.#nextSlice = 0
-      } else if (this.#socket.writableLength > highWaterBytes) {
+      } else if (this.#socket.writableLength >= this.#readAhead) {
         return
       } else {
-        this.#payForSlice(chunk)
+        this.#payForChunk(chunk)
       }
     }
   }
@@ -178,43 +186,48 @@ export class ResponseWriter {
     this.#onProgress()
   }
 
-  #payForSlice(records: FetchedRecords): void {
-    const { byteLength } = records.slices[this.#nextSlice]!
+  get #readAhead(): number {
+    const { usedBytes, limitBytes } = this.#budget
+    return usedBytes < limitBytes / 2 ? readAheadBytes : 1
+  }
+
+  #payForChunk(records: FetchedRecords): void {
+    const bytes = Math.min(chunkBytes, records.slices[this.#nextSlice]!.byteLength - this.#position)
     this.#busy = true
-    if (this.#budget.reserve(byteLength)) {
-      this.#readSlice(records)
+    if (this.#budget.reserve(bytes)) {
+      this.#readChunk(records, bytes)
       return
     }
     let granted = false
-    const leave = this.#budget.wait(byteLength, (overdrawn) => {
+    const leave = this.#budget.wait(bytes, (overdrawn) => {
       granted = true
       this.#leaveBudgetQueue = () => {}
       if (overdrawn) this.#overdrawn = true
-      this.#readSlice(records)
+      this.#readChunk(records, bytes)
       this.#pump()
     })
     if (!granted) this.#leaveBudgetQueue = leave
   }
 
-  /** Reads the slice that has been paid for. */
-  #readSlice(records: FetchedRecords): void {
-    const slice = records.slices[this.#nextSlice]!
-    this.#charged += slice.byteLength
-    let bytes: Buffer | Promise<Buffer>
+  /** Reads the chunk that has been paid for. */
+  #readChunk(records: FetchedRecords, bytes: number): void {
+    this.#charged += bytes
+    const buffer = idle.pop() ?? Buffer.allocUnsafeSlow(chunkBytes)
+    let reading: void | Promise<void>
     try {
-      bytes = slice.read()
+      reading = records.slices[this.#nextSlice]!.readInto(buffer.subarray(0, bytes), this.#position)
     } catch (error) {
       this.#fail(error)
       return
     }
-    if (!(bytes instanceof Promise)) {
-      this.#sendSlice(bytes, slice)
+    if (!(reading instanceof Promise)) {
+      this.#sendChunk(records, buffer, bytes)
       return
     }
-    bytes.then(
-      (read) => {
+    reading.then(
+      () => {
         if (this.#closed) return
-        this.#sendSlice(read, slice)
+        this.#sendChunk(records, buffer, bytes)
         this.#pump()
       },
       (error: unknown) => {
@@ -223,20 +236,23 @@ export class ResponseWriter {
     )
   }
 
-  #sendSlice(bytes: Buffer, slice: Slice): void {
+  #sendChunk(records: FetchedRecords, buffer: Buffer, bytes: number): void {
     this.#busy = false
-    if (bytes.length !== slice.byteLength) {
-      this.#fail(new Error(`a slice of ${slice.byteLength} bytes was read as ${bytes.length}`))
-      return
+    const slice = records.slices[this.#nextSlice]!
+    this.#position += bytes
+    if (this.#position === slice.byteLength) {
+      slice.close()
+      this.#nextSlice++
+      this.#position = 0
     }
-    this.#nextSlice++
-    this.#charged -= bytes.length
-    this.#sending.add(slice)
-    this.#send(bytes, slice)
+    this.#charged -= bytes
+    this.#send(buffer.subarray(0, bytes), () => {
+      if (idle.length < mostIdle) idle.push(buffer)
+    })
   }
 
   /** Hands paid bytes to the socket. */
-  #send(bytes: Buffer, slice?: Slice): void {
+  #send(bytes: Buffer, onTaken: () => void = () => {}): void {
     this.#charged += bytes.length
     if (!this.#corked) {
       // What is answered in one turn of the event loop leaves in one system call.
@@ -247,10 +263,10 @@ export class ResponseWriter {
         this.#socket.uncork()
       })
     }
-    this.#socket.write(bytes, () => {
-      if (this.#closed) return
-      if (slice !== undefined && this.#sending.delete(slice)) slice.close()
-      this.#taken(bytes.length)
+    this.#socket.write(bytes, (error) => {
+      // A write that has failed may still look at its bytes.
+      if (error == null) onTaken()
+      if (!this.#closed) this.#taken(bytes.length)
     })
   }
 

@@ -241,9 +241,14 @@ export class MemoryLog implements BrokersLog {
       nextOffset,
       byteLength: bytes,
       read: () => {
+        const read = Buffer.alloc(bytes)
+        const reading = slice.readInto(read, 0)
+        return reading instanceof Promise ? reading.then(() => read) : read
+      },
+      readInto: (buffer, at) => {
         if (closed) throw new Error('a closed slice was read')
-        const read = Buffer.concat(chosen)
-        return this.cold ? new Promise((resolve) => setImmediate(() => resolve(read))) : read
+        Buffer.concat(chosen).copy(buffer, 0, at, at + buffer.length)
+        if (this.cold) return new Promise((resolve) => setImmediate(resolve))
       },
       close: () => {
         if (!closed) this.openSlices--

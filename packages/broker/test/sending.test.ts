@@ -97,10 +97,9 @@ describe.each(sendingWays)('by %s', (way, sending) => {
     greedy.socket.pause()
     for (let i = 0; i < 50; i++) greedy.send(fetch, 12, fetchBody('orders', everything))
     await settle(200)
-    // What is read waits in memory for the client, what is sent does not.
-    if (way === 'sendfile') expect(memory.usedBytes).toBeLessThan(64 * 1024)
-    else expect(memory.usedBytes).toBeGreaterThan(0.5 * MiB)
-    expect(memory.usedBytes).toBeLessThan(16 * MiB)
+    // What is read waits in memory for the client, a chunk or two of it; what is sent does not.
+    if (way === 'read and write') expect(memory.usedBytes).toBeGreaterThan(64 * 1024)
+    expect(memory.usedBytes).toBeLessThan(256 * 1024)
     expect((await fetchFrom(client, 'orders', everything)).errorCode).toBe(0)
     clock.advance(29_000)
     await settle()

@@ -41,6 +41,13 @@ export interface Slice {
    * `VARVE_LOG_CLOSED` when the slice is closed.
    */
   read(): Buffer | Promise<Buffer>
+  /**
+   * Fills a buffer with the bytes from `at` on, for who takes them piece by piece: at once, or after a read on a thread. The
+   * buffer reaches no further than the slice.
+   *
+   * @throws VarveError as {@link read} does
+   */
+  readInto(buffer: Uint8Array, at: number): void | Promise<void>
   /** Lets go of the file; reads under way still end. */
   close(): void
 }
@@ -97,7 +104,6 @@ export class LogSlice implements Slice {
     unwrap(await this.#native.read(rest, at))
   }
 
-  /** Fills a buffer from byte `at` of the slice on: at once, or after a read on a thread. @throws VarveError as {@link read} */
   readInto(buffer: Uint8Array, at: number): void | Promise<void> {
     this.assertOpen()
     const cached = this.#native.readCached(buffer, at)

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { LogSlice, type Slice } from './slice.js'
+import type { Slice } from './slice.js'
 import { write, type Patience } from './socket-write.js'
 
 /** What is read and written at once. */
@@ -36,7 +36,6 @@ export async function writeParts(
   }
   for (const part of parts) {
     if (part instanceof Uint8Array) await add(part)
-    else if (!(part instanceof LogSlice)) await add(await part.read())
     else {
       for (let at = 0; at < part.byteLength;) {
         const buffer = idle.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
