@@ -69,6 +69,16 @@ export interface DataDirectory extends AsyncDisposable {
  *
  * @throws VarveError `VARVE_LOCKED` when another process or this thread has it, `VARVE_NOT_WRITABLE`, `VARVE_META_MISMATCH` when it
  * belongs to another cluster or node, `VARVE_INVALID_OPTION`, `VARVE_IO`.
+ * @example
+ * ```ts
+ * import { openDataDirectory } from '@varve/log'
+ *
+ * const directory = await openDataDirectory('./data', { nodeId: 1 })
+ * const log = await directory.openLog('orders-0')
+ * await log.append([{ value: 'a' }])
+ * console.log(directory.clusterId, await directory.logs()) // … [ 'orders-0' ]
+ * await directory.close()
+ * ```
  */
 export async function openDataDirectory(
   dir: string,

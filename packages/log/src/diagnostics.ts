@@ -13,8 +13,11 @@ export interface LogEvent {
 
 /** A log was opened, recovered if that was needed. */
 export interface LogOpenEvent extends LogEvent {
+  /** What its appends are acknowledged by. */
   durability: Durability
+  /** The first offset that can be read. */
   startOffset: number
+  /** The offset that the next record gets. */
   endOffset: number
 }
 
@@ -80,23 +83,52 @@ export interface LogFailureEvent extends LogEvent {
 
 /** The log was closed. */
 export interface LogCloseEvent extends LogEvent {
+  /** The offset behind the last record. */
   endOffset: number
   /** What `close` rejects with; `null` when everything is on disk. */
   error: VarveError | null
 }
 
-/** The channels of `node:diagnostics_channel` and what is published on them. */
+/**
+ * The channels of `node:diagnostics_channel` and what is published on them, as it happens and on the thread that has the log
+ * open. A channel without a subscriber costs nothing.
+ *
+ * @example
+ * ```ts
+ * import { subscribe } from 'node:diagnostics_channel'
+ * import { openLog, type LogEvents } from '@varve/log'
+ *
+ * subscribe('varve:log:flush', (message) => {
+ *   const { dir, flushedOffset, records } = message as LogEvents['varve:log:flush']
+ *   console.log(`${dir}: ${records} more records are on disk, up to ${flushedOffset}`)
+ * })
+ * const log = await openLog('./watched')
+ * await log.append([{ value: 'a' }])
+ * await log.close()
+ * ```
+ */
 export interface LogEvents {
+  /** A log was opened, recovered if that was needed. */
   'varve:log:open': LogOpenEvent
+  /** The stop before was unclean; just before `varve:log:open`. */
   'varve:log:recovered': LogRecoveredEvent
+  /** An append was refused, or failed. */
   'varve:log:append-failure': AppendFailureEvent
+  /** Records became durable. */
   'varve:log:flush': FlushEvent
+  /** A segment was begun. */
   'varve:log:roll': RollEvent
+  /** The log's start moved, by retention or `deleteBefore`. */
   'varve:log:delete': DeleteEvent
+  /** The log's end was cut off. */
   'varve:log:truncate': TruncateEvent
+  /** A compaction has ended. */
   'varve:log:compact': CompactEvent
+  /** A write or an fsync failed: the log takes no more writes. */
   'varve:log:failed': LogFailureEvent
+  /** Bytes that were durable do not parse: the log can only be read. */
   'varve:log:corrupt': LogFailureEvent
+  /** The log was closed. */
   'varve:log:close': LogCloseEvent
 }
 

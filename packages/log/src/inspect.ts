@@ -34,16 +34,19 @@ export type FindingKind =
 
 /** Something that an inspection found. */
 export interface Finding {
+  /** What it is. */
   kind: FindingKind
   /** Whether {@link inspect} with `repair` does something about it. */
   repairable: boolean
   /** The path of the file. */
   file: string
-  /** Where in the file it starts, and how many bytes it has; 0 and 0 for a whole file. */
+  /** Where in the file it starts; 0 for a whole file. */
   position: number
+  /** How many bytes of the file it has; 0 for a whole file. */
   bytes: number
-  /** The offsets that it concerns: from the first, up to but not including the second. */
+  /** The first offset that it concerns. */
   fromOffset: number
+  /** The offset behind the last one that it concerns. */
   toOffset: number
   /** What is wrong. */
   detail: string
@@ -59,14 +62,19 @@ export interface Repair extends Finding {
 
 /** What an inspection counted in a segment. */
 export interface SegmentInspection {
+  /** The offset that names its file. */
   baseOffset: number
   /** The offset behind its last batch. */
   endOffset: number
+  /** Of its whole batches. */
   bytes: number
+  /** Control batches among them. */
   batches: number
+  /** In those batches, markers among them. */
   records: number
   /** Markers that end transactions. */
   controlBatches: number
+  /** Batches of transactions, their markers among them. */
   transactionalBatches: number
   /** How many batches have which codec. */
   codecs: Record<'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd' | 'unknown', number>
@@ -74,8 +82,9 @@ export interface SegmentInspection {
   firstTimestamp: number | null
   /** The largest, in ms. */
   maxTimestamp: number | null
-  /** `null` for an index that is missing or cannot be read. */
+  /** Of its offset index; `null` for one that is missing or cannot be read. */
   indexEntries: number | null
+  /** Of its time index; `null` for one that is missing or cannot be read. */
   timeIndexEntries: number | null
 }
 
@@ -83,15 +92,21 @@ export interface SegmentInspection {
 export interface LogInspection {
   /** The absolute path of its directory. */
   dir: string
+  /** The first offset that can be read. */
   startOffset: number
+  /** The offset that the next record would get. */
   endOffset: number
   /** Below it everything was flushed; `null` when that is not known, as of a log that was copied without its data directory. */
   recoveryPoint: number | null
   /** Whether its data directory was closed cleanly; false while somebody has it open. */
   clean: boolean
+  /** Of all segments. */
   bytes: number
+  /** In all segments. */
   batches: number
+  /** In all segments. */
   records: number
+  /** In the order of their offsets. */
   segments: SegmentInspection[]
   /** The leader epochs of the batches and where the first batch of each starts. */
   leaderEpochs: Array<{ epoch: number; startOffset: number }>
@@ -142,6 +157,9 @@ const REMEDIES: Readonly<Record<FindingKind, string>> = {
  * @throws VarveError `VARVE_IO`, also for a directory without a log; with `repair` `VARVE_LOCKED`, `VARVE_NOT_WRITABLE`
  * @example
  * ```ts
+ * import { inspect, openLog } from '@varve/log'
+ *
+ * await (await openLog('./data')).close()
  * for (const { dir, problems } of await inspect('./data')) {
  *   for (const { file, position, detail } of problems) console.log(dir, file, position, detail)
  * }

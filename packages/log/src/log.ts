@@ -101,6 +101,15 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * @throws VarveError (as a rejection, as everything here) `VARVE_EMPTY_BATCH`, `VARVE_RECORD_INVALID`,
    * `VARVE_BATCH_TOO_LARGE`, `VARVE_INVALID_TIMESTAMP`, `VARVE_LOW_DISK`, `VARVE_LOG_CLOSED` (nothing is stored); `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT` (the records
    * may be stored or not). The signal's reason when the append is taken back.
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders')
+   * const appends = ['created', 'paid'].map((value) => log.append([{ key: 'order-1', value }])) // they share an fsync
+   * for (const { baseOffset } of await Promise.all(appends)) console.log(baseOffset)
+   * await log.append([{ value: 'in time or never' }], { signal: AbortSignal.timeout(1000) })
+   * ```
    */
   append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendResult>
 
@@ -109,6 +118,15 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * appended before them. Nothing else happens in the process meanwhile, so a server has no use for it.
    *
    * @throws VarveError as {@link append}
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * const log = await openLog('./jobs')
+   * const { lastOffset } = log.appendSync([{ value: 'started' }, { value: 'done' }])
+   * console.log(lastOffset < log.durableOffset) // true
+   * await log.close()
+   * ```
    */
   appendSync(records: readonly RecordInput[]): AppendResult
 
@@ -123,6 +141,16 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * `batches` is no array. For a batch of an idempotent or transactional producer (KIP-98) `VARVE_OUT_OF_ORDER_SEQUENCE`,
    * `VARVE_PRODUCER_FENCED`, `VARVE_INVALID_TXN_STATE`, and for a marker `VARVE_TRANSACTION_COORDINATOR_FENCED`; one of the
    * producer's last five batches again is answered with the offsets that it has, once those are durable.
+   * @example
+   * ```ts
+   * import { encodeBatch, openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders')
+   * const producer = { producerId: 7, producerEpoch: 0, baseSequence: 0 }
+   * const encode = (): Buffer => encodeBatch([{ value: 'paid' }], { compression: 'gzip', producer })
+   * const [first, retry] = await Promise.all(log.appendBatches([encode(), encode()]))
+   * console.log(first?.baseOffset === retry?.baseOffset) // true: a retry is stored once
+   * ```
    */
   appendBatches(batches: readonly Uint8Array[]): Array<Promise<AppendResult>>
 
@@ -133,6 +161,24 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * all of them; a batch that is refused leaves those in front of it appended.
    *
    * @throws VarveError (as a rejection) as {@link appendBatches}, and `VARVE_EPOCH_FENCED`
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using leader = await openLog('./leader')
+   * await using follower = await openLog('./follower')
+   * leader.setLeaderEpoch(3)
+   * await leader.append([{ value: 'a' }, { value: 'b' }])
+   *
+   * // What the follower has and the leader has not goes first (KIP-101).
+   * const end = leader.endOffsetForEpoch(follower.leaderEpoch)
+   * if (end !== null) await follower.truncateTo(Math.min(end.endOffset, follower.endOffset))
+   * if (follower.endOffset < leader.startOffset) await follower.truncateFullyAndStartAt(leader.startOffset)
+   * const slice = await leader.slice({ from: follower.endOffset, visibility: 'written' })
+   * await follower.appendReplicated(await slice.read())
+   * slice.close()
+   * console.log(follower.endOffset, follower.leaderEpoch) // 2 3
+   * ```
    */
   appendReplicated(batches: Uint8Array): Promise<AppendResult>
 
@@ -145,6 +191,16 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * `VARVE_TRUNCATED` when what it has read is cut off, `VARVE_LOG_CORRUPT` behind the records
    * in front of the damage, `VARVE_UNSUPPORTED_CODEC` and `VARVE_BATCH_INVALID` for a batch that cannot be decoded,
    * `VARVE_LOG_CLOSED`, `VARVE_IO`, and with `follow` `VARVE_LOG_FAILED`.
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders')
+   * await log.append([{ value: 'a' }, { value: 'b' }])
+   * for await (const record of log.read({ from: 1 })) console.log(record.offset, String(record.value))
+   * const sinceYesterday = { timestamp: Date.now() - 24 * 60 * 60 * 1000 }
+   * for await (const { value } of log.read({ from: sinceYesterday, follow: true })) if (String(value) === 'b') break
+   * ```
    */
   read(options?: ReadOptions): AsyncIterableIterator<LogRecord>
   /**
@@ -152,6 +208,16 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * `to`, and a transaction's markers are among them.
    *
    * @throws VarveError as {@link read}
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders')
+   * await log.append([{ value: 'a' }, { value: 'b' }])
+   * for await (const batch of log.readBatches({ from: 'start' })) {
+   *   console.log(batch.baseOffset, batch.lastOffset, batch.compression, batch.byteLength)
+   * }
+   * ```
    */
   readBatches(options?: ReadOptions): AsyncIterableIterator<RecordBatch>
 
@@ -161,6 +227,16 @@ export interface Log extends AsyncDisposable, LogTransactions {
    *
    * @throws VarveError (as a rejection where it is a promise) `VARVE_OFFSET_OUT_OF_RANGE` for a `from` outside of
    * `startOffset` to `durableOffset`, `VARVE_INVALID_OPTION`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`.
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders')
+   * await log.append([{ value: 'a' }, { value: 'b' }])
+   * const slice = await log.slice({ from: 1, maxBytes: 64 << 10 })
+   * console.log(slice.byteLength, slice.nextOffset, (await slice.read()).length)
+   * slice.close()
+   * ```
    */
   slice(options: SliceOptions): Slice | Promise<Slice>
 
@@ -171,7 +247,20 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * @throws VarveError (as a rejection) as {@link slice}, with nothing sent; as `send`
    * @example
    * ```ts
-   * const { nextOffset } = await log.sendTo(socket, { from: 0, maxBytes: 4 << 20 })
+   * import { once } from 'node:events'
+   * import { connect, createServer, type AddressInfo } from 'node:net'
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders')
+   * await log.append([{ value: 'a' }])
+   * const server = createServer(async (socket) => {
+   *   const { bytes, nextOffset } = await log.sendTo(socket, { from: 0, maxBytes: 4 << 20 })
+   *   console.log(bytes, 'bytes sent, next is offset', nextOffset)
+   *   socket.end()
+   * })
+   * await once(server.listen(0), 'listening')
+   * for await (const chunk of connect((server.address() as AddressInfo).port)) console.log(chunk.length)
+   * server.close()
    * ```
    */
   sendTo(socket: Socket, options: SendToOptions): Promise<SentRange>
@@ -181,6 +270,15 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * a codec that cannot be read, its first offset and its largest time.
    *
    * @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders')
+   * await log.append([1000, 3000, 2000].map((timestamp) => ({ value: 'a', timestamp })))
+   * console.log(await log.offsetForTime(1500)) // { offset: 1, timestamp: 3000 }
+   * console.log(await log.maxTimestamp()) // { offset: 1, timestamp: 3000 }
+   * ```
    */
   offsetForTime(timestamp: number): Promise<OffsetAndTimestamp | null>
   /** The first record with the largest timestamp; `null` for an empty log. @throws VarveError as {@link offsetForTime} */
@@ -192,6 +290,15 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * exception.
    *
    * @throws VarveError `VARVE_INVALID_OPTION`
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders')
+   * const unsubscribe = log.subscribe(() => console.log(log.durableOffset, log.state))
+   * await log.append([{ value: 'a' }])
+   * unsubscribe()
+   * ```
    */
   subscribe(listener: () => void, options?: SubscribeOptions): () => void
   /**
@@ -205,6 +312,9 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_READ_ONLY`, `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`
    * @example
    * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders', { durability: 'os' })
    * await log.configure({ retentionMs: 7 * 24 * 60 * 60 * 1000, segmentBytes: 64 << 20 })
    * ```
    */
@@ -213,6 +323,14 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * Makes everything appended so far durable, whatever the log's durability. Returns the offset reached.
    *
    * @throws VarveError `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders', { durability: 'os' })
+   * await log.append([{ value: 'a' }])
+   * console.log(await log.flush(), log.flushedOffset) // 1 1
+   * ```
    */
   flush(): Promise<number>
   /**
@@ -221,6 +339,16 @@ export interface Log extends AsyncDisposable, LogTransactions {
    *
    * @throws VarveError `VARVE_OFFSET_OUT_OF_RANGE` for an offset beyond `durableOffset`, `VARVE_INVALID_OPTION`,
    * `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders', { segmentBytes: 4096, retentionBytes: 16_384 })
+   * for (let n = 0; n < 200; n++) log.append([{ value: `${n} ${'x'.repeat(500)}` }]).catch(console.error)
+   * await log.flush()
+   * console.log(await log.applyRetention()) // whole segments
+   * console.log(await log.deleteBefore(190)) // 190
+   * ```
    */
   deleteBefore(offset: number): Promise<number>
   /**
@@ -228,6 +356,14 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * of it is new. Returns the offset up to which the log is compacted. A compaction that fails leaves the log as it was.
    *
    * @throws VarveError `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./users', { cleanupPolicy: 'compact', segmentBytes: 4096 })
+   * for (let n = 0; n < 200; n++) await log.append([{ key: `user-${n % 3}`, value: 'x'.repeat(100) }])
+   * console.log(await log.compact(), log.compactionFailure)
+   * ```
    */
   compact(): Promise<number>
   /** Why the last compaction, in the background too, came to nothing; `null` when it did not. */
@@ -262,6 +398,16 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * What the log did since it was opened, and how long it took. Counting costs an append nanoseconds, asking tens of
    * microseconds. After {@link close} the last figures are given. What happens is told on the channels of
    * {@link LogEvents}.
+   *
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders')
+   * await log.append([{ value: 'a' }])
+   * const { append, flush, read } = log.stats()
+   * console.log(append.writeMs.p99, flush.groupRecords.mean, read.hitRatio)
+   * ```
    */
   stats(): LogStats
   /**

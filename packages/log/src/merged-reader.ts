@@ -6,6 +6,7 @@ import type { ReadStart } from './read-start.js'
 
 /** A record of a topic and the partition that it is in. */
 export interface TopicRecord extends LogRecord {
+  /** Its number, from 0 on. */
   readonly partition: number
 }
 

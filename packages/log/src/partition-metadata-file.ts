@@ -33,7 +33,18 @@ export async function readPartitionMetadata(dir: string): Promise<string | null>
 /**
  * Writes the file so that a crash leaves either none or a whole one; `durable` also survives a power loss.
  *
+ * @param topicId 22 characters of base64url
  * @throws VarveError `VARVE_IO`, with the system's error as its cause
+ * @example
+ * ```ts
+ * import { mkdirSync } from 'node:fs'
+ * import { readPartitionMetadata, syncDirectory, writePartitionMetadata } from '@varve/log'
+ *
+ * mkdirSync('./orders-0')
+ * await writePartitionMetadata('./orders-0', 'oTNsFzYNQ2eFPLgb5WZlRw', true)
+ * await syncDirectory('.') // for the name of the new directory
+ * console.log(await readPartitionMetadata('./orders-0'))
+ * ```
  */
 export async function writePartitionMetadata(dir: string, topicId: string, durable: boolean): Promise<void> {
   const path = join(dir, FILE_NAME)
@@ -57,7 +68,7 @@ export async function writePartitionMetadata(dir: string, topicId: string, durab
   }
 }
 
-/** Makes the names inside a directory survive a power loss. */
+/** Makes the names inside a directory survive a power loss. @throws the system's error when it cannot */
 export async function syncDirectory(dir: string): Promise<void> {
   const handle = await open(dir, 'r')
   try {

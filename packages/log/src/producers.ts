@@ -6,6 +6,7 @@ import { checkBound, checkWholeNumber } from './whole-number.js'
 export interface AbortedTransaction {
   /** A bigint only where a number would not be exact. */
   producerId: number | bigint
+  /** The offset of its first record. */
   firstOffset: number
   /** The offset of the abort marker. */
   lastOffset: number
@@ -15,6 +16,7 @@ export interface AbortedTransaction {
 export interface ProducerState {
   /** A bigint only where a number would not be exact. */
   producerId: number | bigint
+  /** The latest epoch that has written, from 0 to 32767. */
   producerEpoch: number
   /** The last sequence number of the epoch; −1 when it has written nothing. */
   lastSequence: number
@@ -26,7 +28,24 @@ export interface ProducerState {
   currentTxnStartOffset: number | null
 }
 
-/** What a log knows of transactions and of the producers that write them. */
+/**
+ * What a log knows of transactions and of the producers that write them (KIP-98).
+ *
+ * @example
+ * ```ts
+ * import { encodeBatch, encodeEndTransactionMarker, openLog } from '@varve/log'
+ *
+ * await using log = await openLog('./payments')
+ * const producer = { producerId: 7, producerEpoch: 0, baseSequence: 0, transactional: true }
+ * await log.appendBatches([encodeBatch([{ value: 'paid' }], { producer })])[0]
+ * console.log(log.lastStableOffset, log.producers()[0]?.currentTxnStartOffset) // 0 0: the transaction is open
+ * const marker = encodeEndTransactionMarker({ type: 'abort', producerId: 7, producerEpoch: 0 })
+ * await log.appendBatches([marker])[0]
+ * console.log(log.lastStableOffset, await log.abortedTransactions(0, log.endOffset)) // 2, and the transaction from 0 to 1
+ * for await (const record of log.read({ isolation: 'readCommitted' })) console.log(record) // nothing
+ * log.setHighWatermark(2) // as a follower does when its leader says what is safe
+ * ```
+ */
 export interface LogTransactions {
   /**
    * Up to where a reader of committed records sees: every transaction before it has ended, and its marker is durable.

@@ -3,6 +3,7 @@ import type { EngineLog } from './engine-log.js'
 
 /** A record found by its time. */
 export interface OffsetAndTimestamp {
+  /** The record's offset. */
   offset: number
   /** In ms since 1970; beyond 2^53 − 1, which only an odd producer writes, the nearest that a number can hold. */
   timestamp: number

@@ -37,10 +37,24 @@ const STALL_TIMEOUT_MS = 30_000
  * a closed slice and `VARVE_INVALID_OPTION`. The signal's reason.
  * @example
  * ```ts
- * const slice = await log.slice({ from: 0 })
- * const header = Buffer.alloc(4)
- * header.writeUInt32BE(slice.byteLength)
- * await send(socket, [header, slice])
+ * import { once } from 'node:events'
+ * import { connect, createServer, type AddressInfo } from 'node:net'
+ * import { openLog, send, sendsFiles, unsentBytes } from '@varve/log'
+ *
+ * await using log = await openLog('./orders')
+ * await log.append([{ value: 'a' }])
+ * const server = createServer(async (socket) => {
+ *   const slice = await log.slice({ from: 0 })
+ *   const header = Buffer.alloc(4)
+ *   header.writeUInt32BE(slice.byteLength)
+ *   console.log(sendsFiles(socket, [slice]) ? 'by sendfile' : 'read and written')
+ *   await send(socket, [header, slice], { stallTimeoutMs: 10_000 })
+ *   console.log(unsentBytes(socket)) // 0
+ *   socket.end()
+ * })
+ * await once(server.listen(0), 'listening')
+ * for await (const chunk of connect((server.address() as AddressInfo).port)) console.log(chunk.length)
+ * server.close()
  * ```
  */
 export async function send(

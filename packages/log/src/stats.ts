@@ -2,18 +2,25 @@ import type { NativeDistribution, NativeStats } from '@varve/native'
 
 /** How values are spread. The percentiles are at most 3 % too high, the rest is exact; all zero when there are none. */
 export interface Distribution {
+  /** How many values there were. */
   count: number
+  /** Their average. */
   mean: number
+  /** Half of them are at most this. */
   p50: number
+  /** 90 % are at most this. */
   p90: number
+  /** 99 % are at most this. */
   p99: number
   /** 99.9 % are at most this. */
   p999: number
+  /** The largest. */
   max: number
 }
 
 /** What a log did since it was opened in this process, and how large it is now. */
 export interface LogStats {
+  /** What was written. */
   append: {
     /** Written, whether durable yet or not. */
     batches: number
@@ -24,12 +31,14 @@ export interface LogStats {
     /** How long each write took, in ms. Batches that are appended together are one write. */
     writeMs: Distribution
   }
+  /** What was made durable. */
   flush: {
     /** How long each flush took, in ms: fsyncs of segments, their indexes, and the directory where files are new. */
     flushMs: Distribution
     /** How many records each flush made durable: the size of the groups that share an fsync. */
     groupRecords: Distribution
   }
+  /** What was read, and where from. */
   read: {
     /** In the batches that `read` and `readBatches` gave. */
     records: number
@@ -45,7 +54,9 @@ export interface LogStats {
     /** The part of all reads that the page cache answered, from 0 to 1; `null` before the first. */
     hitRatio: number | null
   }
+  /** Compactions, in the background and by `compact`. */
   compaction: {
+    /** Those that came to their end. */
     completed: number
     /** Those that came to nothing, and left the log as it was. */
     failed: number
@@ -53,7 +64,9 @@ export interface LogStats {
     replacedBytes: number
     keptBytes: number
   }
+  /** The files that the log consists of. */
   segments: {
+    /** How many there are now. */
     count: number
     /** Of the segment files, without their indexes. */
     bytes: number

@@ -9,7 +9,9 @@ import { checkBound, checkWholeNumber, invalidOption } from './whole-number.js'
 
 /** Where a record of a topic is. */
 export interface RecordPosition {
+  /** The number of its partition, from 0 on. */
   partition: number
+  /** Its offset there. */
   offset: number
 }
 
@@ -45,8 +47,23 @@ export interface TopicReadOptions {
 /**
  * A topic on disk: a {@link Log} for each partition, in directories named as Kafka names them. A key's records are in
  * one partition, in their order; between partitions there is none but that of time.
+ *
+ * @example
+ * ```ts
+ * import { openTopic } from '@varve/log'
+ *
+ * const topic = await openTopic('./data', 'orders', { partitions: 3, durability: 'os' })
+ * await topic.append([{ value: 'to any' }], { partition: 2 })
+ * await topic.append([{ key: 'order-1', value: 'created' }])
+ * await topic.configure({ retentionMs: 24 * 60 * 60 * 1000 })
+ * await topic.flush()
+ * for await (const { value } of topic.partition(2).read()) console.log(String(value))
+ * for await (const record of topic.read({ from: [0, 0, 1] })) console.log(record.partition, record.offset)
+ * await topic.close()
+ * ```
  */
 export interface Topic extends AsyncDisposable {
+  /** As it was opened by. */
   readonly name: string
   /** Its id, as every partition's `partition.metadata` has it: 22 characters of base64url. */
   readonly id: string

@@ -1,11 +1,14 @@
 /** A partition of a topic. */
 export interface TopicPartition {
+  /** The topic's name. */
   readonly topic: string
+  /** The partition's number, from 0 on. */
   readonly partition: number
 }
 
 /** A member of a consumer group, as its group's leader knows it. */
 export interface AssignorMember {
+  /** As the group's coordinator named it. */
   readonly memberId: string
   /** Of a static member (KIP-345), else null. */
   readonly groupInstanceId: string | null
@@ -32,6 +35,7 @@ export interface GroupAssignor {
    * what is to change hands is given to nobody until the next rebalance.
    */
   readonly protocol: 'eager' | 'cooperative'
+  /** What each of the members is to read of the topics that it subscribes to. The same members and partitions give the same. */
   assign(members: readonly AssignorMember[], partitions: PartitionCounts): GroupAssignment
 }
 

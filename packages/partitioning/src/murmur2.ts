@@ -1,7 +1,17 @@
 const SEED = 0x9747b28c
 const M = 0x5bd1e995
 
-/** The hash that Kafka's clients take of a record's key: MurmurHash2, 32 bits, with Kafka's seed. Signed. */
+/**
+ * The hash that Kafka's clients take of a record's key: MurmurHash2, 32 bits, with Kafka's seed. Signed.
+ *
+ * @example
+ * ```ts
+ * import { keyPartition, murmur2, toPositive } from '@varve/partitioning'
+ *
+ * const key = Buffer.from('user-1')
+ * console.log(toPositive(murmur2(key)) % 12 === keyPartition(key, 12)) // true
+ * ```
+ */
 export function murmur2(bytes: Uint8Array): number {
   const length = bytes.length
   const whole = length & ~3

@@ -17,11 +17,28 @@ export interface Partitioner {
 /** `random()` gives a number from 0 up to, not including, 1. */
 export type Random = () => number
 
-/** Thrown for a topic without partitions. */
+/**
+ * Thrown for a topic without partitions. `VarveError.is` of `@varve/records` tells it too.
+ *
+ * @example
+ * ```ts
+ * import { keyPartition, PartitioningError } from '@varve/partitioning'
+ *
+ * try {
+ *   keyPartition(Buffer.from('user-1'), 0)
+ * } catch (error) {
+ *   if (!(error instanceof PartitioningError)) throw error
+ *   console.error(error.code, error.message)
+ * }
+ * ```
+ */
 export class PartitioningError extends RangeError {
+  /** Stable. */
   readonly code = 'VARVE_NO_PARTITIONS'
+  /** Another call is of no use as long as the topic has no partitions. */
   readonly retriable = false
 
+  /** `'PartitioningError'`, also in code that was minified. */
   override get name(): string {
     return 'PartitioningError'
   }
@@ -31,13 +48,22 @@ export class PartitioningError extends RangeError {
   }
 }
 
-/** Where Kafka's default partitioner sends a key, so that all clients agree on it. It does not look at availability. */
+/**
+ * Where Kafka's default partitioner sends a key, so that all clients agree on it: a number from 0 to `partitions − 1`. It does
+ * not look at availability.
+ *
+ * @throws PartitioningError for a number of partitions below 1
+ */
 export function keyPartition(key: Uint8Array, partitions: number): number {
   checkPartitions(partitions)
   return toPositive(murmur2(key)) % partitions
 }
 
-/** Each record of a topic to the next available partition, whatever its key. */
+/**
+ * Each record of a topic to the next available partition, whatever its key.
+ *
+ * @throws PartitioningError (from `partition`) for a topic without partitions
+ */
 export function roundRobin(): Partitioner {
   const counters = new Map<string, number>()
   return {
@@ -52,7 +78,9 @@ export function roundRobin(): Partitioner {
 
 /**
  * All records of a topic to one partition until a batch is full, then to another: fewer and larger batches than
- * round robin gives, and as even a spread in the long run. Ignores keys.
+ * round robin gives, and as even a spread in the long run (KIP-480). Ignores keys.
+ *
+ * @throws PartitioningError (from `partition`) for a topic without partitions
  */
 export function sticky(random: Random): Partitioner {
   const chosen = new Map<string, number>()
@@ -83,7 +111,12 @@ export function sticky(random: Random): Partitioner {
   }
 }
 
-/** What Kafka's own producers do: the hash of the key where there is one, sticky where there is none. */
+/**
+ * What Kafka's own producers do: the hash of the key where there is one, sticky where there is none.
+ *
+ * @param random default `Math.random`
+ * @throws PartitioningError (from `partition`) for a topic without partitions
+ */
 export function defaultPartitioner(random: Random = Math.random): Partitioner {
   const unkeyed = sticky(random)
   return {

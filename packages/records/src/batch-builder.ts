@@ -18,6 +18,15 @@ const FIRST_BYTES = 1024
 /**
  * A batch that grows record by record. What is appended is encoded at once: neither the record nor the memory of
  * its key and value is held on to.
+ *
+ * @example
+ * ```ts
+ * import { BatchBuilder } from '@varve/records'
+ *
+ * const builder = new BatchBuilder(16_384)
+ * for (let n = 0; builder.append({ value: `record ${n}` }, Date.now()); n++) continue
+ * console.log(builder.recordsCount, builder.byteLength, builder.finish('gzip').length)
+ * ```
  */
 export class BatchBuilder {
   private readonly maxBytes: number
@@ -33,6 +42,7 @@ export class BatchBuilder {
     this.bytes = Buffer.allocUnsafeSlow(Math.max(Math.min(FIRST_BYTES, maxBytes), HEADER_BYTES))
   }
 
+  /** Records of the batch so far. */
   get recordsCount(): number {
     return this.count
   }

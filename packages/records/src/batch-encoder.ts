@@ -5,6 +5,7 @@ import { VarveError } from './error.js'
 import { writeProducerFields, type ProducerFields } from './producer-fields.js'
 import type { RecordInput } from './record.js'
 
+/** What a batch shall be besides its records. */
 export interface EncodeOptions {
   /** Default `'none'`. */
   compression?: Compression
@@ -21,6 +22,16 @@ export interface EncodeOptions {
  *
  * @throws VarveError `VARVE_EMPTY_BATCH` for no records, `VARVE_RECORD_INVALID` for one, or a field, that cannot be encoded,
  * `VARVE_UNSUPPORTED_CODEC` for an unknown codec and one whose library cannot be loaded.
+ * @example
+ * ```ts
+ * import { batchesIn, encodeBatch } from '@varve/records'
+ *
+ * const bytes = encodeBatch([{ key: 'user-1', value: 'signed in' }], { compression: 'zstd' })
+ * for (const batch of batchesIn(bytes)) {
+ *   if (!batch.verifyCrc()) throw new Error(`damaged batch at offset ${batch.baseOffset}`)
+ *   for (const record of batch.records()) console.log(record.offset, String(record.key), String(record.value))
+ * }
+ * ```
  */
 export function encodeBatch(records: readonly RecordInput[], options: EncodeOptions = {}): Buffer {
   const { compression = 'none', now = Date.now(), baseOffset = 0, producer } = options

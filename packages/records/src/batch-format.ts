@@ -30,4 +30,5 @@ export const DELETE_HORIZON = 0x40
 
 /** In the order of Kafka's codec numbers. */
 export const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
+/** The codec of a batch, by Kafka's names. */
 export type Compression = (typeof codecs)[number]

@@ -47,6 +47,16 @@ export function batchByteLength(records: readonly RecordInput[], now: number): n
  *
  * @throws VarveError `VARVE_EMPTY_BATCH`, `VARVE_RECORD_INVALID`, or `VARVE_BUFFER_TOO_SMALL` when `target` ends
  * before the batch does ({@link batchByteLength} tells how much it takes); `target` then holds part of a batch.
+ * @example
+ * ```ts
+ * import { batchByteLength, sealBatch, setProducer, writeBatch } from '@varve/records'
+ *
+ * const [records, now] = [[{ value: 'a' }, { value: 'b' }], Date.now()]
+ * const target = Buffer.alloc(batchByteLength(records, now))
+ * const end = writeBatch(target, 0, records, now)
+ * sealBatch(target, 0, end)
+ * setProducer(target, { producerId: 7, producerEpoch: 0, baseSequence: 0 })
+ * ```
  */
 export function writeBatch(target: Buffer, at: number, records: readonly RecordInput[], now: number): number {
   checkRecords(records)

@@ -16,6 +16,13 @@ const CODECS: Readonly<Record<Exclude<Compression, 'none'>, Codec>> = { gzip, sn
  * snappy-java's blocks of 32 KiB, lz4 and zstd as a frame.
  *
  * @throws VarveError `VARVE_UNSUPPORTED_CODEC` for an unknown codec, and where its library cannot be loaded.
+ * @example
+ * ```ts
+ * import { compress, decompress, MAX_DECOMPRESSED_BYTES } from '@varve/records'
+ *
+ * const compressed = compress('lz4', Buffer.alloc(10_000, 'a'))
+ * console.log(compressed.length, decompress('lz4', compressed, MAX_DECOMPRESSED_BYTES).length)
+ * ```
  */
 export function compress(codec: Exclude<Compression, 'none'>, records: Uint8Array): Buffer {
   return codecNamed(codec).compress(asBuffer(records))

@@ -63,6 +63,14 @@ let native: Crc32c | null | undefined
 /**
  * CRC-32C (Castagnoli) of `bytes`, as an unsigned 32-bit number. `seed` is the CRC of what came before them,
  * so `crc32c(b, crc32c(a))` is the CRC of `a` followed by `b`.
+ *
+ * @example
+ * ```ts
+ * import { crc32c, crc32cPortable } from '@varve/records'
+ *
+ * console.log(crc32c(Buffer.from('123456789')).toString(16)) // e3069283
+ * console.log(crc32cPortable(Buffer.from('789'), crc32c(Buffer.from('123456'))).toString(16)) // e3069283
+ * ```
  */
 export function crc32c(bytes: Uint8Array, seed = 0): number {
   if (bytes.length < NATIVE_FROM_BYTES) return crc32cPortable(bytes, seed)

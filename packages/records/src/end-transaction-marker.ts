@@ -5,7 +5,9 @@ import type { RecordBatch } from './record-batch.js'
 
 /** The end of a producer's transaction in one partition, alone in its control batch (KIP-98). */
 export interface EndTransactionMarker {
+  /** How the transaction ends. */
   type: 'commit' | 'abort'
+  /** Whose transaction it is, from 0 to 2^63 − 1; a bigint where a number would not be exact. */
   producerId: number | bigint
   /** The transaction's, or a later one: since KIP-890 every marker may bump it. */
   producerEpoch: number
@@ -26,6 +28,13 @@ const VALUE_BYTES = 6
  * `appendBatches` or a segment file.
  *
  * @throws VarveError `VARVE_RECORD_INVALID` for a field that is out of range
+ * @example
+ * ```ts
+ * import { decodeEndTransactionMarker, encodeEndTransactionMarker, RecordBatch } from '@varve/records'
+ *
+ * const batch = encodeEndTransactionMarker({ type: 'commit', producerId: 7, producerEpoch: 0 })
+ * console.log(decodeEndTransactionMarker(RecordBatch.parse(batch)))
+ * ```
  */
 export function encodeEndTransactionMarker(marker: EndTransactionMarker): Buffer {
   const { type, producerId, producerEpoch, coordinatorEpoch = 0, timestamp = Date.now() } = marker

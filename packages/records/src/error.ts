@@ -13,9 +13,23 @@ export interface VarveErrorOptions {
  *
  * `code` is stable and starts with `VARVE_`; the message is for people and may change. Test with
  * {@link VarveError.is} rather than `instanceof`, which fails when two copies of a package are installed.
+ *
+ * @example
+ * ```ts
+ * import { RecordBatch, VarveError } from '@varve/records'
+ *
+ * try {
+ *   RecordBatch.parse(Buffer.from('this is no batch'))
+ * } catch (error) {
+ *   if (!VarveError.is(error)) throw error
+ *   console.error(error.code, error.message) // VARVE_BATCH_CORRUPT
+ * }
+ * ```
  */
 export class VarveError extends Error {
+  /** Stable, and starts with `VARVE_`. */
   readonly code: string
+  /** Whether the same call can succeed later without any change. */
   readonly retriable: boolean
 
   constructor(code: string, message: string, options: VarveErrorOptions = {}) {
@@ -24,6 +38,7 @@ export class VarveError extends Error {
     this.retriable = options.retriable ?? false
   }
 
+  /** `'VarveError'`, also in code that was minified. */
   override get name(): string {
     return 'VarveError'
   }

@@ -6,6 +6,19 @@ import type { RecordInput } from './record.js'
 /**
  * An uncompressed batch at the end of what a buffer holds, which further records may still join. Its header is written last,
  * as {@link writeBatch} writes it.
+ *
+ * @example
+ * ```ts
+ * import { OpenBatch, RecordBatch, sealBatch } from '@varve/records'
+ *
+ * const target = Buffer.alloc(4096)
+ * const batch = new OpenBatch(target, 0)
+ * batch.add([{ value: 'first' }], Date.now(), target.length)
+ * batch.add([{ value: 'second' }], Date.now(), target.length)
+ * batch.writeHeader()
+ * sealBatch(target, batch.at, batch.end)
+ * console.log(RecordBatch.parse(target).recordsCount) // 2
+ * ```
  */
 export class OpenBatch {
   /** Where it starts. */
@@ -29,6 +42,7 @@ export class OpenBatch {
     return this.position
   }
 
+  /** Records that have been added. */
   get recordsCount(): number {
     return this.count
   }

@@ -8,6 +8,7 @@ import { narrow } from './record-cursor.js'
 import { RecordIterator } from './record-iterator.js'
 import type { LogRecord } from './record.js'
 
+/** How to decode a batch. */
 export interface DecodeOptions {
   /** The most a compressed batch may expand to, in bytes. Default 256 MiB. */
   maxDecompressedBytes?: number
@@ -78,26 +79,32 @@ export class RecordBatch {
     return Math.min(this.baseOffset + this.lastOffsetDelta, Number.MAX_SAFE_INTEGER)
   }
 
+  /** The offset behind the last record. */
   get nextOffset(): number {
     return Math.min(this.lastOffset + 1, Number.MAX_SAFE_INTEGER)
   }
 
+  /** Of header and records, compressed as they are. */
   get byteLength(): number {
     return this.buffer.length
   }
 
+  /** The leader epoch in which it was appended; −1 before it was. The CRC does not cover it. */
   get partitionLeaderEpoch(): number {
     return this.buffer.readInt32BE(format.LEADER_EPOCH_AT)
   }
 
+  /** The version of the format: 2. */
   get magic(): number {
     return this.buffer.readInt8(format.MAGIC_AT)
   }
 
+  /** As the header has it; {@link verifyCrc} compares. */
   get crc(): number {
     return this.buffer.readUInt32BE(format.CRC_AT)
   }
 
+  /** All bits together: codec, timestamp type, transactional, control, delete horizon. */
   get attributes(): number {
     return this.buffer.readInt16BE(format.ATTRIBUTES_AT)
   }
@@ -113,10 +120,12 @@ export class RecordBatch {
     )
   }
 
+  /** Whose times the records have: their producer's, or that of the append. */
   get timestampType(): 'CreateTime' | 'LogAppendTime' {
     return this.attributes & format.LOG_APPEND_TIME ? 'LogAppendTime' : 'CreateTime'
   }
 
+  /** Whether it is part of a transaction, or ends one. */
   get isTransactional(): boolean {
     return (this.attributes & format.TRANSACTIONAL) !== 0
   }
@@ -131,6 +140,7 @@ export class RecordBatch {
     return this.attributes & format.DELETE_HORIZON ? this.baseTimestamp : null
   }
 
+  /** `lastOffset − baseOffset`, also when compaction has removed records. */
   get lastOffsetDelta(): number {
     return this.buffer.readInt32BE(format.LAST_OFFSET_DELTA_AT)
   }
@@ -140,6 +150,7 @@ export class RecordBatch {
     return this.safeTimestamp('base', this.int64(format.BASE_TIMESTAMP_AT))
   }
 
+  /** In ms since 1970, whatever it is. */
   get baseTimestampBigInt(): bigint {
     return this.buffer.readBigInt64BE(format.BASE_TIMESTAMP_AT)
   }
@@ -149,6 +160,7 @@ export class RecordBatch {
     return this.safeTimestamp('maximal', this.int64(format.MAX_TIMESTAMP_AT))
   }
 
+  /** In ms since 1970, whatever it is. */
   get maxTimestampBigInt(): bigint {
     return this.buffer.readBigInt64BE(format.MAX_TIMESTAMP_AT)
   }
@@ -158,10 +170,12 @@ export class RecordBatch {
     return this.int64(format.PRODUCER_ID_AT)
   }
 
+  /** −1 for none. */
   get producerEpoch(): number {
     return this.buffer.readInt16BE(format.PRODUCER_EPOCH_AT)
   }
 
+  /** The sequence number of the first record; −1 for none. */
   get baseSequence(): number {
     return this.buffer.readInt32BE(format.BASE_SEQUENCE_AT)
   }

@@ -9,8 +9,11 @@ export type HeadersInput = Readonly<Record<string, Bytes>> | ReadonlyArray<reado
  * neither `key` nor `value`, not even as null or undefined, is refused, since most of those are typing mistakes.
  */
 export interface RecordInput {
+  /** What partitions and compaction go by. Default null. */
   key?: Bytes | undefined
+  /** What it says; null deletes the key in a compacted log. Default null. */
   value?: Bytes | undefined
+  /** In the order that they have here. Default none. */
   headers?: HeadersInput | undefined
   /** Milliseconds since 1970; default: the time of the call. −1 means "no timestamp". */
   timestamp?: number | undefined
@@ -18,6 +21,7 @@ export interface RecordInput {
 
 /** A record as it was read. Parts are views of the batch's memory and are cut out on first access. */
 export interface LogRecord {
+  /** Its place in the log. */
   readonly offset: number
   /**
    * Milliseconds since 1970: the producer's time, or the broker's where the topic says `LogAppendTime`.
@@ -25,8 +29,11 @@ export interface LogRecord {
    * @throws VarveError `VARVE_UNSAFE_TIMESTAMP` when it is beyond ±(2^53 − 1); `timestampBigInt` always works.
    */
   readonly timestamp: number
+  /** As {@link timestamp}, whatever it is. */
   readonly timestampBigInt: bigint
+  /** Null for a record without one. */
   readonly key: Buffer | null
+  /** Null for a record without one: in a compacted log, that its key was deleted. */
   readonly value: Buffer | null
   /** In the order they were written, duplicate names kept. */
   readonly headers: ReadonlyArray<readonly [string, Buffer | null]>
