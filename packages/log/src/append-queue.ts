@@ -129,7 +129,10 @@ export class AppendQueue {
     return this.#accepted(append, signal)
   }
 
-  appendBatch(batch: Uint8Array, replicated = false): Promise<AppendResult> {
+  appendBatch(
+    batch: Uint8Array,
+    { replicated = false, signal }: { replicated?: boolean; signal?: AbortSignal | undefined },
+  ): Promise<AppendResult> {
     if (!types.isUint8Array(batch)) {
       return Promise.reject(
         new VarveError('VARVE_BATCH_INVALID', `a record batch must be a Uint8Array, got ${typeof batch}`),
@@ -139,7 +142,7 @@ export class AppendQueue {
     append.countFor(batch.length)
     if (this.#isFull(append)) this.#held.push({ append, records: null, now: 0, batch, replicated })
     else this.#addBatch(append, batch, replicated)
-    return this.#accepted(append)
+    return this.#accepted(append, signal)
   }
 
   /**

@@ -121,17 +121,21 @@ export class EngineLog implements Log {
     return this.#queue.appendSync(records)
   }
 
-  appendBatches(batches: readonly Uint8Array[]): Array<Promise<AppendResult>> {
+  appendBatches(batches: readonly Uint8Array[], options?: AppendOptions): Array<Promise<AppendResult>> {
     if (!Array.isArray(batches)) {
       throw new VarveError('VARVE_BATCH_INVALID', 'appendBatches takes an array of encoded record batches')
     }
+    const { signal } = options ?? {}
+    if (signal?.aborted) return batches.map(() => Promise.reject(signal.reason))
     if (this.#closing !== null) return batches.map(() => Promise.reject(this.#closedError()))
-    return batches.map((batch) => this.#queue.appendBatch(batch))
+    return batches.map((batch) => this.#queue.appendBatch(batch, { signal }))
   }
 
   async appendReplicated(batches: Uint8Array): Promise<AppendResult> {
     this.#assertOpen()
-    const appended = separateBatches(batches).map((batch) => this.#queue.appendBatch(batch, true))
+    const appended = separateBatches(batches).map((batch) =>
+      this.#queue.appendBatch(batch, { replicated: true }),
+    )
     const settled = await Promise.allSettled(appended)
     const results = settled.map((result) => {
       if (result.status === 'rejected') throw result.reason

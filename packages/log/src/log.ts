@@ -133,7 +133,7 @@ export interface Log extends AsyncDisposable, LogTransactions {
   /**
    * Appends encoded record batches (magic 2), one per buffer, with one result each: a bad one never fails its
    * neighbours. Base offset and leader epoch are written into the buffers, which belong to the log until their
-   * promise settles. The same buffer may be given more than once.
+   * promise settles. The same buffer may be given more than once. A signal takes back those that the engine does not have yet.
    *
    * @throws VarveError (as a rejection of that batch) as {@link append}; and `VARVE_BATCH_CORRUPT` for bytes that are not
    * exactly one batch or do not agree with their checksum, `VARVE_BATCH_MAGIC` for another format, `VARVE_BATCH_INVALID` for
@@ -152,7 +152,7 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * console.log(first?.baseOffset === retry?.baseOffset) // true: a retry is stored once
    * ```
    */
-  appendBatches(batches: readonly Uint8Array[]): Array<Promise<AppendResult>>
+  appendBatches(batches: readonly Uint8Array[], options?: AppendOptions): Array<Promise<AppendResult>>
 
   /**
    * Appends record batches of another log as they are: several in one buffer, one behind the other, with the offsets and

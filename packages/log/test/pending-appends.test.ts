@@ -136,6 +136,24 @@ test('what is held is taken back as well, and makes room', async () => {
   expect(log.pendingBytes).toBe(0)
 })
 
+test('encoded batches are taken back before the engine has them, and not afterwards', async () => {
+  await using log = await openLog(temporaryDirectory())
+  const gone = AbortSignal.abort('before')
+  await expect(Promise.all(log.appendBatches([batchOf('never')], { signal: gone }))).rejects.toBe('before')
+  const controller = new AbortController()
+  const { signal } = controller
+  const [before] = log.appendBatches([batchOf('before')], { signal })
+  await Promise.resolve()
+  expect(log.endOffset).toBe(1)
+  const taken = log.appendBatches([batchOf('taken'), batchOf('back')], { signal })
+  const [after] = log.appendBatches([batchOf('after')])
+  controller.abort('stop')
+  for (const append of taken) await expect(append).rejects.toBe('stop')
+  expect([await before, await after].map((result) => result?.baseOffset)).toEqual([0, 1])
+  expect(await valuesIn(log)).toEqual(['before', 'after'])
+  expect(log.pendingBytes).toBe(0)
+})
+
 test('closing waits for nobody who was taken back', async () => {
   const log = await openLog(temporaryDirectory())
   const controller = new AbortController()
@@ -163,9 +181,11 @@ test('a signal that lives long is not held on to', async () => {
   expect([listening, most]).toEqual([0, 1])
 })
 
+const KINDS = ['append', 'signal', 'batch', 'batch and signal', 'sync'] as const
+
 test('whatever is appended, aborted and awaited, exactly what was not taken back is stored, in order', async () => {
   const step = fc.oneof(
-    fc.record({ size: fc.nat({ max: 300 }), kind: fc.constantFrom('append', 'signal', 'batch', 'sync') }),
+    fc.record({ size: fc.nat({ max: 300 }), kind: fc.constantFrom(...KINDS) }),
     fc.constantFrom('abort' as const, 'turn' as const, 'flush' as const),
   )
   await fc.assert(
@@ -189,6 +209,7 @@ test('whatever is appended, aborted and awaited, exactly what was not taken back
             const { signal } = controller
             const append = (): Promise<AppendResult> => {
               if (next.kind === 'batch') return log.appendBatches([batchOf(value)])[0]!
+              if (next.kind === 'batch and signal') return log.appendBatches([batchOf(value)], { signal })[0]!
               if (next.kind === 'sync') return Promise.resolve(log.appendSync([{ value }]))
               return log.append([{ value }], next.kind === 'signal' ? { signal } : {})
             }
