@@ -36,9 +36,11 @@ const commands = {
     process.exitCode = await check()
   },
   async bench() {
-    await bootstrap()
     const { bench } = await import('./bench.mjs')
-    process.exitCode = await bench(args)
+    const measure = bench(args)
+    if (measure === null) return
+    await bootstrap()
+    process.exitCode = await measure()
   },
   async pack() {
     await bootstrap()

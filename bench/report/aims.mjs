@@ -64,6 +64,8 @@ export const aims = [
     work: 'durable 1 KB appends, 1,024 in flight',
     aim: '4× the best store',
     section: 'append',
+    obstacle:
+      'a wave costs two fsyncs, of its first MiB and of the rest, and each append a promise of its own, most of its CPU time',
     judge: (find) => against(find(appended(true, 1024)), stores, perSecond, 4),
   },
   {
@@ -92,6 +94,7 @@ export const aims = [
     work: 'page-cache appends of 1 KB, 1,024 in flight',
     aim: '5× the best store',
     section: 'append',
+    obstacle: 'each append has a promise and an object with its offsets, which is most of its CPU time',
     judge: (find) => against(find(appended(false, 1024)), stores, perSecond, 5),
   },
   ...[64 * KB, KB * KB].map((size) => ({
@@ -129,6 +132,8 @@ export const aims = [
     work: '`sendTo` of 1 MB',
     aim: 'half the CPU time of read + `socket.write`',
     section: 'send',
+    obstacle:
+      'over the loopback interface the copy into the socket, which both make, is most of the work of either',
     judge(find) {
       const cell = find(sentInMegabytes)
       const [ours, theirs] = [varveIn(cell), cell?.subjects['fs-async']?.median].map(
@@ -143,6 +148,7 @@ export const aims = [
     work: 'the same',
     aim: '85 % of a C loop of `sendfile`',
     section: 'send',
+    obstacle: 'each call hops to the thread that sends, and back to the event loop when it has ended',
     judge: (find) => share(find(sentInMegabytes), 0.85),
   },
   {
@@ -189,6 +195,7 @@ export const aims = [
     work: 'appends and lookups at 1,000 partitions',
     aim: 'as fast as at 1',
     section: 'growth',
+    obstacle: 'not profiled yet',
     judge: (find) => grown(find, 'partitions', 1, 1000),
   },
   {

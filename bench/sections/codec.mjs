@@ -65,6 +65,19 @@ export function tables(measured) {
         show.perSecond(varve.median.perSecond),
         show.microseconds(varve.median.nanosecondsPerBatch / 1000),
       ]),
+      chart: {
+        groups: Object.values(WORKS).map((title) => ({
+          title,
+          bars: done
+            .filter(({ parameters }) => WORKS[parameters.work] === title)
+            .map(({ parameters: { records, bytes }, subjects: { varve } }) => ({
+              title: `${records} × ${show.bytes(bytes)}`,
+              value: varve.median.perSecond,
+              text: show.perSecond(varve.median.perSecond),
+              isOurs: true,
+            })),
+        })),
+      },
     },
   ]
 }

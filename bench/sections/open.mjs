@@ -55,6 +55,8 @@ function leaveBehind(subject, data, dir) {
   if (signal !== 'SIGKILL') throw new Error(`the process that was to be killed ended by itself: ${stderr}`)
 }
 
+const rate = ({ gigabytesPerSecond }) => `${gigabytesPerSecond.toFixed(2)} GB/s`
+
 export function tables(measured) {
   const recovered = measured.filter(({ parameters, subjects }) => parameters.killed && subjects.varve?.median)
   return [
@@ -74,8 +76,21 @@ export function tables(measured) {
       header: ['', 'recovery'],
       rows: recovered.map(({ parameters, subjects: { varve } }) => [
         show.bytes(parameters.size),
-        `${varve.median.gigabytesPerSecond.toFixed(2)} GB/s`,
+        rate(varve.median),
       ]),
+      chart: {
+        groups: [
+          {
+            title: 'after kill -9',
+            bars: recovered.map(({ parameters, subjects: { varve } }) => ({
+              title: show.bytes(parameters.size),
+              value: varve.median.gigabytesPerSecond,
+              text: rate(varve.median),
+              isOurs: true,
+            })),
+          },
+        ],
+      },
     },
   ]
 }
