@@ -2,7 +2,6 @@
  * `__consumer_offsets` is in Kafka's formats so that Kafka's tools, and a Kafka that takes the directory over, understand it.
  * A field at the wrong place still comes back right from our own reader; Kafka's decoder is who must be asked.
  */
-import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { startBroker } from '@varve/broker'
 import {
@@ -16,8 +15,8 @@ import {
 import { Admin } from '@varve/client'
 import { expect, test } from 'vitest'
 import { RawClient } from '../../packages/broker/test/support/raw-client.js'
-import { mustRun } from '../support/children.js'
-import { kafkaTool, kafkaToolsMissing } from '../support/kafka-tools.js'
+import { dumpLogSegments } from '../support/dump-log-segments.js'
+import { kafkaToolsMissing } from '../support/kafka-tools.js'
 import { temporaryDirectory } from '../support/tree.js'
 
 test("Kafka's DumpLogSegments decodes what we keep of groups", { timeout: 60_000 }, async (context) => {
@@ -65,14 +64,12 @@ test("Kafka's DumpLogSegments decodes what we keep of groups", { timeout: 60_000
   await client.close()
   await broker.close()
 
-  const dir = join(data, '__consumer_offsets-0')
-  const segment = readdirSync(dir).find((name) => name.endsWith('.log'))!
-  const args = ['--offsets-decoder', '--deep-iteration', '--files', join(dir, segment)]
-  const [java, ...tool] = kafkaTool('DumpLogSegments', ...args)
-  const { stdout } = await mustRun(java, tool)
-  const records = stdout
-    .toString()
-    .split('\n')
+  const [dumped] = await dumpLogSegments([join(data, '__consumer_offsets-0')], {
+    decoder: '--offsets-decoder',
+  })
+  expect(dumped!.complaints).toEqual([])
+  const records = dumped!
+    .lines('.log')
     .filter((line) => line.startsWith('| '))
     .map((line) => {
       const [, key, value] = /key: (\{.*\}) payload: (.*)$/.exec(line)!
