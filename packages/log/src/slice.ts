@@ -46,6 +46,21 @@ export interface Slice {
    * buffer reaches no further than the slice.
    *
    * @throws VarveError as {@link read} does
+   * @example
+   * ```ts
+   * import { openLog } from '@varve/log'
+   *
+   * await using log = await openLog('./orders')
+   * await log.append([{ value: 'a'.repeat(1000) }])
+   * const slice = await log.slice({ from: 0 })
+   * const buffer = Buffer.alloc(256)
+   * for (let at = 0; at < slice.byteLength; at += buffer.length) {
+   *   const piece = buffer.subarray(0, slice.byteLength - at)
+   *   await slice.readInto(piece, at)
+   *   console.log(piece.length)
+   * }
+   * slice.close()
+   * ```
    */
   readInto(buffer: Uint8Array, at: number): void | Promise<void>
   /** Lets go of the file; reads under way still end. */
