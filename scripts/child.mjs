@@ -45,6 +45,8 @@ export function run(command, args, { cwd, env, capture = false, onLine, seconds 
     const child = spawn(command, args, {
       cwd,
       env: { ...process.env, ...env },
+      // Node starts no batch file by itself.
+      shell: command.endsWith('.cmd'),
       stdio: capture ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
     })
     started(child)

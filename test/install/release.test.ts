@@ -20,6 +20,7 @@ test.each([
   ['linux-x64-gnu', { os: ['linux'], cpu: ['x64'], libc: ['glibc'] }],
   ['linux-arm64-musl', { os: ['linux'], cpu: ['arm64'], libc: ['musl'] }],
   ['darwin-arm64', { os: ['darwin'], cpu: ['arm64'] }],
+  ['win32-x64-msvc', { os: ['win32'], cpu: ['x64'] }],
 ])('npm installs the package for %s where it belongs', (platform, where) => {
   const folder = temporaryDirectory()
   const addon = join(folder, `varve.${platform}.node`)

@@ -1,14 +1,22 @@
-//! The real disk.
+//! The real disk. What the systems do in ways of their own is in a module for each.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows as system;
 
 use std::fs;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::storage::{File, LockGuard, OpenMode, Storage};
+
+pub use system::descriptor_limit;
 
 /// A single write of 2 MiB or more makes ext4 allocate page-cache folios of that size, which measured 5–10 times
 /// slower on virtual machines; every write is split below that.
@@ -54,47 +62,25 @@ impl Storage for DiskStorage {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        fs::File::open(path)?.sync_all()
+        system::sync_dir(path)
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
-        let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
-        match unsafe { libc::statvfs(path.as_ptr(), &mut found) } {
-            0 => Ok(found.f_bavail as u64 * found.f_frsize as u64),
-            _ => Err(io::Error::last_os_error()),
-        }
+        system::free_bytes(path)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
         let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        // The kernel drops a flock with its last descriptor, so a killed process leaves none behind.
-        match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
-            0 => Ok(Some(Box::new(file))),
-            _ => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-                error => Err(error),
-            },
+        // The kernel drops it with its last descriptor, so a killed process leaves none behind.
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
         }
     }
 }
 
 struct DiskFile(fs::File);
-
-impl DiskFile {
-    fn write_some(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
-        // `IoSlice` is guaranteed to have the layout of `iovec`.
-        let written = unsafe {
-            libc::pwritev(
-                self.0.as_raw_fd(),
-                buffers.as_ptr().cast(),
-                buffers.len() as libc::c_int,
-                position as libc::off_t,
-            )
-        };
-        if written < 0 { Err(io::Error::last_os_error()) } else { Ok(written as usize) }
-    }
-}
 
 impl File for DiskFile {
     fn write_at(&self, buffers: &[&[u8]], mut position: u64) -> io::Result<()> {
@@ -112,7 +98,7 @@ impl File for DiskFile {
                     break;
                 }
             }
-            let mut written = match self.write_some(&group, position) {
+            let mut written = match system::write_some(&self.0, &group, position) {
                 Ok(0) if group.iter().any(|slice| !slice.is_empty()) => {
                     return Err(io::ErrorKind::WriteZero.into());
                 }
@@ -134,7 +120,7 @@ impl File for DiskFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match self.0.read_at(&mut buffer[filled..], position + filled as u64) {
+            match system::read_some(&self.0, &mut buffer[filled..], position + filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -144,26 +130,8 @@ impl File for DiskFile {
         Ok(filled)
     }
 
-    #[cfg(target_os = "linux")]
     fn try_read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        let slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-        let (fd, at) = (self.0.as_raw_fd(), position as libc::off_t);
-        let read = unsafe { libc::preadv2(fd, &slice, 1, at, libc::RWF_NOWAIT) };
-        if read >= 0 {
-            return Ok(read as usize);
-        }
-        match io::Error::last_os_error() {
-            // A file system or kernel without RWF_NOWAIT, or one whose wait a signal ended, is read on threads only.
-            error if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINTR)) => {
-                Err(io::ErrorKind::WouldBlock.into())
-            }
-            error => Err(error),
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn try_read_at(&self, _buffer: &mut [u8], _position: u64) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+        system::try_read_at(&self.0, buffer, position)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -178,16 +146,12 @@ impl File for DiskFile {
         Ok(self.0.metadata()?.len())
     }
 
-    #[cfg(target_os = "linux")]
     fn allocate(&self, position: u64, bytes: u64) -> io::Result<()> {
-        let (fd, at, length) = (self.0.as_raw_fd(), position as libc::off_t, bytes as libc::off_t);
-        match unsafe { libc::fallocate(fd, libc::FALLOC_FL_KEEP_SIZE, at, length) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
+        system::allocate(&self.0, position, bytes)
     }
 
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.as_fd())
+    #[cfg(unix)]
+    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        Some(std::os::fd::AsFd::as_fd(&self.0))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use varve_records::BatchError;
 
-use crate::open_files::descriptor_limit;
+use crate::disk::descriptor_limit;
 
 use crate::producer_state::ProducerError;
 

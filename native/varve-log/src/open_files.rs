@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use crate::batch_reader::Access;
+use crate::disk::descriptor_limit;
 use crate::error::{LogError, Result};
 use crate::storage::{File, OpenMode, Storage};
 
@@ -74,13 +75,6 @@ impl OpenFiles {
             }
         }
     }
-}
-
-/// How many files this process may have open; `None` where the system does not say.
-pub fn descriptor_limit() -> Option<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    let told = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
-    (told == 0).then_some(limit.rlim_cur)
 }
 
 impl Slot {

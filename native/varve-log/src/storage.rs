@@ -3,7 +3,6 @@
 
 use std::any::Any;
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,7 +61,8 @@ pub trait File: Send + Sync + 'static {
         Err(io::ErrorKind::Unsupported.into())
     }
     /// The descriptor, for whoever lets the kernel send the file's bytes; none where there is no file of the system's.
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    #[cfg(unix)]
+    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         None
     }
     fn is_empty(&self) -> io::Result<bool> {

@@ -16,7 +16,6 @@
 //! `VARVE_TEST_THREADS` is how many threads do the waiting, so that a test knows which of them makes a system call.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -209,7 +208,8 @@ impl File for FaultyFile {
         self.file.allocate(position, bytes)
     }
 
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    #[cfg(unix)]
+    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.file.descriptor()
     }
 }

@@ -9,6 +9,7 @@ export const prebuiltPlatforms: readonly string[] = [
   'linux-arm64-musl',
   'darwin-x64',
   'darwin-arm64',
+  'win32-x64-msvc',
 ]
 
 /** The part of the addon's name that says for which platform it was built, as napi-rs names them. */
