@@ -52,7 +52,9 @@ mod sync;
 pub mod time_index;
 pub mod transactions;
 mod truncation;
+pub mod turned_runner;
 pub mod txn_index;
+mod unsynced_storage;
 
 pub use append::{APPEND_BYTES, Appended};
 pub use batch_reader::Access;
@@ -70,3 +72,4 @@ pub use producer_state::ProducerError;
 pub use recovery::Recovered;
 pub use slice::{Slice, SliceRequest};
 pub use stats::{CompactionStats, Distribution, LogStats, Reads, Volume};
+pub use unsynced_storage::UnsyncedStorage;

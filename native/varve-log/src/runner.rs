@@ -1,6 +1,7 @@
 //! The engine decides, it does not schedule: it hands out jobs, and a [`Runner`] executes them. Threads do so over the
 //! disk, a seeded scheduler over the simulation, where every interleaving can be tried.
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
@@ -35,7 +36,11 @@ pub trait Runner: Send + Sync + 'static {
 pub struct Job {
     log: Arc<Log>,
     work: Work,
+    guard: Option<Guard>,
 }
+
+/// Dropped once a job's log has been told of what it did, or the job is given up.
+type Guard = Box<dyn Any + Send>;
 
 pub(crate) enum Work {
     /// Make what was written durable.
@@ -60,6 +65,7 @@ pub(crate) enum Work {
 pub struct Done {
     log: Arc<Log>,
     outcome: Outcome,
+    guard: Option<Guard>,
 }
 
 pub(crate) enum Outcome {
@@ -75,7 +81,13 @@ pub(crate) enum Outcome {
 
 impl Job {
     pub(crate) fn new(log: Arc<Log>, work: Work) -> Self {
-        Self { log, work }
+        Self { log, work, guard: None }
+    }
+
+    /// The job, with something that is dropped when it is over and done with.
+    pub(crate) fn keeping(mut self, guard: impl Any + Send) -> Self {
+        self.guard = Some(Box::new(guard));
+        self
     }
 
     /// Does the waiting; holds no lock of the log meanwhile.
@@ -103,7 +115,7 @@ impl Job {
             Work::MeasureSpace => Outcome::Measured(log.measure_space()),
             Work::Maintain(step) => Outcome::Maintained(step.execute(&log)),
         };
-        Done { log, outcome }
+        Done { log, outcome, guard: self.guard }
     }
 }
 
@@ -111,6 +123,7 @@ impl Done {
     /// Tells the log, which may hand out further jobs.
     pub fn publish(self) {
         self.log.take(self.outcome);
+        drop(self.guard);
     }
 }
 

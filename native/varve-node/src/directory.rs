@@ -6,8 +6,10 @@ use napi::bindgen_prelude::{AsyncTask, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use varve_log::repair::repair;
-use varve_log::runner::ThreadRunner;
-use varve_log::{DataDir, Identity, Listener, Log};
+use varve_log::runner::{Runner, ThreadRunner};
+use varve_log::storage::Storage;
+use varve_log::turned_runner::TurnedRunner;
+use varve_log::{DataDir, Identity, Listener, Log, UnsyncedStorage};
 
 use crate::failure::task;
 use crate::fault::{storage, threads};
@@ -34,20 +36,37 @@ pub struct DirectoryIdentity {
     pub new_directory_id: String,
 }
 
+/// What a data directory is for, where that is not the usual.
+#[napi(object)]
+pub struct DirectoryUse {
+    /// Its bytes need not outlive the power.
+    pub is_volatile: bool,
+    /// What its clock shows until it is turned, in milliseconds since 1970; otherwise it has the machine's time.
+    pub time_ms: Option<i64>,
+}
+
 /// A locked data directory.
 #[napi]
 pub struct NativeDirectory {
     inner: Arc<DataDir>,
     lease: Mutex<Option<Lease<DataDir>>>,
+    clock: Option<Arc<TurnedRunner>>,
 }
 
 impl NativeDirectory {
-    fn new(lease: Lease<DataDir>) -> Self {
-        Self { inner: lease.value.clone(), lease: Mutex::new(Some(lease)) }
+    fn new((lease, clock): (Lease<DataDir>, Option<Arc<TurnedRunner>>)) -> Self {
+        Self { inner: lease.value.clone(), lease: Mutex::new(Some(lease)), clock }
+    }
+
+    fn runner(&self) -> Arc<dyn Runner> {
+        match &self.clock {
+            Some(turned) => turned.clone(),
+            None => runner(),
+        }
     }
 }
 
-task!(OpenDirectory, Lease<DataDir>, NativeDirectory, NativeDirectory::new);
+task!(OpenDirectory, (Lease<DataDir>, Option<Arc<TurnedRunner>>), NativeDirectory, NativeDirectory::new);
 task!(OpenLog, LogShare, NativeLog, NativeLog::new);
 task!(ListLogs, Vec<String>, Vec<String>, |names| names);
 task!(Finish, (), (), |()| ());
@@ -55,7 +74,11 @@ task!(Finish, (), (), |()| ());
 /// Creates what is missing, locks the directory and removes its clean marker; where another environment of the process has
 /// done that, the directory is shared with it.
 #[napi(catch_unwind)]
-pub fn open_directory(path: String, identity: DirectoryIdentity) -> AsyncTask<OpenDirectory> {
+pub fn open_directory(
+    path: String,
+    identity: DirectoryIdentity,
+    DirectoryUse { is_volatile, time_ms }: DirectoryUse,
+) -> AsyncTask<OpenDirectory> {
     let identity = Identity {
         cluster_id: identity.cluster_id,
         node_id: identity.node_id,
@@ -65,8 +88,13 @@ pub fn open_directory(path: String, identity: DirectoryIdentity) -> AsyncTask<Op
     let environment = thread::current().id();
     AsyncTask::new(OpenDirectory(Box::new(move || {
         let path = PathBuf::from(path);
-        let open = || DataDir::open(storage()?, &path, &identity);
-        share_directory(real_path(&path), environment, open)
+        let open = || {
+            let disk = storage()?;
+            let disk: Arc<dyn Storage> = if is_volatile { Arc::new(UnsyncedStorage(disk)) } else { disk };
+            DataDir::open(disk, &path, &identity)
+        };
+        let lease = share_directory(real_path(&path), environment, open)?;
+        Ok((lease, time_ms.map(|now| Arc::new(TurnedRunner::new(runner(), now)))))
     })))
 }
 
@@ -138,15 +166,27 @@ impl NativeDirectory {
         changed: Function<'_, (), ()>,
     ) -> napi::Result<AsyncTask<OpenLog>> {
         let changed = callback(changed)?;
-        let directory = self.inner.clone();
+        let (directory, runner) = (self.inner.clone(), self.runner());
         let environment = thread::current().id();
         Ok(AsyncTask::new(OpenLog(Box::new(move || {
             let path = directory.log_dir(&name);
             LogShare::open(path, environment, changed, |changes| {
                 let listener: Listener = Box::new(move |_| changes.tell());
-                Log::open(directory, &name, config.into(), runner(), listener)
+                Log::open(directory, &name, config.into(), runner, listener)
             })
         }))))
+    }
+
+    /// Sets the time of a directory that was opened with one, and resolves when its logs have done what was due by then.
+    #[napi(catch_unwind)]
+    pub fn turn_clock_to(&self, time_ms: i64) -> AsyncTask<Finish> {
+        let clock = self.clock.clone();
+        AsyncTask::new(Finish(Box::new(move || {
+            if let Some(clock) = clock {
+                clock.turn_to(time_ms);
+            }
+            Ok(())
+        })))
     }
 
     /// Repairs what an inspection of a log finds and a repair can put right. The log must not be open.

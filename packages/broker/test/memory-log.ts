@@ -73,6 +73,7 @@ type BrokersLog = Pick<
   | 'flush'
   | 'configure'
   | 'deleteBefore'
+  | 'truncateFullyAndStartAt'
   | 'close'
 > &
   AsyncDisposable
@@ -336,6 +337,13 @@ export class MemoryLog implements BrokersLog {
     return this.startOffset
   }
 
+  async truncateFullyAndStartAt(offset: number): Promise<number> {
+    this.#stored.batches = []
+    this.#stored.durableOffset = this.#endOffset = this.startOffset = offset
+    this.#notify()
+    return offset
+  }
+
   close(): Promise<void> {
     if (this.#state !== 'closed') {
       if (this.#state === 'open') void this.flush()
@@ -453,6 +461,8 @@ export class MemoryDisk {
       nodeId,
       directoryId: 'memory-directory-00000',
       cleanShutdown: true,
+      // Nothing in memory depends on the time.
+      turnClockTo: () => Promise.resolve(),
       openLog: (name, options = {}) => this.#openLog(join(dir, name), name, options),
       logs: async () => {
         const entries = await readdir(dir, { withFileTypes: true })

@@ -24,6 +24,16 @@ export interface DataDirectoryOptions {
   clusterId?: string
   /** The node that the directory must belong to. Default: whichever it does; 0 for a new directory. */
   nodeId?: number
+  /**
+   * Nothing is ever flushed, whatever a log's durability says: for a directory that nobody needs after this process or a
+   * power loss. Default false.
+   */
+  volatile?: boolean
+  /**
+   * Stops the directory's clock at this time, in ms since 1970, until {@link DataDirectory.turnClockTo} turns it: by it
+   * records age, retention and compaction come due, and `LogAppendTime` is given. Default: it runs with the machine's.
+   */
+  timeMs?: number
 }
 
 /**
@@ -54,6 +64,13 @@ export interface DataDirectory extends AsyncDisposable {
    * @throws VarveError `VARVE_LOG_CLOSED`, `VARVE_IO`
    */
   logs(): Promise<string[]>
+  /**
+   * Sets the clock of a directory that was opened with `timeMs`, never back. Resolves when its logs have done what became due:
+   * what has expired is deleted then.
+   *
+   * @throws VarveError `VARVE_INVALID_OPTION` when the clock is the machine's
+   */
+  turnClockTo(timeMs: number): Promise<void>
   /**
    * Closes its logs, notes that all is well if it is, and lets go of the lock. Calling it again gives the same promise.
    *
@@ -92,15 +109,17 @@ export async function openEngineDirectory(
   options: DataDirectoryOptions,
 ): Promise<EngineDirectory> {
   checkDirectory(dir)
-  const { clusterId, nodeId } = options
+  const { clusterId, nodeId, timeMs } = options
   // It becomes a line of meta.properties, where a blank or a line break would say something else.
   if (clusterId !== undefined && !/^[!-~]+$/.test(clusterId)) {
     throw invalidOption('clusterId', clusterId, 'of printable ASCII characters without blanks')
   }
   if (nodeId !== undefined) checkWholeNumber('nodeId', nodeId, 0, 0x7fff_ffff)
+  if (timeMs !== undefined) checkWholeNumber('timeMs', timeMs, 0, Number.MAX_SAFE_INTEGER)
   const path = resolve(dir)
   const identity = { clusterId, nodeId, newClusterId: randomId(), newDirectoryId: randomId() }
-  const native = unwrap(await openDirectory(path, identity))
+  const use = { isVolatile: options.volatile ?? false, ...(timeMs !== undefined && { timeMs }) }
+  const native = unwrap(await openDirectory(path, identity, use))
   const isOther =
     (clusterId !== undefined && clusterId !== native.clusterId) ||
     (nodeId !== undefined && nodeId !== native.nodeId)
@@ -112,7 +131,7 @@ export async function openEngineDirectory(
       `the directory ${path} belongs to node ${native.nodeId} of cluster ${native.clusterId}, which is not what was asked for`,
     )
   }
-  return new EngineDirectory(path, native)
+  return new EngineDirectory(path, native, timeMs !== undefined)
 }
 
 export class EngineDirectory implements DataDirectory {
@@ -122,11 +141,13 @@ export class EngineDirectory implements DataDirectory {
   readonly directoryId: string
   readonly cleanShutdown: boolean
   readonly #native: NativeDirectory
+  readonly #isTurned: boolean
   readonly #open = new Map<string, Promise<EngineLog>>()
   #closing: Promise<void> | null = null
 
-  constructor(dir: string, native: NativeDirectory) {
+  constructor(dir: string, native: NativeDirectory, isTurned: boolean) {
     this.#native = native
+    this.#isTurned = isTurned
     this.dir = dir
     this.clusterId = native.clusterId
     this.nodeId = native.nodeId
@@ -206,6 +227,17 @@ export class EngineDirectory implements DataDirectory {
     this.#assertOpen()
     const names = unwrap(await this.#native.logs())
     return names.filter((name) => name !== '')
+  }
+
+  async turnClockTo(timeMs: number): Promise<void> {
+    checkWholeNumber('timeMs', timeMs, 0, Number.MAX_SAFE_INTEGER)
+    if (!this.#isTurned) {
+      throw new VarveError(
+        'VARVE_INVALID_OPTION',
+        `the clock of ${this.dir} is the machine's; open the directory with timeMs to turn it`,
+      )
+    }
+    unwrap(await this.#native.turnClockTo(timeMs))
   }
 
   close(): Promise<void> {

@@ -25,6 +25,14 @@ export interface DirectoryIdentity {
   newDirectoryId: string
 }
 
+/** What a data directory is for, where that is not the usual. */
+export interface DirectoryUse {
+  /** Its bytes need not outlive the power: nothing is flushed. */
+  isVolatile: boolean
+  /** What its clock shows until it is turned, in ms since 1970. Default: the machine's time. */
+  timeMs?: number
+}
+
 /** How a log is written: what is to be changed of the defaults, or of what is in force. A bound that is none is `Infinity`. */
 export interface NativeLogConfig {
   /** Whether an acknowledgement waits for an fsync. */
@@ -115,6 +123,8 @@ export interface NativeDirectory {
    * keeping it alive, after more has become durable, and after the log has rolled, failed or closed.
    */
   openLog(name: string, config: NativeLogConfig, changed: () => void): Promise<NativeLog | Failure>
+  /** Sets the time of a directory that was opened with one, and resolves when its logs have done what was due by then. */
+  turnClockTo(timeMs: number): Promise<undefined | Failure>
   /** Repairs what an inspection of a log finds and a repair can put right. The log must not be open. */
   repairLog(name: string, progress: NativeProgress): Promise<NativeRepaired[] | Failure>
   /** Writes the clean marker if every log closed cleanly, and lets go of the lock. */
@@ -361,7 +371,11 @@ export interface Binding {
    * the event loop alive.
    */
   openSender?(settled: (ends: number[]) => void): NativeSender
-  openDirectory(path: string, identity: DirectoryIdentity): Promise<NativeDirectory | Failure>
+  openDirectory(
+    path: string,
+    identity: DirectoryIdentity,
+    use: DirectoryUse,
+  ): Promise<NativeDirectory | Failure>
   NativeProgress: new () => NativeProgress
   /** Looks a log over, without a lock and without a change. */
   inspectLog(path: string, name: string, progress: NativeProgress): Promise<NativeInspection | Failure>

@@ -9,6 +9,7 @@ import { loadBinding } from './load.js'
 export type {
   Binding,
   DirectoryIdentity,
+  DirectoryUse,
   Failure,
   NativeAbortedTransaction,
   NativeCodec,

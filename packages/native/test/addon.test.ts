@@ -32,7 +32,9 @@ let directory: NativeDirectory
 let log: NativeLog
 
 beforeEach(async () => {
-  directory = (await openDirectory(join(dir, `${opened++}`), identity)) as NativeDirectory
+  directory = (await openDirectory(join(dir, `${opened++}`), identity, {
+    isVolatile: false,
+  })) as NativeDirectory
   log = (await directory.openLog('a-0', config, () => {})) as NativeLog
 })
 afterEach(async () => {
@@ -106,11 +108,13 @@ test('an error comes as a value with its code', async () => {
     message: expect.stringContaining('offset 5'),
   })
   expect(
-    await openDirectory(directory.logs === undefined ? '' : join(dir, `${opened - 1}`), identity),
+    await openDirectory(directory.logs === undefined ? '' : join(dir, `${opened - 1}`), identity, {
+      isVolatile: false,
+    }),
   ).toMatchObject({
     code: 'VARVE_LOCKED',
   })
-  expect(await openDirectory('/dev/null/x', identity)).toMatchObject({
+  expect(await openDirectory('/dev/null/x', identity, { isVolatile: false })).toMatchObject({
     code: 'VARVE_NOT_WRITABLE',
     errno: 20,
   })
