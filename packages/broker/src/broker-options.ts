@@ -10,6 +10,8 @@ import { parseOverrides } from './connection-limits.js'
 import { isWildcard, type ListenerAddress, parseListeners } from './listener-address.js'
 import { parseProtocolMap, type ProtocolMap, protocolOf, type SecurityProtocol } from './security-protocol.js'
 import type { SslOptions } from './ssl-options.js'
+import { type CheckedTopic, checkStartTopics, type StartTopicsOption } from './testing/start-topics.js'
+import { mostPartitions } from './topic.js'
 
 export interface BrokerOptions {
   /**
@@ -87,7 +89,12 @@ export interface BrokerOptions {
    * 127.0.0.1. Default: nowhere, and nothing is measured.
    */
   admin?: { port: number; host?: string }
-  /** Default the machine's. */
+  /**
+   * Topics that are created when the broker starts, unless they are there: each a number of partitions, or its partitions,
+   * configurations and first records. Clients may create others.
+   */
+  topics?: StartTopicsOption
+  /** Default the machine's. A `ManualClock` is turned by a test. */
   clock?: Clock
   /** Takes the broker's log lines. Default: none are kept. */
   log?: BrokerLog
@@ -118,13 +125,11 @@ export interface ResolvedOptions {
   readonly groups: Required<GroupOptions>
   /** Configurations that were given as such, checked. */
   readonly configs: ConfigValues
+  readonly topics: readonly CheckedTopic[]
   readonly admin: { readonly port: number; readonly host: string } | null
   readonly clock: Clock
   readonly log: BrokerLog
 }
-
-/** Topics of more partitions than this are refused by CreateTopics too. */
-const mostPartitions = 10_000
 
 /** @throws VarveError `VARVE_INVALID_OPTION` or `VARVE_INVALID_LISTENER` */
 export function resolveOptions(given: BrokerOptions): ResolvedOptions {
@@ -139,6 +144,7 @@ export function resolveOptions(given: BrokerOptions): ResolvedOptions {
     )
   }
   const listeners = resolveListeners(options)
+  const defaultPartitions = integer(options, 'defaultPartitions', 1, 1, mostPartitions)
   return {
     data,
     listeners,
@@ -148,7 +154,7 @@ export function resolveOptions(given: BrokerOptions): ResolvedOptions {
     clusterId: options.clusterId,
     nodeId: options.nodeId === undefined ? undefined : integer(options, 'nodeId', 0, 0, 2 ** 31 - 1),
     autoCreateTopics: options.autoCreateTopics ?? true,
-    defaultPartitions: integer(options, 'defaultPartitions', 1, 1, mostPartitions),
+    defaultPartitions,
     maxRequestBytes: integer(options, 'maxRequestBytes', 100 * 1024 * 1024, 1024, 2 ** 31 - 1),
     maxBatchBytes: integer(options, 'maxBatchBytes', 1024 * 1024 + 12, 61, 2 ** 31 - 1),
     requestMemoryBytes: integer(
@@ -167,6 +173,7 @@ export function resolveOptions(given: BrokerOptions): ResolvedOptions {
     closeTimeoutMs: integer(options, 'closeTimeoutMs', 5_000, 0, 2 ** 31 - 1),
     groups: resolveGroupOptions(options.groups),
     configs,
+    topics: checkStartTopics(options.topics ?? {}, defaultPartitions),
     admin: options.admin === undefined ? null : resolveAdmin(options.admin),
     clock: options.clock ?? systemClock,
     log: options.log ?? silentLog,

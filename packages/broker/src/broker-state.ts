@@ -7,6 +7,7 @@ import type { FetchSessions } from './fetch-sessions.js'
 import type { GroupCoordinator } from './groups/group-coordinator.js'
 import type { LimitedLog } from './limited-log.js'
 import type { LowDisk } from './low-disk.js'
+import type { Faults } from './testing/faults.js'
 import type { ProducerIds } from './producer-ids.js'
 import type { Topics } from './topics.js'
 
@@ -23,12 +24,16 @@ export interface BrokerState {
   readonly fetchSessions: FetchSessions
   readonly groups: GroupCoordinator
   readonly clock: Clock
+  /** By which clients are waited for on their connections. */
+  readonly connectionClock: Clock
   readonly log: BrokerLog
   /** For lines that a peer can cause as often as it likes. */
   readonly limitedLog: LimitedLog
   readonly lowDisk: LowDisk
   readonly autoCreateTopics: boolean
   readonly defaultPartitions: number
+  /** What was injected to go wrong. */
+  readonly faults: Faults
   /** Cancelled when the broker begins to close: long polls are answered with what there is. */
   readonly closing: Cancellation
 }

@@ -11,6 +11,7 @@ import type { BrokerState } from './broker-state.js'
 import { Cancellation } from './cancellation.js'
 import { BrokerConfigs } from './configs/broker-configs.js'
 import { staticConfigs } from './configs/static-configs.js'
+import { noValues } from './configs/stored-configs.js'
 import type { Clock } from './clock.js'
 import { Connection } from './connection.js'
 import { ConnectionLimits, type Release } from './connection-limits.js'
@@ -25,6 +26,15 @@ import { checkBindable, Listener } from './listener.js'
 import { LocalMetadataStore } from './local-metadata-store.js'
 import type { MetadataStore } from './metadata-store.js'
 import { isAmongLastDescriptors, openFilesLimit } from './open-files.js'
+import { Faults, type FaultInjection } from './testing/faults.js'
+import { StartTopics } from './testing/start-topics.js'
+import {
+  type RecordsExpected,
+  type StoredRecord,
+  StoredRecords,
+  type StoredRecordsOptions,
+} from './testing/stored-records.js'
+import type { WaitOptions } from './testing/waiting.js'
 import { ProducerIds } from './producer-ids.js'
 import { RequestMemory } from './request-memory.js'
 import type { SecurityProtocol } from './security-protocol.js'
@@ -62,6 +72,36 @@ export interface Broker {
   readonly clusterId: string
   /** One line for each partition that cannot be written, and why; the others are not affected. Made anew on each read. */
   readonly problems: string[]
+  /** What goes wrong on purpose: errors, delays and dropped connections, by API. */
+  readonly faults: FaultInjection
+  /**
+   * The records of a topic, partition by partition and in the order of their offsets.
+   *
+   * @throws VarveError `VARVE_UNKNOWN_TOPIC`, `VARVE_UNKNOWN_PARTITION`, `VARVE_BROKER_CLOSED`, `VARVE_LOG_CORRUPT`, `VARVE_IO`
+   */
+  records(topic: string, options?: StoredRecordsOptions): Promise<StoredRecord[]>
+  /**
+   * Waits until a topic, which need not exist yet, has as many records as are expected, or until they are what is expected,
+   * and resolves with all of them as {@link Broker.records} does. It looks when something is appended, and does not poll.
+   *
+   * @throws VarveError `VARVE_WAIT_TIMEOUT`, whose message lists what is there instead; `VARVE_BROKER_CLOSED`, or as
+   * {@link Broker.records}; the signal's reason
+   */
+  waitForRecords(
+    topic: string,
+    expected: RecordsExpected,
+    options?: StoredRecordsOptions & WaitOptions,
+  ): Promise<StoredRecord[]>
+  /**
+   * Goes back to how the broker began, so that one serves many tests: the topics of the option `topics` have their first
+   * records again, from offset 0, their configurations and their ids; all other topics, groups and committed offsets, the
+   * state of producers, altered configurations and faults are gone. Clients stay connected; members of groups join anew,
+   * consumers without a group find their offsets out of range. The clock goes on, and producer ids are not given twice.
+   *
+   * @throws VarveError `VARVE_NOT_TEMPORARY` for a broker with a data directory of its own, which is not a test's to delete;
+   * `VARVE_BROKER_CLOSED`; what kept a log from being emptied
+   */
+  reset(): Promise<void>
   /**
    * Stops accepting, answers what has been received (waiting fetches at once, all else within `closeTimeoutMs`), closes the logs and
    * removes a temporary directory. Further calls return the same promise.
@@ -114,7 +154,7 @@ async function open(
   opened: Closer[],
 ): Promise<Broker> {
   const { clock, log, durability } = options
-  const tls = options.ssl === null ? null : await openTls(options.ssl, clock)
+  const tls = options.ssl === null ? null : await openTls(options.ssl, clock.connections ?? clock)
   await checkBindable(options.listeners)
   const admin = options.admin === null ? null : await openAdmin(options.admin, log)
   if (admin !== null) opened.push(() => admin.close())
@@ -122,11 +162,13 @@ async function open(
   const paths = options.data ?? [await mkdtemp(join(tmpdir(), 'varve-'))]
   const removeTemporary = (): Promise<void> => rm(paths[0]!, { recursive: true, force: true })
   if (temporary) opened.push(removeTemporary)
-  const identity = {
+  const directoryOptions = {
+    volatile: temporary && durability === 'os',
+    ...(clock.follow !== undefined && { timeMs: clock.now() }),
     ...(options.nodeId !== undefined && { nodeId: options.nodeId }),
     ...(options.clusterId !== undefined && { clusterId: options.clusterId }),
   }
-  const directories = await DataDirectories.open(paths, identity, dependencies.openDataDirectory)
+  const directories = await DataDirectories.open(paths, directoryOptions, dependencies.openDataDirectory)
   opened.push(() => directories.close())
   const directory = directories.first
   const metadata: MetadataStore = await LocalMetadataStore.open(directory, temporary ? 'os' : 'fsync')
@@ -146,15 +188,17 @@ async function open(
   opened.push(() => topics.detach())
 
   const closing = new Cancellation()
+  const connectionClock = clock.connections ?? clock
+  const faults = new Faults(closing)
   const memory = dependencies.memory ?? new RequestMemory(options.requestMemoryBytes)
-  const connections = new Connections(clock)
+  const connections = new Connections(connectionClock)
   const limits = new ConnectionLimits({
     max: options.maxConnections,
     maxPerIp: options.maxConnectionsPerIp,
     overrides: options.maxConnectionsPerIpOverrides,
   })
   const { autoCreateTopics, defaultPartitions, maxRequestBytes } = options
-  const limitedLog = new LimitedLog(log, clock)
+  const limitedLog = new LimitedLog(log, connectionClock)
   opened.push(async () => limitedLog.close())
   const groups = new GroupCoordinator({ topics, clock, log, limitedLog, options: options.groups })
   opened.push(async () => groups.close())
@@ -171,8 +215,10 @@ async function open(
     fetchSessions: new FetchSessions({ maxSessions: options.maxFetchSessions, clock }),
     groups,
     clock,
+    connectionClock,
     log,
     limitedLog,
+    faults,
     autoCreateTopics,
     defaultPartitions,
     closing,
@@ -201,13 +247,20 @@ async function open(
     })
     connections.add(connection)
   }
+  const startTopics = new StartTopics(options.topics, topics, clock)
+  await startTopics.create()
+  const unfollow = clock.follow?.(async (now) => {
+    await directories.turnClockTo(now)
+    await groups.settled()
+  })
+  opened.push(async () => unfollow?.())
   const listeners: Listener[] = []
   for (const address of options.listeners) {
     const advertised = options.advertised.get(address.name) ?? null
     const listener = await Listener.open({
       address,
       advertised,
-      clock,
+      clock: connectionClock,
       log,
       tls: options.protocolOf(address.name) === 'SSL' ? tls : null,
       admit,
@@ -230,6 +283,7 @@ async function open(
     admin?.health.drain()
     const closed = Promise.all(listeners.map((listener) => listener.close()))
     closing.cancel()
+    unfollow?.()
     groups.close()
     tls?.close()
     const unanswered = await connections.drain(options.closeTimeoutMs)
@@ -259,6 +313,22 @@ async function open(
         : first
     }
   }
+  const storedRecords = new StoredRecords(topics, closing)
+  const reset = async (): Promise<void> => {
+    if (closing.cancelled)
+      throw new VarveError('VARVE_BROKER_CLOSED', 'the broker is closed; start another one')
+    if (!temporary) {
+      throw new VarveError(
+        'VARVE_NOT_TEMPORARY',
+        `a reset would delete what is in ${directories.paths.join(' and ')}; start the broker without data for a temporary directory`,
+      )
+    }
+    faults.clear()
+    for (const scope of ['broker', 'cluster'] as const) {
+      if (configs.altered(scope).size > 0) await configs.alter(scope, noValues)
+    }
+    await Promise.all([groups.startOver(), startTopics.restore()])
+  }
   let closed: Promise<void> | null = null
   const first = listeners[0]!
   const advertised = first.endpointFor('')
@@ -277,6 +347,10 @@ async function open(
     get problems() {
       return problems()
     },
+    faults,
+    records: (topic, wanted = {}) => storedRecords.all(topic, wanted),
+    waitForRecords: (topic, expected, wanted = {}) => storedRecords.waitFor(topic, expected, wanted),
+    reset,
     close: () => (closed ??= close()),
     [Symbol.asyncDispose]: () => (closed ??= close()),
   }

@@ -9,6 +9,16 @@ export interface Clock {
   setTimeout(callback: () => void, delayMs: number): Timer
   /** Forgets a timer. A timer that has fired, or `undefined`, is ignored. */
   clearTimeout(timer: Timer): void
+  /**
+   * By what clock clients are waited for on their connections: long polls, handshakes, peers that make no progress, the end
+   * of a broker that closes. Clients have clocks of their own, which nobody turns. Default: this one.
+   */
+  readonly connections?: Clock
+  /**
+   * Calls `turned` after each time that the clock was turned, and lets whoever turned it wait for the promise, until the
+   * returned function is called. A clock that has this does not run by itself, and the broker's logs keep to it.
+   */
+  follow?(turned: (now: number) => Promise<void>): () => void
 }
 
 /** Node's timers saturate to 1 ms beyond this, which would turn a very long wait into none. */

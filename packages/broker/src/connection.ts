@@ -41,7 +41,7 @@ export interface ConnectionOptions {
 /** A request that is being worked on, or whose response waits for those before it. */
 interface Turn {
   readonly request: ReceivedRequest
-  readonly overlaps: boolean
+  overlaps: boolean
   done: boolean
   response: readonly Chunk[] | null
   /** Nobody is to be answered any more. */
@@ -87,7 +87,7 @@ export class Connection {
   constructor(accepted: Socket, options: ConnectionOptions) {
     this.#options = options
     const { broker, memory, staging, maxRequestBytes } = options
-    this.#watch = new ProgressWatch(broker.clock.now())
+    this.#watch = new ProgressWatch(broker.connectionClock.now())
     this.#clientHost = accepted.remoteAddress ?? 'unknown'
     this.#peer = formatAddress(this.#clientHost, accepted.remotePort ?? 0)
     this.#endpoint = options.endpointFor(accepted.localAddress ?? '')
@@ -145,7 +145,7 @@ export class Connection {
 
   /** Nothing may be thrown into the socket's callback: it would end the process, not the connection. */
   #receive(count: number, step: () => boolean): boolean {
-    this.#watch.received(count, this.#options.broker.clock.now())
+    this.#watch.received(count, this.#options.broker.connectionClock.now())
     try {
       return step()
     } catch (error) {
@@ -276,6 +276,10 @@ export class Connection {
       endpoint: this.#endpoint,
       gone: this.#gone,
       retain: (until) => request.retain(until),
+      goAlone: () => {
+        turn.overlaps = false
+      },
+      fetchError: null,
       settleDecoded: () => request.settleDecoded(),
     }
     let response: Chunk[] | null | Promise<Chunk[] | null>

@@ -1,15 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { DataDirectory, Log, LogOptions, openDataDirectory } from '@varve/log'
+import type { DataDirectory, DataDirectoryOptions, Log, LogOptions, openDataDirectory } from '@varve/log'
 import { VarveError } from '@varve/records'
 import { refuseForeignDirectory } from './foreign-directory.js'
 import { metadataLogName } from './local-metadata-store.js'
 import { isDeleted } from './stray-directory.js'
-
-export interface Identity {
-  readonly clusterId?: string
-  readonly nodeId?: number
-}
 
 /**
  * The data directories of a broker, each usually a disk of its own: Kafka's `log.dirs`. A partition lies in one of them
@@ -28,25 +23,25 @@ export class DataDirectories {
   }
 
   /**
-   * Opens all of them, as one cluster's and node's. On failure none stays open.
+   * Opens all of them, as one cluster's and node's, in the same way. On failure none stays open.
    *
    * @throws VarveError as `openDataDirectory`; `VARVE_FOREIGN_DIRECTORY` when one has partitions of another broker, or
    * two have a broker's metadata
    */
   static async open(
     paths: readonly string[],
-    identity: Identity,
+    options: DataDirectoryOptions,
     open: typeof openDataDirectory,
   ): Promise<DataDirectories> {
     const home = await homeOf(paths)
     const opened = new Map<string, DataDirectory>()
     try {
-      let known = identity
+      let known = options
       // The one with the metadata first: the others have to belong to its cluster and node.
       for (const path of [home, ...paths.filter((other) => other !== home)]) {
         const directory = await open(path, known)
         opened.set(path, directory)
-        known = { clusterId: directory.clusterId, nodeId: directory.nodeId }
+        known = { ...options, clusterId: directory.clusterId, nodeId: directory.nodeId }
       }
       const directories = new DataDirectories(
         paths.map((path) => opened.get(path)!),
@@ -108,6 +103,11 @@ export class DataDirectories {
   forget(dir: string): void {
     const directory = this.#all.find((one) => one.dir === dir)
     if (directory !== undefined) this.#counts.set(directory, this.#counts.get(directory)! - 1)
+  }
+
+  /** Sets the clock of directories that were opened with one. */
+  async turnClockTo(now: number): Promise<void> {
+    await Promise.all(this.#all.map((directory) => directory.turnClockTo(now)))
   }
 
   /** @throws the first failure; all of them are closed nevertheless. */

@@ -34,8 +34,9 @@ import { handleListConfigResources } from './handlers/74-list-config-resources.j
 import { handleDescribeTopicPartitions } from './handlers/75-describe-topic-partitions.js'
 import { CloseConnection, type RequestContext } from './request-context.js'
 import { type AnyApi, supportedApis } from './supported-apis.js'
+import { answerStruck } from './testing/struck-requests.js'
 
-type Handler = (request: never, context: RequestContext) => unknown
+export type Handler = (request: never, context: RequestContext) => unknown
 
 const handlers: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [0, handleProduce],
@@ -104,8 +105,14 @@ export function dispatch(
       `${api.name} is served in versions ${served[0]} to ${served[1]}, not in ${apiVersion}`,
     )
   }
+  const handler = handlers.get(apiKey)!
   const request = api.request.decode(frame, bodyAt, apiVersion)
-  const response = handlers.get(apiKey)!(request as never, context)
+  const fault = context.broker.faults.strike(api, request, context)
+  const response =
+    fault === null
+      ? handler(request as never, context)
+      : // What is worked off later may not refer to the frame.
+        answerStruck(fault, api, api.request.decode(Buffer.from(frame), bodyAt, apiVersion), context, handler)
   if (response instanceof Promise) return response.then((body: unknown) => encode(api, header, body))
   return encode(api, header, response)
 }

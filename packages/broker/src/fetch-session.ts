@@ -85,6 +85,11 @@ export class FetchSession {
     return this.#order.size
   }
 
+  /** The partitions that it keeps, as a request would name them. */
+  *named(): IterableIterator<FetchRequest['topics'][number]> {
+    for (const { topic, topicId, asked } of this.#order) yield { topic, topicId, partitions: [asked] }
+  }
+
   /** Takes in what a request adds, changes and forgets. */
   update({ topics, forgottenTopicsData }: FetchRequest): void {
     for (const { topic, topicId, partitions } of topics) {

@@ -70,6 +70,17 @@ export class FetchSessions {
     return this.#partitions
   }
 
+  /** Every partition that a request is for, those that its session keeps first. */
+  *named({
+    sessionId,
+    sessionEpoch,
+    topics,
+  }: FetchRequest): IterableIterator<FetchRequest['topics'][number]> {
+    if (sessionEpoch !== newSession && sessionEpoch !== noSession)
+      yield* this.#sessions.get(sessionId)?.named() ?? []
+    yield* topics
+  }
+
   /** Finds out what a request asks for; an error where the session that it belongs to is not what its client thinks. */
   begin(request: FetchRequest, reader: FetchReader, topics: Topics): FetchRound | KafkaError {
     const { sessionId, sessionEpoch } = request

@@ -136,13 +136,20 @@ function isUnknown(refusal: KafkaError): boolean {
 /**
  * Reads the targets in order, as the bytes allow. The first batch found is returned whatever its size, so that a
  * consumer whose limit is smaller than a batch still gets on (KIP-74).
+ *
+ * @param fetchError an error that is answered instead of reading
  */
-export async function readTargets(targets: readonly FetchTarget[], maxBytes: number): Promise<TargetRead[]> {
+export async function readTargets(
+  targets: readonly FetchTarget[],
+  maxBytes: number,
+  fetchError: RequestContext['fetchError'],
+): Promise<TargetRead[]> {
   const reads: TargetRead[] = []
   let remaining = maxBytes
   let minOneBatch = true
   for (const target of targets) {
-    const pending = readTarget(target, remaining, minOneBatch)
+    const imposed = fetchError?.(target.topic, target.asked.partition) ?? null
+    const pending = imposed === null ? readTarget(target, remaining, minOneBatch) : failed(target, imposed)
     const read = pending instanceof Promise ? await pending : pending
     if (read.records.byteLength > 0) minOneBatch = false
     remaining = Math.max(0, remaining - read.records.byteLength)

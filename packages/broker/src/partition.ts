@@ -1,5 +1,5 @@
 import type { AbortedTransaction, EpochEnd, Log, LogOptions, LogStats, ProducerState } from '@varve/log'
-import { type RecordBatch, VarveError } from '@varve/records'
+import { type LogRecord, type RecordBatch, VarveError } from '@varve/records'
 import type { TopicSettings } from './configs/topic-settings.js'
 import { type FetchedRecords, readRecords, type RecordsWanted } from './fetched-records.js'
 
@@ -25,6 +25,7 @@ export type PartitionLog = Pick<
   | 'slice'
   | 'abortedTransactions'
   | 'producers'
+  | 'read'
   | 'readBatches'
   | 'offsetForTime'
   | 'maxTimestamp'
@@ -32,6 +33,7 @@ export type PartitionLog = Pick<
   | 'configure'
   | 'flush'
   | 'deleteBefore'
+  | 'truncateFullyAndStartAt'
   | 'stats'
   | 'close'
 >
@@ -74,6 +76,7 @@ export class Partition {
   readonly #lowDiskBytes: number
   #failure: VarveError | null = null
   #highWatermark = 0
+  #beginnings = 1
   #unsubscribe: () => void = () => {}
   readonly #commitWaiters = new Set<CommitWaiter>()
   readonly #listeners = new Set<PartitionListener>()
@@ -232,6 +235,12 @@ export class Partition {
     return this.#log.readBatches()
   }
 
+  /** The records from an offset up to but not including another one; their keys and values are views of what was read. */
+  readRecords(from: number, to: number, isolation: Isolation): AsyncIterable<LogRecord> {
+    if (this.#log === null) throw this.failure
+    return this.#log.read({ from, to, isolation })
+  }
+
   /** The first record at or after a timestamp, or null. */
   offsetForTime(timestamp: number): Promise<{ offset: number; timestamp: number } | null> {
     if (this.#log === null) return Promise.reject(this.failure)
@@ -290,6 +299,20 @@ export class Partition {
   deleteBefore(offset: number): Promise<number> {
     if (this.#log === null) return Promise.reject(this.failure)
     return this.#log.deleteBefore(offset)
+  }
+
+  /** Deletes all records and forgets all producers: the next record is at offset 0 again. */
+  async startOver(): Promise<void> {
+    if (this.#log === null) throw this.failure
+    await this.#log.truncateFullyAndStartAt(0)
+    this.#beginnings++
+    this.#highWatermark = this.#log.durableOffset
+    this.#notify()
+  }
+
+  /** How often its records have begun at offset 0. */
+  get beginnings(): number {
+    return this.#beginnings
   }
 
   /** Where its log is; null where none is open. */

@@ -1,5 +1,6 @@
 import type { BrokerState } from './broker-state.js'
 import type { Cancellation } from './cancellation.js'
+import type { KafkaError } from './kafka-error.js'
 
 /** Where clients are told to connect. */
 export interface Endpoint {
@@ -23,6 +24,10 @@ export interface RequestContext {
    * log still holds.
    */
   retain(until: Promise<unknown>): void
+  /** Lets no further request of the connection begin before this one is answered. */
+  goAlone(): void
+  /** A fault's error for a partition that is fetched, where there is one. */
+  readonly fetchError: ((topic: string, partition: number) => KafkaError | null) | null
   /** Gives back what the decoded request is charged for: before a long wait that needs little of it. */
   settleDecoded(): void
 }

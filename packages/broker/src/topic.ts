@@ -2,6 +2,9 @@ import type { ConfigValues } from './configs/stored-configs.js'
 import type { TopicSettings } from './configs/topic-settings.js'
 import type { Partition } from './partition.js'
 
+/** The most partitions that a topic can be created with, or that one operation may create, as in Kafka. */
+export const mostPartitions = 10_000
+
 /** A topic as clients see it: a name, an id that no other topic ever has, and partitions numbered from 0. */
 export class Topic {
   readonly name: string

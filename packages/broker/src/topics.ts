@@ -59,6 +59,7 @@ export class Topics {
   readonly #byName = new Map<string, Topic>()
   readonly #byId = new Map<string, Topic>()
   readonly #entries = new Map<Topic, KeptEntry>()
+  readonly #changeListeners = new Set<() => void>()
   readonly #deletionListeners: ((topic: Topic) => Promise<void>)[] = []
   readonly #collisions = new Map<string, string>()
   /** What is being changed, by collision key: a name is created, deleted and altered by one at a time. */
@@ -135,11 +136,15 @@ export class Topics {
 
   /**
    * Deletes a topic: from now on nobody finds it, and who waits at one of its partitions is told. Its files are removed
-   * later, after `file.delete.delay.ms`.
+   * later.
    *
+   * @param filesAfterMs how much later; by default after the topic's `file.delete.delay.ms`
    * @throws VarveError `VARVE_TOPIC_DELETED` when it is gone already, or what kept the metadata store from noting it
    */
-  async delete(topic: Topic): Promise<void> {
+  async delete(
+    topic: Topic,
+    { filesAfterMs = topic.settings.fileDeleteDelayMs }: { readonly filesAfterMs?: number } = {},
+  ): Promise<void> {
     await this.#alter(topic, async ({ entry, revision }) => {
       const deleted: DeletedTopic = { ...entry }
       await this.#commit(topic, revision, {
@@ -151,11 +156,17 @@ export class Topics {
       // Before another topic can get the name.
       for (const listener of this.#deletionListeners) await listener(topic)
       this.#options.log('info', `deleted topic ${topic.name}, id ${topic.id}`)
-      await this.#deletions.finish(deleted, topic.settings.fileDeleteDelayMs).catch((error: unknown) => {
+      await this.#deletions.finish(deleted, filesAfterMs).catch((error: unknown) => {
         // It is deleted all the same, and the next start goes on with its directories.
         this.#options.log('warn', `the directories of ${topic.name} remain: ${storageFailureText(error)}`)
       })
     })
+  }
+
+  /** Calls `listener` after topics have come or gone or have further partitions, until the returned function is called. */
+  onChange(listener: () => void): () => void {
+    this.#changeListeners.add(listener)
+    return () => this.#changeListeners.delete(listener)
   }
 
   /** Calls `listener` for each topic that was deleted, and waits for it. It must not throw. */
@@ -183,6 +194,7 @@ export class Topics {
       // The broker's configurations may have been altered meanwhile.
       for (const partition of added) partition.configure(topic.settings)
       topic.extend(added)
+      this.#tellChange()
       this.#options.log('info', `topic ${topic.name} has ${count} partitions now`)
     })
   }
@@ -305,6 +317,7 @@ export class Topics {
     this.#byName.set(name, topic)
     this.#byId.set(topicId, topic)
     this.#collisions.set(collisionKey(name), name)
+    this.#tellChange()
     return topic
   }
 
@@ -313,6 +326,11 @@ export class Topics {
     this.#byName.delete(topic.name)
     this.#byId.delete(topic.id)
     this.#collisions.delete(collisionKey(topic.name))
+    this.#tellChange()
+  }
+
+  #tellChange(): void {
+    for (const listener of this.#changeListeners) listener()
   }
 
   async #create(entry: TopicEntry): Promise<Topic> {

@@ -73,6 +73,7 @@ export type { ProtocolErrorCode } from './protocol-error.js'
 export { ProtocolError } from './protocol-error.js'
 /** The words in which messages are declared. */
 export * as schema from './schema.js'
+export { includes, versionRange } from './versions.js'
 export type { Decoded, Encodable, Field, FieldOptions, Fields, ScalarType } from './schema.js'
 export * from './transaction-records.js'
 export { isUuid, randomUuid, uuidFromBytes, uuidToBytes, ZERO_UUID } from './uuid.js'

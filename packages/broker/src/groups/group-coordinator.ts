@@ -98,6 +98,23 @@ export class GroupCoordinator {
     )
   }
 
+  /** Resolves when what groups have decided by now is stored. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#slots.map(({ shard }) => shard.settled()))
+  }
+
+  /** Forgets all groups, with what they have committed. Their members are told when they next ask. */
+  async startOver(): Promise<void> {
+    for (const { shard } of this.#slots) shard.close()
+    await this.settled()
+    this.#slots = await Promise.all(
+      this.#slots.map(async ({ partition }): Promise<Slot> => {
+        await partition.startOver()
+        return { partition, shard: this.#shard(partition), state: 'serving' }
+      }),
+    )
+  }
+
   /** Answers whoever waits for a rebalance, and ends all timers. */
   close(): void {
     this.#closed = true

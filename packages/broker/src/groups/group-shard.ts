@@ -87,6 +87,11 @@ export class GroupShard {
     return this.#groups.get(groupId)?.offsets ?? null
   }
 
+  /** Resolves when what is being stored now has been seen to. */
+  async settled(): Promise<void> {
+    await this.#stored
+  }
+
   // Replaying
 
   /** Takes in a record of the log, in its order, before the first command. */

@@ -78,15 +78,16 @@ async function answer(wants: FetchWants, context: RequestContext): Promise<Fetch
 async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): Promise<TargetRead[] | null> {
   const { round, maxBytes, minBytes, maxWaitMs } = wants
   const { targets } = round
-  const { broker, gone } = context
-  if (maxWaitMs <= 0 || minBytes <= 0 || !mayChange(targets)) return await readTargets(targets, maxBytes)
+  const { broker, gone, fetchError } = context
+  if (maxWaitMs <= 0 || minBytes <= 0 || !mayChange(targets))
+    return await readTargets(targets, maxBytes, fetchError)
   const ends: Cancellation[] = [gone, broker.closing]
   if (round.superseded !== null) ends.push(round.superseded)
   // Listening begins before reading, so that nothing can be appended in between unnoticed.
-  const signal = new ChangeSignal(broker.clock, maxWaitMs, ends)
+  const signal = new ChangeSignal(broker.connectionClock, maxWaitMs, ends)
   try {
     for (const { partition } of targets) if (partition !== null) signal.listenTo(partition)
-    const reads = await readTargets(targets, maxBytes)
+    const reads = await readTargets(targets, maxBytes, fetchError)
     const isUrgent = targets.some((target, index) => mustBeKnown(target, reads[index]!))
     if (signal.expired || isUrgent || byteLength(reads) >= minBytes) return reads
     closeAll(reads)
@@ -97,7 +98,7 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
       if (gone.cancelled) return null
       if (await estimate.reaches(minBytes, changed)) break
     } while (!signal.expired)
-    return await readTargets(targets, maxBytes)
+    return await readTargets(targets, maxBytes, fetchError)
   } finally {
     signal.stop()
   }

@@ -20,10 +20,8 @@ import { Refusal } from '../refusal.js'
 import { checkReplicas } from '../replica-assignment.js'
 import type { RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
+import { mostPartitions } from '../topic.js'
 import { isInternalTopic } from '../topic-name.js'
-
-/** Kafka's limit on what one operation may create. */
-const mostPartitions = 10_000
 
 type CreatableTopic = CreateTopicsRequest['topics'][number]
 type Result = NonNullable<CreateTopicsResponseInput['topics']>[number]

@@ -7,10 +7,8 @@ import { type CreatePartitionsRequest, type CreatePartitionsResponseInput, error
 import { Refusal, refusalOf } from '../refusal.js'
 import { checkReplicas } from '../replica-assignment.js'
 import type { RequestContext } from '../request-context.js'
+import { mostPartitions } from '../topic.js'
 import { isInternalTopic } from '../topic-name.js'
-
-/** Kafka's limit on what one operation may create. */
-const mostPartitions = 10_000
 
 type Wanted = CreatePartitionsRequest['topics'][number]
 

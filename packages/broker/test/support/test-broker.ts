@@ -35,7 +35,8 @@ export interface TestBrokerOptions extends BrokerOptions {
 /** Starts one and closes it at the end of the test. */
 export async function startTestBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
   const { disk = new MemoryDisk(), engine = false, openFilesLimit = Infinity, ...rest } = options
-  const clock = new ManualClock()
+  // The engine keeps to it too, and forgets producers that have been idle by then.
+  const clock = new ManualClock(engine ? Date.now() + 60_000 : undefined)
   const lines: string[] = []
   const log = (level: string, message: string): void => {
     lines.push(`${level} ${message}`)
