@@ -4,6 +4,12 @@ use crate::error::{LogError, Result};
 use crate::log::{Log, Phase};
 
 impl Log {
+    /// Ends a compaction that is under way, which would keep the log open until all of it is done: nobody is left who
+    /// could close it.
+    pub fn desert(&self) {
+        self.state().maintenance.close();
+    }
+
     /// Flushes, makes the recovery point durable and closes. Waits for jobs under way, and for the disk.
     pub fn close(&self) -> Result<()> {
         let mut state = self.state();

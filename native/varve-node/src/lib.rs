@@ -10,6 +10,7 @@ mod inspect;
 mod log;
 mod log_config;
 mod producers;
+mod promised;
 mod registry;
 #[cfg(target_os = "linux")]
 mod sender;

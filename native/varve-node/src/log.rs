@@ -1,9 +1,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
-use napi::Either;
-use napi::bindgen_prelude::{AsyncTask, BufferSlice, Float64ArraySlice, Uint32ArraySlice};
+use napi::bindgen_prelude::{AsyncTask, BufferSlice, Float64ArraySlice, Object, Uint32ArraySlice};
+use napi::{Either, Env};
 use napi_derive::napi;
 use varve_log::{Access, Answer, Appended, Durability, Log, LogError, Phase, Slice, SliceRequest};
 use varve_records::{HEADER_BYTES, assign_epoch, seal};
@@ -12,6 +12,7 @@ use crate::changes::Changes;
 use crate::directory::Finish;
 use crate::failure::{Failure, task};
 use crate::log_config::NativeLogConfig;
+use crate::promised::Promised;
 use crate::registry::Environment;
 use crate::shared_log::LogShare;
 use crate::slice::NativeSlice;
@@ -40,24 +41,12 @@ pub struct NativeLog {
 
 task!(FindBatch, Option<i64>, Option<f64>, |offset: Option<i64>| offset.map(|offset| offset as f64));
 task!(TakeSlice, NativeSlice, NativeSlice, |slice| slice);
-task!(Ask, i64, f64, |offset| offset as f64);
 
 /// Where a leader epoch ends.
 #[napi(object)]
 pub struct NativeEpochEnd {
     pub epoch: i32,
     pub end_offset: f64,
-}
-
-/// Waits on a thread for what the engine's own threads do.
-fn ask(log: &Arc<Log>, request: impl FnOnce(&Arc<Log>, Answer) + Send + 'static) -> AsyncTask<Ask> {
-    let log = log.clone();
-    AsyncTask::new(Ask(Box::new(move || {
-        let (tell, told) = mpsc::channel();
-        request(&log, Box::new(move |answer| drop(tell.send(answer))));
-        // An answer that is dropped instead of given is one of a log that ended.
-        told.recv().unwrap_or_else(|_| Err(LogError::Closed { dir: log.dir.clone() }))
-    })))
 }
 
 impl NativeLog {
@@ -75,6 +64,17 @@ impl NativeLog {
 
     fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Asks the engine for what it answers in its own time.
+    fn ask<'env>(
+        &self,
+        env: &'env Env,
+        request: impl FnOnce(&Arc<Log>, Answer),
+    ) -> napi::Result<Object<'env>> {
+        let (mut promised, promise) = Promised::of(&self.log, env)?;
+        request(&self.log, Box::new(move |answer| promised.settle(answer)));
+        Ok(promise)
     }
 
     /// Appends, and notes for each batch its base offset or, as -1 - n, the n-th of the refusals.
@@ -220,14 +220,14 @@ impl NativeLog {
 
     /// Deletes what the configured retention does not cover; the log start offset.
     #[napi(catch_unwind)]
-    pub fn apply_retention(&self) -> AsyncTask<Ask> {
-        ask(&self.log, |log, answer| log.apply_retention(answer))
+    pub fn apply_retention<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        self.ask(env, |log, answer| log.apply_retention(answer))
     }
 
     /// Compacts what is sealed and flushed; up to where.
     #[napi(catch_unwind)]
-    pub fn compact(&self) -> AsyncTask<Ask> {
-        ask(&self.log, |log, answer| log.compact(answer))
+    pub fn compact<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        self.ask(env, |log, answer| log.compact(answer))
     }
 
     /// Why the last compaction came to nothing, if it did.
@@ -238,20 +238,24 @@ impl NativeLog {
 
     /// Deletes the records before `offset`; the log start offset.
     #[napi(catch_unwind)]
-    pub fn delete_before(&self, offset: f64) -> AsyncTask<Ask> {
-        ask(&self.log, move |log, answer| log.delete_before(offset as i64, answer))
+    pub fn delete_before<'env>(&self, env: &'env Env, offset: f64) -> napi::Result<Object<'env>> {
+        self.ask(env, |log, answer| log.delete_before(offset as i64, answer))
     }
 
     /// Cuts the end off; the new end offset.
     #[napi(catch_unwind)]
-    pub fn truncate_to(&self, offset: f64) -> AsyncTask<Ask> {
-        ask(&self.log, move |log, answer| log.truncate_to(offset as i64, answer))
+    pub fn truncate_to<'env>(&self, env: &'env Env, offset: f64) -> napi::Result<Object<'env>> {
+        self.ask(env, |log, answer| log.truncate_to(offset as i64, answer))
     }
 
     /// Deletes everything and lets the log start, empty, at `offset`; the new end offset.
     #[napi(catch_unwind)]
-    pub fn truncate_fully_and_start_at(&self, offset: f64) -> AsyncTask<Ask> {
-        ask(&self.log, move |log, answer| log.truncate_fully_and_start_at(offset as i64, answer))
+    pub fn truncate_fully_and_start_at<'env>(
+        &self,
+        env: &'env Env,
+        offset: f64,
+    ) -> napi::Result<Object<'env>> {
+        self.ask(env, |log, answer| log.truncate_fully_and_start_at(offset as i64, answer))
     }
 
     /// Whether one more, or one fewer, wants to be told of what is written and not durable yet.

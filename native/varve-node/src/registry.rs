@@ -18,8 +18,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// What environments can share.
 pub trait Share: Send + Sync + 'static {
-    /// Tells whether anybody has it still, when no environment does.
-    fn remains(self: &Arc<Self>) -> Box<dyn Fn() -> bool + Send>;
+    /// Called when no environment has it any more, none of which has closed it. Tells whether anybody has it still.
+    fn desert(self: &Arc<Self>) -> Box<dyn Fn() -> bool + Send>;
 }
 
 pub struct Registry<T: Share> {
@@ -147,7 +147,7 @@ impl<T: Share> Drop for Lease<T> {
         }
         let mut slots = self.registry.slots();
         if Registry::leave(&mut slots, &self.key, self.environment) {
-            slots.insert(self.key.clone(), Slot::Left(self.value.remains()));
+            slots.insert(self.key.clone(), Slot::Left(self.value.desert()));
         }
         drop(slots);
         self.registry.changed.notify_all();

@@ -10,7 +10,7 @@ static DIRECTORIES: Registry<DataDir> = Registry::new();
 static LOGS: Registry<SharedLog> = Registry::new();
 
 impl Share for DataDir {
-    fn remains(self: &Arc<Self>) -> Box<dyn Fn() -> bool + Send> {
+    fn desert(self: &Arc<Self>) -> Box<dyn Fn() -> bool + Send> {
         let weak = Arc::downgrade(self);
         Box::new(move || weak.strong_count() > 0)
     }
@@ -23,7 +23,8 @@ pub struct SharedLog {
 }
 
 impl Share for SharedLog {
-    fn remains(self: &Arc<Self>) -> Box<dyn Fn() -> bool + Send> {
+    fn desert(self: &Arc<Self>) -> Box<dyn Fn() -> bool + Send> {
+        self.log.desert();
         let weak = Arc::downgrade(&self.log);
         Box::new(move || weak.strong_count() > 0)
     }

@@ -354,6 +354,7 @@ export interface Log extends AsyncDisposable, LogTransactions {
   /**
    * Compacts everything in sealed segments, without waiting for the next look at it in the background and however little
    * of it is new. Returns the offset up to which the log is compacted. A compaction that fails leaves the log as it was.
+   * Closing the log ends one that is under way, with `VARVE_LOG_CLOSED`.
    *
    * @throws VarveError `VARVE_LOG_FAILED`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`
    * @example

@@ -55,6 +55,20 @@ test('a flush, a lookup, a cold read and a close are waited for', async () => {
   expect(stdout).toBe('close,flush,lookup,read\n')
 })
 
+test('a compaction that was asked for is waited for', async () => {
+  const { stdout } = await run(`
+    import { openLog } from '@varve/log'
+    const options = { cleanupPolicy: 'compact', segmentBytes: 1024, compactionBytesPerSecond: 50_000 }
+    openLog(process.argv[1], options).then(async (log) => {
+      await Promise.all(Array.from({ length: 20 }, () => log.append([{ key: 'k', value: 'v'.repeat(900) }])))
+      await log.flush()
+      // It takes a good part of a second, in which nothing else keeps the event loop going.
+      log.compact().then((upTo) => console.log(upTo > 0))
+    })
+  `)
+  expect(stdout).toBe('true\n')
+})
+
 test('neither an open log nor a follower that waits keeps the process alive', async () => {
   const { stdout, endOffset } = await run(`
     import { openLog } from '@varve/log'
