@@ -263,8 +263,15 @@ impl Log {
         }
         let taken = results.len();
         if !group.is_empty() {
-            let write =
-                GroupWrite { segment: active, position: start, headers, end_offset: next, epochs, producers };
+            let write = GroupWrite {
+                given: self.runner.now(),
+                segment: active,
+                position: start,
+                headers,
+                end_offset: next,
+                epochs,
+                producers,
+            };
             if self.directory.pace.is_slow() {
                 state.phase = Phase::Writing;
                 threaded = Some(Work::Write(ThreadedWrite { group: write, bytes: group.concat() }));

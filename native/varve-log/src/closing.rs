@@ -69,6 +69,7 @@ impl Log {
                     let end = state.end_mark();
                     self.stats.became_durable(end.offset - state.flushed.offset);
                     state.flushed = end;
+                    self.count_acknowledged(&mut state);
                     self.directory.log_closed_cleanly(&self.name);
                 }
                 state.end();

@@ -34,6 +34,7 @@ impl Log {
             state.seen = seen;
             state.flush_wanted = state.end_offset;
         }
+        self.count_acknowledged(&mut state);
         self.reschedule(&mut state, &before);
         let work = [self.plan_measure(&mut state, 0), state.plan_flush()];
         self.hand_out(state, work.into_iter().flatten());

@@ -97,6 +97,8 @@ pub struct State {
     pub(crate) flushed: Mark,
     /// What readers saw when [`Durability::Fsync`] came into force, on disk or not: it is not hidden from them again.
     pub(crate) seen: Mark,
+    /// What was written and is not durable yet: where each write ended, and when it was given to the log.
+    pub(crate) unacknowledged: VecDeque<(i64, Duration)>,
     pub(crate) flush_wanted: i64,
     pub(crate) flush_running: bool,
     /// The first segment that may hold bytes, or indexes, that were not flushed.
@@ -198,6 +200,7 @@ impl Log {
         let state = State {
             flushed: end,
             seen: end,
+            unacknowledged: VecDeque::new(),
             flush_wanted: end.offset,
             flush_running: false,
             unflushed_base: active.base_offset,
@@ -397,6 +400,7 @@ impl Log {
             Outcome::Flushed(plan, Ok(())) => {
                 let before = state.flushed.offset;
                 state.flushed(&plan, now_seconds);
+                self.count_acknowledged(&mut state);
                 self.stats.became_durable(state.flushed.offset - before);
                 if self.config().durability == Durability::Fsync {
                     state.flush_wanted = state.end_offset;

@@ -53,6 +53,8 @@ pub(crate) struct WriteTime {
 
 /// Batches that belong at the end of the active segment, and what the log is once they are there.
 pub(crate) struct GroupWrite {
+    /// When they were given to the log.
+    pub given: Duration,
     pub segment: Arc<Segment>,
     pub position: u64,
     pub headers: Vec<BatchHeader>,
@@ -91,6 +93,8 @@ impl Log {
         state.end_offset = group.end_offset;
         state.take_epochs(group.epochs);
         self.take_producers(state, &group.segment, group.producers);
+        state.unacknowledged.push_back((group.end_offset, group.given));
+        self.count_acknowledged(state);
     }
 }
 

@@ -8,7 +8,7 @@ use histogram::{AtomicHistogram, Quantile};
 use varve_records::BatchHeader;
 
 use crate::batch_reader::Access;
-use crate::log::Log;
+use crate::log::{Log, State};
 use crate::segment::Segment;
 
 /// Counters and histograms since the log was opened, and its size now.
@@ -20,6 +20,8 @@ pub struct LogStats {
     pub refused_batches: u64,
     /// Nanoseconds that each write of appended batches took.
     pub write: Distribution,
+    /// Nanoseconds from each write's being given to the log until its durability covered it.
+    pub acknowledge: Distribution,
     /// Nanoseconds that each flush took: of segments, their indexes, and the directory where names were new.
     pub flush: Distribution,
     /// Offsets that became durable with each flush that made any so.
@@ -115,6 +117,7 @@ pub(crate) struct Stats {
     appended: VolumeCounter,
     refused_batches: AtomicU64,
     write: Recorder,
+    acknowledge: Recorder,
     flush: Recorder,
     flush_group: Recorder,
     rolls: AtomicU64,
@@ -165,6 +168,10 @@ impl Stats {
         self.write.record(nanoseconds(took));
     }
 
+    pub fn acknowledged(&self, took: Duration) {
+        self.acknowledge.record(nanoseconds(took));
+    }
+
     pub fn refused(&self, batches: usize) {
         if batches > 0 {
             add(&self.refused_batches, batches as u64);
@@ -198,6 +205,20 @@ impl Stats {
 }
 
 impl Log {
+    /// Called when more may have become durable.
+    pub(crate) fn count_acknowledged(&self, state: &mut State) {
+        if state.unacknowledged.is_empty() {
+            return;
+        }
+        let (durable, now) = (self.visible(state).offset, self.runner.now());
+        while let Some(&(end, given)) = state.unacknowledged.front()
+            && end <= durable
+        {
+            state.unacknowledged.pop_front();
+            self.stats.acknowledged(now.saturating_sub(given));
+        }
+    }
+
     /// What the log did since it was opened. The parts are read one after the other: appends that go on meanwhile may be
     /// in some and not in others.
     pub fn stats(&self) -> LogStats {
@@ -211,6 +232,7 @@ impl Log {
             },
             refused_batches: get(&stats.refused_batches),
             write: stats.write.distribution(),
+            acknowledge: stats.acknowledge.distribution(),
             flush: stats.flush.distribution(),
             flush_group: stats.flush_group.distribution(),
             rolls: get(&stats.rolls),

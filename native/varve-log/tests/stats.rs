@@ -2,6 +2,8 @@
 
 mod simulation;
 
+use std::time::Duration;
+
 use simulation::{Solo, batch_of, config};
 use varve_log::sim::SimStorage;
 use varve_log::{Access, Durability, LogConfig, SliceRequest, Volume};
@@ -26,6 +28,32 @@ fn appends_are_counted_when_they_are_written_and_groups_when_they_are_durable() 
     let stats = solo.log.stats();
     assert_eq!((stats.flush.count, stats.flush_group.count), (2, 2));
     assert_eq!((stats.flush_group.total, stats.flush_group.max), (5, 3), "a group of two and one of three");
+}
+
+#[test]
+fn appends_take_as_long_as_they_wait_for_what_acknowledges_them() {
+    let wait = |solo: &Solo, ms| solo.runner.advance(Duration::from_millis(ms));
+    let took = |solo: &Solo| {
+        let told = solo.log.stats().acknowledge;
+        (told.count, told.total / 1_000_000)
+    };
+    let solo = Solo::open(&SimStorage::new(1), config(Durability::Fsync)).unwrap();
+    append(&solo, &["one"]);
+    wait(&solo, 3);
+    append(&solo, &["two"]);
+    solo.runner.execute();
+    wait(&solo, 4);
+    assert_eq!(took(&solo), (0, 0), "nobody has been told");
+    solo.runner.publish();
+    assert_eq!(took(&solo), (1, 7), "the flush began before the second");
+    solo.drain();
+    assert_eq!(took(&solo), (2, 11));
+    append(&solo, &["three"]);
+    wait(&solo, 5);
+    solo.log.configure(|config| config.durability = Durability::Os).unwrap();
+    assert_eq!(took(&solo), (3, 16), "what waited for an fsync is acknowledged at once");
+    append(&solo, &["four"]);
+    assert_eq!(took(&solo), (4, 16));
 }
 
 #[test]

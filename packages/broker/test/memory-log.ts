@@ -297,7 +297,14 @@ export class MemoryLog implements BrokersLog {
     const batches = this.#stored.batches.length
     const bytes = this.#stored.batches.reduce((sum, batch) => sum + batch.bytes.length, 0)
     return {
-      append: { batches, records: this.#endOffset, bytes, refusedBatches: 0, writeMs: none },
+      append: {
+        batches,
+        records: this.#endOffset,
+        bytes,
+        refusedBatches: 0,
+        writeMs: none,
+        acknowledgeMs: none,
+      },
       flush: { flushMs: none, groupRecords: none },
       read: {
         records: 0,

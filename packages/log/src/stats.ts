@@ -30,6 +30,11 @@ export interface LogStats {
     refusedBatches: number
     /** How long each write took, in ms. Batches that are appended together are one write. */
     writeMs: Distribution
+    /**
+     * How long it took, in ms, from a write's being given to the engine until the log's durability covered it: what an append
+     * waits for. Under `'fsync'` that is the write, its turn and its fsync; under `'os'` the write.
+     */
+    acknowledgeMs: Distribution
   }
   /** What was made durable. */
   flush: {
@@ -86,6 +91,7 @@ export function statsOf(native: NativeStats, recordsRead: number): LogStats {
       bytes: native.appendedBytes,
       refusedBatches: native.refusedBatches,
       writeMs: scaled(native.writeNanoseconds, MS),
+      acknowledgeMs: scaled(native.acknowledgeNanoseconds, MS),
     },
     flush: {
       flushMs: scaled(native.flushNanoseconds, MS),

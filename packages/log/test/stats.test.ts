@@ -14,7 +14,7 @@ test('a new log has done nothing', async () => {
   await using log = await openLog(temporaryDirectory())
   const none = { count: 0, mean: 0, p50: 0, p90: 0, p99: 0, p999: 0, max: 0 }
   expect(log.stats()).toEqual({
-    append: { batches: 0, records: 0, bytes: 0, refusedBatches: 0, writeMs: none },
+    append: { batches: 0, records: 0, bytes: 0, refusedBatches: 0, writeMs: none, acknowledgeMs: none },
     flush: { flushMs: none, groupRecords: none },
     read: {
       records: 0,
@@ -48,10 +48,11 @@ test('counts what was appended, refused and rolled, and the groups that share an
   // The first append alone, then as many as fit into each segment.
   expect(append.writeMs.count).toBeGreaterThanOrEqual(segments.count)
   expect(append.writeMs.count).toBeLessThan(31)
+  expect(append.acknowledgeMs.count).toBe(append.writeMs.count)
   expect(flush.groupRecords.mean * flush.groupRecords.count).toBeCloseTo(32)
   expect(flush.groupRecords.max).toBeGreaterThan(1)
   expect(flush.flushMs.count).toBeGreaterThanOrEqual(flush.groupRecords.count)
-  for (const { mean, p50, p90, p99, p999, max } of [append.writeMs, flush.flushMs]) {
+  for (const { mean, p50, p90, p99, p999, max } of [append.writeMs, append.acknowledgeMs, flush.flushMs]) {
     // Of milliseconds: neither a write nor a flush takes nanoseconds, nor minutes.
     expect(mean).toBeGreaterThan(0.0005)
     expect(max).toBeLessThan(60_000)

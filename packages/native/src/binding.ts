@@ -149,6 +149,7 @@ export interface NativeStats {
   appendedBytes: number
   refusedBatches: number
   writeNanoseconds: NativeDistribution
+  acknowledgeNanoseconds: NativeDistribution
   flushNanoseconds: NativeDistribution
   flushGroupRecords: NativeDistribution
   rolls: number
