@@ -27,7 +27,18 @@ const {
   options,
 } = JSON.parse(process.argv[2])
 
-const say = (...words) => void process.stdout.write(`${words.join(' ')}\n`)
+/** The kind of word behind which this process stops until it is told to go on: nothing else happens in it before. */
+let stopBehind = null
+process.stdin.setEncoding('utf8').on('data', (kind) => (stopBehind = kind))
+process.stdin.unref()
+
+function say(kind, ...words) {
+  process.stdout.write(`${[kind, ...words].join(' ')}\n`)
+  if (kind !== stopBehind) return
+  stopBehind = null
+  process.stdout.write('stopped\n')
+  process.kill(process.pid, 'SIGSTOP')
+}
 const fail = (where, error) => say('error', where, error.code ?? error.stack.replaceAll('\n', ' '))
 
 /** How often a truncation was asked for: whatever is appended from there on belongs behind the cut. */

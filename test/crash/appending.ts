@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { openLog, type Log, type LogOptions } from '@varve/log'
 import { expect } from 'vitest'
@@ -27,6 +28,8 @@ export function appenderCommand(appending: Appending): [string, string[]] {
   const told = JSON.stringify(appending, (_, value: unknown) => (value === Infinity ? undefined : value))
   return [process.execPath, [join(root, 'test', 'crash', 'appender.mjs'), told]]
 }
+
+const STAGES = ['opening', 'opened', 'stopped', 'ended']
 
 /** What one process that appends has said. What it was promised goes into the ledger of its log. */
 export class Told {
@@ -66,7 +69,7 @@ export class Told {
       else if (kind === 'error') this.errors.push(words.join(' '))
       else if (kind === 'state') this.state = words[0]!
       else if (kind in this.done) this.done[kind as keyof Told['done']]++
-      else if (kind === 'opening' || kind === 'opened' || kind === 'ended') this.stage = kind
+      else if (STAGES.includes(kind)) this.stage = kind
     }
   }
 }
@@ -75,15 +78,16 @@ export class Told {
 export async function appendInChild(
   appending: Appending,
   ledger: Ledger,
-  during: (told: Told, kill: () => void) => void,
+  during: (told: Told, child: ChildProcess) => void,
+  env?: Readonly<Record<string, string>>,
 ): Promise<Told> {
   const told = new Told(ledger)
-  const child = startChild(...appenderCommand(appending))
+  const child = startChild(...appenderCommand(appending), { env: { ...process.env, ...env } })
   let stderr = ''
   child.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   child.stdout!.setEncoding('utf8').on('data', (text: string) => {
     told.take(text)
-    during(told, () => void child.kill('SIGKILL'))
+    during(told, child)
   })
   await new Promise((resolve) => child.once('close', resolve))
   expect(stderr).toBe('')
@@ -110,18 +114,24 @@ async function contentOf(log: Log, { cleanupPolicy = 'delete' }: LogOptions): Pr
   return content
 }
 
-/** Opens a log that lost its process, and compares it with what that had promised. Returns where it ends. */
-export async function recover(
+/** Opens a log that lost its process. Returns where it ends, and in what it is not what that had promised. */
+export async function wrongIn(
   dir: string,
   options: LogOptions,
   ledger: Ledger,
   what: string,
-): Promise<number> {
+): Promise<{ end: number; wrong: string[] }> {
   // Nothing changes while it is looked at.
   const still = { ...options, retentionCheckMs: Infinity, compactionCheckMs: Infinity }
   await using log = await openLog(dir, still)
   expect(log.failure, what).toBeNull()
   const content = await contentOf(log, options)
-  expect(ledger.compare(content, log.startOffset, log.endOffset), what).toEqual([])
-  return log.endOffset
+  return { end: log.endOffset, wrong: ledger.compare(content, log.startOffset, log.endOffset) }
+}
+
+/** Opens a log that lost its process, which must be what that had promised. Returns where it ends. */
+export async function recover(...log: Parameters<typeof wrongIn>): Promise<number> {
+  const { end, wrong } = await wrongIn(...log)
+  expect(wrong, log[3]).toEqual([])
+  return end
 }

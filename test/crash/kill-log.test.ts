@@ -61,9 +61,9 @@ async function killAgainAndAgain(durability: Durability, next: () => number): Pr
         options,
       },
       ledger,
-      (told, kill) => {
+      (told, child) => {
         const isDone = told.acknowledged.size >= killAfter && (!isFirst || told.hasChanged)
-        if (opens ? told.stage === 'opening' : isDone) kill()
+        if (opens ? told.stage === 'opening' : isDone) child.kill('SIGKILL')
       },
     )
     const what = `round ${round} of ${durability}, ${cleanupPolicy}, seed ${seed}`

@@ -7,6 +7,7 @@
 //! - `sync_data@.log:3`: the same, counting only files whose path ends in `.log`.
 //! - `sync_data@.log:while=/tmp/gate`: each call waits as long as `/tmp/gate` exists.
 //! - `write_at@.log:delay=10`: each call takes 10 ms longer.
+//! - `sync_dir:pretend`: no call of `sync_dir`, or of `sync_data`, does anything, and each says that it is done.
 //!
 //! A file whose reads wait is not in memory either: `try_read_at` says so.
 //!
@@ -63,6 +64,7 @@ enum Action {
     Fail(AtomicU64),
     While(PathBuf),
     Delay(Duration),
+    Pretend,
 }
 
 impl Rule {
@@ -73,9 +75,11 @@ impl Rule {
             Some(("while", gate)) => Action::While(gate.into()),
             Some(("delay", ms)) => Action::Delay(Duration::from_millis(ms.parse().ok()?)),
             Some(_) => return None,
+            None if action == "pretend" => Action::Pretend,
             None => Action::Fail(AtomicU64::new(action.parse().ok().filter(|&nth| nth > 0)?)),
         };
-        let known = OPERATIONS.contains(&operation);
+        let can = operation.starts_with("sync_") || !matches!(action, Action::Pretend);
+        let known = OPERATIONS.contains(&operation) && can;
         known.then(|| Self { operation: operation.into(), path_end: path_end.into(), action })
     }
 
@@ -103,6 +107,7 @@ impl Rule {
                 sleep(*delay);
                 Ok(())
             }
+            Action::Pretend => Ok(()),
             Action::While(gate) => {
                 while gate.exists() {
                     sleep(Duration::from_millis(1));
@@ -117,6 +122,10 @@ struct FaultyDisk(Arc<Vec<Rule>>);
 
 fn meet(rules: &[Rule], operation: &str, path: &Path) -> io::Result<()> {
     rules.iter().try_for_each(|rule| rule.meet(operation, path))
+}
+
+fn pretends(rules: &[Rule], operation: &str, path: &Path) -> bool {
+    rules.iter().any(|rule| matches!(rule.action, Action::Pretend) && rule.is_for(operation, path))
 }
 
 impl Storage for FaultyDisk {
@@ -154,7 +163,10 @@ impl Storage for FaultyDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         meet(&self.0, "sync_dir", path)?;
-        DiskStorage.sync_dir(path)
+        match pretends(&self.0, "sync_dir", path) {
+            true => Ok(()),
+            false => DiskStorage.sync_dir(path),
+        }
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
@@ -192,7 +204,10 @@ impl File for FaultyFile {
 
     fn sync_data(&self) -> io::Result<()> {
         meet(&self.rules, "sync_data", &self.path)?;
-        self.file.sync_data()
+        match pretends(&self.rules, "sync_data", &self.path) {
+            true => Ok(()),
+            false => self.file.sync_data(),
+        }
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
