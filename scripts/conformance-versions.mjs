@@ -2,6 +2,7 @@
 export const AIOKAFKA = '0.14.0'
 export const CARGO_FUZZ = '0.13.2'
 export const CONFLUENT_KAFKA = '2.16.1'
+export const GO_CLIENTS = ['franz-go', 'kafka-go', 'sarama']
 export const JEST = '30.5.2'
 export const KAFKA_MESSAGES = '4.4.0'
 export const KAFKA_PYTHON = '2.3.3'

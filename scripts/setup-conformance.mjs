@@ -4,13 +4,14 @@
  * the development dependencies. What cannot be installed in time is said in a line and its tests are skipped; that is no error.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative, sep } from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
 import { run } from './child.mjs'
 import {
   AIOKAFKA,
   CARGO_FUZZ,
   CONFLUENT_KAFKA,
+  GO_CLIENTS,
   JEST,
   KAFKA_MESSAGES,
   KAFKA_PYTHON,
@@ -18,6 +19,7 @@ import {
   NODES,
 } from './conformance-versions.mjs'
 import { Failure } from './failure.mjs'
+import { Freshness, filesIn } from './freshness.mjs'
 import { KAFKA, KAFKA_POM, kafkaIsInstalled } from './kafka-broker.mjs'
 import { cache, root } from './paths.mjs'
 
@@ -54,8 +56,8 @@ const KAFKA_MESSAGES_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 `
 
-/** What takes longer than this does not get there: a registry that does not answer. */
-const SECONDS = 300
+/** What takes longer than this does not get there: a registry that does not answer, or a compiler on too small a machine. */
+const SECONDS = 600
 
 const quiet = {
   cwd: root,
@@ -69,8 +71,8 @@ const lastLine = (output) => output.trim().split('\n').at(-1) ?? ''
 
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
 
-async function must(what, command, ...args) {
-  succeeded(what, command, await run(command, args, quiet))
+async function must(what, command, args, { env, ...options } = {}) {
+  succeeded(what, command, await run(command, args, { ...quiet, ...options, env: { ...quiet.env, ...env } }))
 }
 
 function succeeded(what, command, { code, output, missing, late }) {
@@ -99,7 +101,7 @@ async function makePython() {
   if (await has('python3', ...venv)) return
   // Debian keeps venv's pip in a package of its own.
   await aptInstall('python3', 'python3-venv')
-  await must('python3 -m venv', 'python3', ...venv)
+  await must('python3 -m venv', 'python3', venv)
 }
 
 const CRAMJAM = 'cramjam==2.14.0'
@@ -117,14 +119,14 @@ const inPython = (name, version, { modules, codecs = [] }) => ({
     if (!(await has(python, '-m', 'pip', '--version'))) await makePython()
     // Compiling librdkafka would take minutes.
     const flags = ['--quiet', '--only-binary=:all:', '--timeout', '15', '--retries', '1']
-    await must('pip', python, '-m', 'pip', 'install', ...flags, `${name}==${version}`, ...codecs)
+    await must('pip', python, ['-m', 'pip', 'install', ...flags, `${name}==${version}`, ...codecs])
   },
 })
 
 async function npmInstall(folder, what) {
   mkdirSync(folder, { recursive: true })
   const flags = ['--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts', '--prefix', folder]
-  await must('npm', npm, 'install', ...flags, what)
+  await must('npm', npm, ['install', ...flags, what])
 }
 
 /** The jars that a project of Maven's depends on, in a folder of the cache. */
@@ -139,13 +141,14 @@ async function copyJars(pom, name) {
       '-DincludeScope=runtime',
       `-DoutputDirectory=${join(cache, name)}`,
     ]
-    await must('mvn', 'mvn', '-q', '-B', '-f', join(folder, 'pom.xml'), ...copy)
+    await must('mvn', 'mvn', ['-q', '-B', '-f', join(folder, 'pom.xml'), ...copy])
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-const steps = [
+/** What asks apt-get, directly or where something is missing: only one of them can at a time. */
+const ofTheSystem = [
   {
     name: 'kcat',
     present: () => has('kcat', '-V'),
@@ -177,22 +180,6 @@ const steps = [
     install: () => copyJars(KAFKA_POM, `kafka-${KAFKA}`),
   },
   {
-    name: `cargo-fuzz ${CARGO_FUZZ}`,
-    present: () => has(join(cache, 'cargo', 'bin', 'cargo-fuzz'), '--version'),
-    async install() {
-      // It takes minutes to compile, and is of no use without.
-      if (!(await has('cargo', '+nightly', '--version'))) throw new Failure('there is no nightly Rust here')
-      const where = ['--root', join(cache, 'cargo')]
-      await must('cargo', 'cargo', 'install', '--quiet', '--locked', ...where, `cargo-fuzz@${CARGO_FUZZ}`)
-    },
-  },
-  {
-    name: `jest ${JEST} (runs an example of docs/testing.md)`,
-    present: () =>
-      has(process.execPath, join(cache, 'jest', 'node_modules', 'jest', 'bin', 'jest.js'), '--version'),
-    install: () => npmInstall(join(cache, 'jest'), `jest@${JEST}`),
-  },
-  {
     name: 'strace (makes system calls fail)',
     present: () => has('strace', '-V'),
     install: () => aptInstall('strace'),
@@ -201,6 +188,48 @@ const steps = [
     name: 'xfsprogs (a file system that a test shuts down)',
     present: async () => (await has('mkfs.xfs', '-V')) && (await has('xfs_io', '-V')),
     install: () => aptInstall('xfsprogs', 'e2fsprogs', 'mount'),
+  },
+]
+
+function goClients() {
+  const source = join('test', 'conformance', 'client-table', 'programs', 'go')
+  const folder = join(cache, 'go-clients')
+  const freshness = new Freshness('go-clients', {
+    files: filesIn([source]),
+    outputs: GO_CLIENTS.map((name) => relative(root, join(folder, name))),
+  })
+  return {
+    name: `${GO_CLIENTS.join(', ')} (programs of the clients in Go, compiled)`,
+    present: async () => freshness.isFresh(),
+    async install() {
+      freshness.begin()
+      await must('go build', 'go', ['build', '-trimpath', '-o', `${folder}${sep}`, './...'], {
+        cwd: join(root, source),
+        env: { CGO_ENABLED: '0' },
+      })
+      freshness.commit()
+    },
+  }
+}
+
+/** What goes into the cache, and takes its time to compile or to arrive. */
+const ofOurs = [
+  {
+    name: `cargo-fuzz ${CARGO_FUZZ}`,
+    present: () => has(join(cache, 'cargo', 'bin', 'cargo-fuzz'), '--version'),
+    async install() {
+      // It takes minutes to compile, and is of no use without.
+      if (!(await has('cargo', '+nightly', '--version'))) throw new Failure('there is no nightly Rust here')
+      const where = ['--root', join(cache, 'cargo')]
+      await must('cargo', 'cargo', ['install', '--quiet', '--locked', ...where, `cargo-fuzz@${CARGO_FUZZ}`])
+    },
+  },
+  goClients(),
+  {
+    name: `jest ${JEST} (runs an example of docs/testing.md)`,
+    present: () =>
+      has(process.execPath, join(cache, 'jest', 'node_modules', 'jest', 'bin', 'jest.js'), '--version'),
+    install: () => npmInstall(join(cache, 'jest'), `jest@${JEST}`),
   },
   // The line that runs this is there already.
   ...Object.entries(NODES)
@@ -222,22 +251,27 @@ const steps = [
     }),
 ]
 
+async function set({ name, present, install }) {
+  if (await present()) {
+    console.log(`present    ${name}`)
+    return
+  }
+  try {
+    await install()
+    console.log(`installed  ${name}`)
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    console.log(`missing    ${name}: ${error.message}. Its tests will be skipped`)
+  }
+}
+
 try {
   await bootstrap({ only: 'dependencies' })
   mkdirSync(cache, { recursive: true })
-  for (const { name, present, install } of steps) {
-    if (await present()) {
-      console.log(`present    ${name}`)
-      continue
-    }
-    try {
-      await install()
-      console.log(`installed  ${name}`)
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error
-      console.log(`missing    ${name}: ${error.message}. Its tests will be skipped`)
-    }
+  const inTurn = async (steps) => {
+    for (const step of steps) await set(step)
   }
+  await Promise.all([inTurn(ofTheSystem), inTurn(ofOurs)])
 } catch (error) {
   if (!(error instanceof Failure)) throw error
   process.stderr.write(`${error.message}\n`)

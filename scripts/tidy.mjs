@@ -229,7 +229,7 @@ export function fileProblems(path, text) {
   const problems = []
   if (VAGUE.test(basename(path))) problems.push(`${path}: a file is named after the one thing in it`)
   const lines = text.split('\n')
-  if (/\.(ts|mjs|rs)$/.test(path) && lines.length > LONGEST)
+  if (/\.(ts|mjs|rs|go|java)$/.test(path) && lines.length > LONGEST)
     problems.push(`${path}: ${lines.length} lines; ${LONGEST} is the most`)
   if (SPELLED_OUT_IN.includes(path)) return problems
   lines.forEach((line, index) => {
@@ -258,7 +258,7 @@ function everyFile() {
       'vitest.config.ts',
     ],
     (path) =>
-      /\.(ts|mjs|js|rs|md|toml|json|py)$|\/run$/.test(path) &&
+      /\.(ts|mjs|js|rs|md|toml|json|py|go|java)$|\/run$/.test(path) &&
       !path.includes('/results/') &&
       !path.includes('/fixtures/'),
   )

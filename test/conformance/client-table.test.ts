@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { BrokerProcess } from '../support/broker-process.js'
 import { mustRun } from '../support/children.js'
 import { isLongRun, timeout } from '../support/long-run.js'
@@ -23,8 +23,11 @@ beforeAll(async () => {
   broker = await BrokerProcess.start(data)
 })
 
-describe.each(tableClients.filter(({ quick }) => isLongRun || quick !== undefined))('$name', (client) => {
-  test('does every cell of the table', { timeout }, async (context) => {
+// At the same time: most of theirs they spend waiting for their groups.
+test.concurrent.for(tableClients.filter(({ quick }) => isLongRun || quick !== undefined))(
+  '$name does every cell of the table',
+  { timeout },
+  async (client, context) => {
     if (!client.isInstalled())
       context.skip(`${client.name} is not installed; install it with: npm run setup:conformance`)
     const cells = isLongRun ? allCells(client) : client.quick!
@@ -49,8 +52,8 @@ describe.each(tableClients.filter(({ quick }) => isLongRun || quick !== undefine
     expect(first).toEqual({ version: client.version })
     for (const codec of client.codecs.filter((each) => cells.includes(each)))
       expect(storedCodecs(join(data, `${client.name}-${codec}-0`), 0)).toEqual(new Set([codec]))
-  })
-})
+  },
+)
 
 test('docs/protocol-support.md prints the table', () => {
   expect(readFileSync(join(root, 'docs', 'protocol-support.md'), 'utf8')).toContain(renderClientTable())

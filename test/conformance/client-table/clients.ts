@@ -2,7 +2,7 @@
  * The clients of the table in docs/protocol-support.md: what each must do here with its default settings. It is a claim, which
  * `npm run prove:clients` verifies, each with a program of `programs` that is told a broker and cells.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { AIOKAFKA, CONFLUENT_KAFKA, KAFKA_PYTHON } from '../../../scripts/conformance-versions.mjs'
@@ -49,6 +49,19 @@ const pythonHas = (modules: string): boolean =>
 // Python would leave compiled modules beside the programs.
 const pythonProgram = (file: string): [string, ...string[]] => [python, '-B', program(file)]
 
+const goModule = readFileSync(program(join('go', 'go.mod')), 'utf8')
+
+const goClient = (name: string, module: string) => {
+  const binary = join(cache, 'go-clients', name)
+  return {
+    name,
+    version: new RegExp(`${module} v(\\S+)`).exec(goModule)![1]!,
+    command: [binary] as const,
+    isInstalled: () => existsSync(binary),
+    codecs,
+  }
+}
+
 export const tableClients: readonly TableClient[] = [
   {
     name: 'confluent-kafka',
@@ -81,6 +94,15 @@ export const tableClients: readonly TableClient[] = [
     isInstalled: () => true,
     codecs: ['none', 'gzip'],
     partly: { records: 'without null headers' },
+  },
+  {
+    ...goClient('franz-go', 'github.com/twmb/franz-go'),
+    quick: [...codecs, ...cells],
+  },
+  goClient('sarama', 'github.com/IBM/sarama'),
+  {
+    ...goClient('kafka-go', 'github.com/segmentio/kafka-go'),
+    lacks: { idempotent: 'it has no such producer' },
   },
 ]
 
