@@ -10,12 +10,17 @@ const vitest = (...files) => ({
   args: [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', 'all', ...files],
 })
 
+/** Runs test files of the engine as their long run. */
+const engine = (...args) => ({
+  command: 'cargo',
+  args: ['test', '--manifest-path', join('native', 'Cargo.toml'), '-p', 'varve-log', ...args],
+})
+
+const engineTests = (...names) => engine('--no-fail-fast', ...names.flatMap((name) => ['--test', name]))
+
 /** The orders in which threads may run, over the engine built for it. */
 const interleavings = {
-  command: 'cargo',
-  args: `test --manifest-path ${join('native', 'Cargo.toml')} -p varve-log --features shuttle --test interleavings`.split(
-    ' ',
-  ),
+  ...engine('--features', 'shuttle', '--test', 'interleavings'),
   env: { VARVE_INTERLEAVINGS: '200000' },
 }
 
@@ -26,6 +31,7 @@ const suites = {
     'test/crash/kill-idempotent.test.ts',
     'test/crash/kill-group.test.ts',
   ),
+  crashes: engineTests('crash_enumeration', 'compaction_crashes', 'producer_crashes', 'truncation'),
   'power-loss': vitest('test/crash/power-loss.test.ts'),
   'system-calls': vitest('test/faults'),
   interleavings,

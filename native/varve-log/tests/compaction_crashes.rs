@@ -3,8 +3,7 @@
 //!
 //! Everything that was written is on disk for good when the compactions begin, so that whatever happens to any of their
 //! operations, and to those of the recoveries that follow, the log must have all of it: start, end and, of each key, the
-//! last value. `VARVE_CRASH_SEEDS` sets how many workloads are tried, `VARVE_CRASH_FIRST` the first one's number. The long
-//! run: `VARVE_CRASH_SEEDS=200 cargo test --release --test compaction_crashes`.
+//! last value.
 
 mod keyed;
 mod simulation;
@@ -12,7 +11,8 @@ mod simulation;
 use std::time::Duration;
 
 use keyed::{DELETE_RETENTION_MS, Entry, Pair, batch_of, compact, compacted, entries, map_of};
-use simulation::crash::{CRASHES, Crash, after, seeds};
+use simulation::crash::{CRASHES, Crash, after};
+use simulation::seeds::seeds;
 use simulation::{LOGS, Solo, names};
 use varve_log::sim::{SimRng, SimStorage, Survival, is_simulated_crash};
 use varve_log::{Durability, LogConfig, LogError, Phase};
@@ -137,7 +137,7 @@ impl Written {
 
 #[test]
 fn a_crash_at_any_operation_loses_nothing() {
-    for seed in seeds(2) {
+    for seed in seeds(2, 200) {
         let durability = [Durability::Fsync, Durability::Os][seed as usize % 2];
         let written = Written::new(seed, durability);
         written.enumerate(SimStorage::crash_at, |storage, at, context| {
@@ -155,7 +155,7 @@ fn a_crash_at_any_operation_loses_nothing() {
 #[test]
 fn a_failure_of_any_operation_loses_nothing() {
     const EIO: i32 = 5;
-    for seed in seeds(2) {
+    for seed in seeds(2, 200) {
         let durability = [Durability::Fsync, Durability::Os][seed as usize % 2];
         let written = Written::new(seed, durability);
         written.enumerate(

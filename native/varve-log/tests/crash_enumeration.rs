@@ -5,15 +5,14 @@
 //! operation with a crash, or a failure, at it. After each, the disk keeps nothing, everything, a random subset or a
 //! torn part of what was not synced, names of files included; then the logs are opened, checked, appended to, lose
 //! power and are checked again. Every so often that recovery is crashed at each of its own operations as well.
-//!
-//! `VARVE_CRASH_SEEDS` sets how many workloads each test tries, `VARVE_CRASH_FIRST` the first one's number. The long run:
-//! `VARVE_CRASH_SEEDS=200 cargo test --release --test crash_enumeration`.
+//! `npm run prove:crashes` tries many more workloads.
 
 mod simulation;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use simulation::crash::{CRASHES, Crash, after, seeds};
+use simulation::crash::{CRASHES, Crash, after};
+use simulation::seeds::seeds;
 use simulation::{DATA, Histories, History, LOGS, World, batch_of, read_all};
 use varve_log::sim::{SimRng, SimStorage, Survival, is_simulated_crash};
 use varve_log::{Durability, LogError, Phase};
@@ -204,14 +203,14 @@ fn crash_everywhere(durability: Durability, seed: u64) {
 
 #[test]
 fn fsync_keeps_every_acknowledged_and_every_seen_record() {
-    for seed in seeds(3) {
+    for seed in seeds(3, 200) {
         crash_everywhere(Durability::Fsync, seed);
     }
 }
 
 #[test]
 fn os_keeps_every_written_record_through_a_process_crash_and_a_prefix_through_a_power_loss() {
-    for seed in seeds(3) {
+    for seed in seeds(3, 200) {
         crash_everywhere(Durability::Os, seed);
     }
 }
@@ -221,7 +220,7 @@ fn os_keeps_every_written_record_through_a_process_crash_and_a_prefix_through_a_
 #[test]
 fn every_failed_operation_closes_the_log_and_loses_nothing() {
     const EIO: i32 = 5;
-    for seed in seeds(3) {
+    for seed in seeds(3, 200) {
         for durability in [Durability::Fsync, Durability::Os] {
             let fault = |storage: &SimStorage, at| storage.fail_at(at, EIO);
             enumerate(durability, seed, fault, |run, storage, at| {

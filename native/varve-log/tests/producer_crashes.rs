@@ -5,13 +5,14 @@
 //! One log lives through a random workload of producers' batches, retries, markers, rolls, flushes, truncations and
 //! deletions. It is run once to count its disk operations, then once for every operation with a crash or a failure at
 //! it; what each kind of crash leaves is opened and compared with what the batches that were offered imply, up to where
-//! the log ends now. `VARVE_CRASH_SEEDS` and `VARVE_CRASH_FIRST` choose the workloads, as in `crash_enumeration.rs`.
+//! the log ends now.
 
 mod simulation;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use simulation::seeds::seeds;
 use simulation::{EPOCH_MS, Solo, config};
 use varve_log::producer_snapshot::encode;
 use varve_log::producer_state_manager::ProducerStateManager;
@@ -25,12 +26,6 @@ const EIO: i32 = 5;
 
 fn log_config(durability: Durability) -> LogConfig {
     LogConfig { segment_bytes: 500, producer_id_expiration_ms: i64::MAX, ..config(durability) }
-}
-
-fn seeds(default: u64) -> std::ops::Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
-    let first = number("VARVE_CRASH_FIRST").unwrap_or(0);
-    first..first + number("VARVE_CRASH_SEEDS").unwrap_or(default)
 }
 
 /// Every batch that got an offset, or might have, in the order of their offsets.
@@ -343,7 +338,7 @@ fn enumerate(durability: Durability, seed: u64, fault: impl Fn(&SimStorage, u64)
 
 #[test]
 fn a_crash_leaves_the_producers_that_the_batches_imply() {
-    for seed in seeds(3) {
+    for seed in seeds(3, 200) {
         for durability in [Durability::Fsync, Durability::Os] {
             enumerate(durability, seed, SimStorage::crash_at);
         }
@@ -352,7 +347,7 @@ fn a_crash_leaves_the_producers_that_the_batches_imply() {
 
 #[test]
 fn a_failed_operation_leaves_the_producers_that_the_batches_imply() {
-    for seed in seeds(3) {
+    for seed in seeds(3, 200) {
         for durability in [Durability::Fsync, Durability::Os] {
             enumerate(durability, seed + 100, |storage, at| storage.fail_at(at, EIO));
         }
@@ -362,7 +357,7 @@ fn a_failed_operation_leaves_the_producers_that_the_batches_imply() {
 /// Without crashes many more workloads can be tried.
 #[test]
 fn reopening_finds_the_producers_that_the_batches_imply() {
-    for seed in seeds(60) {
+    for seed in seeds(60, 4000) {
         for durability in [Durability::Fsync, Durability::Os] {
             let storage = SimStorage::new(seed);
             let mut offered = Offered::default();
@@ -383,7 +378,7 @@ fn reopening_finds_the_producers_that_the_batches_imply() {
 /// A recovery that is interrupted at any of its own operations leaves what the next one needs.
 #[test]
 fn an_interrupted_recovery_loses_no_producer() {
-    for seed in seeds(4) {
+    for seed in seeds(4, 400) {
         let durability = if seed % 2 == 0 { Durability::Fsync } else { Durability::Os };
         let storage = SimStorage::new(seed);
         let context = format!("seed {seed}");

@@ -3,7 +3,8 @@
 
 mod simulation;
 
-use simulation::crash::{CRASHES, after, seeds};
+use simulation::crash::{CRASHES, after};
+use simulation::seeds::seeds;
 use simulation::{Solo, all, batch_of, config, names, segment_file};
 use varve_log::sim::{SimStorage, Survival};
 use varve_log::{Access, Durability, LogConfig, Phase, SliceRequest};
@@ -168,31 +169,40 @@ fn is_as_before_or_starts_over(found: &Solo, offset: i64, before: &Solo, what: &
     }
 }
 
+/// Returns how often.
+fn crash_starting_over(deleted: bool, offset: i64, seed: u64) -> u32 {
+    let (_, before) = of_three_epochs(deleted);
+    let mut crashes = 0;
+    for nth in 1.. {
+        let (storage, solo) = of_three_epochs(deleted);
+        storage.crash_at(storage.operation_count() + nth);
+        let done = solo.answer(|log, answer| log.truncate_fully_and_start_at(offset, answer)).is_ok();
+        for crash in CRASHES {
+            let what = format!("{deleted}, at {offset}, operation {nth}, {crash:?}, seed {seed}");
+            let left = after(&storage.fork(), crash, seed);
+            left.crash_at(1 + seed % 24);
+            drop(Solo::open(&left, config(Durability::Fsync)));
+            let left = after(&left, crash, seed);
+            let found = Solo::open(&left, config(Durability::Fsync));
+            let found = found.unwrap_or_else(|error| panic!("{what}: {error}"));
+            is_as_before_or_starts_over(&found, offset, &before, &what);
+            crashes += 1;
+        }
+        if done {
+            break;
+        }
+    }
+    crashes
+}
+
 /// A follower goes on fetching at the end of whatever log it finds.
 #[test]
 fn starting_over_crashed_at_every_operation_leaves_the_old_log_or_an_empty_one_at_the_new_offset() {
     let mut crashes = 0;
-    for (deleted, offset) in [false, true].into_iter().flat_map(|deleted| STARTS.map(|at| (deleted, at))) {
-        let (_, before) = of_three_epochs(deleted);
-        for nth in 1.. {
-            let (storage, solo) = of_three_epochs(deleted);
-            storage.crash_at(storage.operation_count() + nth);
-            let done = solo.answer(|log, answer| log.truncate_fully_and_start_at(offset, answer)).is_ok();
-            let seeds = seeds(3).flat_map(|seed| CRASHES.map(|crash| (seed, crash)));
-            for (seed, crash) in seeds {
-                let what = format!("{deleted}, at {offset}, operation {nth}, {crash:?}, seed {seed}");
-                let left = after(&storage.fork(), crash, seed);
-                left.crash_at(1 + seed % 24);
-                drop(Solo::open(&left, config(Durability::Fsync)));
-                let left = after(&left, crash, seed);
-                let found = Solo::open(&left, config(Durability::Fsync));
-                let found = found.unwrap_or_else(|error| panic!("{what}: {error}"));
-                is_as_before_or_starts_over(&found, offset, &before, &what);
-                crashes += 1;
-            }
-            if done {
-                break;
-            }
+    for seed in seeds(3, 100) {
+        for (deleted, offset) in [false, true].into_iter().flat_map(|deleted| STARTS.map(|at| (deleted, at)))
+        {
+            crashes += crash_starting_over(deleted, offset, seed);
         }
     }
     assert!(crashes > 5000, "{crashes} crashes");

@@ -2,13 +2,6 @@
 
 use varve_log::sim::{SimStorage, Survival};
 
-/// The numbers of the workloads to try: `VARVE_CRASH_SEEDS` of them, from `VARVE_CRASH_FIRST` on.
-pub fn seeds(default: u64) -> std::ops::Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
-    let first = number("VARVE_CRASH_FIRST").unwrap_or(0);
-    first..first + number("VARVE_CRASH_SEEDS").unwrap_or(default)
-}
-
 /// What a crash leaves of the disk.
 #[derive(Clone, Copy, Debug)]
 pub enum Crash {

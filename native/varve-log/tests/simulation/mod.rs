@@ -6,6 +6,7 @@
 pub mod crash;
 pub mod kafka;
 mod reading;
+pub mod seeds;
 mod world;
 
 use std::collections::VecDeque;
