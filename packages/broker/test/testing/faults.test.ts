@@ -4,12 +4,15 @@
  */
 import {
   deleteGroups,
+  describeLogDirs,
+  describeTopicPartitions,
   errors,
   fetch,
   findCoordinator,
   heartbeat,
   listOffsets,
   metadata,
+  offsetFetch,
   produce,
 } from '@varve/protocol'
 import { encodeBatch } from '@varve/records'
@@ -21,6 +24,7 @@ import {
   ManualClock,
   startBroker,
 } from '../../src/index.js'
+import { join, sync } from '../support/group-requests.js'
 import { RawClient } from '../support/raw-client.js'
 import { batchOf, fetchBody, fetchFrom, produceBody, produceTo, settle } from '../support/test-broker.js'
 
@@ -150,6 +154,55 @@ test('Metadata still tells of the brokers, and of the topics that are not meant'
   })
 })
 
+test('what describes directories and topics tells of the rest as it is', async () => {
+  const { broker, client } = await start()
+  const error = 'KAFKA_STORAGE_ERROR'
+  broker.faults.inject({ api: 'DescribeLogDirs', error })
+  const dirs = await client.request(describeLogDirs, 4, { topics: null })
+  expect(dirs).toMatchObject({
+    errorCode: code(error),
+    results: [{ errorCode: code(error), logDir: broker.dataDirectories[0] }],
+  })
+  broker.faults.inject({ api: 'DescribeTopicPartitions', topic: 'orders', error })
+  const described = await client.request(describeTopicPartitions, 0, {
+    topics: [{ name: 'orders' }, { name: 'payments' }],
+    responsePartitionLimit: 100,
+    cursor: null,
+  })
+  expect(described.topics.map(({ name, errorCode }) => [name, errorCode])).toEqual([
+    ['orders', code(error)],
+    ['payments', 0],
+  ])
+})
+
+test('one partition is told apart in what a request asks of several groups', async () => {
+  const { broker, client } = await start()
+  const error = 'UNSTABLE_OFFSET_COMMIT'
+  broker.faults.inject({ api: 'OffsetFetch', topic: 'orders', partition: 1, error })
+  const topics = [
+    { name: 'orders', partitionIndexes: [0, 1] },
+    { name: 'payments', partitionIndexes: [0] },
+  ]
+  const answer = await client.request(offsetFetch, 8, {
+    groups: [
+      { groupId: 'g', topics },
+      { groupId: 'h', topics: topics.slice(1) },
+    ],
+    requireStable: true,
+  })
+  const found = answer.groups.flatMap(({ groupId, topics: ofGroup, errorCode }) =>
+    ofGroup.flatMap(({ name, partitions }) =>
+      partitions.map((one) => `${groupId} ${errorCode} ${name} ${one.partitionIndex}: ${one.errorCode}`),
+    ),
+  )
+  expect(found.sort()).toEqual([
+    'g 0 orders 0: 0',
+    `g 0 orders 1: ${code(error)}`,
+    'g 0 payments 0: 0',
+    'h 0 payments 0: 0',
+  ])
+})
+
 test('a fetch is answered at once, for the partitions that are meant, and reads the others', async () => {
   const { broker, client } = await start({ topics: { orders: 1, payments: { records: [{ value: 'p' }] } } })
   const error = 'NOT_LEADER_OR_FOLLOWER'
@@ -241,13 +294,14 @@ test('a delay holds up the request and what follows it on the connection, by the
 test('what is delayed is still what was asked for, although others have sent meanwhile', async () => {
   const clock = new ManualClock()
   const { broker, client } = await start({ clock })
-  const fault = broker.faults.inject({ api: 'DeleteGroups', delayMs: 1_000 })
-  const deleted = client.request(deleteGroups, 2, { groupsNames: ['the group that was asked for'] })
+  const joined = await join(client, 9)
+  const fault = broker.faults.inject({ api: 'SyncGroup', delayMs: 1_000 })
+  const synced = sync(client, 5, joined, 'the assignment of its leader')
   await fault.waitForHits()
   const other = await connect(broker)
   for (let n = 0; n < 10; n++) await produceTo(other, 'orders', 'z'.repeat(1000))
   await clock.advance(1_000)
-  expect((await deleted).results[0]!.groupId).toBe('the group that was asked for')
+  expect(String((await synced).assignment)).toBe('the assignment of its leader')
 })
 
 test('an answer that is delayed has been executed before, and comes at the end of the broker', async () => {

@@ -68,7 +68,7 @@ test('a rebalance waits for a member that does not come as long as the clock say
 })
 
 test('offsets and their group are kept for their time', async () => {
-  const { client, clock } = await start({ topics: { t: 1 }, groups: { offsetsRetentionMinutes: 60 } })
+  const { broker, client, clock } = await start({ topics: { t: 1 }, groups: { offsetsRetentionMinutes: 60 } })
   await commit(client, 9, 7)
   const committed = async () => {
     const { topics } = await client.request(offsetFetch, 7, {
@@ -80,7 +80,10 @@ test('offsets and their group are kept for their time', async () => {
   }
   await clock.advance(59 * minute)
   expect(await committed()).toBe(7)
+  const stored = (await broker.records('__consumer_offsets')).length
   await clock.advance(11 * minute)
+  // It is stored when the promise resolves: a tombstone for the offset and one for the group.
+  expect(await broker.records('__consumer_offsets')).toHaveLength(stored + 2)
   expect(await committed()).toBe(-1)
 })
 

@@ -17,7 +17,7 @@ import {
 import { encodeBatch } from '@varve/records'
 import { readdir } from 'node:fs/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { type BrokerOptions, startBroker, type StoredRecord } from '../../src/index.js'
+import { type BrokerOptions, ManualClock, startBroker, type StoredRecord } from '../../src/index.js'
 import { commit, join, sync } from '../support/group-requests.js'
 import { RawClient } from '../support/raw-client.js'
 import { fetchFrom, produceTo, produceBody, temporaryDirectory, topicNames } from '../support/test-broker.js'
@@ -44,7 +44,7 @@ test('records, topics and configurations are those of the start, on the same con
   const before = await broker.records('orders')
   const id = await idOf(client, 'orders')
   await produceTo(client, 'orders', 'more')
-  await produceTo(client, 'plain', 'more')
+  await produceTo(client, 'plain', 'more', 'and more')
   const topic = { name: 'mine', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] }
   await client.request(createTopics, 7, { topics: [topic] })
   await produceTo(client, 'mine', 'more')
@@ -129,6 +129,25 @@ test('groups and what they have committed are gone, and their members are told',
   expect([await committed(), await beat()]).toEqual([-1, errors.UNKNOWN_MEMBER_ID.code])
   const again = await join(client, 9)
   expect(again).toMatchObject({ errorCode: 0, generationId: 1 })
+})
+
+test('who waits for a rebalance is answered, and no timer of a group is left', async () => {
+  const clock = new ManualClock()
+  const { broker, client } = await start({ clock })
+  const first = await join(client, 9)
+  await sync(client, 5, first)
+  const timers = clock.pending
+  const other = await RawClient.connect(broker.port)
+  onTestFinished(() => other.close())
+  const joining = join(other, 9)
+  const beat = { groupId: 'g', generationId: 1, memberId: first.memberId, groupInstanceId: null }
+  await expect
+    .poll(async () => (await client.request(heartbeat, 4, beat)).errorCode)
+    .toBe(errors.REBALANCE_IN_PROGRESS.code)
+  await broker.reset()
+  expect((await joining).errorCode).toBe(errors.NOT_COORDINATOR.code)
+  // Only the one that looks for expired offsets.
+  expect([timers, clock.pending]).toEqual([2, 1])
 })
 
 test('a producer goes on as one that the partition has never seen', async () => {
