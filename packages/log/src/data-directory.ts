@@ -69,6 +69,18 @@ export interface DataDirectory extends AsyncDisposable {
    * what has expired is deleted then.
    *
    * @throws VarveError `VARVE_INVALID_OPTION` when the clock is the machine's
+   * @example
+   * ```ts
+   * import { openDataDirectory } from '@varve/log'
+   *
+   * const [start, day] = [Date.UTC(2026, 0, 1), 24 * 60 * 60 * 1000]
+   * const directory = await openDataDirectory('./data', { timeMs: start, volatile: true })
+   * const log = await directory.openLog('orders-0', { retentionMs: day })
+   * await log.append([{ value: 'a', timestamp: start }])
+   * await directory.turnClockTo(start + 2 * day)
+   * console.log(log.startOffset) // 1: it has expired
+   * await directory.close()
+   * ```
    */
   turnClockTo(timeMs: number): Promise<void>
   /**
