@@ -24,6 +24,7 @@ const interleavings = {
   env: { VARVE_INTERLEAVINGS: '200000' },
 }
 
+/** Of each its command, or several that run one behind the other. */
 const suites = {
   kill: vitest(
     'test/crash/kill-log.test.ts',
@@ -35,6 +36,7 @@ const suites = {
   'power-loss': vitest('test/crash/power-loss.test.ts'),
   'system-calls': vitest('test/faults'),
   interleavings,
+  model: [engineTests('model', 'keyed_model', 'producer_model'), vitest('packages/log/test/model.test.ts')],
   groups: vitest('packages/broker/test/groups/model.test.ts'),
   clients: vitest('test/conformance/client-table.test.ts'),
   messages: vitest('packages/protocol/test/broken-pieces.test.ts'),
@@ -55,11 +57,15 @@ export async function prove(names) {
     )
   }
   const failed = []
-  for (const [name, { command, args, env }] of Object.entries(suites)) {
+  for (const [name, suite] of Object.entries(suites)) {
     if (names.length > 0 && !names.includes(name)) continue
     console.log(`\n${name}`)
-    const { code } = await run(command, args, { cwd: root, env: { VARVE_LONG_RUN: '1', ...env } })
-    if (code !== 0) failed.push(name)
+    const codes = []
+    for (const { command, args, env } of [suite].flat()) {
+      const { code } = await run(command, args, { cwd: root, env: { VARVE_LONG_RUN: '1', ...env } })
+      codes.push(code)
+    }
+    if (codes.some((code) => code !== 0)) failed.push(name)
   }
   if (failed.length > 0) console.log(`\nfailed: ${failed.join(', ')}`)
   return failed.length === 0 ? 0 : 1
