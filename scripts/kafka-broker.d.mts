@@ -3,10 +3,14 @@ export const KAFKA_POM: string
 export const CLUSTER_ID: string
 export const kafkaJars: string
 export function kafkaIsInstalled(): boolean
+/** Whether a broker on a port of this machine answers now. */
+export function answers(port: number): Promise<boolean>
 
 export interface RunningKafka {
   readonly port: number
   readonly pid: number
+  /** From the start of the process to the first answer; formatting came before. */
+  readonly readyMilliseconds: number
   /** Kills it: what it keeps is not wanted. */
   stop(): Promise<void>
 }

@@ -39,7 +39,8 @@ async function freePort() {
 /** The bytes of an ApiVersions request, which a broker answers once it takes requests. */
 const HELLO = Buffer.from('0000000a00120000000000010000', 'hex')
 
-async function answers(port) {
+/** Whether a broker on a port of this machine answers now. */
+export async function answers(port) {
   const socket = connect({ port, host: '127.0.0.1' })
   try {
     socket.on('error', () => {})
@@ -116,6 +117,7 @@ export async function startKafka({ directory, properties = {}, heap = '1g' }) {
   const [code] = await format.ended
   if (code !== 0) throw new Error(`Kafka could not format ${directory}: ${format.output()}`)
 
+  const began = performance.now()
   const broker = java(
     `-Xmx${heap}`,
     `-Xms${heap}`,
@@ -131,11 +133,12 @@ export async function startKafka({ directory, properties = {}, heap = '1g' }) {
       broker.child.kill('SIGKILL')
       throw new Error(`Kafka did not start: ${broker.output()}`)
     }
-    await after(50)
+    await after(10)
   }
   return {
     port,
     pid: broker.child.pid,
+    readyMilliseconds: performance.now() - began,
     async stop() {
       broker.child.kill('SIGKILL')
       await broker.ended

@@ -11,7 +11,7 @@ import { checkRust } from './toolchain.mjs'
 
 const home = join('packages', 'native')
 const manifest = join('native', 'varve-node', 'Cargo.toml')
-const isInput = (path) => /\.(rs|toml|lock)$/.test(path) && !/\/(tests|benches|fuzz)\//.test(path)
+const isInput = (path) => /\.(rs|toml|lock)$/.test(path) && !/\/(tests|benches|fuzz|load)\//.test(path)
 
 /** What napi names this machine's addon begins with; behind it come an ABI on some platforms and `.node`. */
 const prefix = `varve.${process.platform}-${process.arch}`

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm start`, `build`, `test`, `prove`, `check`, `bench` and `npm run pack`. Each builds what is missing first; none needs anything but Node, npm and Rust. */
+/** `npm start`, `build`, `test`, `prove`, `check`, `bench`, `bench:kafka` and `npm run pack`. Each builds what is missing first; none needs anything but Node, npm and Rust. */
 import { pathToFileURL } from 'node:url'
 import { join } from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
@@ -41,6 +41,11 @@ const commands = {
     if (measure === null) return
     await bootstrap()
     process.exitCode = await measure()
+  },
+  async 'bench:kafka'() {
+    await bootstrap()
+    const { benchKafka } = await import('./bench-kafka.mjs')
+    process.exitCode = await benchKafka(args)
   },
   async pack() {
     await bootstrap()

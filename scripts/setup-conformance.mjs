@@ -3,10 +3,9 @@
  * Installs what test/conformance needs: the foreign clients, Kafka's own jars, jest, and the other lines of Node. kafkajs comes with
  * the development dependencies. What cannot be installed in time is said in a line and its tests are skipped; that is no error.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
-import { run } from './child.mjs'
 import {
   AIOKAFKA,
   CARGO_FUZZ,
@@ -15,24 +14,15 @@ import {
   JEST,
   KAFKA_MESSAGES,
   KAFKA_PYTHON,
-  KAFKA_TOOLS,
   NODES,
 } from './conformance-versions.mjs'
 import { Failure } from './failure.mjs'
 import { Freshness, filesIn } from './freshness.mjs'
-import { KAFKA, KAFKA_POM, kafkaIsInstalled } from './kafka-broker.mjs'
+import { aptInstall, has, must } from './installing.mjs'
+import { copyJars, kafka, kafkaTools } from './kafka-jars.mjs'
+import { kcat } from './kcat.mjs'
+import { load } from './load.mjs'
 import { cache, root } from './paths.mjs'
-
-const KAFKA_TOOLS_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>varve</groupId><artifactId>conformance</artifactId><version>1</version>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>${KAFKA_TOOLS}</version>
-    </dependency>
-  </dependencies>
-</project>
-`
 
 const KAFKA_MESSAGES_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -56,43 +46,7 @@ const KAFKA_MESSAGES_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 `
 
-/** What takes longer than this does not get there: a registry that does not answer, or a compiler on too small a machine. */
-const SECONDS = 600
-
-const quiet = {
-  cwd: root,
-  capture: true,
-  seconds: SECONDS,
-  env: { DEBIAN_FRONTEND: 'noninteractive', PIP_DISABLE_PIP_VERSION_CHECK: '1' },
-}
-const has = async (command, ...args) => (await run(command, args, quiet)).code === 0
-
-const lastLine = (output) => output.trim().split('\n').at(-1) ?? ''
-
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-
-async function must(what, command, args, { env, ...options } = {}) {
-  succeeded(what, command, await run(command, args, { ...quiet, ...options, env: { ...quiet.env, ...env } }))
-}
-
-function succeeded(what, command, { code, output, missing, late }) {
-  if (missing) throw new Failure(`${what}: there is no ${command} here`)
-  if (late) throw new Failure(`${what}: not done after ${SECONDS} s`)
-  if (code !== 0) throw new Failure(`${what}: ${lastLine(output)}`)
-}
-
-async function aptInstall(...packages) {
-  const [command, ...before] = process.getuid?.() === 0 ? ['apt-get'] : ['sudo', '-n', 'apt-get']
-  const apt = (...args) => run(command, [...before, ...args], quiet)
-  const install = () => apt('install', '-y', '--no-install-recommends', ...packages)
-  let result = await install()
-  if (result.code !== 0 && !result.missing && !result.late) {
-    // A fresh image has no package lists, or lists of packages that are gone.
-    await apt('update')
-    result = await install()
-  }
-  succeeded('apt-get', command, result)
-}
 
 const python = join(cache, 'python', 'bin', 'python')
 
@@ -129,31 +83,9 @@ async function npmInstall(folder, what) {
   await must('npm', npm, ['install', ...flags, what])
 }
 
-/** The jars that a project of Maven's depends on, in a folder of the cache. */
-async function copyJars(pom, name) {
-  // Debian's Maven brings a Java with it.
-  if (!(await has('mvn', '--version')) || !(await has('java', '-version'))) await aptInstall('maven')
-  const folder = mkdtempSync(join(cache, `${name}-`))
-  try {
-    writeFileSync(join(folder, 'pom.xml'), pom)
-    const copy = [
-      'dependency:copy-dependencies',
-      '-DincludeScope=runtime',
-      `-DoutputDirectory=${join(cache, name)}`,
-    ]
-    await must('mvn', 'mvn', ['-q', '-B', '-f', join(folder, 'pom.xml'), ...copy])
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
 /** What asks apt-get, directly or where something is missing: only one of them can at a time. */
 const ofTheSystem = [
-  {
-    name: 'kcat',
-    present: () => has('kcat', '-V'),
-    install: () => aptInstall('kcat'),
-  },
+  kcat,
   inPython('kafka-python', KAFKA_PYTHON, {
     modules: 'kafka, lz4, snappy, zstandard',
     codecs: ['lz4==4.4.5', 'python-snappy==0.7.3', 'zstandard==0.25.0', CRAMJAM],
@@ -167,18 +99,8 @@ const ofTheSystem = [
       (await has('java', '-version')),
     install: () => copyJars(KAFKA_MESSAGES_POM, `kafka-messages-${KAFKA_MESSAGES}`),
   },
-  {
-    name: `kafka-tools ${KAFKA_TOOLS} (DumpLogSegments)`,
-    present: async () =>
-      existsSync(join(cache, `kafka-tools-${KAFKA_TOOLS}`, `kafka-tools-${KAFKA_TOOLS}.jar`)) &&
-      (await has('java', '-version')),
-    install: () => copyJars(KAFKA_TOOLS_POM, `kafka-tools-${KAFKA_TOOLS}`),
-  },
-  {
-    name: `kafka ${KAFKA} (the broker that ours is compared with)`,
-    present: async () => kafkaIsInstalled() && (await has('java', '-version')),
-    install: () => copyJars(KAFKA_POM, `kafka-${KAFKA}`),
-  },
+  kafkaTools,
+  kafka,
   {
     name: 'strace (makes system calls fail)',
     present: () => has('strace', '-V'),
@@ -224,6 +146,7 @@ const ofOurs = [
       await must('cargo', 'cargo', ['install', '--quiet', '--locked', ...where, `cargo-fuzz@${CARGO_FUZZ}`])
     },
   },
+  load,
   goClients(),
   {
     name: `jest ${JEST} (runs an example of docs/testing.md)`,

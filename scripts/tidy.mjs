@@ -39,6 +39,7 @@ export const crateDirection = {
   'varve-records': [],
   'varve-log': ['varve-records'],
   'varve-node': ['varve-log', 'varve-records'],
+  'varve-load': ['varve-records'],
   'varve-fuzz': ['varve-log', 'varve-records'],
 }
 

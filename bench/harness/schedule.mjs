@@ -11,6 +11,8 @@ export class Schedule {
   #left
   #done = 0
   #spent = 0
+  /** Measurements that will be made as things are, done ones included. */
+  #expected
 
   /**
    * @param {number} milliseconds for the whole run
@@ -19,6 +21,7 @@ export class Schedule {
   constructor(milliseconds, measurements) {
     this.#milliseconds = milliseconds
     this.#left = measurements
+    this.#expected = measurements
   }
 
   /** How often to repeat a cell of `subjects` measurements each time: 1 at least, `wished` at most. */
@@ -28,7 +31,17 @@ export class Schedule {
     if (this.#done === 0) return wished
     const each = this.#spent / this.#done
     const affordable = (this.#milliseconds - (Date.now() - this.#started)) / each
-    return Math.max(1, Math.min(wished, Math.floor((wished * affordable) / planned)))
+    const repetitions = Math.max(1, Math.min(wished, Math.floor((wished * affordable) / planned)))
+    this.#expected -= subjects * (wished - repetitions)
+    return repetitions
+  }
+
+  /** About how many milliseconds the rest takes, judged by what was measured so far; undefined before that. */
+  get left() {
+    if (this.#done === 0) return undefined
+    const atThisRate = (this.#expected - this.#done) * (this.#spent / this.#done)
+    const atMost = GRACE * this.#milliseconds - (Date.now() - this.#started)
+    return Math.max(0, Math.min(atThisRate, atMost))
   }
 
   /** Whether there is no time left for another cell. */

@@ -1,7 +1,9 @@
 /** Where the measured files lie, and what that is: the figures of a disk say nothing without it. */
-import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, statfsSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import { arch, cpus, platform, release, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { Failure } from '../../scripts/failure.mjs'
+import { root } from '../../scripts/paths.mjs'
 
 const TMPFS = 0x01021994
 const FILE_SYSTEMS = new Map([
@@ -21,6 +23,25 @@ export class Workplace {
   constructor(parent = process.env.VARVE_BENCH_DIR ?? tmpdir()) {
     this.#root = mkdtempSync(join(parent, 'varve-bench-'))
     process.once('exit', () => this.remove())
+  }
+
+  /** One that is a disk's, and that signals from outside leave nothing of either. */
+  static onDisk() {
+    for (const [signal, code] of [
+      ['SIGINT', 130],
+      ['SIGTERM', 143],
+      ['SIGHUP', 129],
+    ])
+      process.once(signal, () => process.exit(code))
+    const workplace = new Workplace()
+    if (!workplace.isMemory) return workplace
+    throw new Failure(
+      'the folder for temporary files is in memory, where nothing is durable: name one on a disk in VARVE_BENCH_DIR',
+    )
+  }
+
+  get root() {
+    return this.#root
   }
 
   get fileSystem() {
@@ -54,3 +75,5 @@ export class Workplace {
 export function machine() {
   return `${cpus().length} × ${cpus()[0].model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${release()} ${arch()}, Node ${process.version}`
 }
+
+export const varveVersion = () => JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version

@@ -1,18 +1,7 @@
-/** What we want to reach, each computed from the raw results; `null` where nothing was measured. */
+/** What we want to reach beside what a Node developer would take instead. */
 import * as show from './figures.mjs'
 import { best } from './table.mjs'
 import { byHand, stores, titles } from '../subjects/index.mjs'
-
-/**
- * @typedef {object} Aim
- * @property {string} work
- * @property {string} aim
- * @property {string} section
- * @property {string} [obstacle] what stands in the way, as profiles show it
- * @property {(find: (fits: (parameters: any) => boolean) => any) => Verdict} judge `find` gives the cell with such parameters
- *
- * @typedef {{ measured: string, reached: boolean } | null} Verdict
- */
 
 const perSecond = (measured) => measured.perSecond
 const megabytes = (measured) => measured.megabytesPerSecond
@@ -58,7 +47,7 @@ function grown(find, what, few, many) {
   return { measured: `append ${append}, lookup ${lookUp} the time`, reached: Math.max(...ratios) <= EQUAL }
 }
 
-/** @type {readonly Aim[]} */
+/** @type {readonly import('./judged.mjs').Aim[]} */
 export const aims = [
   {
     work: 'durable 1 KB appends, 1,024 in flight',
@@ -214,12 +203,3 @@ export const aims = [
     },
   },
 ]
-
-/** @param {readonly { section: { name: string }, cells: readonly any[] }[]} results */
-export function judged(results) {
-  return aims.map((aim) => {
-    const cells = results.find(({ section }) => section.name === aim.section)?.cells ?? []
-    const find = (fits) => cells.find(({ parameters }) => fits(parameters))
-    return { ...aim, verdict: aim.judge(find) }
-  })
-}

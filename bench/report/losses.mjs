@@ -2,7 +2,7 @@
 import { titles } from '../subjects/index.mjs'
 import { ratio } from './figures.mjs'
 
-const RIVALS = ['level', 'lmdb', 'sqlite', 'fs-async', 'fs-sync'].map((subject) => titles[subject])
+const RIVALS = ['kafka', 'level', 'lmdb', 'sqlite', 'fs-async', 'fs-sync'].map((subject) => titles[subject])
 /** Nearer than this is a tie: repetitions differ by as much. */
 const TIE = 1.05
 

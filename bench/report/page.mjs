@@ -1,45 +1,27 @@
-/** docs/benchmarks.md, made of nothing but the raw results. */
+/** A page of docs/, its figures made of nothing but the raw results. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { judged } from './aims.mjs'
+import { judged } from './judged.mjs'
 import { svg } from './chart.mjs'
 import { losses } from './losses.mjs'
 import { resultsFolder } from './results.mjs'
 import { markdown } from './table.mjs'
 import { titles } from '../subjects/index.mjs'
 
-const page = join('docs', 'benchmarks.md')
 const root = join(import.meta.dirname, '..', '..')
 
-const INTRODUCTION = `varve beside what a Node developer would take instead, and beside the bare system calls. This page is generated from the
-raw results in [bench/results](../bench/results) by the command that makes them:
-
-\`\`\`sh
-npm run bench                # every section, about ten minutes on a quiet machine
-npm run bench -- append      # the sections whose names contain "append"
-npm run bench -- --full      # more sizes and more repetitions, an hour and more
-VARVE_BENCH_DIR=/mnt/disk npm run bench   # on another disk
-\`\`\`
-
-The first run installs the peers and compiles the bare system calls, in \`bench/\` alone.
-
-## How it is measured
-
-- **Same promise beside same promise.** "Durable" is acknowledged after an fdatasync that covers it, "page cache" after the kernel has
-  it. Each table says what each does for that.
-- **In turn.** A repetition measures varve, then each of its peers, each in a new process and a new directory, starting with another one
-  each time. Figures are medians of the repetitions; ratios are between medians of one run.
-- **Checked.** A process warms up first; what it wrote then is read back, counted and compared with a checksum. After the measurement all
-  acknowledged records must be there.
-- **In flight** is a number of callers that each await their own append before the next. Where an API is synchronous or takes groups, a
-  group of as many, one group after the other.
-- **Values are random bytes**, so that no store gains by compressing them. Stores run as they come, save for what the tables say.
-- **ceiling** is a C++ loop over \`pwritev\`, \`fdatasync\`, \`preadv\` and \`sendfile\` that does nothing else. **fs** is a log as a careful
-  programmer writes it by hand: length fields and one write for each group, no offsets, checksums, indexes or recovery.
-- **Latencies** are kept in HDR histograms of three digits.`
+/**
+ * @typedef {object} Page
+ * @property {string} path from the root
+ * @property {string} title
+ * @property {string} introduction
+ * @property {readonly import('./judged.mjs').Aim[]} aims
+ * @property {string} lossesAre what the table of them holds
+ * @property {readonly string[]} [remarks] what people found out, behind the aims
+ */
 
 /** Writes the page and its charts; returns its path from the root. */
-export function writePage(results) {
+export function writePage({ path, title, introduction, aims, lossesAre, remarks = [] }, results) {
   const parts = results.map(({ section, setting, cells }) => {
     const tables = section.tables(cells).map((table) => tableWithChart(table))
     return [
@@ -50,16 +32,17 @@ export function writePage(results) {
     ]
   })
   const all = [
-    '# Benchmarks',
-    INTRODUCTION,
+    `# ${title}`,
+    introduction,
     ...settingOf(results),
-    ...aimsOf(results),
-    ...lossesOf(results),
+    ...aimsOf(aims, results),
+    ...remarks,
+    ...lossesOf(lossesAre, results),
     ...parts.flat(),
   ]
-  mkdirSync(dirname(join(root, page)), { recursive: true })
-  writeFileSync(join(root, page), `${all.join('\n\n')}\n`)
-  return page
+  mkdirSync(dirname(join(root, path)), { recursive: true })
+  writeFileSync(join(root, path), `${all.join('\n\n')}\n`)
+  return path
 }
 
 const madeOn = ({ date, milliseconds }) =>
@@ -86,8 +69,8 @@ function settingOf(results) {
   return ['## Set-up', [...settings].map((setting) => `- ${setting}`).join('\n')]
 }
 
-function aimsOf(results) {
-  const rows = judged(results)
+function aimsOf(aims, results) {
+  const rows = judged(aims, results)
     .filter(({ verdict }) => verdict !== null)
     .map(({ work, aim, obstacle = '', verdict: { measured, reached } }) => [
       work,
@@ -99,15 +82,11 @@ function aimsOf(results) {
   return ['## Aims', markdown({ header: ['work', 'aim', 'measured', ''], rows })]
 }
 
-function lossesOf(results) {
+function lossesOf(lossesAre, results) {
   const found = losses(results)
   if (found.length === 0) return []
   const rows = found.map(({ table, cell, rival, ratio }) => [table, cell, rival, ratio])
-  return [
-    '## Where we lose',
-    'Every cell in which a store, or a log written by hand over `fs`, is ahead of varve.',
-    markdown({ header: ['table', 'cell', 'ahead', 'varve ÷ it'], rows }),
-  ]
+  return ['## Where we lose', lossesAre, markdown({ header: ['table', 'cell', 'ahead', 'varve ÷ it'], rows })]
 }
 
 function tableWithChart(table) {

@@ -1,7 +1,6 @@
 /** The raw results: one JSON file for each section, replaced when it is measured again. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { sections } from '../sections/index.mjs'
 
 export const resultsFolder = join(import.meta.dirname, '..', 'results')
 
@@ -12,8 +11,8 @@ export function writeResults(name, results) {
   writeFileSync(pathOf(name), `${JSON.stringify(results, (_, value) => shortened(value), 1)}\n`)
 }
 
-/** What was measured, now or earlier, of each section that was. */
-export function readResults() {
+/** What was measured, now or earlier, of each of these sections that was. */
+export function readResults(sections) {
   return sections
     .filter(({ name }) => existsSync(pathOf(name)))
     .map((section) => ({ section, ...JSON.parse(readFileSync(pathOf(section.name), 'utf8')) }))

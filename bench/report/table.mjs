@@ -36,8 +36,8 @@ export function best({ subjects }, among, figure, isBetter = (a, b) => a > b) {
 }
 
 /**
- * A table with a row for each cell, a column for each subject, and varve's ratios to the best store, to the best that
- * was written by hand, and to the ceiling.
+ * A table with a row for each cell, a column for each subject, and varve's ratios to Kafka, to the best store, to the best
+ * that was written by hand, and to the ceiling: to those that are there.
  *
  * @param {object} what
  * @param {(measured: any) => number} what.figure
@@ -49,6 +49,7 @@ export function comparison({ name, title, text, cells, figure, show, lessIsBette
   const subjects = Object.keys(titles).filter((subject) => cells.some((cell) => subject in cell.subjects))
   const isBetter = lessIsBetter ? (a, b) => a < b : (a, b) => a > b
   const references = [
+    ['Kafka', ['kafka']],
     ['best store', stores],
     ['fs', byHand],
     ['ceiling', ['ceiling']],

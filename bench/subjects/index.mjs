@@ -1,6 +1,7 @@
-/** Whom we measure, in the order of the tables. Each is loaded in the process that measures it alone. */
+/** Whom we measure, in the order of the tables. */
 export const titles = {
   varve: 'varve',
+  kafka: 'Apache Kafka',
   level: 'LevelDB',
   lmdb: 'LMDB',
   sqlite: 'SQLite',
@@ -13,4 +14,5 @@ export const titles = {
 export const stores = ['level', 'lmdb', 'sqlite']
 export const byHand = ['fs-async', 'fs-sync']
 
+/** Loads one of those that run in a process of ours. */
 export const load = (subject) => import(`./${subject}.mjs`)

@@ -1,0 +1,236 @@
+/** What we want to reach beside Apache Kafka, judged by the medians of both. Where there are several cells, by the worst of them. */
+import * as show from '../report/figures.mjs'
+import { wholeMegabytes } from './tables.mjs'
+
+/** What counts as equal: repetitions of one cell differ by as much. */
+const EQUAL = 1.25
+
+const medianOf = (cell, subject) => cell?.subjects[subject]?.median
+
+const perGigabyte = (value) => `${value.toFixed(2)} s/GB`
+
+const figures = {
+  throughput: { of: ({ perSecond }) => perSecond, show: show.perSecond, moreIsBetter: true },
+  cpu: { of: ({ cpuSecondsPerGigabyte }) => cpuSecondsPerGigabyte, show: perGigabyte },
+  cpuPerRequest: { of: ({ cpuMicrosecondsPerBatch }) => cpuMicrosecondsPerBatch, show: show.microseconds },
+  p50: { of: ({ latencies }) => latencies?.p50, show: show.microseconds },
+  p99: { of: ({ latencies }) => latencies?.p99, show: show.microseconds },
+}
+
+/** The ratio of varve to Kafka in each cell that has both. */
+function ratios(cells, { of, show: text }) {
+  return cells.flatMap((cell) => {
+    const [ours, theirs] = ['varve', 'kafka'].map((subject) => {
+      const median = medianOf(cell, subject)
+      return median === undefined ? undefined : of(median)
+    })
+    if (ours === undefined || theirs === undefined) return []
+    const ratio = ours / theirs
+    return [
+      { id: cell.id, ratio, text: `${show.ratio(ours, theirs)} (${text(ours)} against ${text(theirs)})` },
+    ]
+  })
+}
+
+/** Whether varve's figure is `limit` times Kafka's or better in all of these cells. */
+function against(cells, figure, limit) {
+  const found = ratios(cells, figure)
+  if (found.length === 0) return null
+  const isWorse = (a, b) => (figure.moreIsBetter ? a.ratio < b.ratio : a.ratio > b.ratio)
+  const worst = found.reduce((worst, one) => (isWorse(one, worst) ? one : worst))
+  const isThere = ({ ratio }) => (figure.moreIsBetter ? ratio >= limit : ratio <= limit)
+  const reached = isThere(worst)
+  if (found.length === 1) return { measured: worst.text, reached }
+  const there = found.filter(isThere).length
+  return { measured: `${there} of ${found.length} cells; the worst: ${worst.id}: ${worst.text}`, reached }
+}
+
+/** All of several verdicts, or null where one is missing. */
+function every(...verdicts) {
+  if (verdicts.some((verdict) => verdict === null)) return null
+  return {
+    measured: verdicts.map(({ measured }) => measured).join('; '),
+    reached: verdicts.every(({ reached }) => reached),
+  }
+}
+
+/** A figure of varve's alone, beside Kafka's for comparison. */
+function atMost(cell, figure, most, text) {
+  const [ours, theirs] = ['varve', 'kafka'].map((subject) => {
+    const median = medianOf(cell, subject)
+    return median === undefined ? undefined : figure(median)
+  })
+  if (ours === undefined) return null
+  const beside = theirs === undefined ? '' : ` (Kafka: ${text(theirs)})`
+  return { measured: `${text(ours)}${beside}`, reached: ours <= most }
+}
+
+const having = (cells, fits) => cells.filter(({ parameters }) => fits(parameters))
+
+/** @type {readonly import('../report/judged.mjs').Aim[]} */
+export const aims = [
+  {
+    work: 'produce in 16 KB batches',
+    aim: 'CPU time of the broker at most 1/4',
+    section: 'kafka-produce',
+    judge: (_, cells) =>
+      against(
+        having(cells, ({ batch }) => batch === '16 KB'),
+        figures.cpu,
+        1 / 4,
+      ),
+  },
+  {
+    work: 'produce in large batches',
+    aim: 'CPU time of the broker at most 1/3',
+    section: 'kafka-produce',
+    judge: (_, cells) =>
+      against(
+        having(cells, ({ batch }) => batch === '1 MB'),
+        figures.cpu,
+        1 / 3,
+      ),
+  },
+  {
+    work: 'produce with the same client',
+    aim: 'throughput never below',
+    section: 'kafka-produce',
+    judge: (_, cells) => against(cells, figures.throughput, 1),
+  },
+  {
+    work: 'produce where the broker is the limit: with the native client',
+    aim: 'throughput at least 2×',
+    section: 'kafka-produce',
+    judge: (_, cells) =>
+      against(
+        having(cells, ({ client }) => client === 'native'),
+        figures.throughput,
+        2,
+      ),
+  },
+  {
+    work: '100 connections with one small batch each',
+    aim: 'as cheap for each batch as one connection with 100',
+    section: 'kafka-requests',
+    judge(find) {
+      const [many, one] = [100, 1].map((connections) =>
+        medianOf(
+          find((cell) => cell.connections === connections && cell.inFlight === 100 / connections),
+          'varve',
+        ),
+      )
+      if (many === undefined || one === undefined) return null
+      const [a, b] = [many, one].map(figures.cpuPerRequest.of)
+      const text = figures.cpuPerRequest.show
+      return { measured: `${show.ratio(a, b)} (${text(a)} against ${text(b)})`, reached: a <= EQUAL * b }
+    },
+  },
+  {
+    work: 'one record in a request',
+    aim: 'CPU time of the broker at most 1/5',
+    section: 'kafka-requests',
+    judge: (find) =>
+      against(
+        [find(({ connections, inFlight }) => connections === 1 && inFlight === 1)],
+        figures.cpuPerRequest,
+        1 / 5,
+      ),
+  },
+  {
+    work: 'with fsync, 16 KB batches',
+    aim: 'throughput at least 10×, at a lower latency',
+    section: 'kafka-fsync',
+    judge(_, cells) {
+      const chosen = having(
+        cells,
+        ({ batch, client, partitions }) => batch === '16 KB' && client !== 'librdkafka' && partitions === 1,
+      )
+      return every(
+        against(chosen, figures.throughput, 10),
+        against(chosen, figures.p50, 1),
+        against(chosen, figures.p99, 1),
+      )
+    },
+  },
+  {
+    work: 'with fsync, single records from 64 connections',
+    aim: 'at least 60 k/s',
+    section: 'kafka-fsync',
+    judge(find) {
+      const cell = find(({ connections }) => connections === 64)
+      const verdict = atMost(
+        cell,
+        ({ perSecond }) => -perSecond,
+        -60_000,
+        (value) => show.perSecond(-value),
+      )
+      return verdict
+    },
+  },
+  {
+    work: 'consume with `sendfile`',
+    aim: 'CPU time of the broker at most 1/3',
+    section: 'kafka-consume',
+    judge: (_, cells) =>
+      against(
+        having(cells, ({ tls }) => !tls),
+        figures.cpu,
+        1 / 3,
+      ),
+  },
+  {
+    work: 'the same',
+    aim: 'throughput at least 1.5×',
+    section: 'kafka-consume',
+    judge: (_, cells) =>
+      against(
+        having(cells, ({ tls }) => !tls),
+        figures.throughput,
+        1.5,
+      ),
+  },
+  ...[0.1, 0.5, 0.9].map((share) => ({
+    work: `from producer to consumer at ${share * 100} % of what Kafka can`,
+    aim: 'p50 and p99 at most 1/2',
+    section: 'kafka-end-to-end',
+    judge(find) {
+      const cells = [find((cell) => cell.share === share)]
+      return every(against(cells, figures.p50, 1 / 2), against(cells, figures.p99, 1 / 2))
+    },
+  })),
+  ...[
+    ['create', 'createMilliseconds', show.milliseconds],
+    ['list', 'listMilliseconds', show.milliseconds],
+    ['produce to all', 'produceMilliseconds', show.milliseconds],
+    ['memory', 'residentBytes', wholeMegabytes],
+  ].map(([work, figure, text]) => ({
+    work: `1,000 topics of 10 partitions: ${work}`,
+    aim: 'at most 1/5',
+    section: 'kafka-topics',
+    judge: (_, cells) => against(cells, { of: (median) => median[figure], show: text }, 1 / 5),
+  })),
+  {
+    work: 'start',
+    aim: 'at most 150 ms',
+    section: 'kafka-footprint',
+    judge: (_, [cell]) => atMost(cell, ({ readyMilliseconds }) => readyMilliseconds, 150, show.milliseconds),
+  },
+  {
+    work: 'memory without anything to do',
+    aim: 'at most 80 MB',
+    section: 'kafka-footprint',
+    judge: (_, [cell]) => atMost(cell, ({ idleBytes }) => idleBytes, 80e6, wholeMegabytes),
+  },
+  {
+    work: 'memory with 10,000 connections',
+    aim: 'at most 300 MB',
+    section: 'kafka-footprint',
+    judge: (_, [cell]) => atMost(cell, ({ connectedBytes }) => connectedBytes, 300e6, wholeMegabytes),
+  },
+  {
+    work: '`startBroker()` ready and closed',
+    aim: 'at most 30 ms',
+    section: 'kafka-start-broker',
+    judge: (_, [cell]) => atMost(cell, ({ each }) => each, 30, show.milliseconds),
+  },
+]

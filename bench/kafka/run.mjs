@@ -1,0 +1,119 @@
+/**
+ * Measures every cell of every section, or of those named, beside Apache Kafka: the same load on one broker after the
+ * other, and the medians of the repetitions. What fails is told, and the run goes on.
+ */
+import { KAFKA_TOOLS } from '../../scripts/conformance-versions.mjs'
+import { Failure } from '../../scripts/failure.mjs'
+import { KAFKA } from '../../scripts/kafka-broker.mjs'
+import { measureCells } from '../harness/measuring.mjs'
+import { Schedule } from '../harness/schedule.mjs'
+import { Workplace, machine, varveVersion } from '../harness/workplace.mjs'
+import { writePage } from '../report/page.mjs'
+import { readResults, writeResults } from '../report/results.mjs'
+import { tableText } from '../report/table.mjs'
+import { FinishedCells } from './finished-cells.mjs'
+import { performancePage } from './page.mjs'
+import { Pair } from './pair.mjs'
+import { sections } from './sections/index.mjs'
+
+const MINUTE = 60_000
+/** What the repetitions may take; starting and reporting take the rest of the ten minutes. */
+const DEFAULT_MINUTES = 8.5
+const FULL_MINUTES = 240
+
+/** Cells that these words select: parts of "produce: native, 16 KB batches, acks all, …". All when there are none. */
+export function selected(names, { full = false } = {}) {
+  return sections
+    .map((section) => ({
+      section,
+      cells: section.cells({ full }).filter(({ id }) => {
+        const cell = `${section.name}: ${id}`
+        return names.length === 0 || names.some((part) => cell.includes(part))
+      }),
+    }))
+    .filter(({ cells }) => cells.length > 0)
+}
+
+/**
+ * @param {object} options
+ * @param {readonly string[]} options.names
+ * @param {boolean} options.full every cell, with longer measurements; goes on where an earlier such run ended
+ * @param {boolean} options.quick only looks whether everything works: the figures mean nothing and are kept nowhere
+ * @param {ReadonlySet<string>} options.missing subjects and clients that could not be installed
+ * @returns {Promise<number>} the exit code: 1 when a cell of varve's failed
+ */
+export async function measureBesideKafka({ names, full, quick, missing }) {
+  const plans = selected(names, { full })
+  if (plans.length === 0) {
+    const all = sections.map(({ name }) => name).join(', ')
+    throw new Failure(`no benchmark is called ${names.join(' or ')}; there are: ${all}`)
+  }
+  const wished = quick ? 1 : full ? 5 : 3
+  const milliseconds = quick ? 30 : full ? 4000 : 1500
+  const workplace = Workplace.onDisk()
+  const finished = full && !quick ? FinishedCells.open() : undefined
+  const left = plans.map(({ section, cells }) => ({
+    section,
+    wished: Math.min(wished, section.mostRepetitions?.[full ? 'full' : 'usual'] ?? wished),
+    cells: cells
+      .filter(({ parameters: { client } }) => !missing.has(client))
+      .filter(({ id }) => !finished?.has(section.name, id))
+      .map((cell) => ({ ...cell, subjects: cell.subjects.filter((subject) => !missing.has(subject)) })),
+  }))
+  const measurements = left
+    .flatMap(({ cells, wished }) => cells.map(({ subjects }) => subjects.length * wished))
+    .reduce((sum, count) => sum + count, 0)
+  const schedule = new Schedule((full ? FULL_MINUTES : DEFAULT_MINUTES) * MINUTE, measurements)
+  const pair = new Pair({
+    workplace,
+    subjects: ['varve', 'kafka'].filter((subject) => !missing.has(subject)),
+    warmUpSeconds: quick ? 0.1 : full ? 15 : 5,
+  })
+  const setting = {
+    date: new Date().toISOString(),
+    machine: machine(),
+    fileSystem: workplace.fileSystem,
+    versions: { varve: varveVersion(), 'Apache Kafka': KAFKA, "Kafka's tools": KAFKA_TOOLS },
+    milliseconds,
+    full,
+  }
+  let failures = 0
+  for (const { section, cells, wished } of left) {
+    const measured = await measureCells(section, cells, {
+      schedule,
+      wished,
+      command: 'npm run bench:kafka',
+      measure: ({ parameters }, subject) =>
+        section.measure(parameters, { pair, subject, milliseconds, quick, workplace }),
+      finished(cell) {
+        const failed = Object.values(cell.subjects).some(({ error }) => error !== undefined)
+        if (!failed) finished?.add(section.name, cell)
+      },
+    })
+    await pair.forget()
+    failures += measured.filter(({ subjects }) => subjects.varve?.error !== undefined).length
+    const all = inOrder(section, [...measured, ...(finished?.of(section.name) ?? [])])
+    if (all.length === 0) continue
+    for (const table of section.tables(all)) process.stdout.write(`\n${tableText(table)}\n\n`)
+    if (quick) continue
+    // What an earlier run measured of cells that this one left out is worth more than nothing.
+    const [earlier] = readResults([section])
+    writeResults(section.name, { setting, cells: inOrder(section, [...all, ...(earlier?.cells ?? [])]) })
+  }
+  await pair.stop()
+  workplace.remove()
+  if (!quick) {
+    const page = writePage(performancePage, readResults(sections))
+    process.stdout.write(`Written: bench/results and ${page}\n`)
+  }
+  if (!schedule.isOver) finished?.end()
+  return failures === 0 ? 0 : 1
+}
+
+/** The cells that the section has, in its order; of several measurements of a cell the first. */
+function inOrder(section, measured) {
+  return section
+    .cells({ full: true })
+    .map(({ id }) => measured.find((cell) => cell.id === id))
+    .filter((cell) => cell !== undefined)
+}

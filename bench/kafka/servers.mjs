@@ -1,0 +1,69 @@
+/** The two brokers, each in a process of its own with a new directory, on this machine. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as after } from 'node:timers/promises'
+import { answers, startKafka } from '../../scripts/kafka-broker.mjs'
+import { root } from '../../scripts/paths.mjs'
+
+/**
+ * @typedef {object} Server
+ * @property {string} address
+ * @property {number} pid
+ * @property {number} readyMilliseconds from the start of the process to its first answer
+ * @property {() => Promise<void>} stop
+ */
+
+/** What both are told. Topics go when they are deleted, so that no measurement shares the disk with another one's removal. */
+const SAME = { 'log.segment.delete.delay.ms': 0 }
+const START_MS = 60_000
+
+/** More than any measurement takes: the broker that is not measured stands still. */
+const KAFKA_ONLY = { 'broker.session.timeout.ms': 3_600_000, 'auto.create.topics.enable': false }
+
+/** @type {Record<string, (dir: string, options?: { nodeOptions?: readonly string[] }) => Promise<Server>>} */
+export const start = {
+  async kafka(dir) {
+    const { port, ...kafka } = await startKafka({ directory: dir, properties: { ...SAME, ...KAFKA_ONLY } })
+    return { ...kafka, address: `127.0.0.1:${port}` }
+  },
+
+  async varve(dir, { nodeOptions = [] } = {}) {
+    const configs = Object.entries(SAME).map(([name, value]) => `${name}=${value}`)
+    const bin = join(root, 'packages', 'varve', 'bin', 'varve.mjs')
+    const args = ['serve', '--port', '0', '--data', dir, '--durability', 'os', '--no-auto-create']
+    const began = performance.now()
+    const child = spawn(
+      process.execPath,
+      [...nodeOptions, bin, ...args, '--max-connections', '20000', '--config', ...configs],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    const kill = () => child.kill('SIGKILL')
+    process.once('exit', kill)
+    const ended = once(child, 'exit')
+    child.once('exit', () => process.off('exit', kill))
+    let said = ''
+    let errors = ''
+    child.stderr.setEncoding('utf8').on('data', (text) => (errors = (errors + text).slice(-4000)))
+    const address = await Promise.race([
+      new Promise((resolve) => {
+        child.stdout.setEncoding('utf8').on('data', (text) => {
+          const found = /^ {2}address +(\S+)$/m.exec((said += text))
+          if (found !== null) resolve(found[1])
+        })
+      }),
+      ended.then(() => undefined),
+      after(START_MS, undefined, { ref: false }),
+    ])
+    if (address === undefined || !(await answers(Number(address.split(':')[1])))) {
+      kill()
+      throw new Error(`varve did not start: ${errors}`)
+    }
+    const readyMilliseconds = performance.now() - began
+    const stop = async () => {
+      child.kill('SIGTERM')
+      await ended
+    }
+    return { address, pid: child.pid, readyMilliseconds, stop }
+  },
+}
