@@ -35,7 +35,6 @@ test.concurrent.for(tableClients.filter(({ quick }) => isLongRun || quick !== un
     const started = Date.now()
     const { stdout } = await mustRun(program, [...args, broker.address, cells.join(',')], {
       timeout: CLIENT_TIMEOUT,
-      killSignal: 'SIGKILL',
     })
     const [first, ...results] = stdout
       .toString()
@@ -49,7 +48,7 @@ test.concurrent.for(tableClients.filter(({ quick }) => isLongRun || quick !== un
       ].join('\n'),
     )
     expect(results).toEqual(cells.map((cell) => ({ cell })))
-    expect(first).toEqual({ version: client.version })
+    if (!client.isOfTheSystem) expect(first).toEqual({ version: client.version })
     for (const codec of client.codecs.filter((each) => cells.includes(each)))
       expect(storedCodecs(join(data, `${client.name}-${codec}-0`), 0)).toEqual(new Set([codec]))
   },

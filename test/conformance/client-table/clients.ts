@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { AIOKAFKA, CONFLUENT_KAFKA, KAFKA_PYTHON } from '../../../scripts/conformance-versions.mjs'
+import { KAFKA, kafkaIsInstalled, kafkaJars } from '../../../scripts/kafka-broker.mjs'
 import { answers } from '../../support/children.js'
 import { cache, root } from '../../support/tree.js'
 
@@ -27,8 +28,9 @@ export const cells = Object.keys(cellTitles) as Cell[]
 export interface TableClient {
   /** Its name, with which those of its topics begin: `NAME-CODEC` has the records of a codec. */
   readonly name: string
-  /** As its program prints it. */
+  /** As its program prints it, or printed it when the table was written if it is the system's. */
   readonly version: string
+  readonly isOfTheSystem?: boolean
   readonly command: readonly [program: string, ...args: string[]]
   readonly isInstalled: () => boolean
   /** Those that it has without further packages. */
@@ -70,6 +72,29 @@ export const tableClients: readonly TableClient[] = [
     isInstalled: () => pythonHas('confluent_kafka'),
     codecs,
     quick: [...codecs, 'large', 'idempotent', 'administration'],
+  },
+  {
+    name: 'kcat',
+    version: '1.7.1 (librdkafka 2.0.2)',
+    isOfTheSystem: true,
+    command: [process.execPath, program('kcat.mjs')],
+    isInstalled: () => answers('kcat', ['-V']),
+    codecs,
+    lacks: { administration: 'it has no such calls', groups: 'it has no such calls' },
+  },
+  {
+    name: 'java',
+    version: KAFKA,
+    command: [
+      'java',
+      '-Xmx256m',
+      '-Dorg.slf4j.simpleLogger.defaultLogLevel=error',
+      '-cp',
+      join(kafkaJars, '*'),
+      program('Java.java'),
+    ],
+    isInstalled: () => kafkaIsInstalled() && answers('java', ['-version']),
+    codecs,
   },
   {
     name: 'kafka-python',

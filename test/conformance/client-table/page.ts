@@ -1,9 +1,9 @@
 import { cells, cellTitles, type TableClient, tableClients } from './clients.js'
 
-const row = ({ name, version, codecs, lacks, partly }: TableClient): string =>
+const row = ({ name, version, isOfTheSystem, codecs, lacks, partly }: TableClient): string =>
   [
     '',
-    `${name} ${version}`,
+    `${name} ${version}${isOfTheSystem ? ", the system's" : ''}`,
     codecs.join(', '),
     partly?.records ?? 'passed',
     ...cells.map((cell) => lacks?.[cell] ?? partly?.[cell] ?? 'passed'),
