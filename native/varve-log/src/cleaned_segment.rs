@@ -170,7 +170,7 @@ pub(crate) fn take_place(
     }
     for extension in INDEXES {
         let [swap, own] = [SWAP, ""].map(|suffix| file_path(dir, base_offset, extension, suffix));
-        match storage.exists(&swap) {
+        match storage.exists(&swap).map_err(LogError::io("look for", &swap))? {
             true => rename(storage, &swap, &own)?,
             false => remove_if_there(storage, &own)?,
         }
@@ -199,7 +199,7 @@ pub(crate) fn recover_compaction(storage: &Arc<dyn Storage>, dir: &Path, names: 
         // Whoever renamed it may have ended before its name was durable, or after an fsync of the directory failed, and
         // then only a new change of the name is. What it replaces must not go before that.
         let [swap, renewed] = [SWAP, RENEWED].map(|suffix| file_path(dir, base_offset, LOG, suffix));
-        if storage.exists(&swap) {
+        if storage.exists(&swap).map_err(LogError::io("look for", &swap))? {
             rename(&**storage, &swap, &renewed)?;
         }
         rename(&**storage, &renewed, &swap)?;

@@ -101,15 +101,16 @@ impl DataDir {
     pub fn open(storage: Arc<dyn Storage>, path: &Path, identity: &Identity) -> Result<Arc<Self>> {
         let refused =
             |source: io::Error| LogError::NotWritable { dir: path.into(), source: Arc::new(source) };
-        if !storage.is_dir(path) {
+        if !storage.is_dir(path).map_err(refused)? {
             create_dir_durably(storage.as_ref(), path).map_err(refused)?;
         }
         let lock = storage.lock(&path.join(LOCK_FILE)).map_err(refused)?;
         let lock = lock.ok_or_else(|| LogError::Locked { dir: path.into() })?;
-        if is_log_of_a_locked_directory(storage.as_ref(), path).map_err(refused)? {
+        if is_log_of_a_locked_directory(storage.as_ref(), path)? {
             return Err(LogError::Locked { dir: path.into() });
         }
-        let clean_shutdown = storage.exists(&path.join(CLEAN_MARKER));
+        let marker = path.join(CLEAN_MARKER);
+        let clean_shutdown = storage.exists(&marker).map_err(LogError::io("look for", &marker))?;
         let (cluster_id, node_id, directory_id) = identify(storage.as_ref(), path, identity, clean_shutdown)?;
         // After an unclean stop the files' names may not be durable.
         let checkpoint = |file| OffsetCheckpoint::read(storage.as_ref(), path, file, clean_shutdown);
@@ -117,7 +118,6 @@ impl DataDir {
         let cleaned_offsets = checkpoint(CLEANED_OFFSETS)?;
         let mut unclean = BTreeSet::new();
         if clean_shutdown {
-            let marker = path.join(CLEAN_MARKER);
             storage.remove(&marker).map_err(LogError::io("remove", &marker))?;
             storage.sync_dir(path).map_err(LogError::io("fsync", path))?;
         } else {
@@ -179,7 +179,7 @@ impl DataDir {
         };
         hold.lock = self.lock_log(name, &dir)?;
         // The log was deleted since. What its successor writes must not be measured by it.
-        if !self.storage.is_dir(&dir) {
+        if !self.storage.is_dir(&dir).map_err(LogError::io("look for", &dir))? {
             if self.recovery_points.get(name).is_some_and(|stale| stale > 0) {
                 self.checkpoint(name, 0)?;
             }
@@ -203,7 +203,7 @@ impl DataDir {
     /// A log that was opened on its own before, as a data directory, may be so now.
     fn lock_log(&self, name: &str, dir: &Path) -> Result<Option<LockGuard>> {
         let path = dir.join(LOCK_FILE);
-        if name.is_empty() || !self.storage.exists(&path) {
+        if name.is_empty() || !self.storage.exists(&path).map_err(LogError::io("look for", &path))? {
             return Ok(None);
         }
         let lock = self.storage.lock(&path).map_err(LogError::io("lock", &path))?;
@@ -285,11 +285,14 @@ pub(crate) fn parent_of(path: &Path) -> &Path {
 }
 
 /// Whether `path` lies in a data directory that somebody has open.
-fn is_log_of_a_locked_directory(storage: &dyn Storage, path: &Path) -> io::Result<bool> {
+fn is_log_of_a_locked_directory(storage: &dyn Storage, path: &Path) -> Result<bool> {
     let parent = parent_of(path);
-    let lock = parent.join(LOCK_FILE);
-    let is_data_directory = storage.exists(&parent.join(META_PROPERTIES)) && storage.exists(&lock);
-    Ok(is_data_directory && parent != path && storage.lock(&lock)?.is_none())
+    let [meta, lock] = [META_PROPERTIES, LOCK_FILE].map(|name| parent.join(name));
+    let is_there = |file: &Path| storage.exists(file).map_err(LogError::io("look for", file));
+    if parent == path || !is_there(&meta)? || !is_there(&lock)? {
+        return Ok(false);
+    }
+    Ok(storage.lock(&lock).map_err(LogError::io("lock", &lock))?.is_none())
 }
 
 /// Sub-directories with segments in them, and the directory itself under the empty name when it has some.
@@ -301,7 +304,10 @@ pub fn log_names(storage: &dyn Storage, path: &Path) -> Result<Vec<String>> {
         let dir = path.join(&name);
         if is_segment(&name) {
             names.insert(String::new());
-        } else if !name.ends_with("-stray") && !name.ends_with("-delete") && storage.is_dir(&dir) {
+        } else if !name.ends_with("-stray")
+            && !name.ends_with("-delete")
+            && storage.is_dir(&dir).map_err(LogError::io("look for", &dir))?
+        {
             match storage.list(&dir) {
                 Ok(files) if files.iter().any(is_segment) => drop(names.insert(name)),
                 Ok(_) => {}
@@ -317,7 +323,13 @@ pub fn log_names(storage: &dyn Storage, path: &Path) -> Result<Vec<String>> {
 /// Creates a directory and its missing parents, all of them durable. If that fails none of them stays: the next attempt
 /// would find them and take their names for durable, which no later fsync is bound to make them.
 pub(crate) fn create_dir_durably(storage: &dyn Storage, path: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !storage.is_dir(dir)).collect();
+    let mut missing = Vec::new();
+    for dir in path.ancestors() {
+        if storage.is_dir(dir)? {
+            break;
+        }
+        missing.push(dir);
+    }
     storage.create_dir(path)?;
     let synced = missing.iter().try_for_each(|dir| storage.sync_dir(parent_of(dir)));
     if synced.is_err() {

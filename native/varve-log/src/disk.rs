@@ -14,7 +14,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::storage::{File, LockGuard, OpenMode, Storage};
+use crate::storage::{File, LockGuard, OpenMode, Storage, if_there};
 
 pub use system::descriptor_limit;
 
@@ -37,12 +37,12 @@ impl Storage for DiskStorage {
         fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
-    fn is_dir(&self, path: &Path) -> bool {
-        path.is_dir()
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        Ok(if_there(fs::metadata(path))?.is_some_and(|found| found.is_dir()))
     }
 
-    fn exists(&self, path: &Path) -> bool {
-        path.exists()
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        Ok(if_there(fs::metadata(path))?.is_some())
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {

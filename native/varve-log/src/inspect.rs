@@ -139,7 +139,8 @@ pub fn inspect(
         let problem = "it has no segment, such as 00000000000000000000.log";
         return Err(LogError::io("read the log", &dir)(io::Error::new(io::ErrorKind::NotFound, problem)));
     };
-    let clean = storage.exists(&path.join(CLEAN_MARKER));
+    let marker = path.join(CLEAN_MARKER);
+    let clean = storage.exists(&marker).map_err(LogError::io("look for", &marker))?;
     let mut walk = Walk {
         storage,
         dir: &dir,

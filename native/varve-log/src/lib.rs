@@ -16,6 +16,7 @@ mod compacting;
 mod compaction;
 mod compaction_lag;
 mod configuring;
+mod cut_file;
 mod data_dir;
 mod disk;
 mod disk_space;

@@ -81,13 +81,13 @@ impl Storage for ReadOnlyStorage {
         Ok(names)
     }
 
-    fn is_dir(&self, path: &Path) -> bool {
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
         self.inner.is_dir(path)
     }
 
-    fn exists(&self, path: &Path) -> bool {
+    fn exists(&self, path: &Path) -> io::Result<bool> {
         match self.entries().get(path) {
-            Some(entry) => !matches!(entry, Entry::Removed),
+            Some(entry) => Ok(!matches!(entry, Entry::Removed)),
             None => self.inner.exists(path),
         }
     }
@@ -130,7 +130,7 @@ impl Storage for ReadOnlyStorage {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        if !self.exists(path) {
+        if !self.exists(path)? {
             return Err(missing());
         }
         self.entries().insert(path.to_path_buf(), Entry::Removed);

@@ -8,13 +8,14 @@
 
 mod snapshots;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use varve_records::{BatchHeader, HEADER_BYTES, MAGIC};
 
 use crate::batch_reader::{Access, Step};
 use crate::cleaned_segment::recover_compaction;
+use crate::cut_file::free_cut_path;
 use crate::data_dir::{create_dir_durably, parent_of};
 use crate::error::{LogError, Result};
 use crate::leader_epochs::{LEADER_EPOCHS, LeaderEpochs};
@@ -98,7 +99,7 @@ struct Scan {
 
 impl Opening<'_> {
     pub fn run(&self) -> Result<Opened> {
-        let existed = self.storage.is_dir(self.dir);
+        let existed = self.storage.is_dir(self.dir).map_err(LogError::io("look for", self.dir))?;
         if !existed {
             create_dir_durably(self.storage.as_ref(), self.dir).map_err(LogError::io("create", self.dir))?;
         }
@@ -150,7 +151,8 @@ impl Opening<'_> {
     /// For a log without a record, before its first segment is there: what the checkpoint says is of records that are gone.
     fn forget_epochs(&self) -> Result<LeaderEpochs> {
         let epochs = LeaderEpochs::default();
-        if self.storage.exists(&self.dir.join(LEADER_EPOCHS)) {
+        let checkpoint = self.dir.join(LEADER_EPOCHS);
+        if self.storage.exists(&checkpoint).map_err(LogError::io("look for", &checkpoint))? {
             epochs.write(self.storage.as_ref(), self.dir)?;
             self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
         }
@@ -323,7 +325,7 @@ impl Opening<'_> {
             segment.restore(scan.bytes, scan.indexes, scan.aborted);
             // Without its file a segment counts as one without aborts: that name is made anew as well.
             let path = segment.txn_index_path();
-            if self.storage.exists(&path) {
+            if self.storage.exists(&path).map_err(LogError::io("look for", &path))? {
                 self.remove(&path)?;
             }
             segment.write_indexes()?;
@@ -434,7 +436,7 @@ impl Opening<'_> {
         for segment in &segments[kept..] {
             cut_bytes += segment.bytes();
             if self.any_batch_parses(segment, 0, segment.base_offset)? {
-                self.copy_aside(segment, 0, segment.bytes(), &self.cut_path(segment.base_offset))?;
+                self.copy_aside(segment, 0, segment.bytes(), segment.base_offset)?;
             }
             // Emptied first: should the name come back, because an fsync of the directory fails, then without data.
             segment.empty()?;
@@ -449,7 +451,7 @@ impl Opening<'_> {
             return Ok(cut_bytes);
         }
         if self.is_foreign() || self.any_batch_parses(segment, from, scan.next_offset)? {
-            self.copy_aside(segment, from, end, &self.cut_path(scan.next_offset))?;
+            self.copy_aside(segment, from, end, scan.next_offset)?;
         }
         Ok(cut_bytes + end - from)
     }
@@ -485,14 +487,6 @@ impl Opening<'_> {
             Ok(())
         })?;
         Ok(zero)
-    }
-
-    /// A name that is not taken: an earlier cut at the same offset is kept as well.
-    fn cut_path(&self, base_offset: i64) -> PathBuf {
-        let first = self.dir.join(format!("{base_offset:020}.cut"));
-        let others = (1..).map(|n| self.dir.join(format!("{base_offset:020}.{n}.cut")));
-        let mut paths = std::iter::once(first).chain(others);
-        paths.find(|path| !self.storage.exists(path)).expect("there is always another number")
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
@@ -535,7 +529,8 @@ impl Opening<'_> {
         Ok(false)
     }
 
-    fn copy_aside(&self, segment: &Segment, from: u64, end: u64, aside: &Path) -> Result<()> {
+    fn copy_aside(&self, segment: &Segment, from: u64, end: u64, offset: i64) -> Result<()> {
+        let aside = &free_cut_path(self.storage.as_ref(), self.dir, offset)?;
         let source = segment.file(Access::Blocking)?;
         let target = self.storage.open(aside, OpenMode::Create).map_err(LogError::io("create", aside))?;
         copy_range(source.as_ref(), &segment.log_path(), from, end, |bytes, position| {

@@ -10,6 +10,7 @@ use varve_records::{BatchHeader, MAGIC, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SE
 use crate::batch_reader::{Access, BatchReader, Step};
 use crate::checkpoint::replace_name;
 use crate::cleaned_segment::{CleanedSegment, recover_compaction, take_place};
+use crate::cut_file::free_cut_path;
 use crate::data_dir::DataDir;
 use crate::error::{LogError, Result};
 use crate::inspect::{Finding, FindingKind, Inspection, Progress, inspect};
@@ -130,10 +131,7 @@ impl Repair<'_> {
     /// Copies damaged bytes under a name that is not taken.
     fn keep_aside(&self, file: &Arc<dyn File>, path: &Path, hole: &Finding) -> Result<PathBuf> {
         let offset = hole.offsets.0;
-        let first = self.path(offset, "cut");
-        let others = (1..).map(|n| self.path(offset, &format!("{n}.cut")));
-        let mut paths = std::iter::once(first).chain(others);
-        let aside = paths.find(|path| !self.storage.exists(path)).expect("there is always another number");
+        let aside = free_cut_path(&**self.storage, self.dir, offset)?;
         let target = self.storage.open(&aside, OpenMode::Create).map_err(LogError::io("create", &aside))?;
         let mut buffer = vec![0; COPY_BYTES];
         let mut copied = 0;
@@ -154,7 +152,7 @@ impl Repair<'_> {
 
     fn aborted_transactions(&self, base_offset: i64) -> Result<Vec<AbortedTransaction>> {
         let path = self.path(base_offset, "txnindex");
-        if !self.storage.exists(&path) {
+        if !self.storage.exists(&path).map_err(LogError::io("look for", &path))? {
             return Ok(Vec::new());
         }
         let file = self.open(&path)?;

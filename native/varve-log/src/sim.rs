@@ -14,10 +14,10 @@ mod rng;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::storage::{File, LockGuard, OpenMode, Storage};
+use crate::storage::{File, LockGuard, OpenMode, Storage, if_there};
 use file_image::FileImage;
 use names::{Inode, Names, Place};
 use open_file::SimFile;
@@ -98,6 +98,16 @@ impl SimStorage {
     /// no later sync makes it durable unless it is written (or, for names, done) again.
     pub fn fail_at(&self, number: u64, errno: i32) {
         self.state().log.failures.insert(number, errno);
+    }
+
+    /// Every path that somebody has asked about since the start ([`Storage::exists`], [`Storage::is_dir`]), in order.
+    pub fn looks(&self) -> Vec<PathBuf> {
+        self.state().log.looks.clone()
+    }
+
+    /// Only the look with this number, the first one being 1, fails with the operating system's error `errno`.
+    pub fn fail_look_at(&self, number: usize, errno: i32) {
+        self.state().log.failing_look = Some((number, errno));
     }
 
     /// Limits the sum of all files' lengths, counting removed files until their last handle is closed, and holes as if
@@ -276,12 +286,16 @@ impl Storage for SimStorage {
         Ok(names)
     }
 
-    fn is_dir(&self, path: &Path) -> bool {
-        self.running().is_ok_and(|state| state.names.find_directory(path).is_ok())
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        let mut state = self.running()?;
+        state.log.look(path)?;
+        Ok(if_there(state.names.find_directory(path))?.is_some())
     }
 
-    fn exists(&self, path: &Path) -> bool {
-        self.running().is_ok_and(|state| state.names.find(path).is_ok())
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        let mut state = self.running()?;
+        state.log.look(path)?;
+        Ok(if_there(state.names.find(path))?.is_some())
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {

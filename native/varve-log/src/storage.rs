@@ -27,8 +27,10 @@ pub trait Storage: Send + Sync + 'static {
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Names of the files and directories in `path`, in no order.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
-    fn is_dir(&self, path: &Path) -> bool;
-    fn exists(&self, path: &Path) -> bool;
+    /// Whether there is a directory at `path`. An error says that nobody knows.
+    fn is_dir(&self, path: &Path) -> io::Result<bool>;
+    /// Whether there is anything at `path`. An error says that nobody knows.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
     /// Replaces `to` atomically.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -40,6 +42,17 @@ pub trait Storage: Send + Sync + 'static {
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
     /// Takes an exclusive lock on the file `path` (created when missing); `None` when another holder has it.
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>>;
+}
+
+/// What was found by its name; `None` if it is known not to be there.
+pub(crate) fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// An open file. It stays readable when its name is renamed or removed.

@@ -19,11 +19,11 @@ impl Storage for UnsyncedStorage {
         self.0.list(path)
     }
 
-    fn is_dir(&self, path: &Path) -> bool {
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
         self.0.is_dir(path)
     }
 
-    fn exists(&self, path: &Path) -> bool {
+    fn exists(&self, path: &Path) -> io::Result<bool> {
         self.0.exists(path)
     }
 

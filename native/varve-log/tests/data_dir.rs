@@ -108,7 +108,7 @@ fn the_clean_marker_says_that_every_log_was_closed() {
     let (a, b) = (open_log(&directory, "a").unwrap(), open_log(&directory, "b").unwrap());
     a.close().unwrap();
     directory.close().unwrap();
-    assert!(!storage.exists(Path::new(MARKER)), "b may hold what is not flushed");
+    assert!(!storage.exists(Path::new(MARKER)).unwrap(), "b may hold what is not flushed");
     b.close().unwrap();
 
     let directory = open(&storage);
@@ -117,12 +117,12 @@ fn the_clean_marker_says_that_every_log_was_closed() {
         open_log(&directory, name).unwrap().close().unwrap();
     }
     directory.close().unwrap();
-    assert!(storage.exists(Path::new(MARKER)));
+    assert!(storage.exists(Path::new(MARKER)).unwrap());
 
     let directory = open(&storage);
     assert!(directory.clean_shutdown);
     let storage = storage.power_loss(Survival::Nothing, 1);
-    assert!(!storage.exists(Path::new(MARKER)), "removed for good before anything can be appended");
+    assert!(!storage.exists(Path::new(MARKER)).unwrap(), "removed for good before anything can be appended");
     drop(directory);
 }
 
@@ -216,11 +216,11 @@ impl Storage for Forbidding {
         self.0.list(path)
     }
 
-    fn is_dir(&self, path: &Path) -> bool {
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
         self.0.is_dir(path)
     }
 
-    fn exists(&self, path: &Path) -> bool {
+    fn exists(&self, path: &Path) -> io::Result<bool> {
         self.0.exists(path)
     }
 

@@ -77,7 +77,7 @@ fn names_and_modes() {
     let (storage, dir) = (DiskStorage, scratch.join("a/b"));
     storage.create_dir(&dir).unwrap();
     storage.create_dir(&dir).unwrap();
-    assert!(storage.is_dir(&dir) && storage.exists(&dir));
+    assert!(storage.is_dir(&dir).unwrap() && storage.exists(&dir).unwrap());
     let (one, two) = (dir.join("one"), dir.join("two"));
     for mode in [OpenMode::Read, OpenMode::ReadWrite] {
         assert_eq!(storage.open(&one, mode).err().unwrap().kind(), io::ErrorKind::NotFound);
@@ -95,7 +95,22 @@ fn names_and_modes() {
     assert!(storage.remove(&dir).is_err(), "not empty");
     storage.remove(&two).unwrap();
     storage.remove(&dir).unwrap();
-    assert!(!storage.exists(&dir));
+    assert!(!storage.exists(&dir).unwrap());
+}
+
+#[test]
+fn only_what_is_known_not_to_be_there_is_not() {
+    let scratch = Scratch::new("unknown");
+    let (storage, file) = (DiskStorage, scratch.join("file"));
+    storage.open(&file, OpenMode::Create).unwrap();
+    assert!(storage.exists(&file).unwrap() && !storage.is_dir(&file).unwrap());
+    for missing in [scratch.join("missing"), file.join("below")] {
+        assert!(!storage.exists(&missing).unwrap() && !storage.is_dir(&missing).unwrap());
+    }
+    let looped = scratch.join("looped");
+    std::os::unix::fs::symlink(&looped, &looped).unwrap();
+    assert_eq!(storage.exists(&looped).unwrap_err().raw_os_error(), Some(libc::ELOOP));
+    assert_eq!(storage.is_dir(&looped).unwrap_err().raw_os_error(), Some(libc::ELOOP));
 }
 
 /// A file system of 2 MiB, mounted for as long as this lives.

@@ -118,7 +118,7 @@ fn a_closed_directory_opens_no_logs() {
     let directory = open_at(&storage, DATA).unwrap();
     directory.close().unwrap();
     assert_eq!(open_log(&directory, "a").err().unwrap().code(), "VARVE_LOG_CLOSED");
-    assert!(storage.exists(Path::new("/srv/data/.kafka_cleanshutdown")));
+    assert!(storage.exists(Path::new("/srv/data/.kafka_cleanshutdown")).unwrap());
 }
 
 #[test]

@@ -137,11 +137,13 @@ impl Storage for FaultyDisk {
         DiskStorage.list(path)
     }
 
-    fn is_dir(&self, path: &Path) -> bool {
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        meet(&self.0, "is_dir", path)?;
         DiskStorage.is_dir(path)
     }
 
-    fn exists(&self, path: &Path) -> bool {
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        meet(&self.0, "exists", path)?;
         DiskStorage.exists(path)
     }
 

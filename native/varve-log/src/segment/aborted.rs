@@ -54,7 +54,7 @@ impl Segment {
     pub fn write_aborted(&self) -> Result<bool> {
         let path = self.txn_index_path();
         let bytes = self.content().aborted.as_ref().map(TransactionIndex::to_bytes).unwrap_or_default();
-        if bytes.is_empty() && !self.storage.exists(&path) {
+        if bytes.is_empty() && !self.storage.exists(&path).map_err(LogError::io("look for", &path))? {
             return Ok(false);
         }
         self.write_file(&path, &bytes)?;

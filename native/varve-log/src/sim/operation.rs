@@ -113,11 +113,22 @@ pub(super) struct OperationLog {
     pub crash_at: Option<u64>,
     pub failures: BTreeMap<u64, i32>,
     pub crashed: bool,
+    pub looks: Vec<PathBuf>,
+    pub failing_look: Option<(usize, i32)>,
 }
 
 impl OperationLog {
     pub fn count(&self) -> u64 {
         self.operations.len() as u64
+    }
+
+    /// Records that somebody looks for `path`, which changes nothing and may fail all the same.
+    pub fn look(&mut self, path: &Path) -> io::Result<()> {
+        self.looks.push(path.to_path_buf());
+        match self.failing_look {
+            Some((number, errno)) if number == self.looks.len() => Err(io::Error::from_raw_os_error(errno)),
+            _ => Ok(()),
+        }
     }
 
     /// Counts and records one operation and says how it ends.

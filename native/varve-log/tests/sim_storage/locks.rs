@@ -7,7 +7,7 @@ use super::*;
 fn a_lock_is_exclusive_until_it_is_dropped() {
     let storage = with_directory();
     let held = storage.lock(path("/d/.lock")).unwrap();
-    assert!(held.is_some() && storage.exists(path("/d/.lock")));
+    assert!(held.is_some() && storage.exists(path("/d/.lock")).unwrap());
     assert!(storage.clone().lock(path("/d/.lock")).unwrap().is_none());
     assert!(storage.lock(path("/d/other")).unwrap().is_some());
     drop(held);

@@ -19,7 +19,7 @@ fn everything_that_changes_or_syncs_is_counted_and_nothing_else() {
     storage.remove(path("/d/g")).unwrap();
     storage.open(path("/d/.lock"), OpenMode::ReadWrite).unwrap();
     assert!(storage.remove(path("/d/g")).is_err());
-    assert!(storage.exists(path("/d")) && storage.is_dir(path("/d")));
+    assert!(storage.exists(path("/d")).unwrap() && storage.is_dir(path("/d")).unwrap());
     assert!(
         read(&*file, 0, 9) == b"\0\0\0\0" && file.len().unwrap() == 4 && !listing(&storage, "/d").is_empty()
     );

@@ -27,7 +27,7 @@ fn a_removed_file_that_was_still_open_is_gone_after_a_process_crash_unless_a_pow
     storage.remove(path("/d/f")).unwrap();
     assert_eq!(read(&*file, 0, 9), b"abc");
     let restarted = storage.process_crash();
-    assert!(!restarted.exists(path("/d/f")));
+    assert!(!restarted.exists(path("/d/f")).unwrap());
     assert_eq!(durable(&restarted, "/d/f").unwrap(), b"abc");
 }
 
