@@ -1,5 +1,6 @@
 import type { NativeLogConfig } from '@varve/native'
 import type { Compression } from '@varve/records'
+import { checkNames } from './option-names.js'
 import type { LogOptions, LogSettings } from './options.js'
 import { checkBound, checkWholeNumber, invalidOption } from './whole-number.js'
 
@@ -81,6 +82,7 @@ const NAMES = Object.keys(RULES) as ReadonlyArray<keyof LogOptions>
 
 /** @throws VarveError `VARVE_INVALID_OPTION` naming the option and what it may be. */
 function checkOptions(options: LogOptions): void {
+  checkNames(options, NAMES)
   for (const name of NAMES) {
     const value = options[name]
     if (value !== undefined) (RULES[name] as Rule<unknown>).check(name, value)

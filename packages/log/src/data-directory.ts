@@ -12,6 +12,7 @@ import { EngineLog } from './engine-log.js'
 import { exists } from './existing-path.js'
 import { unwrap } from './failure.js'
 import type { Log } from './log.js'
+import { checkNames } from './option-names.js'
 import type { LogOptions } from './options.js'
 import { randomId } from './random-id.js'
 import { checkDirectory, checkWholeNumber, invalidOption } from './whole-number.js'
@@ -113,6 +114,7 @@ export async function openDataDirectory(
   dir: string,
   options: DataDirectoryOptions = {},
 ): Promise<DataDirectory> {
+  checkNames(options, ['clusterId', 'nodeId'])
   return openEngineDirectory(dir, options)
 }
 

@@ -16,6 +16,7 @@ import type {
   Recovered,
   SubscribeOptions,
 } from './log.js'
+import { checkNames } from './option-names.js'
 import type { Durability, LogOptions, LogSettings } from './options.js'
 import { abortedIn, producersOf, type AbortedTransaction, type ProducerState } from './producers.js'
 import { BatchReader, RecordReader, type ReadOptions } from './reader.js'
@@ -27,6 +28,7 @@ import { statsOf, type LogStats } from './stats.js'
 import { checkWholeNumber } from './whole-number.js'
 
 const INT32_MAX = 0x7fff_ffff
+const APPEND_OPTIONS = ['signal']
 const PHASE_CLOSED = 3
 /** By the engine's phases. */
 const STATES: readonly LogState[] = ['open', 'open', 'failed', 'closed', 'readOnly']
@@ -108,6 +110,7 @@ export class EngineLog implements Log {
   append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendResult> {
     // Not an async function: its extra promise would cost as much as the append.
     try {
+      if (options !== undefined) checkNames(options, APPEND_OPTIONS)
       options?.signal?.throwIfAborted()
       this.#assertOpen()
       return this.#queue.appendRecords(records, options?.signal)
@@ -125,6 +128,7 @@ export class EngineLog implements Log {
     if (!Array.isArray(batches)) {
       throw new VarveError('VARVE_BATCH_INVALID', 'appendBatches takes an array of encoded record batches')
     }
+    if (options !== undefined) checkNames(options, APPEND_OPTIONS)
     const { signal } = options ?? {}
     if (signal?.aborted) return batches.map(() => Promise.reject(signal.reason))
     if (this.#closing !== null) return batches.map(() => Promise.reject(this.#closedError()))

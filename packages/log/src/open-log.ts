@@ -7,6 +7,7 @@ import { exists, realPath } from './existing-path.js'
 import { unwrap } from './failure.js'
 import type { Log } from './log.js'
 import type { LogOptions, OpenLogOptions } from './options.js'
+import { refusePartitions } from './partition-directories.js'
 import { checkDirectory, invalidOption } from './whole-number.js'
 
 /**
@@ -32,8 +33,8 @@ import { checkDirectory, invalidOption } from './whole-number.js'
  */
 export async function openLog(dir: string, options: OpenLogOptions = {}): Promise<Log> {
   checkDirectory(dir)
-  completeOptions(options)
-  const { readOnly = false } = options
+  const { readOnly = false, ...logOptions } = options
+  completeOptions(logOptions)
   if (typeof readOnly !== 'boolean') throw invalidOption('readOnly', readOnly, 'true or false')
   // A link to a partition must lead to the lock of the directory that the partition lies in.
   const path = realPath(dir)
@@ -41,10 +42,11 @@ export async function openLog(dir: string, options: OpenLogOptions = {}): Promis
   const isPartition =
     parent !== path && exists(join(parent, META_PROPERTIES)) && !exists(join(path, META_PROPERTIES))
   const [dataDirectory, name] = isPartition ? [parent, basename(path)] : [path, '']
-  if (readOnly) return openToRead(dataDirectory, name, path, options)
+  if (readOnly) return openToRead(dataDirectory, name, path, logOptions)
+  if (!isPartition) await refusePartitions(path)
   const directory = await openEngineDirectory(dataDirectory, {})
   try {
-    return await directory.open(name, options, () => directory.release())
+    return await directory.open(name, logOptions, () => directory.release())
   } catch (error) {
     await directory.release()
     throw error

@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { VarveError } from '@varve/records'
 import { completeOptions } from './checked-options.js'
@@ -6,6 +5,7 @@ import { META_PROPERTIES, type EngineDirectory } from './data-directory.js'
 import { exists } from './existing-path.js'
 import type { Log } from './log.js'
 import type { LogOptions } from './options.js'
+import { partitionDirectories, refuseSegments } from './partition-directories.js'
 import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata-file.js'
 import { randomId } from './random-id.js'
 import { realPathOf, releaseDirectory, shareDirectory } from './topic-directories.js'
@@ -108,6 +108,7 @@ async function openDirectories(paths: readonly string[]): Promise<EngineDirector
   const byAge = [...paths].sort((a, b) => Number(isNew(a)) - Number(isNew(b)))
   try {
     for (const path of byAge) {
+      await refuseSegments(path)
       const [first] = opened.values()
       const identity = first === undefined ? {} : { clusterId: first.clusterId, nodeId: first.nodeId }
       opened.set(path, await shareDirectory(path, identity))
@@ -120,18 +121,6 @@ async function openDirectories(paths: readonly string[]): Promise<EngineDirector
 }
 
 const isNew = (path: string): boolean => !exists(join(path, META_PROPERTIES))
-
-/** `<topic>-<partition>`, the number as Kafka writes it. */
-const PARTITION_DIRECTORY = /^(.+)-(0|[1-9]\d*)$/
-
-async function partitionDirectories(dir: string): Promise<Array<{ topic: string; partition: number }>> {
-  const entries = await readdir(dir, { withFileTypes: true })
-  return entries.flatMap((entry) => {
-    const [, topic, partition] = PARTITION_DIRECTORY.exec(entry.name) ?? []
-    if (topic === undefined || !(entry.isDirectory() || entry.isSymbolicLink())) return []
-    return [{ topic, partition: Number(partition) }]
-  })
-}
 
 /** In which directory each partition is that is there. */
 async function placesOf(

@@ -8,6 +8,7 @@ import {
   type Visibility,
 } from './isolation.js'
 import { holdWorker } from './keep-alive.js'
+import { checkNames } from './option-names.js'
 import type { EngineLog } from './engine-log.js'
 import type { AbortedTransaction } from './producers.js'
 import { checkStart, startOffset, type ReadStart } from './read-start.js'
@@ -53,6 +54,8 @@ export interface ReadOptions {
    */
   reuseMemory?: boolean
 }
+
+const READ_OPTIONS = ['from', 'to', 'isolation', 'visibility', 'follow', 'signal', 'maxBytes', 'reuseMemory']
 
 const READ_BYTES = 256 << 10
 /** What a reading that goes on comes to fetch at once, where the caller has not said and memory is no reason against it. */
@@ -156,6 +159,7 @@ export class BatchReader extends Reader<RecordBatch> {
   /** @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_READ_ONLY` */
   constructor(log: EngineLog, options: ReadOptions) {
     super()
+    checkNames(options, READ_OPTIONS)
     const { from = 'start', follow = false, signal, maxBytes = READ_BYTES } = options
     const { isolation = 'readUncommitted', visibility = 'durable', reuseMemory = false } = options
     checkStart(from)

@@ -2,6 +2,7 @@ import { batchByteLength, VarveError, type RecordInput } from '@varve/records'
 import type { Isolation, Visibility } from './isolation.js'
 import type { AppendOptions, Log } from './log.js'
 import { MergedReader, type TopicRecord } from './merged-reader.js'
+import { checkNames } from './option-names.js'
 import type { LogSettings } from './options.js'
 import { checkStart, type ReadStart } from './read-start.js'
 import type { PartitionChoice } from './topic-partitioner.js'
@@ -144,6 +145,7 @@ export class LogTopic implements Topic {
   }
 
   async append(records: readonly RecordInput[], options: TopicAppendOptions = {}): Promise<RecordPosition[]> {
+    checkNames(options, ['partition', 'signal'])
     const { partition, signal } = options
     if (partition !== undefined || !Array.isArray(records)) {
       const only = partition ?? 0
@@ -192,6 +194,7 @@ export class LogTopic implements Topic {
   }
 
   read(options: TopicReadOptions = {}): AsyncIterableIterator<TopicRecord> {
+    checkNames(options, ['from', 'follow', 'isolation', 'visibility', 'signal', 'maxBytes'])
     const { from = 'start', follow = false, signal, maxBytes } = options
     const { isolation = 'readUncommitted', visibility = 'durable' } = options
     const offsets = Array.isArray(from) ? (from as readonly number[]) : null
