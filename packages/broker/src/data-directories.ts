@@ -79,9 +79,14 @@ export class DataDirectories {
     return places
   }
 
+  /** Those that have something called `name`, with a log in it or not. Of all names, `places` tells at the start. */
+  having(name: string): readonly DataDirectory[] {
+    return this.#all.filter(({ dir }) => existsSync(join(dir, name)))
+  }
+
   /** Where the directory `name` is, with a log in it or not; null when it is nowhere. */
   find(name: string): string | null {
-    const directory = this.#all.find(({ dir }) => existsSync(join(dir, name)))
+    const [directory] = this.having(name)
     return directory === undefined ? null : join(directory.dir, name)
   }
 

@@ -35,9 +35,11 @@ export class PartitionLogs {
    */
   async create(partitions: readonly Partition[], topicId: string, made: string[]): Promise<void> {
     const { directories, durable } = this.#options
-    const places = await directories.places()
     await inParallel(partitions, openingAtOnce, async (partition) => {
-      for (const { dir } of places.get(partition.name) ?? []) await this.putAside(dir, partition.name)
+      for (const directory of directories.having(partition.name)) {
+        const isLog = (await directory.logs()).includes(partition.name)
+        if (isLog) await this.putAside(directory.dir, partition.name)
+      }
       const opened = await directories.create(partition.name, partition.logOptions)
       made.push(opened.dir)
       partition.attach(opened)

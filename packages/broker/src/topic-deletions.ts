@@ -79,11 +79,10 @@ export class TopicDeletions {
   /** Renames a topic's directories and takes the note back. */
   async #putAway({ name, topicId, partitions }: DeletedTopic): Promise<string[]> {
     const { directories, metadata, durable } = this.#options
-    const places = await directories.places()
     const renamed: string[] = []
     for (let index = 0; index < partitions; index++) {
       const partition = `${name}-${index}`
-      for (const { dir } of places.get(partition) ?? []) {
+      for (const { dir } of directories.having(partition)) {
         // A new topic of this name has directories of the same name, with its own id in them.
         const owner = await readPartitionMetadata(join(dir, partition)).catch(() => null)
         if (owner !== topicId) continue

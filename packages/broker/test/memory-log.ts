@@ -419,6 +419,9 @@ export class MemoryDisk {
   /** The open logs by the name of their directory. */
   readonly logs = new Map<string, MemoryLog>()
 
+  /** How often all logs of a directory were listed. */
+  listings = 0
+
   /** Makes the next opening of a log fail. */
   failOpen(name: string, error: VarveError): void {
     this.#openErrors.set(name, error)
@@ -472,6 +475,7 @@ export class MemoryDisk {
       turnClockTo: () => Promise.resolve(),
       openLog: (name, options = {}) => this.#openLog(join(dir, name), name, options),
       logs: async () => {
+        this.listings++
         const entries = await readdir(dir, { withFileTypes: true })
         return entries
           .filter((entry) => entry.isDirectory() && /-\d+$/.test(entry.name))

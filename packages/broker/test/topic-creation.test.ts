@@ -3,7 +3,7 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writePartitionMetadata } from '@varve/log'
-import { createTopics, errors, metadata } from '@varve/protocol'
+import { createTopics, deleteTopics, errors, metadata } from '@varve/protocol'
 import { expect, test } from 'vitest'
 import { metadataLogName } from '../src/local-metadata-store.js'
 import { VarveError } from '@varve/records'
@@ -179,4 +179,16 @@ test("another broker's directory is refused, and nothing in it is renamed", asyn
     message: expect.stringMatching(/holds 1 partitions, theirs-0 for one, .*__varve_metadata-0/),
   })
   expect(await readdir(data)).toEqual(['meta.properties', 'theirs-0'])
+})
+
+test('creating and deleting topics looks at their own directories alone, however many others there are', async () => {
+  const { broker, disk, connect, createTopic } = await startTestBroker()
+  const before = disk.listings
+  await createTopic('orders', 3)
+  const { responses } = await (
+    await connect()
+  ).request(deleteTopics, 5, { topicNames: ['orders'], timeoutMs: 1000 })
+  expect(responses[0]).toMatchObject({ errorCode: 0 })
+  await broker.close()
+  expect(disk.listings).toBe(before)
 })
