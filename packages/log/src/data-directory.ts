@@ -114,7 +114,7 @@ export async function openDataDirectory(
   dir: string,
   options: DataDirectoryOptions = {},
 ): Promise<DataDirectory> {
-  checkNames(options, ['clusterId', 'nodeId'])
+  checkNames(options, ['clusterId', 'nodeId', 'volatile', 'timeMs'])
   return openEngineDirectory(dir, options)
 }
 
