@@ -82,7 +82,7 @@ const NAMES = Object.keys(RULES) as ReadonlyArray<keyof LogOptions>
 
 /** @throws VarveError `VARVE_INVALID_OPTION` naming the option and what it may be. */
 function checkOptions(options: LogOptions): void {
-  checkNames(options, NAMES)
+  checkNames(options, RULES)
   for (const name of NAMES) {
     const value = options[name]
     if (value !== undefined) (RULES[name] as Rule<unknown>).check(name, value)

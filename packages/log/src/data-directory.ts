@@ -114,7 +114,7 @@ export async function openDataDirectory(
   dir: string,
   options: DataDirectoryOptions = {},
 ): Promise<DataDirectory> {
-  checkNames(options, ['clusterId', 'nodeId', 'volatile', 'timeMs'])
+  checkNames(options, { clusterId: 1, nodeId: 1, volatile: 1, timeMs: 1 })
   return openEngineDirectory(dir, options)
 }
 

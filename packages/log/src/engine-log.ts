@@ -16,7 +16,7 @@ import type {
   Recovered,
   SubscribeOptions,
 } from './log.js'
-import { checkNames } from './option-names.js'
+import { checkNames, type OptionNames } from './option-names.js'
 import type { Durability, LogOptions, LogSettings } from './options.js'
 import { abortedIn, producersOf, type AbortedTransaction, type ProducerState } from './producers.js'
 import { BatchReader, RecordReader, type ReadOptions } from './reader.js'
@@ -28,7 +28,7 @@ import { statsOf, type LogStats } from './stats.js'
 import { checkWholeNumber } from './whole-number.js'
 
 const INT32_MAX = 0x7fff_ffff
-const APPEND_OPTIONS = ['signal']
+const APPEND_OPTIONS: OptionNames<AppendOptions> = { signal: 1 }
 const PHASE_CLOSED = 3
 /** By the engine's phases. */
 const STATES: readonly LogState[] = ['open', 'open', 'failed', 'closed', 'readOnly']

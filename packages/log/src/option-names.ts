@@ -1,16 +1,20 @@
 import { VarveError } from '@varve/records'
 
+/** All names of the options of a type: the compiler finds what is missing. */
+export type OptionNames<T> = { readonly [Name in keyof Required<T>]: unknown }
+
 /**
  * Refuses options that do not exist: one with a typing mistake in its name would be without effect, and nobody be told.
  *
  * @throws VarveError `VARVE_INVALID_OPTION`
  */
-export function checkNames(options: object, known: readonly string[]): void {
+export function checkNames<T extends object>(options: T, names: OptionNames<T>): void {
   if (typeof options !== 'object' || options === null) {
     throw new VarveError('VARVE_INVALID_OPTION', `options are an object, not ${String(options)}`)
   }
   for (const name in options) {
-    if (known.includes(name) || (options as Record<string, unknown>)[name] === undefined) continue
+    if (name in names || options[name] === undefined) continue
+    const known = Object.keys(names)
     const similar = nearest(name, known)
     const hint = similar === null ? `there are ${known.join(', ')}` : `did you mean ${similar}?`
     throw new VarveError('VARVE_INVALID_OPTION', `there is no option ${name}; ${hint}`)

@@ -8,7 +8,7 @@ import {
   type Visibility,
 } from './isolation.js'
 import { holdWorker } from './keep-alive.js'
-import { checkNames } from './option-names.js'
+import { checkNames, type OptionNames } from './option-names.js'
 import type { EngineLog } from './engine-log.js'
 import type { AbortedTransaction } from './producers.js'
 import { checkStart, startOffset, type ReadStart } from './read-start.js'
@@ -55,7 +55,16 @@ export interface ReadOptions {
   reuseMemory?: boolean
 }
 
-const READ_OPTIONS = ['from', 'to', 'isolation', 'visibility', 'follow', 'signal', 'maxBytes', 'reuseMemory']
+const READ_OPTIONS: OptionNames<ReadOptions> = {
+  from: 1,
+  to: 1,
+  isolation: 1,
+  visibility: 1,
+  follow: 1,
+  signal: 1,
+  maxBytes: 1,
+  reuseMemory: 1,
+}
 
 const READ_BYTES = 256 << 10
 /** What a reading that goes on comes to fetch at once, where the caller has not said and memory is no reason against it. */

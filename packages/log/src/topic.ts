@@ -145,7 +145,7 @@ export class LogTopic implements Topic {
   }
 
   async append(records: readonly RecordInput[], options: TopicAppendOptions = {}): Promise<RecordPosition[]> {
-    checkNames(options, ['partition', 'signal'])
+    checkNames(options, { partition: 1, signal: 1 })
     const { partition, signal } = options
     if (partition !== undefined || !Array.isArray(records)) {
       const only = partition ?? 0
@@ -194,7 +194,7 @@ export class LogTopic implements Topic {
   }
 
   read(options: TopicReadOptions = {}): AsyncIterableIterator<TopicRecord> {
-    checkNames(options, ['from', 'follow', 'isolation', 'visibility', 'signal', 'maxBytes'])
+    checkNames(options, { from: 1, follow: 1, isolation: 1, visibility: 1, signal: 1, maxBytes: 1 })
     const { from = 'start', follow = false, signal, maxBytes } = options
     const { isolation = 'readUncommitted', visibility = 'durable' } = options
     const offsets = Array.isArray(from) ? (from as readonly number[]) : null

@@ -92,7 +92,8 @@ async function configuredElsewhere(dir: string): Promise<(maxBatchBytes: number)
   return (maxBatchBytes) => {
     const turn = Atomics.load(turns, 0)
     worker.postMessage(maxBatchBytes)
-    expect(Atomics.wait(turns, 0, turn, 60_000)).toBe('ok')
+    // Not equal where the other thread was quicker.
+    expect(Atomics.wait(turns, 0, turn, 60_000)).not.toBe('timed-out')
   }
 }
 
