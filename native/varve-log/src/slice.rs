@@ -303,10 +303,11 @@ impl Log {
         cursors.push_back(cursor);
     }
 
-    /// Where the first batch with a record at or after `timestamp` (ms) starts, or the log where it starts within that
-    /// batch. Waits for the disk.
-    pub fn batch_for_time(&self, timestamp: i64) -> Result<Option<i64>> {
-        self.read_stably(|| self.find_time(timestamp))
+    /// Where the first batch that reaches `from` and says to have a record at or after `timestamp` (ms) starts, or the log
+    /// where it starts within that batch. None of its records need be one: those before the log's start are not there, and
+    /// of a compacted batch those that are gone. Waits for the disk.
+    pub fn batch_for_time(&self, timestamp: i64, from: i64) -> Result<Option<i64>> {
+        self.read_stably(|| self.find_time(timestamp, from))
     }
 
     /// Where the first batch that holds the largest timestamp starts, or the log where it starts within that batch. Waits
@@ -321,12 +322,12 @@ impl Log {
         for (segment, end) in self.visible_segments() {
             max = max.max(segment.max_timestamp(start, end)?);
         }
-        max.map_or(Ok(None), |max| self.find_time(max))
+        max.map_or(Ok(None), |max| self.find_time(max, start))
     }
 
-    fn find_time(&self, timestamp: i64) -> Result<Option<i64>> {
-        let start = self.start_offset();
-        for (segment, end) in self.visible_segments() {
+    fn find_time(&self, timestamp: i64, from: i64) -> Result<Option<i64>> {
+        let start = self.start_offset().max(from);
+        for (segment, end) in self.visible_segments().into_iter().filter(|(_, end)| end.offset > start) {
             let (max, from) = segment.with_indexes(Access::Blocking, |indexes| {
                 (indexes.max_timestamp(), indexes.times.offset_before(timestamp))
             })?;

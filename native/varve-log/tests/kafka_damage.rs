@@ -228,7 +228,7 @@ fn finds_every_batch(storage: &SimStorage, partition: &Partition, what: &str) {
     }
     // A time index that lies may lead astray, but not out of the log.
     for timestamp in [0, 1_700_000_000_020, 1_795_452_210_000, i64::MAX] {
-        drop(solo.log.batch_for_time(timestamp));
+        drop(solo.log.batch_for_time(timestamp, 0));
     }
     drop(solo.log.batch_of_max_timestamp());
     solo.close();

@@ -57,9 +57,9 @@ fn times_are_found_through_kafkas_index() {
     let solo = Solo::open(&storage, LogConfig::default()).unwrap();
     let times = [(0, Some(18)), (1_795_452_201_346, Some(18)), (1_795_452_201_347, Some(24))];
     for (timestamp, batch) in times {
-        assert_eq!(solo.log.batch_for_time(timestamp).unwrap(), batch, "at {timestamp}");
+        assert_eq!(solo.log.batch_for_time(timestamp, 0).unwrap(), batch, "at {timestamp}");
     }
-    assert_eq!(solo.log.batch_for_time(1_795_452_213_778).unwrap(), None);
+    assert_eq!(solo.log.batch_for_time(1_795_452_213_778, 0).unwrap(), None);
     assert_eq!(solo.log.batch_of_max_timestamp().unwrap(), Some(24));
 }
 

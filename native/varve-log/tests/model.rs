@@ -248,7 +248,7 @@ fn look_up_times(solo: &Solo, model: &Model, rng: &mut SimRng, context: &str) {
     let first = |timestamp| visible().find(|batch| batch.timestamp >= timestamp);
     let base = |batch: &Batch| batch.base.max(model.start);
     let timestamp = EPOCH_MS + rng.below(1005) as i64;
-    assert_eq!(solo.log.batch_for_time(timestamp).unwrap(), first(timestamp).map(base), "{context}");
+    assert_eq!(solo.log.batch_for_time(timestamp, 0).unwrap(), first(timestamp).map(base), "{context}");
     let newest = visible().map(|batch| batch.timestamp).max().and_then(first).map(base);
     assert_eq!(solo.log.batch_of_max_timestamp().unwrap(), newest, "{context}");
 }

@@ -77,8 +77,8 @@ fn records_have_the_time_of_their_append_where_it_counts() {
         solo.append(batch(n, bytes, codec)).unwrap();
     }
     assert!(stored(&storage).iter().all(|(_, _, times)| times == &[EPOCH_MS]));
-    assert_eq!(solo.log.batch_for_time(EPOCH_MS).unwrap(), Some(0));
-    assert_eq!(solo.log.batch_for_time(EPOCH_MS + 1).unwrap(), None);
+    assert_eq!(solo.log.batch_for_time(EPOCH_MS, 0).unwrap(), Some(0));
+    assert_eq!(solo.log.batch_for_time(EPOCH_MS + 1, 0).unwrap(), None);
 }
 
 #[test]

@@ -506,7 +506,7 @@ fn a_segment_that_has_grown_since_its_indexes_were_written_is_as_young_as_its_la
     // The second time it is sealed and durable, and nobody looks at its batches any more.
     for _ in 0..2 {
         let solo = Solo::open(&storage, fsync()).unwrap();
-        assert_eq!(solo.log.batch_for_time(1500).unwrap(), Some(1));
+        assert_eq!(solo.log.batch_for_time(1500, 0).unwrap(), Some(1));
         solo.close();
     }
 }

@@ -144,9 +144,9 @@ fn times_are_looked_up_behind_the_start() {
     solo.append(batch_of(1_000, &[b"new"])).unwrap();
     solo.drain();
     solo.answer(|log, answer| log.delete_before(1, answer)).unwrap();
-    assert_eq!(solo.log.batch_for_time(0).unwrap(), Some(1), "the log starts within the first batch");
+    assert_eq!(solo.log.batch_for_time(0, 0).unwrap(), Some(1), "the log starts within the first batch");
     solo.answer(|log, answer| log.delete_before(2, answer)).unwrap();
-    assert_eq!(solo.log.batch_for_time(0).unwrap(), Some(2));
+    assert_eq!(solo.log.batch_for_time(0, 0).unwrap(), Some(2));
     assert_eq!(solo.log.batch_of_max_timestamp().unwrap(), Some(2));
 }
 

@@ -39,7 +39,7 @@ fn the_first_record_at_or_after_a_time_is_found_whatever_the_order() {
         let (storage, solo) = log_at(&times);
         let check = |solo: &Solo, state: &str| {
             for timestamp in (T - 1..T + 14).chain([0, i64::MIN, i64::MAX]) {
-                let found = solo.log.batch_for_time(timestamp).unwrap();
+                let found = solo.log.batch_for_time(timestamp, 0).unwrap();
                 assert_eq!(found, first_at_or_after(&times, timestamp), "{order:?}, {state}, at {timestamp}");
             }
             let max = times.iter().max().unwrap();
@@ -63,7 +63,7 @@ fn the_first_record_at_or_after_a_time_is_found_whatever_the_order() {
 #[test]
 fn an_empty_log_has_no_times() {
     let (_storage, solo) = log_at(&[]);
-    assert_eq!(solo.log.batch_for_time(0).unwrap(), None);
+    assert_eq!(solo.log.batch_for_time(0, 0).unwrap(), None);
     assert_eq!(solo.log.batch_of_max_timestamp().unwrap(), None);
 }
 
@@ -78,7 +78,7 @@ fn a_record_that_is_not_durable_has_no_time_yet_and_hides_no_other() {
             solo.log.append(&mut [&mut batch]);
         }
         assert_eq!(solo.log.durable_offset(), visible as i64);
-        assert_eq!(solo.log.batch_for_time(T + 50).unwrap(), None);
+        assert_eq!(solo.log.batch_for_time(T + 50, 0).unwrap(), None);
         let newest = times.iter().max().and_then(|&max| first_at_or_after(&times, max));
         assert_eq!(solo.log.batch_of_max_timestamp().unwrap(), newest, "{visible} are visible");
     }
@@ -89,7 +89,7 @@ fn a_bad_batch_on_the_way_is_told_and_not_taken_for_the_end() {
     let times: Vec<i64> = (0..5).map(|n| T + n).collect();
     let (storage, solo) = log_at(&times);
     edit(&storage, &segment_file(0, "log"), |bytes| bytes[..61].fill(0));
-    let error = solo.log.batch_for_time(T).unwrap_err();
+    let error = solo.log.batch_for_time(T, 0).unwrap_err();
     assert!(matches!(error, LogError::Corrupt { position: 0, offset: 0, .. }), "{error}");
     assert!(matches!(solo.log.phase(), Phase::Failed(_)), "{:?}", solo.log.phase());
 }

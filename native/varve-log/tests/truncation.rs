@@ -64,11 +64,11 @@ fn appends_go_on_at_the_new_end_and_meanwhile_wait() {
     assert_eq!(solo.append(batch).unwrap(), 6);
     fill(&solo, 12);
     assert_eq!(solo.values()[6..8], ["six", "seven"]);
-    assert_eq!(solo.log.batch_for_time(1003).unwrap(), Some(6), "1003 to 1011 are gone");
+    assert_eq!(solo.log.batch_for_time(1003, 0).unwrap(), Some(6), "1003 to 1011 are gone");
     solo.close();
     let again = Solo::open(&storage, config(Durability::Fsync)).unwrap();
     assert_eq!((again.log.recovered, again.log.end_offset()), (None, 32));
-    assert_eq!(again.log.batch_for_time(5000).unwrap(), Some(6));
+    assert_eq!(again.log.batch_for_time(5000, 0).unwrap(), Some(6));
 }
 
 /// Under `Os` readers see up to the end of the active segment's bytes, which are still there between the two jobs.

@@ -380,11 +380,11 @@ impl NativeLog {
         })))
     }
 
-    /// The base offset of the first batch with a record at or after `timestamp` (ms).
+    /// Where the first batch that reaches `from` and says to have a record at or after `timestamp` (ms) starts.
     #[napi(catch_unwind)]
-    pub fn batch_for_time(&self, timestamp: f64) -> AsyncTask<FindBatch> {
+    pub fn batch_for_time(&self, timestamp: f64, from: f64) -> AsyncTask<FindBatch> {
         let log = self.log.clone();
-        AsyncTask::new(FindBatch(Box::new(move || log.batch_for_time(timestamp as i64))))
+        AsyncTask::new(FindBatch(Box::new(move || log.batch_for_time(timestamp as i64, from as i64))))
     }
 
     /// The base offset of the first batch that holds the largest timestamp.

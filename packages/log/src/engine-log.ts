@@ -193,14 +193,23 @@ export class EngineLog implements Log {
   async offsetForTime(timestamp: number): Promise<OffsetAndTimestamp | null> {
     this.#assertOpen()
     checkWholeNumber('timestamp', timestamp, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
-    const base = unwrap(await this.#native.batchForTime(timestamp))
-    return base === null ? null : recordInBatch(this, base, (time) => time >= timestamp)
+    let from = 0
+    for (;;) {
+      const base = unwrap(await this.#native.batchForTime(timestamp, from))
+      if (base === null) return null
+      const { found, nextOffset } = await recordInBatch(this, base, (time) => time >= timestamp)
+      if (found !== null) return found
+      // The batch's largest time was that of a record before the log's start, or of one that compaction took away.
+      from = nextOffset
+    }
   }
 
   async maxTimestamp(): Promise<OffsetAndTimestamp | null> {
     this.#assertOpen()
     const base = unwrap(await this.#native.batchOfMaxTimestamp())
-    return base === null ? null : recordInBatch(this, base, (time, max) => time === max)
+    if (base === null) return null
+    const { found, start } = await recordInBatch(this, base, (time, max) => time === max)
+    return found ?? start
   }
 
   subscribe(listener: () => void, { visibility = 'durable' }: SubscribeOptions = {}): () => void {

@@ -15,24 +15,30 @@ function saturated(timestamp: bigint): number {
   return Math.max(Number.MIN_SAFE_INTEGER, Math.min(number, Number.MAX_SAFE_INTEGER))
 }
 
-/** The first record of a batch that fits; the batch's own start where its codec cannot be read here. */
+/**
+ * The first record that fits of the batch that holds `base`, from there on; the batch's own start where its codec cannot be
+ * read here. `nextOffset` is behind the batch.
+ */
 export async function recordInBatch(
   log: EngineLog,
   base: number,
   fits: (timestamp: number, max: number) => boolean,
-): Promise<OffsetAndTimestamp> {
+): Promise<{ found: OffsetAndTimestamp | null; start: OffsetAndTimestamp; nextOffset: number }> {
   const slice = await log.slice({ from: base, maxBytes: 1 })
   const { bytes, failure } = await slice.readChecked()
   if (failure !== null) throw failure
   const batch = RecordBatch.parse(bytes)
   const max = saturated(batch.maxTimestampBigInt)
+  const start = { offset: Math.max(base, batch.baseOffset), timestamp: max }
+  const nextOffset = batch.lastOffset + 1
   try {
     for (const { offset, timestampBigInt } of batch.records()) {
       const timestamp = saturated(timestampBigInt)
-      if (offset >= base && fits(timestamp, max)) return { offset, timestamp }
+      if (offset >= base && fits(timestamp, max)) return { found: { offset, timestamp }, start, nextOffset }
     }
   } catch (error) {
     if (!VarveError.is(error) || error.code !== 'VARVE_UNSUPPORTED_CODEC') throw error
+    return { found: start, start, nextOffset }
   }
-  return { offset: Math.max(base, batch.baseOffset), timestamp: max }
+  return { found: null, start, nextOffset }
 }

@@ -27,6 +27,36 @@ test('finds the first record at or after a time, within batches and across segme
   expect(await log.maxTimestamp()).toEqual({ offset: 39, timestamp: 295 })
 })
 
+test('a record before the start of the log is none to be found, though its batch reaches behind it', async () => {
+  await using log = await openLog(temporaryDirectory())
+  await log.append([at(9), at(1)])
+  await log.append([at(2)])
+  await log.append([at(7)])
+  await log.deleteBefore(1)
+  expect(await log.offsetForTime(5)).toEqual({ offset: 3, timestamp: 7 })
+  expect(await log.offsetForTime(8)).toBeNull()
+})
+
+test('a record that compaction took away is none to be found, though its batch is still there', async () => {
+  const options = { cleanupPolicy: 'compact', segmentBytes: 256, compactionCheckMs: Infinity } as const
+  await using log = await openLog(temporaryDirectory(), options)
+  const put = (key: string, timestamp: number): Promise<unknown> =>
+    log.append([{ key, value: 'v'.repeat(60), timestamp }])
+  // The second one ends a segment, so that its batch stays, emptied.
+  for (const [key, timestamp] of [
+    ['b', 1],
+    ['a', 9],
+    ['a', 2],
+    ['c', 7],
+    ['d', 3],
+  ] as const)
+    await put(key, timestamp)
+  expect(await log.offsetForTime(8)).toEqual({ offset: 1, timestamp: 9 })
+  await log.compact()
+  expect(await log.offsetForTime(8)).toBeNull()
+  expect(await log.offsetForTime(5)).toEqual({ offset: 3, timestamp: 7 })
+})
+
 test('of equal largest times the first counts', async () => {
   await using log = await openLog(temporaryDirectory())
   await log.append([at(1), at(9), at(9)])

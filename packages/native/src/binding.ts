@@ -239,8 +239,8 @@ export interface NativeLog {
     minOneBatch: boolean,
     written: boolean,
   ): Promise<NativeSlice | Failure>
-  /** The base offset of the first batch with a record at or after a time (ms). */
-  batchForTime(timestamp: number): Promise<number | null | Failure>
+  /** Where the first batch that reaches `from` and says to have a record at or after a time (ms) starts. */
+  batchForTime(timestamp: number, from: number): Promise<number | null | Failure>
   /** The base offset of the first batch that holds the largest time. */
   batchOfMaxTimestamp(): Promise<number | null | Failure>
   /** Since the log was opened. */

@@ -92,7 +92,7 @@ test('objects can be used while tasks of them run', async () => {
   expect(append()).toBe(0)
   const slice = (await log.sliceCold(0, Infinity, 100, true, false)) as NativeSlice
   const buffer = Buffer.alloc(slice.bytes)
-  const tasks = [log.batchForTime(0), log.sliceCold(0, 1, 100, true, false), slice.read(buffer, 0)]
+  const tasks = [log.batchForTime(0, 0), log.sliceCold(0, 1, 100, true, false), slice.read(buffer, 0)]
   expect(append()).toBe(1)
   expect(log.setLeaderEpoch(3)).toBeNull()
   slice.close()

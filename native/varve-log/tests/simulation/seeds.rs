@@ -55,21 +55,26 @@ impl Seeds {
         }
         let elapsed = self.began.elapsed();
         let seconds = elapsed.as_secs_f64() / done as f64 * left as f64;
-        let test = std::thread::current().name().unwrap_or_default().to_owned();
-        // What is written with a macro is kept back until the test fails.
-        let _ = writeln!(
-            std::io::stderr(),
-            "  {test}: {done} of {} in {} s, about {seconds:.0} s left",
-            self.total,
-            elapsed.as_secs()
-        );
+        let (total, elapsed) = (self.total, elapsed.as_secs());
+        say(&format!("{done} of {total} in {elapsed} s, about {seconds:.0} s left"));
     }
 }
 
 impl Drop for Seeds {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("VARVE_SEED={} repeats it", self.next - 1);
+            let seed = self.next - 1;
+            eprintln!("VARVE_SEED={seed} repeats it");
+            if self.is_long {
+                // What failed is shown once all tests have ended, hours later perhaps.
+                say(&format!("VARVE_SEED={seed} fails"));
+            }
         }
     }
+}
+
+/// Past the harness, which keeps back what macros write until the test has failed.
+fn say(what: &str) {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(std::io::stderr(), "  {test}: {what}");
 }

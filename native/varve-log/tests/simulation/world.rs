@@ -63,7 +63,8 @@ impl History {
     fn take(&mut self, answer: Answered) {
         match answer {
             Answered::Start(start) => {
-                assert!(start >= self.deleted && start <= self.deletable, "{start} was asked for");
+                let asked = self.deleted..=self.deletable;
+                assert!(asked.contains(&start), "the log starts at {start}, which should be in {asked:?}");
                 self.deleted = start;
             }
             Answered::End(end) => {
