@@ -10,10 +10,14 @@ import { root, temporaryDirectory } from '../support/tree.js'
 
 const onLinux = process.platform === 'linux'
 
-async function under(limit: number, kind: 'segments' | 'partitions', count: number): Promise<unknown[]> {
+type Workload =
+  | { kind: 'segments'; count: number }
+  | { kind: 'partitions'; count: number; durability: 'os' | 'fsync' }
+
+async function under(limit: number, workload: Workload): Promise<unknown[]> {
   const dir = join(temporaryDirectory(), 'data')
   const script = join(root, 'test', 'soak', 'many-files.mjs')
-  const told = JSON.stringify({ kind, dir, count })
+  const told = JSON.stringify({ dir, ...workload })
   const limited = `ulimit -n ${limit}; exec "$0" "$@"`
   const { code, stdout, stderr } = await runChild('sh', ['-c', limited, process.execPath, script, told])
   expect([code, stderr]).toEqual([0, ''])
@@ -21,24 +25,24 @@ async function under(limit: number, kind: 'segments' | 'partitions', count: numb
   return lines.map((line) => JSON.parse(line) as unknown)
 }
 
-test.runIf(onLinux)(
-  'many partitions need a descriptor each, and none when they are closed',
+test.runIf(onLinux).each(['os', 'fsync'] as const)(
+  'many partitions need few descriptors, and none when they are closed (%s)',
   { timeout },
-  async () => {
-    const count = isLongRun ? 2000 : 200
-    const [open, closed] = (await under(count + 100, 'partitions', count)) as [
+  async (durability) => {
+    const [count, limit] = isLongRun ? [2000, 500] : [300, 130]
+    const [open, closed] = (await under(limit, { kind: 'partitions', count, durability })) as [
       { read: number; descriptors: number },
       { closed: number },
     ]
-    expect(open.read).toBe(count)
-    expect(open.descriptors).toBeLessThan(count + 60)
+    expect(open.read).toBe(3 * count)
+    expect(open.descriptors).toBeLessThan(limit)
     expect(closed.closed).toBeLessThan(60)
   },
 )
 
 test.runIf(onLinux)('a log of many segments needs few descriptors', { timeout }, async () => {
   const count = isLongRun ? 10_000 : 600
-  const [found] = (await under(300, 'segments', count)) as [
+  const [found] = (await under(300, { kind: 'segments', count })) as [
     { read: number; end: number; descriptors: number },
   ]
   expect(found).toMatchObject({ read: count, end: count })

@@ -8,6 +8,7 @@ use varve_records::{
     validate,
 };
 
+use crate::batch_reader::Access;
 use crate::error::{LogError, Result};
 use crate::leader_epochs::LeaderEpochs;
 use crate::log::{Log, Phase, State};
@@ -35,7 +36,7 @@ struct WriteOutcome {
     appended: Appended,
     waiting_before: bool,
     failed: bool,
-    /// What is written by a job instead, because the disk is slow.
+    /// What is written by a job instead, because the disk is slow or the file is not open.
     threaded: Option<Work>,
     /// Written.
     bytes: u64,
@@ -68,7 +69,7 @@ impl Log {
     /// Appends encoded batches, one per buffer, assigning offsets and the leader epoch in place. Each is checked on
     /// its own: a bad one never fails its neighbours. One that is too large is the last that a call takes, so that whoever
     /// can make several of it has those in its place. They are written when this returns, or by a job while the disk is
-    /// slow, and are acknowledged when [`Log::durable_offset`] covers them.
+    /// slow or the file has to be opened, and are acknowledged when [`Log::durable_offset`] covers them.
     pub fn append(self: &Arc<Self>, batches: &mut [&mut [u8]]) -> Appended {
         self.append_from(Origin::Leader, None, batches)
     }
@@ -272,7 +273,9 @@ impl Log {
                 epochs,
                 producers,
             };
-            if self.directory.pace.is_slow() {
+            // Held, so that it stays open: to open it may wait until other files are synced and closed.
+            let open = write.segment.file(Access::Cached);
+            if open.is_err() || self.directory.pace.is_slow() {
                 state.phase = Phase::Writing;
                 threaded = Some(Work::Write(ThreadedWrite { group: write, bytes: group.concat() }));
             } else {

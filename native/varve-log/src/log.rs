@@ -30,7 +30,7 @@ pub enum Phase {
     Rolling,
     /// Zeros are being written ahead of the end; appends wait for them.
     Allocating,
-    /// The disk is slow and batches are being written by a job; appends wait for it.
+    /// The disk is slow, or the file was closed, and batches are being written by a job; appends wait for it.
     Writing,
     /// The end is being cut off; appends wait for it.
     Truncating,

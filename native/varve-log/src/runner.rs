@@ -51,7 +51,7 @@ pub(crate) enum Work {
     PrepareBatch(Vec<u8>),
     /// Make a recovery point durable.
     Checkpoint(Checkpoint),
-    /// Write batches, because the disk is slow.
+    /// Write batches, because the disk is slow or the file is not open.
     Write(ThreadedWrite),
     /// Prepare what appends will write to.
     Allocate(AllocationPlan),

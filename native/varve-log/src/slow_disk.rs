@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use varve_records::BatchHeader;
 
+use crate::batch_reader::Access;
 use crate::error::Result;
 use crate::leader_epochs::LeaderEpochs;
 use crate::log::{Log, State};
@@ -78,6 +79,8 @@ impl ThreadedWrite {
 impl Log {
     /// Writes the bytes of a group.
     pub(crate) fn write_timed(&self, group: &GroupWrite, bytes: &[&[u8]]) -> Result<WriteTime> {
+        // To find room for one more open file says nothing of how quick writes are.
+        let _open = group.segment.file(Access::Blocking)?;
         let (started, waits) = (self.runner.now(), self.runner.waits());
         group.segment.write_at(bytes, group.position)?;
         let elapsed = self.runner.now().saturating_sub(started);
