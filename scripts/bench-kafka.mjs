@@ -9,7 +9,9 @@ import { cache } from './paths.mjs'
 import { Progress } from './progress.mjs'
 
 const USAGE =
-  'usage: npm run bench:kafka -- [--full] [--quick] [NAME…]; --full measures every cell and goes on where it ended, --quick only looks whether each works'
+  'usage: npm run bench:kafka -- [--full] [--quick] [--profile] [NAME…]; --full measures every cell and goes on where it ended, --quick only looks whether each works, --profile tells where varve spends its time'
+
+const flag = /** @type {const} */ ({ type: 'boolean', default: false })
 
 /** What each is needed for, as the benchmarks call it. */
 const wanted = [
@@ -46,7 +48,7 @@ export async function benchKafka(args) {
     parsed = parseArgs({
       args,
       allowPositionals: true,
-      options: { full: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+      options: { full: flag, quick: flag, profile: flag },
     })
   } catch (error) {
     throw new Failure(`${error.message}\n${USAGE}`, { exitCode: 2 })

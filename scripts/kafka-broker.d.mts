@@ -8,6 +8,8 @@ export function answers(port: number): Promise<boolean>
 
 export interface RunningKafka {
   readonly port: number
+  /** Where it speaks TLS, if it was given a certificate. */
+  readonly tlsPort: number | undefined
   readonly pid: number
   /** From the start of the process to the first answer; formatting came before. */
   readonly readyMilliseconds: number
@@ -19,4 +21,5 @@ export function startKafka(options: {
   directory: string
   properties?: Readonly<Record<string, string | number>>
   heap?: string
+  pem?: string
 }): Promise<RunningKafka>

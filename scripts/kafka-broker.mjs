@@ -27,7 +27,8 @@ export const KAFKA_POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 /** A cluster id that both brokers of a comparison can have. */
 export const CLUSTER_ID = Buffer.from('varve and kafka.').toString('base64url')
 
-async function freePort() {
+/** A port of this machine that nobody had a moment ago. */
+export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address()
@@ -63,20 +64,28 @@ export async function answers(port) {
  * @param {string} options.directory empty, and left behind
  * @param {Readonly<Record<string, string | number>>} [options.properties] beside those that one broker needs
  * @param {string} [options.heap] default 1g
+ * @param {string} [options.pem] file with a private key and its certificate: then there is a listener for TLS too
  */
-export async function startKafka({ directory, properties = {}, heap = '1g' }) {
+export async function startKafka({ directory, properties = {}, heap = '1g', pem }) {
   const port = await freePort()
   const controllerPort = await freePort()
+  const tlsPort = pem === undefined ? undefined : await freePort()
+  const listeners = [
+    `PLAINTEXT://127.0.0.1:${port}`,
+    `CONTROLLER://127.0.0.1:${controllerPort}`,
+    ...(tlsPort === undefined ? [] : [`SSL://127.0.0.1:${tlsPort}`]),
+  ].join(',')
   mkdirSync(directory, { recursive: true })
   const file = join(directory, 'server.properties')
   const own = {
     'process.roles': 'broker,controller',
     'node.id': 1,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    listeners,
+    'advertised.listeners': listeners,
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL',
+    ...(pem !== undefined && { 'ssl.keystore.type': 'PEM', 'ssl.keystore.location': pem }),
     'controller.quorum.bootstrap.servers': `127.0.0.1:${controllerPort}`,
     'log.dirs': join(directory, 'logs'),
     'offsets.topic.replication.factor': 1,
@@ -95,7 +104,8 @@ export async function startKafka({ directory, properties = {}, heap = '1g' }) {
   const java = (...args) => {
     const child = spawn('java', ['-cp', join(kafkaJars, '*'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
     const kill = () => child.kill('SIGKILL')
-    process.once('exit', kill)
+    // Before folders are removed.
+    process.prependOnceListener('exit', kill)
     child.once('exit', () => process.off('exit', kill))
     let output = ''
     for (const stream of [child.stdout, child.stderr])
@@ -137,6 +147,7 @@ export async function startKafka({ directory, properties = {}, heap = '1g' }) {
   }
   return {
     port,
+    tlsPort,
     pid: broker.child.pid,
     readyMilliseconds: performance.now() - began,
     async stop() {

@@ -153,7 +153,7 @@ describe('the report', () => {
     const ids = (...names: string[]) => selected(names).flatMap(({ cells }: any) => cells).length
     expect(selected([]).length).toBe(sections.length)
     expect(ids('native, 1 MB')).toBe(2)
-    expect(ids('consume')).toBe(6)
+    expect(ids('consume')).toBe(7)
     expect(ids('nothing is called so')).toBe(0)
   })
 })

@@ -68,7 +68,8 @@ export class Workplace {
   }
 
   remove() {
-    rmSync(this.#root, { recursive: true, force: true })
+    // Processes that were killed a moment ago may still make files.
+    rmSync(this.#root, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
   }
 }
 

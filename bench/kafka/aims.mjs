@@ -179,7 +179,7 @@ export const aims = [
       ),
   },
   {
-    work: 'the same',
+    work: 'consume, with `sendfile` or without',
     aim: 'throughput at least 1.5×',
     section: 'kafka-consume',
     judge: (_, cells) =>

@@ -26,6 +26,14 @@ export class Broker {
     return this.#server.address
   }
 
+  /** Where it speaks TLS. */
+  get tlsAddress() {
+    const { tlsAddress } = this.#server
+    if (tlsAddress === undefined)
+      throw new Error('there is no TLS without openssl, which makes a certificate')
+    return tlsAddress
+  }
+
   get residentBytes() {
     return residentBytes(this.#server.pid)
   }

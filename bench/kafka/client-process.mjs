@@ -5,7 +5,7 @@ import { once } from 'node:events'
 const LONGEST_MS = 120_000
 
 const running = new Set()
-process.once('exit', () => {
+process.prependOnceListener('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 

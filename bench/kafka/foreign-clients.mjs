@@ -127,10 +127,15 @@ export const librdkafka = {
     return { records, seconds: (performance.now() - began) / 1000, brokerCpuSeconds }
   },
 
-  async consume(broker, topic, records) {
-    const options = properties({ 'queued.max.messages.kbytes': 262_144 })
+  async consume(broker, topic, records, { tls = false } = {}) {
+    const address = tls ? broker.tlsAddress : broker.address
+    const options = properties({
+      'queued.max.messages.kbytes': 262_144,
+      // The certificate is made for the measurement, and nobody else's.
+      ...(tls && { 'security.protocol': 'ssl', 'enable.ssl.certificate.verification': false }),
+    })
     const began = performance.now()
-    const where = ['-b', broker.address, '-t', topic.name, '-o', 'beginning']
+    const where = ['-b', address, '-t', topic.name, '-o', 'beginning']
     // It ends after so many, or at the end; a character for each record, so that it can be counted what came.
     const how = ['-c', String(records), '-e', '-q', '-f', '.']
     const { result, brokerCpuSeconds } = await broker.charged(() =>

@@ -12,6 +12,7 @@ npm run bench:kafka -- produce            # what has "produce" in its name
 npm run bench:kafka -- "native, 1 MB"     # cells, named as in the tables
 npm run bench:kafka -- --full             # every cell, for hours; started again, it goes on where it ended
 npm run bench:kafka -- --quick            # only looks whether each works
+npm run bench:kafka -- --profile produce  # no figures: where varve's event loop spends its time meanwhile
 VARVE_BENCH_DIR=/mnt/disk npm run bench:kafka
 \`\`\`
 

@@ -1,5 +1,7 @@
 /** Both brokers of a run. One is measured; meanwhile the other stands still. */
 import { execFile } from 'node:child_process'
+import { appendFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Broker } from './broker.mjs'
 import { batchesOf, nativeClient } from './native-client.mjs'
@@ -55,19 +57,21 @@ export class Pair {
     await this.stop()
     await this.quietDisk()
     const dir = this.#workplace.next()
-    const broker = new Broker(await start[subject](dir))
+    const broker = new Broker(await start[subject](dir, { nodeOptions: this.#nodeOptions }))
     try {
       return await body(broker)
     } finally {
       await broker.stop()
-      this.#workplace.discard(dir)
+      // Tens of thousands of files may be in it.
+      await rm(dir, { recursive: true, force: true })
     }
   }
 
   async #start() {
     this.#brokers = new Map()
+    const pem = await certificate(this.#workplace.next())
     for (const subject of this.#subjects) {
-      const server = await start[subject](this.#workplace.next(), { nodeOptions: this.#nodeOptions })
+      const server = await start[subject](this.#workplace.next(), { nodeOptions: this.#nodeOptions, pem })
       this.#brokers.set(subject, new Broker(server))
     }
     for (const subject of this.#subjects) await warmUp(await this.turn(subject), this.#warmUpSeconds)
@@ -76,6 +80,22 @@ export class Pair {
   async stop() {
     for (const broker of this.#brokers?.values() ?? []) await broker.stop()
     this.#brokers = undefined
+  }
+}
+
+/** A file with a key and its certificate for this machine; undefined where there is no openssl. */
+async function certificate(dir) {
+  const pem = join(dir, 'broker.pem')
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+  const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
+  try {
+    // Both go into one file, the certificate behind the key.
+    const made = await run('openssl', ['req', '-x509', ...key, ...names, '-keyout', pem])
+    await appendFile(pem, made.stdout)
+    return pem
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error
+    return undefined
   }
 }
 

@@ -14,6 +14,7 @@ import { tableText } from '../report/table.mjs'
 import { FinishedCells } from './finished-cells.mjs'
 import { performancePage } from './page.mjs'
 import { Pair } from './pair.mjs'
+import { profileText, profiling } from './profile.mjs'
 import { sections } from './sections/index.mjs'
 
 const MINUTE = 60_000
@@ -39,19 +40,22 @@ export function selected(names, { full = false } = {}) {
  * @param {readonly string[]} options.names
  * @param {boolean} options.full every cell, with longer measurements; goes on where an earlier such run ended
  * @param {boolean} options.quick only looks whether everything works: the figures mean nothing and are kept nowhere
+ * @param {boolean} options.profile tells where varve spends its time; there are no figures either
  * @param {ReadonlySet<string>} options.missing subjects and clients that could not be installed
  * @returns {Promise<number>} the exit code: 1 when a cell of varve's failed
  */
-export async function measureBesideKafka({ names, full, quick, missing }) {
+export async function measureBesideKafka({ names, full, quick, profile, missing: notInstalled }) {
   const plans = selected(names, { full })
   if (plans.length === 0) {
     const all = sections.map(({ name }) => name).join(', ')
     throw new Failure(`no benchmark is called ${names.join(' or ')}; there are: ${all}`)
   }
-  const wished = quick ? 1 : full ? 5 : 3
+  const missing = profile ? new Set([...notInstalled, 'kafka']) : notInstalled
+  const isKept = !quick && !profile
+  const wished = isKept ? (full ? 5 : 3) : 1
   const milliseconds = quick ? 30 : full ? 4000 : 1500
   const workplace = Workplace.onDisk()
-  const finished = full && !quick ? FinishedCells.open() : undefined
+  const finished = full && isKept ? FinishedCells.open() : undefined
   const left = plans.map(({ section, cells }) => ({
     section,
     wished: Math.min(wished, section.mostRepetitions?.[full ? 'full' : 'usual'] ?? wished),
@@ -64,8 +68,10 @@ export async function measureBesideKafka({ names, full, quick, missing }) {
     .flatMap(({ cells, wished }) => cells.map(({ subjects }) => subjects.length * wished))
     .reduce((sum, count) => sum + count, 0)
   const schedule = new Schedule((full ? FULL_MINUTES : DEFAULT_MINUTES) * MINUTE, measurements)
+  const profiles = workplace.next()
   const pair = new Pair({
     workplace,
+    nodeOptions: profile ? profiling(profiles) : [],
     subjects: ['varve', 'kafka'].filter((subject) => !missing.has(subject)),
     warmUpSeconds: quick ? 0.1 : full ? 15 : 5,
   })
@@ -95,14 +101,15 @@ export async function measureBesideKafka({ names, full, quick, missing }) {
     const all = inOrder(section, [...measured, ...(finished?.of(section.name) ?? [])])
     if (all.length === 0) continue
     for (const table of section.tables(all)) process.stdout.write(`\n${tableText(table)}\n\n`)
-    if (quick) continue
+    if (!isKept) continue
     // What an earlier run measured of cells that this one left out is worth more than nothing.
     const [earlier] = readResults([section])
     writeResults(section.name, { setting, cells: inOrder(section, [...all, ...(earlier?.cells ?? [])]) })
   }
   await pair.stop()
+  if (profile) process.stdout.write(`varve: ${profileText(profiles)}\n`)
   workplace.remove()
-  if (!quick) {
+  if (isKept) {
     const page = writePage(performancePage, readResults(sections))
     process.stdout.write(`Written: bench/results and ${page}\n`)
   }

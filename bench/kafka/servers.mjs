@@ -3,12 +3,13 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
-import { answers, startKafka } from '../../scripts/kafka-broker.mjs'
+import { answers, freePort, startKafka } from '../../scripts/kafka-broker.mjs'
 import { root } from '../../scripts/paths.mjs'
 
 /**
  * @typedef {object} Server
  * @property {string} address
+ * @property {string} [tlsAddress] if it was given a certificate
  * @property {number} pid
  * @property {number} readyMilliseconds from the start of the process to its first answer
  * @property {() => Promise<void>} stop
@@ -21,17 +22,37 @@ const START_MS = 60_000
 /** More than any measurement takes: the broker that is not measured stands still. */
 const KAFKA_ONLY = { 'broker.session.timeout.ms': 3_600_000, 'auto.create.topics.enable': false }
 
-/** @type {Record<string, (dir: string, options?: { nodeOptions?: readonly string[] }) => Promise<Server>>} */
+/**
+ * @typedef {object} Options
+ * @property {readonly string[]} [nodeOptions] of varve's process
+ * @property {string} [pem] file with a private key and its certificate
+ *
+ * @type {Record<string, (dir: string, options?: Options) => Promise<Server>>}
+ */
 export const start = {
-  async kafka(dir) {
-    const { port, ...kafka } = await startKafka({ directory: dir, properties: { ...SAME, ...KAFKA_ONLY } })
-    return { ...kafka, address: `127.0.0.1:${port}` }
+  async kafka(dir, { pem } = {}) {
+    const properties = { ...SAME, ...KAFKA_ONLY }
+    const { port, tlsPort, ...kafka } = await startKafka({ directory: dir, properties, pem })
+    return { ...kafka, address: `127.0.0.1:${port}`, tlsAddress: tlsPort && `127.0.0.1:${tlsPort}` }
   },
 
-  async varve(dir, { nodeOptions = [] } = {}) {
+  async varve(dir, { nodeOptions = [], pem } = {}) {
+    const tlsAddress = pem && `127.0.0.1:${await freePort()}`
     const configs = Object.entries(SAME).map(([name, value]) => `${name}=${value}`)
     const bin = join(root, 'packages', 'varve', 'bin', 'varve.mjs')
-    const args = ['serve', '--port', '0', '--data', dir, '--durability', 'os', '--no-auto-create']
+    const listeners = [`PLAINTEXT://127.0.0.1:0`, ...(pem ? [`SSL://${tlsAddress}`] : [])].join(',')
+    const tls = pem ? ['--ssl-cert', pem, '--ssl-key', pem] : []
+    const args = [
+      'serve',
+      '--listeners',
+      listeners,
+      ...tls,
+      '--data',
+      dir,
+      '--durability',
+      'os',
+      '--no-auto-create',
+    ]
     const began = performance.now()
     const child = spawn(
       process.execPath,
@@ -39,7 +60,8 @@ export const start = {
       { stdio: ['ignore', 'pipe', 'pipe'] },
     )
     const kill = () => child.kill('SIGKILL')
-    process.once('exit', kill)
+    // Before folders are removed.
+    process.prependOnceListener('exit', kill)
     const ended = once(child, 'exit')
     child.once('exit', () => process.off('exit', kill))
     let said = ''
@@ -61,9 +83,10 @@ export const start = {
     }
     const readyMilliseconds = performance.now() - began
     const stop = async () => {
-      child.kill('SIGTERM')
+      // What it keeps is not wanted, but a profile is written at an orderly end.
+      child.kill(nodeOptions.length > 0 ? 'SIGTERM' : 'SIGKILL')
       await ended
     }
-    return { address, pid: child.pid, readyMilliseconds, stop }
+    return { address, tlsAddress, pid: child.pid, readyMilliseconds, stop }
   },
 }
