@@ -1,5 +1,5 @@
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use napi::bindgen_prelude::{AsyncTask, Function};
@@ -11,21 +11,14 @@ use varve_log::storage::Storage;
 use varve_log::turned_runner::TurnedRunner;
 use varve_log::{DataDir, Identity, Listener, Log, UnsyncedStorage};
 
+use crate::disk_threads::threads_of;
 use crate::failure::task;
-use crate::fault::{storage, threads};
+use crate::fault::storage;
 use crate::inspect::{NativeProgress, Repair};
 use crate::log::NativeLog;
 use crate::log_config::NativeLogConfig;
 use crate::registry::{Lease, real_path};
 use crate::shared_log::{LogShare, share_directory};
-
-/// Flushes of separate files scale up to about this many threads; idle ones cost nothing.
-const THREADS: usize = 8;
-
-fn runner() -> Arc<ThreadRunner> {
-    static RUNNER: OnceLock<Arc<ThreadRunner>> = OnceLock::new();
-    RUNNER.get_or_init(|| ThreadRunner::new(threads().unwrap_or(THREADS))).clone()
-}
 
 /// Who a data directory belongs to; see `Identity` of the engine.
 #[napi(object)]
@@ -50,23 +43,31 @@ pub struct DirectoryUse {
 pub struct NativeDirectory {
     inner: Arc<DataDir>,
     lease: Mutex<Option<Lease<DataDir>>>,
+    threads: Arc<ThreadRunner>,
+    clock: Option<Arc<TurnedRunner>>,
+}
+
+/// A directory that is open, with the threads of its disk.
+pub struct Opened {
+    lease: Lease<DataDir>,
+    threads: Arc<ThreadRunner>,
     clock: Option<Arc<TurnedRunner>>,
 }
 
 impl NativeDirectory {
-    fn new((lease, clock): (Lease<DataDir>, Option<Arc<TurnedRunner>>)) -> Self {
-        Self { inner: lease.value.clone(), lease: Mutex::new(Some(lease)), clock }
+    fn new(Opened { lease, threads, clock }: Opened) -> Self {
+        Self { inner: lease.value.clone(), lease: Mutex::new(Some(lease)), threads, clock }
     }
 
     fn runner(&self) -> Arc<dyn Runner> {
         match &self.clock {
             Some(turned) => turned.clone(),
-            None => runner(),
+            None => self.threads.clone(),
         }
     }
 }
 
-task!(OpenDirectory, (Lease<DataDir>, Option<Arc<TurnedRunner>>), NativeDirectory, NativeDirectory::new);
+task!(OpenDirectory, Opened, NativeDirectory, NativeDirectory::new);
 task!(OpenLog, LogShare, NativeLog, NativeLog::new);
 task!(ListLogs, Vec<String>, Vec<String>, |names| names);
 task!(Finish, (), (), |()| ());
@@ -94,7 +95,9 @@ pub fn open_directory(
             DataDir::open(disk, &path, &identity)
         };
         let lease = share_directory(real_path(&path), environment, open)?;
-        Ok((lease, time_ms.map(|now| Arc::new(TurnedRunner::new(runner(), now)))))
+        let threads = threads_of(&path);
+        let clock = time_ms.map(|now| Arc::new(TurnedRunner::new(threads.clone(), now)));
+        Ok(Opened { lease, threads, clock })
     })))
 }
 
@@ -122,7 +125,7 @@ pub fn open_log_read_only(
         let (path, config) = (PathBuf::from(path), config.into());
         LogShare::open_alone(environment, changed, |changes| {
             let listener: Listener = Box::new(move |_| changes.tell());
-            Log::open_read_only(storage()?, &path, &name, config, runner(), listener)
+            Log::open_read_only(storage()?, &path, &name, config, threads_of(&path), listener)
         })
     }))))
 }

@@ -4,6 +4,7 @@
 mod changes;
 mod codec;
 mod directory;
+mod disk_threads;
 mod failure;
 mod fault;
 mod inspect;
