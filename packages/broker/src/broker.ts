@@ -314,6 +314,7 @@ async function open(
     }
   }
   const storedRecords = new StoredRecords(topics, closing)
+  let resetting: Promise<void> = Promise.resolve()
   const reset = async (): Promise<void> => {
     if (closing.cancelled)
       throw new VarveError('VARVE_BROKER_CLOSED', 'the broker is closed; start another one')
@@ -350,7 +351,7 @@ async function open(
     faults,
     records: (topic, wanted = {}) => storedRecords.all(topic, wanted),
     waitForRecords: (topic, expected, wanted = {}) => storedRecords.waitFor(topic, expected, wanted),
-    reset,
+    reset: () => (resetting = resetting.catch(() => {}).then(reset)),
     close: () => (closed ??= close()),
     [Symbol.asyncDispose]: () => (closed ??= close()),
   }

@@ -303,10 +303,14 @@ export class Partition {
 
   /** Deletes all records and forgets all producers: the next record is at offset 0 again. */
   async startOver(): Promise<void> {
-    if (this.#log === null) throw this.failure
-    await this.#log.truncateFullyAndStartAt(0)
+    const log = this.#log
+    if (log === null) throw this.failure
+    await log.truncateFullyAndStartAt(0).catch((error: unknown) => {
+      throw this.#deleted ? this.failure : error
+    })
+    if (this.#deleted) throw this.failure
     this.#beginnings++
-    this.#highWatermark = this.#log.durableOffset
+    this.#highWatermark = log.durableOffset
     this.#notify()
   }
 

@@ -13,6 +13,12 @@ import type { Topics } from '../topics.js'
 
 const batchBytes = 64 * 1024
 
+const conflicts: ReadonlySet<string> = new Set([
+  'VARVE_TOPIC_DELETED',
+  'VARVE_TOPIC_EXISTS',
+  'VARVE_METADATA_CONFLICT',
+])
+
 /** A record that a topic has from the start. */
 export interface StartRecord extends RecordInput {
   /** Default: the one that Kafka's clients choose for its key, by murmur2; 0 without a key. */
@@ -115,11 +121,7 @@ export class StartTopics {
 
   /** Creates those that are not there, with their records. */
   async create(): Promise<void> {
-    await Promise.all(
-      this.#wanted.map(async (wanted) => {
-        if (this.#topics.get(wanted.name) === undefined) await this.#create(wanted)
-      }),
-    )
+    await Promise.all(this.#missing().map((topic) => this.#create(topic)))
   }
 
   /**
@@ -127,15 +129,31 @@ export class StartTopics {
    * know it go on.
    */
   async restore(): Promise<void> {
+    for (;;) {
+      const failure = await this.#restoreAll()
+      if (failure === null) return
+      // A client has created or deleted a topic at the same time.
+      if (!VarveError.is(failure) || !conflicts.has(failure.code)) throw failure
+    }
+  }
+
+  /** Resolves with the first failure when nothing is under way any more. */
+  async #restoreAll(): Promise<unknown> {
     const wanted = new Map(this.#wanted.map((topic) => [topic.name, topic]))
-    await Promise.all(
+    const restored = await Promise.allSettled(
       [...this.#topics.all()].map(async (topic) => {
         const start = wanted.get(topic.name)
         if (start?.partitions === topic.partitions.length) await this.#restore(topic, start)
         else if (!isInternalTopic(topic.name)) await this.#topics.delete(topic, { filesAfterMs: 0 })
       }),
     )
-    await this.create()
+    const created = await Promise.allSettled(this.#missing().map((topic) => this.#create(topic)))
+    const failed = [...restored, ...created].find((result) => result.status === 'rejected')
+    return failed?.reason ?? null
+  }
+
+  #missing(): CheckedTopic[] {
+    return this.#wanted.filter(({ name }) => this.#topics.get(name) === undefined)
   }
 
   async #create(wanted: CheckedTopic): Promise<void> {

@@ -183,6 +183,27 @@ test('who waits goes on waiting, for what comes then', async () => {
   expect(await fetching).toMatchObject({ errorCode: 0, highWatermark: 1 })
 })
 
+test('resets wait for each other, and clients may create and delete topics meanwhile', async () => {
+  const { broker, client } = await start({ topics })
+  const other = await RawClient.connect(broker.port)
+  onTestFinished(() => other.close())
+  let isOver = false
+  const meddling = (async () => {
+    while (!isOver) {
+      const wanted = ['mine', 'orders'].map((name) => ({ name, numPartitions: 3, replicationFactor: 1 }))
+      const creation = wanted.map((topic) => ({ ...topic, assignments: [], configs: [] }))
+      await other.request(createTopics, 7, { topics: creation })
+      await other.request(deleteTopics, 5, { topicNames: ['orders', 'mine'], timeoutMs: 1000 })
+    }
+  })()
+  for (let round = 0; round < 8; round++) await Promise.all([broker.reset(), broker.reset()])
+  isOver = true
+  await meddling
+  await broker.reset()
+  expect((await topicNames(client)).sort()).toEqual(['orders', 'plain'])
+  expect(await broker.records('orders')).toHaveLength(1)
+})
+
 test('what was injected is forgotten', async () => {
   const { broker, client } = await start({ topics: { t: 1 } })
   const fault = broker.faults.inject({ api: 'Produce', drop: true, times: Infinity })
