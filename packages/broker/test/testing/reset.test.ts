@@ -187,9 +187,9 @@ test('resets wait for each other, and clients may create and delete topics meanw
   const { broker, client } = await start({ topics })
   const other = await RawClient.connect(broker.port)
   onTestFinished(() => other.close())
-  let isOver = false
+  const over = new AbortController()
   const meddling = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const wanted = ['mine', 'orders'].map((name) => ({ name, numPartitions: 3, replicationFactor: 1 }))
       const creation = wanted.map((topic) => ({ ...topic, assignments: [], configs: [] }))
       await other.request(createTopics, 7, { topics: creation })
@@ -197,7 +197,7 @@ test('resets wait for each other, and clients may create and delete topics meanw
     }
   })()
   for (let round = 0; round < 8; round++) await Promise.all([broker.reset(), broker.reset()])
-  isOver = true
+  over.abort()
   await meddling
   await broker.reset()
   expect((await topicNames(client)).sort()).toEqual(['orders', 'plain'])
