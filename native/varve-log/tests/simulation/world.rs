@@ -34,6 +34,8 @@ pub struct History {
     pub deleted: i64,
     /// Everything below may have been deleted.
     pub deletable: i64,
+    /// How often retention was asked for and not answered yet: it goes by what the log holds when its turn comes.
+    pub retaining: u32,
     /// Everything from here on may have been cut off.
     pub cuttable: Option<i64>,
     /// Makes every value another one.
@@ -45,7 +47,7 @@ impl History {
     pub fn settle(&mut self, start: i64, end: i64) {
         self.attempted.truncate(end as usize);
         (self.acknowledged, self.seen, self.written, self.flushed) = (end, end, end, end);
-        (self.deleted, self.deletable, self.cuttable) = (start, start, None);
+        (self.deleted, self.deletable, self.cuttable, self.retaining) = (start, start, None, 0);
     }
 
     /// Nothing from `end` on is promised any more.
@@ -62,7 +64,8 @@ impl History {
 
     fn take(&mut self, answer: Answered) {
         match answer {
-            Answered::Start(start) => {
+            Answered::Start(start) | Answered::Retained(start) => {
+                self.retaining -= u32::from(matches!(answer, Answered::Retained(_)));
                 let asked = self.deleted..=self.deletable;
                 assert!(asked.contains(&start), "the log starts at {start}, which should be in {asked:?}");
                 self.deleted = start;
@@ -79,6 +82,7 @@ impl History {
 #[derive(Clone, Copy)]
 enum Answered {
     Start(i64),
+    Retained(i64),
     End(i64),
 }
 
@@ -175,8 +179,9 @@ impl World {
     fn delete(&mut self, log: usize, history: &mut History) {
         let durable = self.logs[log].durable_offset();
         if self.rng.chance(1, 2) {
+            history.retaining += 1;
             history.deletable = history.deletable.max(history.attempted.len() as i64);
-            self.logs[log].apply_retention(self.answer(log, Answered::Start));
+            self.logs[log].apply_retention(self.answer(log, Answered::Retained));
         } else {
             let start = self.logs[log].start_offset();
             let offset = start + self.rng.below((durable - start) as u64 + 1) as i64;
@@ -235,6 +240,9 @@ impl World {
                 // Of a batch that failed some may be in the file nevertheless.
                 let offered = values.iter().map(|value| Attempted { value: value.clone(), epoch, batch });
                 history.attempted.extend(offered);
+                if history.retaining > 0 {
+                    history.deletable = history.attempted.len() as i64;
+                }
                 if let Ok(base_offset) = result {
                     assert_eq!(*base_offset, batch, "offsets have no gaps");
                     // A job may still be writing it.
