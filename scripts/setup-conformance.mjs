@@ -15,6 +15,7 @@ import {
   KAFKA_MESSAGES,
   KAFKA_PYTHON,
   NODES,
+  PLATFORMATIC_KAFKA,
 } from './conformance-versions.mjs'
 import { Failure } from './failure.mjs'
 import { Freshness, filesIn } from './freshness.mjs'
@@ -153,6 +154,14 @@ const ofOurs = [
     present: () =>
       has(process.execPath, join(cache, 'jest', 'node_modules', 'jest', 'bin', 'jest.js'), '--version'),
     install: () => npmInstall(join(cache, 'jest'), `jest@${JEST}`),
+  },
+  {
+    name: `@platformatic/kafka ${PLATFORMATIC_KAFKA}`,
+    async present() {
+      const manifest = join(cache, 'platformatic', 'node_modules', '@platformatic', 'kafka', 'package.json')
+      return existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).version === PLATFORMATIC_KAFKA
+    },
+    install: () => npmInstall(join(cache, 'platformatic'), `@platformatic/kafka@${PLATFORMATIC_KAFKA}`),
   },
   // The line that runs this is there already.
   ...Object.entries(NODES)

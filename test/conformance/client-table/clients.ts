@@ -5,9 +5,15 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { AIOKAFKA, CONFLUENT_KAFKA, KAFKA_PYTHON } from '../../../scripts/conformance-versions.mjs'
+import {
+  AIOKAFKA,
+  CONFLUENT_KAFKA,
+  KAFKA_PYTHON,
+  PLATFORMATIC_KAFKA,
+} from '../../../scripts/conformance-versions.mjs'
 import { KAFKA, kafkaIsInstalled, kafkaJars } from '../../../scripts/kafka-broker.mjs'
 import { answers } from '../../support/children.js'
+import { nodes } from '../../support/nodes.js'
 import { cache, root } from '../../support/tree.js'
 
 export const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
@@ -64,6 +70,10 @@ const goClient = (name: string, module: string) => {
   }
 }
 
+const platformatic = join(cache, 'platformatic')
+// It wants 24.6 or newer.
+const newerNode = nodes.find(({ version }) => version.startsWith('v24.'))!
+
 export const tableClients: readonly TableClient[] = [
   {
     name: 'confluent-kafka',
@@ -119,6 +129,15 @@ export const tableClients: readonly TableClient[] = [
     isInstalled: () => true,
     codecs: ['none', 'gzip'],
     partly: { records: 'without null headers' },
+  },
+  {
+    name: 'platformatic-kafka',
+    version: PLATFORMATIC_KAFKA,
+    command: [newerNode.node, program('platformatic-kafka.mjs'), platformatic],
+    isInstalled: () =>
+      newerNode.missing === null && existsSync(join(platformatic, 'node_modules', '@platformatic', 'kafka')),
+    codecs,
+    partly: { group: 'passed; some records twice, by fetches from before a rebalance' },
   },
   {
     ...goClient('franz-go', 'github.com/twmb/franz-go'),

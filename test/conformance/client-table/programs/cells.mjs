@@ -2,7 +2,7 @@
 import { setTimeout as after } from 'node:timers/promises'
 
 /** `HOST:PORT` of the broker. */
-export const broker = process.argv[2]
+export const broker = process.argv.at(-2)
 
 /** The 900 KB of the cell `large`. */
 export const largeValue = Buffer.from(Uint8Array.from({ length: 900_000 }, (_, i) => ((i * 7) % 251) & 0xff))
@@ -16,10 +16,10 @@ export async function until(done, what, seconds = 90) {
   }
 }
 
-/** Does the cells that the second argument lists, each with its function of `named`. */
+/** Does the cells that the last argument lists, each with its function of `named`. */
 export async function run(version, named) {
   console.log(JSON.stringify({ version }))
-  for (const cell of process.argv[3].split(',')) {
+  for (const cell of process.argv.at(-1).split(',')) {
     try {
       await named[cell]()
       console.log(JSON.stringify({ cell }))

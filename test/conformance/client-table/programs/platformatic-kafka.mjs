@@ -1,0 +1,200 @@
+/**
+ * Every cell of the table for @platformatic/kafka, with its default settings but for what a cell is about. The first argument is
+ * the folder that it is installed in, as it wants a newer Node than varve.
+ */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { broker, largeValue, run, until } from './cells.mjs'
+
+const folder = join(process.argv[2], 'node_modules', '@platformatic', 'kafka')
+const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+const { Admin, ConfigResourceTypes, Consumer, IncrementalAlterConfigOperationTypes, Producer } = await import(
+  pathToFileURL(join(folder, 'dist', 'index.js')).href
+)
+
+const at = { clientId: 'platformatic-kafka', bootstrapBrokers: [broker] }
+const admin = new Admin(at)
+
+async function create(name, partitions = 1) {
+  const topic = `platformatic-kafka-${name}`
+  await admin.createTopics({ topics: [topic], partitions, replicas: 1 })
+  return topic
+}
+
+async function produce(topic, records, settings = {}) {
+  const producer = new Producer(at)
+  const messages = records.map((record) => ({ topic, partition: 0, ...record }))
+  await producer.send({ messages, ...settings })
+  await producer.close()
+}
+
+/** A consumer of a group, what it has been assigned and what it has read. */
+async function member(group, topic, fallbackMode = 'earliest') {
+  const consumer = new Consumer({ ...at, groupId: `platformatic-kafka-${group}` })
+  const joined = {
+    messages: [],
+    partitions: () => consumer.assignments?.find((each) => each.topic === topic)?.partitions.length ?? 0,
+    // It closes without committing what was read while it committed something else.
+    leave: async () => {
+      await until(() => stream.offsetsToCommit.size === 0, 'committed')
+      await stream.close()
+      await consumer.close()
+    },
+  }
+  const stream = await consumer.consume({ topics: [topic], mode: 'committed', fallbackMode })
+  stream.on('data', (message) => joined.messages.push(message))
+  stream.on('error', (error) => (joined.error = error))
+  return joined
+}
+
+async function untilRead(joined, count) {
+  await until(() => {
+    if (joined.error !== undefined) throw joined.error
+    return joined.messages.length >= count
+  }, `${count} records`)
+  return joined.messages
+}
+
+/** The first `count` records of a topic, for which this client needs a group. */
+async function consume(topic, count) {
+  const joined = await member(`of-${topic}`, topic)
+  await untilRead(joined, count)
+  await joined.leave()
+  return joined.messages
+}
+
+/** A null is undefined where it reads. */
+const orNull = (read) => read ?? null
+
+async function codec(name) {
+  const topic = await create(name)
+  const sent = Array.from({ length: 50 }, (_, i) => ({
+    key: Buffer.from(`k${i}`),
+    value: i % 5 === 4 ? null : Buffer.from(`value ${i} `.repeat(20)),
+    headers: new Map([
+      [Buffer.from('h'), Buffer.from(String(i))],
+      [Buffer.from('none'), null],
+    ]),
+  }))
+  await produce(topic, sent, { compression: name })
+  const read = await consume(topic, 50)
+  assert.deepEqual(
+    read.map(({ key, value, headers }) => ({
+      key,
+      value: orNull(value),
+      headers: new Map([...headers].map(([name, each]) => [name, orNull(each)])),
+    })),
+    sent,
+  )
+}
+
+async function large() {
+  const topic = await create('large')
+  await produce(topic, [{ value: largeValue }])
+  const [{ value }] = await consume(topic, 1)
+  assert.ok(value.equals(largeValue))
+}
+
+async function idempotent() {
+  const topic = await create('idempotent')
+  const values = Array.from({ length: 500 }, (_, i) => String(i))
+  await produce(
+    topic,
+    values.map((value) => ({ value: Buffer.from(value) })),
+    { idempotent: true },
+  )
+  assert.deepEqual(
+    (await consume(topic, 500)).map(({ value }) => value.toString()),
+    values,
+  )
+}
+
+async function group() {
+  const topic = await create('group', 6)
+  const members = []
+  const share = (each) => () => members.every(({ partitions }) => partitions() === each)
+  for (const each of [6, 3, 2]) {
+    members.push(await member('three', topic))
+    await until(share(each), `${each} partitions for each`)
+  }
+  const numbers = Array.from({ length: 60 }, (_, i) => i)
+  await produce(
+    topic,
+    numbers.map((i) => ({ value: Buffer.from(String(i)), partition: i % 6 })),
+  )
+  // A fetch that is under way at a rebalance brings records of a partition that another member reads by then.
+  const read = () => new Set(members.flatMap(({ messages }) => messages.map(({ value }) => Number(value))))
+  await until(() => read().size >= 60, 'all records')
+  assert.deepEqual(
+    [...read()].sort((a, b) => a - b),
+    numbers,
+  )
+  await members.pop().leave()
+  await until(share(3), '3 partitions for each')
+  for (const { leave } of members) await leave()
+  await produce(topic, [{ value: Buffer.from('after') }])
+  const late = await member('three', topic)
+  assert.deepEqual(
+    (await untilRead(late, 1)).map(({ value }) => value.toString()),
+    ['after'],
+  )
+  await late.leave()
+}
+
+async function reset() {
+  const topic = await create('reset')
+  await produce(topic, [{ value: Buffer.from('before') }])
+  const earliest = await member('earliest', topic)
+  assert.equal((await untilRead(earliest, 1))[0].value.toString(), 'before')
+  await earliest.leave()
+  const latest = await member('latest', topic, 'latest')
+  // It tells of no position before its first record, so there is one more until one arrives.
+  await until(async () => {
+    await produce(topic, [{ value: Buffer.from('after') }])
+    return latest.messages.length > 0
+  }, 'a record from the end')
+  assert.equal(latest.messages[0].value.toString(), 'after')
+  await latest.leave()
+}
+
+async function administration() {
+  const topic = await create('admin', 2)
+  const { topics } = await admin.metadata({ topics: [topic] })
+  assert.equal(topics.get(topic).partitionsCount, 2)
+  const resource = { resourceType: ConfigResourceTypes.TOPIC, resourceName: topic }
+  const configOperation = IncrementalAlterConfigOperationTypes.SET
+  const configs = [{ name: 'retention.ms', value: '12345', configOperation }]
+  await admin.incrementalAlterConfigs({ resources: [{ ...resource, configs }] })
+  const [described] = await admin.describeConfigs({
+    resources: [{ ...resource, configurationKeys: ['retention.ms'] }],
+  })
+  assert.equal(described.configs[0].value, '12345')
+  await admin.deleteTopics({ topics: [topic] })
+  assert.ok(!(await admin.listTopics()).includes(topic))
+}
+
+async function groups() {
+  const topic = await create('groups')
+  await produce(topic, [{ value: Buffer.from('one') }])
+  const joined = await member('listed', topic)
+  await untilRead(joined, 1)
+  const name = 'platformatic-kafka-listed'
+  const described = (await admin.describeGroups({ groups: [name] })).get(name)
+  assert.deepEqual([described.state, described.members.size], ['Stable', 1])
+  await joined.leave()
+  assert.ok((await admin.listGroups()).has(name))
+  await admin.deleteGroups({ groups: [name] })
+  assert.ok(!(await admin.listGroups()).has(name))
+}
+
+await run(version, {
+  ...Object.fromEntries(['none', 'gzip', 'snappy', 'lz4', 'zstd'].map((name) => [name, () => codec(name)])),
+  large,
+  idempotent,
+  group,
+  reset,
+  administration,
+  groups,
+})
