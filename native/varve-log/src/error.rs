@@ -134,9 +134,12 @@ impl fmt::Display for LogError {
             Self::Locked { dir } => write!(
                 f,
                 "the directory {} is in use by another process or another log of this one; close that first or \
-                 choose another directory",
+                 choose another directory. A log can be read meanwhile (readOnly)",
                 dir.display()
             ),
+            Self::NotWritable { dir, source } if source.kind() == io::ErrorKind::AlreadyExists => {
+                write!(f, "{} is a file; a directory is wanted here: choose another path", dir.display())
+            }
             Self::NotWritable { dir, source } => write!(
                 f,
                 "the directory {} cannot be written: {source}. Choose another or change its permissions",

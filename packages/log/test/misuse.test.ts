@@ -2,7 +2,7 @@
  * What is written by mistake must not look as if it worked: an option whose name has one letter wrong would leave a log
  * without the retention that its owner believes in, and a log that begins among partitions is found by nobody again.
  */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openDataDirectory, openLog, openTopic, type Log } from '@varve/log'
 import { expect, test } from 'vitest'
@@ -60,4 +60,12 @@ test('a log does not begin among partitions, nor do partitions inside a log', as
   const partition: Log = await openLog(join(data, 'orders-0'))
   expect(partition.endOffset).toBe(0)
   await partition.close()
+})
+
+test('a path that is a file is called one', async () => {
+  const file = join(temporaryDirectory(), 'orders')
+  writeFileSync(file, 'a list of orders')
+  const message = `${file} is a file; a directory is wanted here: choose another path`
+  await expect(openLog(file)).rejects.toMatchObject({ code: 'VARVE_NOT_WRITABLE', message })
+  expect(readFileSync(file, 'utf8')).toBe('a list of orders')
 })
