@@ -5,8 +5,10 @@ import { RECORD_BYTES, batchesOf, nativeClient } from './native-client.mjs'
 const MOST_BYTES = 3 << 29
 const WARM_UP_BYTES = 1 << 28
 
-/** Records that foreign clients are given for each millisecond, so that both take about as long as asked. */
+/** Records that foreign clients are given for each millisecond, so that they take about as long as asked. */
 const FOREIGN_RECORDS = { java: 80, librdkafka: 250 }
+/** The same with fsync. */
+const DURABLE_RECORDS = { java: 20, librdkafka: 60 }
 const FEWEST_RECORDS = 2000
 
 const foreign = { java, librdkafka }
@@ -33,7 +35,8 @@ export async function measureProducing(broker, parameters, { milliseconds, workp
     parameters.client === 'native'
       ? (share, maxBytes) => sendNatively(broker, topic, parameters, (share * milliseconds) / 1000, maxBytes)
       : (share) => {
-          const wished = Math.round(share * milliseconds * FOREIGN_RECORDS[parameters.client])
+          const each = parameters.durable ? DURABLE_RECORDS : FOREIGN_RECORDS
+          const wished = Math.round(share * milliseconds * each[parameters.client])
           const records = Math.max(FEWEST_RECORDS, wished)
           return foreign[parameters.client].produce(broker, topic, parameters, records, workplace.root)
         }

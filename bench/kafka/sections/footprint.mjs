@@ -6,6 +6,8 @@ import { rowsOf, rowsTable, subjects, wholeMegabytes } from '../tables.mjs'
 
 export const name = 'kafka-footprint'
 export const title = 'Start and memory'
+/** Most of it is waiting. */
+export const mostRepetitions = { usual: 2, full: 5 }
 
 const CONNECTIONS = 10_000
 /** What a start leaves to do is done then. */
