@@ -38,6 +38,7 @@ const suites = {
     'producer_crashes',
     'truncation',
     'descriptor_limit',
+    'segment_times',
   ),
   'power-loss': vitest('test/crash/power-loss.test.ts'),
   'system-calls': vitest('test/faults'),

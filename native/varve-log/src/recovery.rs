@@ -460,22 +460,15 @@ impl Opening<'_> {
     /// but may not have lived to make it durable. Nor to write its indexes, which may be as old as the last clean stop, if
     /// the recovery point was where the roll came.
     fn trim_sealed(&self, segment: &Segment) -> Result<Segment> {
-        let (from, youngest) = segment.with_indexes(Access::Blocking, |indexes| {
-            (indexes.offsets.last_position(), indexes.max_timestamp().map_or(-1, |(timestamp, _)| timestamp))
-        })?;
+        let from = segment.with_indexes(Access::Blocking, |indexes| indexes.offsets.last_position())?;
         let mut reader = segment.reader(Access::Blocking, from, segment.bytes())?;
-        let mut is_younger = false;
-        while let Step::Batch(header, _) = reader.next_header()? {
-            is_younger |= header.max_timestamp > youngest;
-        }
+        while let Step::Batch(..) = reader.next_header()? {}
         let (end, bytes) = (reader.position(), segment.bytes());
         let end = if self.is_zero(segment, end, bytes)? { end } else { bytes };
         segment.set_len(end)?;
         segment.sync()?;
         let trimmed = Segment::at(self.storage, self.dir, segment.base_offset, end);
-        if is_younger {
-            trimmed.renew_indexes()?;
-        }
+        trimmed.renew_indexes(self.index_interval_bytes)?;
         Ok(trimmed)
     }
 

@@ -2,6 +2,7 @@
 //! segment's first offset.
 
 mod aborted;
+mod index_files;
 mod shortening;
 
 use std::io;
@@ -21,6 +22,8 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::time_index::TimeIndex;
 use crate::txn_index::TransactionIndex;
 
+pub use index_files::DEFAULT_INTERVAL_BYTES;
+
 pub struct Segment {
     pub base_offset: i64,
     dir: PathBuf,
@@ -33,8 +36,6 @@ pub struct Segment {
 }
 
 const NO_TIMESTAMP: i64 = -1;
-/// Of Kafka and of [`crate::LogConfig`], for indexes that are rebuilt without knowing the configuration.
-pub const DEFAULT_INTERVAL_BYTES: u64 = 4096;
 
 /// The offset in a file name of Kafka's form, twenty digits and an extension.
 pub fn offset_in(name: &str, extension: &str) -> Option<i64> {
@@ -261,119 +262,17 @@ impl Segment {
             }
             let bytes = content.bytes;
             drop(content);
-            let loaded = match self.read_indexes(bytes)? {
-                Some(indexes) if self.has_last_time(&indexes, bytes)? => indexes,
-                // What follows a bad batch cannot be indexed; a read that gets there reports it.
-                _ => self.rebuild_indexes(bytes)?.0,
-            };
+            let loaded = self.load_indexes(bytes)?;
             content = self.content();
             content.indexes.get_or_insert(loaded);
         }
         Ok(ask(content.indexes.as_ref().expect("loaded above")))
     }
 
-    /// The indexes as their files have them; `None` when a file is missing or cannot be right.
-    pub fn read_indexes(&self, segment_bytes: u64) -> Result<Option<Indexes>> {
-        let (FileContent::Bytes(offsets), FileContent::Bytes(times)) =
-            (self.read_file(&self.index_path())?, self.read_file(&self.time_index_path())?)
-        else {
-            return Ok(None);
-        };
-        let Some(offsets) = OffsetIndex::parse(self.base_offset, &offsets, segment_bytes) else {
-            return Ok(None);
-        };
-        let Some(times) = TimeIndex::parse(self.base_offset, &times) else { return Ok(None) };
-        let max_timestamp = times.last();
-        Ok(Some(Indexes { offsets, times, bytes_since_entry: 0, max_timestamp }))
-    }
-
-    /// Whether the time index ends with the timestamp of the batch that it names, or is empty because the segment's
-    /// batches have none. Lookups pass over a segment by that entry alone.
-    fn has_last_time(&self, indexes: &Indexes, bytes: u64) -> Result<bool> {
-        let (timestamp, offset) = indexes.times.last().unwrap_or((NO_TIMESTAMP, self.base_offset));
-        let from = indexes.offsets.position_for(offset);
-        match self.walk_to(offset, from, bytes, Access::Blocking) {
-            Ok(Walk::Found(Some((header, _)))) => Ok(header.max_timestamp.max(NO_TIMESTAMP) == timestamp),
-            Ok(Walk::Found(None)) => Ok(timestamp == NO_TIMESTAMP),
-            // Not the time index is wrong but what lies around it, which the reads that get there find out.
-            Ok(Walk::Misled) | Err(LogError::Corrupt { .. }) => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn read_file(&self, path: &Path) -> Result<FileContent> {
-        let file = match self.storage.open(path, OpenMode::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FileContent::Missing),
-            opened => opened.map_err(LogError::io("open", path))?,
-        };
-        let length = file.len().map_err(LogError::io("read", path))?;
-        // An entry is shorter than the batch it stands for; a file of another kind must not be read whole.
-        if length > self.bytes() {
-            return Ok(FileContent::TooLong);
-        }
-        let mut bytes = vec![0; length as usize];
-        let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", path))?;
-        bytes.truncate(read);
-        Ok(FileContent::Bytes(bytes))
-    }
-
-    /// The indexes as the batches say they are, and whether no bad batch ended the walk before `bytes`.
-    fn rebuild_indexes(&self, bytes: u64) -> Result<(Indexes, bool)> {
-        let mut indexes = Indexes::new(self.base_offset);
-        let mut reader = self.reader(Access::Blocking, 0, bytes)?;
-        loop {
-            match reader.next_header()? {
-                Step::Batch(header, position) => indexes.note(&header, position, DEFAULT_INTERVAL_BYTES),
-                Step::Bad { .. } => return Ok((indexes, false)),
-                Step::End => return Ok((indexes, true)),
-            }
-        }
-    }
-
-    /// Writes both sparse index files as the batches say they are.
-    pub fn renew_indexes(&self) -> Result<()> {
-        let (indexes, _) = self.rebuild_indexes(self.bytes())?;
-        self.content().indexes = Some(indexes);
-        self.write_indexes()
-    }
-
-    /// Called when an index led to a position where no batch starts. The files have no checksum: if all batches are
-    /// sound the index was not, and is replaced. If one is not, the index may be the only way past it, and stays.
-    fn replace_indexes(&self, access: Access) -> Result<()> {
-        if access == Access::Cached {
-            return Err(LogError::WouldBlock);
-        }
-        let bytes = self.bytes();
-        let (indexes, sound) = self.rebuild_indexes(bytes)?;
-        let mut content = self.content();
-        // An append meanwhile has noted its batch in the old index only; the next read that is misled tries again.
-        if sound && content.bytes == bytes {
-            content.indexes = Some(indexes);
-        }
-        Ok(())
-    }
-
     /// Walks the batches from `position` up to `end`.
     pub fn reader(&self, access: Access, position: u64, end: u64) -> Result<BatchReader> {
         let file = self.file(access)?;
         Ok(BatchReader::new(file, self.log_path(), access, self.base_offset, position, end))
-    }
-
-    /// Writes both sparse index files from memory and makes them durable.
-    pub fn write_indexes(&self) -> Result<()> {
-        let (offsets, times) = {
-            let mut content = self.content();
-            let Some(indexes) = &mut content.indexes else { return Ok(()) };
-            indexes.write_out()
-        };
-        self.write_file(&self.index_path(), &offsets)?;
-        self.write_file(&self.time_index_path(), &times)
-    }
-
-    fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let file = self.storage.open(path, OpenMode::Create).map_err(LogError::io("create", path))?;
-        file.write_at(&[bytes], 0).map_err(LogError::io("write", path))?;
-        file.sync_data().map_err(LogError::io("fsync", path))
     }
 
     /// Where a truncation cut this segment's file, for slices that were taken of it before; `u64::MAX` when none did.
@@ -516,14 +415,6 @@ fn write_zeros(file: &dyn File, from: u64, up_to: u64) -> io::Result<()> {
         at += bytes;
     }
     Ok(())
-}
-
-/// What an index file holds.
-enum FileContent {
-    Bytes(Vec<u8>),
-    Missing,
-    /// More than an index of the segment can have.
-    TooLong,
 }
 
 /// How a walk from where an index pointed went.

@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use super::{FileContent, Segment};
+use super::Segment;
+use super::index_files::FileContent;
 use crate::batch_reader::Access;
 use crate::error::{LogError, Result};
 use crate::transactions::AbortedTransaction;

@@ -77,7 +77,7 @@ impl Segment {
             .try_for_each(|path| self.remove(path))
     }
 
-    fn remove(&self, path: &Path) -> Result<()> {
+    pub(super) fn remove(&self, path: &Path) -> Result<()> {
         match self.storage.remove(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed.map_err(LogError::io("remove", path)),
