@@ -145,7 +145,9 @@ describe.each([
           if (++answers === killAfter && !isLast) broker.child.kill('SIGKILL')
         }
         const goesOn = (): boolean => !isLast || answers < killAfter
-        await Promise.all(lanes.map(async (lane) => lane.run(await dial(), goesOn, onAnswer)))
+        // All before the first answer, with which the broker may be killed.
+        const dialled = await Promise.all(lanes.map(dial))
+        await Promise.all(lanes.map((lane, i) => lane.run(dialled[i]!, goesOn, onAnswer)))
         for (const connection of connections) connection.close()
         progress(round, KILLS, `${answers} batches acknowledged`)
         if (isLast) break
