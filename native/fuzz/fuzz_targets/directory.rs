@@ -138,7 +138,7 @@ fn use_log(storage: &SimStorage, config: LogConfig, changes: Option<&[u8]>) -> R
     }
     jobs.run();
     let left = Left { start: log.start_offset(), end: log.end_offset(), bytes: read(&log)? };
-    log.batch_for_time(1_700_000_000_000)?;
+    log.batch_for_time(1_700_000_000_000, log.start_offset())?;
     log.close()?;
     directory.close()?;
     Ok(left)

@@ -102,12 +102,14 @@ impl State {
     }
 
     /// Lets appends into the next segment, once it is there and the flush has not fallen too far behind: a segment that
-    /// is not flushed keeps its file open, and small ones roll faster than a disk can flush them.
+    /// is not flushed keeps its file open, and small ones roll faster than a disk can flush them. Where somebody waits until
+    /// all of them are durable, they are first.
     pub(crate) fn end_roll(&mut self) {
         let is_prepared = self.active().base_offset == self.end_offset;
         let first = self.segments.partition_point(|segment| segment.base_offset < self.unflushed_base);
         let unflushed = self.segments.len() - 1 - first;
-        if matches!(self.phase, Phase::Rolling) && is_prepared && unflushed <= UNFLUSHED_SEGMENTS {
+        let waits = self.maintenance.wants_durable() && !self.sealed_is_durable();
+        if matches!(self.phase, Phase::Rolling) && is_prepared && unflushed <= UNFLUSHED_SEGMENTS && !waits {
             self.phase = Phase::Open;
         }
     }

@@ -449,6 +449,7 @@ impl Log {
                 state.checkpointing = false;
                 if result.is_ok() {
                     state.recovery_point = state.recovery_point.max(checkpoint.offset);
+                    state.end_roll();
                 }
                 result
             }

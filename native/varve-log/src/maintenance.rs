@@ -132,6 +132,12 @@ impl Maintenance {
         self.paused.take().map(|(compacting, _)| compacting).or(self.parked.take())
     }
 
+    /// Whether the request whose turn it is waits until all that is sealed is durable.
+    pub(crate) fn wants_durable(&self) -> bool {
+        let first = self.waiting.front().map(|&(request, _)| request);
+        self.running.is_none() && matches!(first, Some(Request::Retention | Request::Compact(Compact::Now)))
+    }
+
     fn is_compacting(&self) -> bool {
         self.running.as_ref().is_some_and(|running| matches!(running.request, Request::Compact(_)))
     }
@@ -565,7 +571,7 @@ impl State {
     }
 
     /// Whether every sealed segment is on disk for good and recovery would not read it.
-    fn sealed_is_durable(&self) -> bool {
+    pub(crate) fn sealed_is_durable(&self) -> bool {
         let active_base = self.active().base_offset;
         self.unflushed_base >= active_base && self.recovery_point >= active_base
     }

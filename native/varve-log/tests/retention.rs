@@ -1,14 +1,17 @@
 //! The failure this guards against: a log grows for ever, deletes what it must keep, or has records again after a crash
 //! that it said were deleted.
 
+mod keyed;
 mod simulation;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use simulation::{EPOCH_MS, Solo, all, batch_of, config, names};
 use varve_log::runner::Runner;
 use varve_log::sim::{SimStorage, Survival};
-use varve_log::{Access, Durability, LogConfig, SliceRequest};
+use varve_log::{Access, Answer, CleanupPolicy, Durability, Log, LogConfig, SliceRequest};
 
 fn open(config: LogConfig) -> (SimStorage, Solo) {
     let storage = SimStorage::new(1);
@@ -72,6 +75,53 @@ fn segments_go_once_their_youngest_record_is_too_old_and_the_active_one_is_rolle
     solo.close();
     let again = Solo::open(&storage, unlimited()).unwrap();
     assert_eq!((again.log.start_offset(), again.values()), (8, vec!["goes on".to_string()]));
+}
+
+/// Appends as soon as there is a segment to append to: one that has just been sealed is never flushed yet.
+fn roll_without_pause(solo: &Solo, jobs: usize, mut goes_on: impl FnMut() -> bool) {
+    for _ in 0..jobs {
+        if !goes_on() {
+            return;
+        }
+        let mut batch = keyed::batch_of(&[keyed::pair("key", &"v".repeat(300))]);
+        while let Some(result) = solo.log.append(&mut [&mut batch]).results.pop() {
+            result.unwrap();
+        }
+        solo.runner.execute();
+        solo.runner.publish();
+    }
+}
+
+#[test]
+fn a_log_that_rolls_without_pause_is_deleted_from_all_the_same() {
+    let (retention_bytes, retention_check_ms) = (Some(2_000), Some(1_000));
+    let (storage, solo) = open(LogConfig { retention_bytes, retention_check_ms, ..config(Durability::Os) });
+    roll_without_pause(&solo, 100, || true);
+    assert_eq!(solo.log.start_offset(), 0);
+    solo.runner.advance(Duration::from_millis(1_000));
+    roll_without_pause(&solo, 200, || solo.log.start_offset() == 0);
+    assert!(solo.log.start_offset() > 0, "{} segments", names(&storage, ".log").len());
+    // A crash leaves what a start was made durable for.
+    let start = solo.log.start_offset();
+    drop(solo);
+    let again = Solo::open(&storage.power_loss(Survival::Nothing, 1), config(Durability::Os)).unwrap();
+    assert!(again.log.start_offset() <= start && again.log.end_offset() >= again.log.start_offset());
+}
+
+#[test]
+fn who_asks_for_retention_or_compaction_is_answered_while_the_log_rolls_without_pause() {
+    type Ask = fn(&Arc<Log>, Answer);
+    let asks: [Ask; 2] = [|log, answer| log.apply_retention(answer), |log, answer| log.compact(answer)];
+    for ask in asks {
+        let config = LogConfig { retention_bytes: Some(2_000), ..config(Durability::Os) };
+        let (_storage, solo) = open(LogConfig { cleanup_policy: CleanupPolicy::CompactAndDelete, ..config });
+        roll_without_pause(&solo, 100, || true);
+        let answered = Arc::new(AtomicBool::new(false));
+        let told = answered.clone();
+        ask(&solo.log, Box::new(move |_| told.store(true, Ordering::Relaxed)));
+        roll_without_pause(&solo, 500, || !answered.load(Ordering::Relaxed));
+        assert!(answered.load(Ordering::Relaxed));
+    }
 }
 
 #[test]
