@@ -54,7 +54,7 @@ export const aims = [
     aim: '4× the best store',
     section: 'append',
     obstacle:
-      'a wave costs two fsyncs, of its first MiB and of the rest, and each append a promise of its own, most of its CPU time',
+      'each append has a promise of its own, most of its CPU time, and two halves of a wave an fsync each',
     judge: (find) => against(find(appended(true, 1024)), stores, perSecond, 4),
   },
   {

@@ -43,8 +43,8 @@ test.each(['microtask', 'immediate'] as const)(
   },
 )
 
-test('writes what is pending in a microtask, in an immediate, or at once when it is 1 MiB', async () => {
-  const value = 'x'.repeat(1 << 19)
+test('writes what is pending in a microtask, in an immediate, or at once when it is 512 KiB', async () => {
+  const value = 'x'.repeat(1 << 18)
   await using microtask = await openLog(temporaryDirectory(), { durability: 'os' })
   void microtask.append([{ value: 'a' }])
   expect(microtask.endOffset).toBe(0)
