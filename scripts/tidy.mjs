@@ -212,6 +212,8 @@ function oneVersion() {
 
 const VAGUE = /^(utils?|helpers?|common|misc|stuff|shared)\b/i
 const LONGEST = 600
+/** Engine files that are compiled for one kind of system; all others are for every one, Windows too, which no test compiles. */
+const OF_ONE_SYSTEM = /^native\/(?:varve-log\/src\/disk\/|varve-node\/src\/(?:sender|socket)\b)/
 
 /** What must not stand in the tree, and why. This file and its test are the only ones that may spell these out. */
 const forbidden = [
@@ -232,6 +234,8 @@ export function fileProblems(path, text) {
   const lines = text.split('\n')
   if (/\.(ts|mjs|rs|go|java)$/.test(path) && lines.length > LONGEST)
     problems.push(`${path}: ${lines.length} lines; ${LONGEST} is the most`)
+  if (/^native\/[\w-]+\/src\/.*\.rs$/.test(path) && !OF_ONE_SYSTEM.test(path) && /^use std::os::/m.test(text))
+    problems.push(`${path}: not every system has what it uses; name it in full behind #[cfg(unix)]`)
   if (SPELLED_OUT_IN.includes(path)) return problems
   lines.forEach((line, index) => {
     for (const { pattern, why } of forbidden)

@@ -72,6 +72,10 @@ test('names, lengths and words', () => {
   expect(fileProblems('src/utils.ts', '')).toHaveLength(1)
   expect(fileProblems('src/string-utils-of-ours.ts', '')).toEqual([])
   expect(fileProblems('src/long.ts', 'x\n'.repeat(601))).toHaveLength(1)
+  const ofUnix = 'use std::os::fd::BorrowedFd;\n'
+  expect(fileProblems('native/varve-log/src/segment.rs', ofUnix)).toHaveLength(1)
+  expect(fileProblems('native/varve-log/src/disk/unix.rs', ofUnix)).toEqual([])
+  expect(fileProblems('native/varve-node/src/sender/job.rs', ofUnix)).toEqual([])
   expect(fileProblems('src/x.test.ts', "test.only('x')")).toHaveLength(1)
   expect(fileProblems('src/x.ts', '// TODO: finish')).toHaveLength(1)
   expect(fileProblems('src/x.ts', "open('/home/someone/x')")).toHaveLength(1)

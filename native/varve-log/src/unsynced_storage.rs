@@ -1,7 +1,6 @@
 //! A disk whose bytes need not outlive the power: nothing is flushed.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -83,7 +82,8 @@ impl File for UnsyncedFile {
         self.0.allocate(position, bytes)
     }
 
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    #[cfg(unix)]
+    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.0.descriptor()
     }
 }
