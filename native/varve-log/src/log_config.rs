@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use siphasher::sip::SipHasher13;
-use varve_records::{BatchValidation, Codec};
+use varve_records::{BatchValidation, Codec, Compression};
 
 use crate::cleanup_policy::CleanupPolicy;
 use crate::error::{LogError, Result};
@@ -37,6 +37,10 @@ pub struct LogConfig {
     pub batch_validation: BatchValidation,
     /// The codec that batches are stored under; `None` for the one that each comes with.
     pub compression: Option<Codec>,
+    /// The levels of that codec, whichever it is.
+    pub gzip_level: i32,
+    pub lz4_level: i32,
+    pub zstd_level: i32,
     pub timestamp_type: TimestampType,
     /// How far (ms) the producer's time of a record may lie before that of the append, and behind it.
     pub timestamp_before_max_ms: Option<i64>,
@@ -88,6 +92,9 @@ impl Default for LogConfig {
             max_batch_bytes: (1 << 20) + 12,
             batch_validation: BatchValidation::Full,
             compression: None,
+            gzip_level: Compression::DEFAULT_GZIP_LEVEL,
+            lz4_level: Compression::DEFAULT_LZ4_LEVEL,
+            zstd_level: Compression::DEFAULT_ZSTD_LEVEL,
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_max_ms: None,
             timestamp_after_max_ms: None,
@@ -119,6 +126,17 @@ impl LogConfig {
             ));
         }
         Ok(Self { segment_bytes: self.segment_bytes.min(i32::MAX as u64), ..self })
+    }
+
+    /// What batches that come under another codec are compressed with.
+    pub(crate) fn compression(&self) -> Option<Compression> {
+        let codec = self.compression?;
+        Some(match codec {
+            Codec::Gzip => Compression::at(codec, self.gzip_level),
+            Codec::Lz4 => Compression::at(codec, self.lz4_level),
+            Codec::Zstd => Compression::at(codec, self.zstd_level),
+            Codec::None | Codec::Snappy => codec.into(),
+        })
     }
 
     /// How much younger than its first batch another one of a segment of the log `name` may be.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use varve_records::{
-    BatchError, BatchHeader, BatchRules, BatchValidation, Codec, HEADER_BYTES, MAX_DECOMPRESSED_BYTES,
+    BatchError, BatchHeader, BatchRules, BatchValidation, Compression, HEADER_BYTES, MAX_DECOMPRESSED_BYTES,
     assign_log_append_time, recompress, validate,
 };
 
@@ -58,11 +58,14 @@ impl Log {
         validation: BatchValidation,
     ) -> Option<Result<Prepared>> {
         let header = BatchHeader::parse(batch);
-        let compresses = header.is_some_and(|header| codec_for(config, &header).is_some());
+        let compression = header.and_then(|header| compression_for(config, &header));
+        let compresses = compression.is_some();
+        let is_slow = compression.is_some_and(Compression::is_slow);
         let looks_inside =
             validation == BatchValidation::Full && header.is_some_and(|header| header.is_compressed());
-        let is_heavy =
-            compresses && batch.len() > HEAVY_TO_COMPRESS_BYTES || looks_inside && batch.len() > HEAVY_BYTES;
+        let is_heavy = is_slow
+            || compresses && batch.len() > HEAVY_TO_COMPRESS_BYTES
+            || looks_inside && batch.len() > HEAVY_BYTES;
         if !is_heavy {
             match self.prepare_within(config, batch, validation, EXPANDED_BYTES) {
                 // It may only have been too much for here.
@@ -123,8 +126,8 @@ impl Log {
             ..BatchRules::new(config.max_batch_bytes)
         };
         let mut header = validate(batch, &rules)?;
-        let mut bytes = match codec_for(config, &header) {
-            Some(codec) => Some(recompress(header, batch, codec, max_decompressed_bytes)?),
+        let mut bytes = match compression_for(config, &header) {
+            Some(compression) => Some(recompress(header, batch, compression, max_decompressed_bytes)?),
             None => None,
         };
         let stored = bytes.as_deref_mut().unwrap_or(batch);
@@ -139,9 +142,10 @@ impl Log {
     }
 }
 
-/// The codec that the batch is to be stored under, if it is not its own. Markers are read by their bytes and are never
+/// What the batch is to be compressed with, if the log's codec is not its own: of its own, whatever the level, it stays as
+/// it is, as in Kafka. Markers are read by their bytes and are never
 /// compressed.
-fn codec_for(config: &LogConfig, header: &BatchHeader) -> Option<Codec> {
-    let codec = config.compression?;
-    (header.codec() != Some(codec) && !header.is_control()).then_some(codec)
+fn compression_for(config: &LogConfig, header: &BatchHeader) -> Option<Compression> {
+    let compression = config.compression()?;
+    (header.codec() != Some(compression.codec()) && !header.is_control()).then_some(compression)
 }

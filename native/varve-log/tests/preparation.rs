@@ -61,6 +61,28 @@ fn batches_are_stored_under_the_logs_codec() {
 }
 
 #[test]
+fn batches_are_compressed_at_the_logs_level() {
+    let bytes = |zstd_level, from| {
+        let change = LogConfig { compression: Some(Codec::Zstd), zstd_level, ..config(Durability::Os) };
+        let (storage, solo) = open(change);
+        solo.append(batch(1, 60_000, from)).unwrap();
+        assert_eq!(stored(&storage)[0].1, Codec::Zstd);
+        storage.contents(&segment_file(0, "log")).unwrap().len()
+    };
+    assert!(bytes(19, Codec::None) < bytes(-50, Codec::None));
+    assert_eq!(bytes(19, Codec::Zstd), bytes(-50, Codec::Zstd), "what is zstd already stays as it came");
+}
+
+#[test]
+fn a_level_that_takes_long_is_left_to_a_job() {
+    for (zstd_level, taken) in [(3, 1), (19, 0)] {
+        let change = LogConfig { compression: Some(Codec::Zstd), zstd_level, ..config(Durability::Os) };
+        let (_storage, solo) = open(change);
+        assert_eq!(solo.log.append(&mut [&mut batch(0, 100, Codec::None)]).taken, taken);
+    }
+}
+
+#[test]
 fn markers_of_transactions_are_never_compressed() {
     let (storage, solo) = open(LogConfig { compression: Some(Codec::Zstd), ..config(Durability::Os) });
     let marker = EndTransactionMarker { committed: true, coordinator_epoch: 0, timestamp: 5 };

@@ -1,7 +1,7 @@
 use napi::Either;
 use napi::bindgen_prelude::{Buffer, BufferSlice};
 use napi_derive::napi;
-use varve_records::{Codec, CodecError};
+use varve_records::{Codec, CodecError, Compression};
 
 use crate::failure::Failure;
 
@@ -25,10 +25,13 @@ impl From<NativeCodec> for Codec {
     }
 }
 
-/// Compresses the concatenated records of a batch, framed as Kafka's Java client frames them.
+/// Compresses the concatenated records of a batch, framed as Kafka's Java client frames them; without a level at that of
+/// the client.
 #[napi(catch_unwind)]
-pub fn compress(codec: NativeCodec, bytes: BufferSlice<'_>) -> Buffer {
-    varve_records::compress(codec.into(), &bytes).into()
+pub fn compress(codec: NativeCodec, bytes: BufferSlice<'_>, level: Option<i32>) -> Buffer {
+    let codec = Codec::from(codec);
+    let compression = level.map_or_else(|| codec.into(), |level| Compression::at(codec, level));
+    varve_records::compress(compression, &bytes).into()
 }
 
 /// The inverse of `compress`, for the framing of any of Kafka's clients.

@@ -17,6 +17,9 @@ pub struct NativeLogConfig {
     pub validate_records: Option<bool>,
     /// The number of a codec; with -1 batches keep theirs.
     pub compression: Option<i32>,
+    pub compression_gzip_level: Option<i32>,
+    pub compression_lz4_level: Option<i32>,
+    pub compression_zstd_level: Option<i32>,
     /// Whether records have the time of their append, not their producer's.
     pub log_append_time: Option<bool>,
     pub timestamp_before_max_ms: Option<f64>,
@@ -69,6 +72,9 @@ impl NativeLogConfig {
         set(&mut config.max_batch_bytes, self.max_batch_bytes.map(whole));
         set(&mut config.batch_validation, self.validate_records.map(validation));
         set(&mut config.compression, self.compression.map(codec));
+        set(&mut config.gzip_level, self.compression_gzip_level);
+        set(&mut config.lz4_level, self.compression_lz4_level);
+        set(&mut config.zstd_level, self.compression_zstd_level);
         set(&mut config.timestamp_type, self.log_append_time.map(timestamp_type));
         set(&mut config.timestamp_before_max_ms, self.timestamp_before_max_ms.map(signed_bound));
         set(&mut config.timestamp_after_max_ms, self.timestamp_after_max_ms.map(signed_bound));

@@ -2,6 +2,7 @@ use std::fmt;
 use std::io::{Read, Write};
 
 use crate::batch_header::CODEC_MASK;
+use crate::compression::Compression;
 use crate::{lz4, snappy};
 
 /// How the records of a batch are compressed; the numbers are those of attribute bits 0–2.
@@ -62,26 +63,26 @@ impl Codec {
     }
 }
 
-/// zstd's own default, and that of Kafka's clients.
-const ZSTD_LEVEL: i32 = 3;
-
 /// Compresses the concatenated records of a batch, framed as Kafka's Java client frames them: gzip as RFC 1952, snappy in
 /// xerial's blocks, lz4 as one frame of independent blocks of 64 KiB without checksums, zstd as one frame.
-pub fn compress(codec: Codec, bytes: &[u8]) -> Vec<u8> {
+pub fn compress(compression: impl Into<Compression>, bytes: &[u8]) -> Vec<u8> {
     let in_memory = "writing to memory does not fail";
-    match codec {
+    let compression = compression.into();
+    let level = compression.level();
+    match compression.codec() {
         Codec::None => bytes.to_vec(),
         Codec::Gzip => {
             let out = Vec::with_capacity(bytes.len() / 2);
-            let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::default());
+            let gzip_level =
+                u32::try_from(level).map_or_else(|_| Default::default(), flate2::Compression::new);
+            let mut encoder = flate2::write::GzEncoder::new(out, gzip_level);
             encoder.write_all(bytes).expect(in_memory);
             encoder.finish().expect(in_memory)
         }
         Codec::Snappy => snappy::compress(bytes),
-        Codec::Lz4 => lz4::compress(bytes),
-        Codec::Zstd => {
-            zstd::bulk::compress(bytes, ZSTD_LEVEL).expect("the bound on the output is zstd's own")
-        }
+        Codec::Lz4 if level == Compression::DEFAULT_LZ4_LEVEL => lz4::compress(bytes),
+        Codec::Lz4 => lz4::compress_high(bytes, level),
+        Codec::Zstd => zstd::bulk::compress(bytes, level).expect("the bound on the output is zstd's own"),
     }
 }
 

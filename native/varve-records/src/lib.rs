@@ -8,6 +8,7 @@ mod batch_builder;
 mod batch_header;
 mod batch_records;
 mod codec;
+mod compression;
 mod control_record;
 mod crc;
 mod lz4;
@@ -25,6 +26,7 @@ pub use batch_header::{
 };
 pub use batch_records::{BatchRecords, RecordIter};
 pub use codec::{Codec, CodecError, compress, decompress};
+pub use compression::Compression;
 pub use control_record::EndTransactionMarker;
 pub use crc::{crc32c, crc32c_combine};
 pub use record::{Record, RecordHeader};

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 
+use lz4::{BlockMode as HighBlockMode, ContentChecksum, EncoderBuilder};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
 use crate::codec::{Codec, CodecError};
@@ -18,6 +19,24 @@ pub fn compress(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = FrameEncoder::with_frame_info(info, Vec::with_capacity(bytes.len() / 2));
     encoder.write_all(bytes).expect("writing to memory does not fail");
     encoder.finish().expect("writing to memory does not fail")
+}
+
+/// The same frame by LZ4 HC, which takes longer and makes it smaller. `level` is one of its own, from 1 on.
+pub fn compress_high(bytes: &[u8], level: i32) -> Vec<u8> {
+    let in_memory = "memory is all that a frame needs";
+    let mut encoder = EncoderBuilder::new()
+        .block_size(lz4::BlockSize::Max64KB)
+        .block_mode(HighBlockMode::Independent)
+        .block_checksum(lz4::liblz4::BlockChecksum::NoBlockChecksum)
+        .checksum(ContentChecksum::NoChecksum)
+        // Of frames, LZ4 takes 1 for its fast compression; of blocks, for the same as 2.
+        .level(level.max(2) as u32)
+        .build(Vec::with_capacity(bytes.len() / 2))
+        .expect(in_memory);
+    encoder.write_all(bytes).expect(in_memory);
+    let (frame, ended) = encoder.finish();
+    ended.expect(in_memory);
+    frame
 }
 
 pub fn decompress(bytes: &[u8], max_bytes: usize) -> Result<Vec<u8>, CodecError> {

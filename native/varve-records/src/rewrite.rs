@@ -5,6 +5,7 @@ use crate::batch_header::{
 };
 use crate::batch_records::BatchRecords;
 use crate::codec::{Codec, compress};
+use crate::compression::Compression;
 use crate::record::Record;
 use crate::validate::BatchError;
 
@@ -36,7 +37,7 @@ pub fn rewrite<'a>(
             | if delete_horizon.is_some() { DELETE_HORIZON_FLAG } else { 0 },
         ..*header
     };
-    assemble(rewritten, &section, codec)
+    assemble(rewritten, &section, codec.into())
 }
 
 /// The batch of `header` without any of its records. It remembers its offsets and its producer's sequence.
@@ -44,27 +45,27 @@ pub fn empty_batch(header: &BatchHeader) -> Vec<u8> {
     rewrite(header, [], Codec::None, None)
 }
 
-/// The same records under another codec; at most `max_bytes` of them when they are not compressed.
+/// The same records under another codec or at another level; at most `max_bytes` of them when they are not compressed.
 pub fn recompress(
     header: BatchHeader,
     batch: &[u8],
-    codec: Codec,
+    compression: impl Into<Compression>,
     max_bytes: usize,
 ) -> Result<Vec<u8>, BatchError> {
     let records = BatchRecords::open(header, batch, max_bytes)?;
-    Ok(assemble(header, records.section(), codec))
+    Ok(assemble(header, records.section(), compression.into()))
 }
 
 const NO_TIMESTAMP: i64 = -1;
 
-fn assemble(header: BatchHeader, section: &[u8], codec: Codec) -> Vec<u8> {
+fn assemble(header: BatchHeader, section: &[u8], compression: Compression) -> Vec<u8> {
     // Kafka's batches without records are never compressed either.
-    let codec = if section.is_empty() { Codec::None } else { codec };
-    let section = compress(codec, section);
+    let compression = if section.is_empty() { Codec::None.into() } else { compression };
+    let section = compress(compression, section);
     let length = HEADER_BYTES - LENGTH_PREFIX_BYTES + section.len();
     let header = BatchHeader {
         batch_length: length as i32,
-        attributes: header.attributes & !CODEC_MASK | codec as u16,
+        attributes: header.attributes & !CODEC_MASK | compression.codec() as u16,
         ..header
     };
     let mut batch = Vec::with_capacity(HEADER_BYTES + section.len());

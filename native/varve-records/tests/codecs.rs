@@ -4,7 +4,7 @@
 mod seeded;
 
 use proptest::prelude::*;
-use varve_records::{Codec, CodecError, compress, decompress};
+use varve_records::{Codec, CodecError, Compression, compress, decompress};
 
 const CODECS: [Codec; 4] = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 
@@ -31,6 +31,12 @@ proptest! {
     #[test]
     fn give_back_what_they_were_given(codec in codec(), bytes in content()) {
         let compressed = compress(codec, &bytes);
+        prop_assert_eq!(decompress(codec, &compressed, bytes.len()), Ok(bytes));
+    }
+
+    #[test]
+    fn give_it_back_at_any_level(codec in codec(), bytes in content(), level in -30..30i32) {
+        let compressed = compress(Compression::at(codec, level), &bytes);
         prop_assert_eq!(decompress(codec, &compressed, bytes.len()), Ok(bytes));
     }
 
@@ -96,9 +102,48 @@ fn framing_is_the_java_clients() {
     });
     assert_eq!(blocks.count(), 4, "blocks of 32 KiB");
     // KafkaLZ4BlockOutputStream: independent blocks of 64 KiB, no checksums but the header's own.
-    let lz4 = compress(Codec::Lz4, &[7; 100_000]);
-    assert_eq!(lz4[..7], [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82]);
-    assert_eq!(lz4[lz4.len() - 4..], [0; 4], "the end mark, without a checksum behind it");
+    for level in [1, 5, 9, 17] {
+        let lz4 = compress(Compression::at(Codec::Lz4, level), &[7; 100_000]);
+        assert_eq!(lz4[..7], [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82]);
+        assert_eq!(lz4[lz4.len() - 4..], [0; 4], "the end mark, without a checksum behind it");
+    }
+}
+
+#[test]
+fn a_higher_level_makes_it_smaller() {
+    // Words of a language, by a generator of Knuth's: neighbours differ, and what comes again does so far away.
+    let mut seed = 1u32;
+    let mut below = |bound: u32| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 16) % bound
+    };
+    let words: Vec<String> = (0..500).map(|_| format!("{:x}", below(1 << 16) * below(1 << 12))).collect();
+    let text: Vec<u8> =
+        (0..40_000).flat_map(|_| [words[below(500) as usize].as_bytes(), b" "].concat()).collect();
+    let sizes = |codec, levels: &[i32]| -> Vec<usize> {
+        levels.iter().map(|&level| compress(Compression::at(codec, level), &text).len()).collect()
+    };
+    for (codec, levels, default) in [
+        (Codec::Gzip, &[1, 6][..], 6),
+        // 9 is none of them: Kafka's default, by which lz4 is fast.
+        (Codec::Lz4, &[1, 8, 12], 9),
+        (Codec::Zstd, &[-1000, -5, 3, 22], 3),
+    ] {
+        let by_level = sizes(codec, levels);
+        assert!(by_level.windows(2).all(|pair| pair[0] > pair[1]), "{codec} {by_level:?}");
+        assert_eq!(compress(codec, &text).len(), sizes(codec, &[default])[0], "{codec}");
+    }
+    assert!(sizes(Codec::Lz4, &[9]) > sizes(Codec::Lz4, &[1]), "fast is larger than the least of HC");
+    assert_eq!(sizes(Codec::Lz4, &[12]), sizes(Codec::Lz4, &[17]), "HC ends at 12");
+}
+
+#[test]
+fn levels_beyond_a_codecs_are_its_last_ones() {
+    for (codec, low, high) in [(Codec::Gzip, 1, 9), (Codec::Lz4, 1, 17), (Codec::Zstd, -131_072, 22)] {
+        assert_eq!(Compression::at(codec, i32::MIN), Compression::at(codec, low));
+        assert_eq!(Compression::at(codec, i32::MAX), Compression::at(codec, high));
+    }
+    assert_eq!(Compression::at(Codec::Gzip, -1), Codec::Gzip.into());
 }
 
 #[test]

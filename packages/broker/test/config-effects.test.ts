@@ -8,7 +8,8 @@ import { DataDirectories } from '../src/data-directories.js'
 import { LocalMetadataStore } from '../src/local-metadata-store.js'
 import { Topics } from '../src/topics.js'
 import { MemoryDisk } from './memory-log.js'
-import { alter, createWith, TOPIC } from './support/configs.js'
+import { sampleText } from '../../../test/support/sample-text.js'
+import { alter, BROKER, createWith, TOPIC } from './support/configs.js'
 import type { RawClient } from './support/raw-client.js'
 import {
   batchOf,
@@ -113,6 +114,34 @@ test.each(['gzip', 'snappy', 'lz4', 'zstd', 'uncompressed'])(
       codec === 'uncompressed' ? 'none' : codec,
       sent,
     ])
+  },
+)
+
+test.each([
+  ['gzip', '1', '9'],
+  ['lz4', '9', '12'],
+  ['zstd', '-50', '19'],
+])(
+  'compression.%s.level is what batches are compressed at, of the topic or else of the broker',
+  async (codec, low, high) => {
+    const { connect } = await onDisk()
+    const client = await connect()
+    const level = `compression.${codec}.level`
+    await createWith(client, 'packed', { 'compression.type': codec, [level]: low })
+    const batch = encodeBatch([{ value: sampleText(500, 1) }])
+    const send = async (): Promise<number> => {
+      expect(await produceBatch(client, 'packed', Buffer.from(batch))).toMatchObject({ errorCode: 0 })
+      return (await batchesOf(client, 'packed')).at(-1)!.byteLength
+    }
+    const least = await send()
+    expect((await alter(client, TOPIC, 'packed', [['set', level, high]])).errorMessage).toBeNull()
+    const most = await send()
+    expect(most).toBeLessThan(least)
+    await alter(client, TOPIC, 'packed', [['delete', level, null]])
+    expect((await alter(client, BROKER, '', [['set', level, high]])).errorMessage).toBeNull()
+    expect(await send()).toBe(most)
+    await alter(client, BROKER, '', [['set', level, low]])
+    expect(await send()).toBe(least)
   },
 )
 

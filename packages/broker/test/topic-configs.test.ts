@@ -51,6 +51,16 @@ test.each<[config: string, value: string, message: string]>([
     'Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1',
   ],
   [
+    'compression.lz4.level',
+    '18',
+    'Invalid value 18 for configuration compression.lz4.level: Value must be no more than 17',
+  ],
+  [
+    'compression.zstd.level',
+    '23',
+    'Invalid value 23 for configuration compression.zstd.level: Value must be no more than 22',
+  ],
+  [
     'remote.storage.enable',
     'true',
     'Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.',
@@ -73,11 +83,13 @@ test.each<[config: string, value: string, message: string]>([
 test('what would have to act and does not may have its default only', async () => {
   const { connect } = await startTestBroker()
   const client = await connect()
-  expect(await createWith(client, 'a', { 'compression.gzip.level': '-1' })).toMatchObject({ errorCode: 0 })
-  expect(await createWith(client, 'b', { 'compression.gzip.level': '9' })).toMatchObject({
+  expect(await createWith(client, 'a', { 'remote.log.copy.disable': 'false' })).toMatchObject({
+    errorCode: 0,
+  })
+  expect(await createWith(client, 'b', { 'remote.log.copy.disable': 'true' })).toMatchObject({
     errorCode: errors.INVALID_CONFIG.code,
     errorMessage:
-      'Invalid value 9 for configuration compression.gzip.level: this broker serves the default -1 only',
+      'Invalid value true for configuration remote.log.copy.disable: this broker serves the default false only',
   })
 })
 
@@ -311,6 +323,9 @@ test.each<[config: string, value: string, setting: string, expected: unknown]>([
   ['message.timestamp.type', 'LogAppendTime', 'timestampType', 'LogAppendTime'],
   ['compression.type', 'uncompressed', 'compression', 'none'],
   ['compression.type', 'zstd', 'compression', 'zstd'],
+  ['compression.gzip.level', '9', 'compressionGzipLevel', 9],
+  ['compression.lz4.level', '17', 'compressionLz4Level', 17],
+  ['compression.zstd.level', '-131072', 'compressionZstdLevel', -131_072],
   ['retention.bytes', '-1', 'retentionBytes', Infinity],
   ['retention.ms', '-1', 'retentionMs', Infinity],
   ['delete.retention.ms', '5', 'deleteRetentionMs', 5],

@@ -1,5 +1,5 @@
 import { errors, produce, type ProduceRequestInput, type ProduceResponse } from '@varve/protocol'
-import { VarveError, type Compression } from '@varve/records'
+import { VarveError, type CompressionOptions } from '@varve/records'
 import type { Clock } from './clock.js'
 import type { Cluster } from './cluster.js'
 import { isStaleMetadata, KafkaError } from './kafka-error.js'
@@ -19,7 +19,7 @@ const outOfSequence: ReadonlySet<number> = new Set(
 
 export interface SenderOptions {
   acks: -1 | 0 | 1
-  compression: Compression
+  compression: CompressionOptions
   idempotence: boolean
   maxInFlight: number
   maxRequestBytes: number

@@ -1,4 +1,4 @@
-import { BatchBuilder, setProducer, type Compression, type RecordInput } from '@varve/records'
+import { BatchBuilder, setProducer, type CompressionOptions, type RecordInput } from '@varve/records'
 import type { ProducerId } from './producer-identity.js'
 
 /** Where a record ended up. */
@@ -75,7 +75,7 @@ export class ProducerBatch {
   }
 
   /** The bytes to send. The first call compresses and ends the batch; a retry gets the same bytes again. */
-  bytes(compression: Compression): Buffer {
+  bytes(compression: CompressionOptions): Buffer {
     if (this.encoded === null) {
       this.encoded = this.builder!.finish(compression, this.fields)
       this.builder = null

@@ -1,6 +1,6 @@
 import { errors } from '@varve/protocol'
 import { defaultPartitioner, type Partitioner } from '@varve/partitioning'
-import { VarveError, type Compression } from '@varve/records'
+import { compressionOptions, VarveError, type Compression, type CompressionOptions } from '@varve/records'
 import { systemClock, type Clock } from './clock.js'
 import { Cluster, type ClusterOptions, type Refreshed } from './cluster.js'
 import { KafkaError } from './kafka-error.js'
@@ -21,8 +21,11 @@ export interface ProducerOptions extends Pick<
   lingerMs?: number
   /** Size at which a batch is sent without waiting, before compression. Default 524 288 (512 KiB). */
   batchBytes?: number
-  /** `'none'` (default), `'gzip'`, `'snappy'`, `'lz4'` or `'zstd'`. */
-  compression?: Compression
+  /**
+   * `'none'` (default), `'gzip'`, `'snappy'`, `'lz4'` or `'zstd'`, alone or with a level: `{ codec: 'zstd', level: 19 }`
+   * (Kafka's `compression.gzip.level`, `compression.lz4.level` and `compression.zstd.level`, KIP-390).
+   */
+  compression?: Compression | CompressionOptions
   /** Bytes of records that may be on their way; beyond it `send` holds records back. Default 33 554 432 (32 MiB). */
   maxBufferedBytes?: number
   /** Size of one request, which carries batches of several partitions. Default 4 194 304 (4 MiB). */
@@ -77,11 +80,8 @@ export class Producer {
   /** Connects with the first `send`. @throws VarveError `VARVE_INVALID_OPTION` */
   constructor(options: ProducerOptions) {
     const acks = options.acks ?? -1
-    const compression = options.compression ?? 'none'
     if (![-1, 0, 1].includes(acks)) throw invalidOption('acks', acks, '-1, 0 or 1')
-    if (!['none', 'gzip', 'snappy', 'lz4', 'zstd'].includes(compression)) {
-      throw invalidOption('compression', compression, "'none', 'gzip', 'snappy', 'lz4' or 'zstd'")
-    }
+    const compression = producerCompression(options.compression ?? 'none')
     this.retries = wholeNumber('retries', options.retries, 0x7fff_ffff)
     this.retryBackoffMs = wholeNumber('retryBackoffMs', options.retryBackoffMs, 100)
     this.deliveryTimeoutMs = wholeNumber('deliveryTimeoutMs', options.deliveryTimeoutMs, 120_000, 1)
@@ -293,6 +293,17 @@ function wholeNumber(name: string, value: number | undefined, fallback: number, 
   if (value === undefined) return fallback
   if (Number.isSafeInteger(value) && value >= least) return value
   throw invalidOption(name, value, `a whole number from ${least} on`)
+}
+
+function producerCompression(compression: Compression | CompressionOptions): CompressionOptions {
+  try {
+    return compressionOptions(compression)
+  } catch (cause) {
+    const { message } = cause as VarveError
+    throw new VarveError('VARVE_INVALID_OPTION', `The producer's option 'compression' is wrong: ${message}`, {
+      cause,
+    })
+  }
 }
 
 function invalidOption(name: string, value: unknown, expected: string): VarveError {

@@ -8,6 +8,7 @@ import { roundRobin } from '@varve/partitioning'
 import { batchesIn } from '@varve/records'
 import { Producer, type ProducerOptions } from '../src/producer.js'
 import { RecordAccumulator } from '../src/record-accumulator.js'
+import { sampleText } from '../../../test/support/sample-text.js'
 import { HastyClock } from './hasty-clock.js'
 import { ManualClock } from './manual-clock.js'
 import { outcomeOf } from './outcome.js'
@@ -77,6 +78,17 @@ test.each(['gzip', 'snappy', 'lz4', 'zstd'] as const)(
     expect([...batchesIn(cluster.log('t').batches[0]!)][0]!.compression).toBe(compression)
   },
 )
+
+test('batches are compressed at the level that is given', async () => {
+  const value = sampleText(500, 1)
+  const bytesAt = async (level: number): Promise<number> => {
+    const cluster = await startCluster()
+    cluster.topics['t'] = { leaders: [0] }
+    await startProducer(cluster, { compression: { codec: 'zstd', level } }).send('t', { value })
+    return cluster.log('t').batches[0]!.length
+  }
+  expect(await bytesAt(19)).toBeLessThan(await bytesAt(-100))
+})
 
 test('one request per leader carries the batches of all its partitions', async () => {
   const cluster = await startCluster(2)
@@ -535,6 +547,8 @@ test.each([
   { acks: 2 },
   { lingerMs: -1 },
   { compression: 'brotli' },
+  { compression: { codec: 'zstd', level: 23 } },
+  { compression: { codec: 'snappy', level: 1 } },
   { retries: 1.5 },
 ])('options that make no sense are refused: %o', (wrong) => {
   expect(() => new Producer({ brokers: ['localhost'], ...(wrong as object) })).toThrow(

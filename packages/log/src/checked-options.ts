@@ -1,5 +1,5 @@
 import type { NativeLogConfig } from '@varve/native'
-import type { Compression } from '@varve/records'
+import { compressionLevels, type Compression } from '@varve/records'
 import { checkNames } from './option-names.js'
 import type { LogOptions, LogSettings } from './options.js'
 import { checkBound, checkWholeNumber, invalidOption } from './whole-number.js'
@@ -45,6 +45,18 @@ const ratio = (byDefault: number): Rule<number> => ({
   },
 })
 
+const levelOf = (codec: keyof typeof compressionLevels): Rule<number> => {
+  const { least, most, default: byDefault } = compressionLevels[codec]
+  const orDefault = byDefault < least ? `, or ${byDefault}` : ''
+  return {
+    default: byDefault,
+    check(name, value) {
+      if (value === byDefault || (Number.isInteger(value) && value >= least && value <= most)) return
+      throw invalidOption(name, value, `a whole number from ${least} to ${most}${orDefault}`)
+    },
+  }
+}
+
 const RULES: { readonly [Name in keyof Required<LogOptions>]: Rule<Required<LogOptions>[Name]> } = {
   durability: oneOf('fsync', 'os'),
   segmentBytes: wholeNumber(256, 1 << 30),
@@ -55,6 +67,9 @@ const RULES: { readonly [Name in keyof Required<LogOptions>]: Rule<Required<LogO
   maxBatchBytes: wholeNumber(61, (1 << 20) + 12),
   batchValidation: oneOf('full', 'header'),
   compression: oneOf('producer', ...CODECS),
+  compressionGzipLevel: levelOf('gzip'),
+  compressionLz4Level: levelOf('lz4'),
+  compressionZstdLevel: levelOf('zstd'),
   timestampType: oneOf('CreateTime', 'LogAppendTime'),
   timestampBeforeMaxMs: bound(0),
   timestampAfterMaxMs: bound(0),
@@ -119,6 +134,9 @@ export function nativeConfig(options: LogOptions): NativeLogConfig {
     maxBatchBytes: options.maxBatchBytes,
     validateRecords: given(batchValidation, (value) => value === 'full'),
     compression: given(compression, (value) => (value === 'producer' ? -1 : CODECS.indexOf(value))),
+    compressionGzipLevel: options.compressionGzipLevel,
+    compressionLz4Level: options.compressionLz4Level,
+    compressionZstdLevel: options.compressionZstdLevel,
     logAppendTime: given(timestampType, (value) => value === 'LogAppendTime'),
     timestampBeforeMaxMs: options.timestampBeforeMaxMs,
     timestampAfterMaxMs: options.timestampAfterMaxMs,

@@ -49,6 +49,15 @@ export interface LogOptions {
    * Default `'producer'`. Replicated batches are stored as they come.
    */
   compression?: 'producer' | Compression
+  /** The level of gzip where `compression` is `'gzip'`: 1 to 9, or −1 for zlib's default. Default −1 (KIP-390). */
+  compressionGzipLevel?: number
+  /**
+   * The level of lz4 where `compression` is `'lz4'`, 1 to 17: 9 is its fast compression, all others are levels of its high
+   * one, of which those from 12 on are the same. Default 9 (KIP-390).
+   */
+  compressionLz4Level?: number
+  /** The level of zstd where `compression` is `'zstd'`: −131 072 to 22. Default 3 (KIP-390). */
+  compressionZstdLevel?: number
   /**
    * Whose times records have: `'CreateTime'` their producer's, `'LogAppendTime'` that of the append (Kafka's
    * `message.timestamp.type`). Default `'CreateTime'`.

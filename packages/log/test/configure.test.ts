@@ -7,6 +7,7 @@ import { readdirSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { afterAll, expect, test } from 'vitest'
 import { openLog, openTopic, type LogSettings } from '../src/index.js'
+import { sampleText } from '../../../test/support/sample-text.js'
 import { temporaryDirectory } from './temporary-directory.js'
 
 const workers = new Set<Worker>()
@@ -17,6 +18,25 @@ afterAll(async () => {
 const segmentsIn = (dir: string): number => readdirSync(dir).filter((name) => name.endsWith('.log')).length
 
 const value = 'x'.repeat(300)
+
+test('batches are compressed at the level that was configured last', async () => {
+  await using log = await openLog(temporaryDirectory(), { compression: 'lz4' })
+  const text = sampleText(500, 1)
+  const sizes: number[] = []
+  for (const level of [9, 12, 9]) {
+    await log.configure({ compressionLz4Level: level })
+    await log.append([{ value: text }])
+  }
+  for await (const batch of log.readBatches()) sizes.push(batch.byteLength)
+  expect(sizes[1]).toBeLessThan(sizes[0]!)
+  expect(sizes[2]).toBe(sizes[0])
+  for (const wrong of [
+    { compressionGzipLevel: 0 },
+    { compressionLz4Level: 18 },
+    { compressionZstdLevel: 23 },
+  ])
+    await expect(log.configure(wrong)).rejects.toMatchObject({ code: 'VARVE_INVALID_OPTION' })
+})
 
 test('settings count from the call on, in the order of the appends around it', async () => {
   await using log = await openLog(temporaryDirectory(), { durability: 'os' })

@@ -53,6 +53,10 @@ export interface NativeLogConfig {
   validateRecords?: boolean
   /** The codec that batches are stored under, by its number in Kafka: 0 none to 4 zstd. With -1 they keep theirs. */
   compression?: number
+  /** The levels of gzip, lz4 and zstd, by Kafka's numbers. */
+  compressionGzipLevel?: number
+  compressionLz4Level?: number
+  compressionZstdLevel?: number
   /** Whether records have the time of their append, not their producer's. */
   logAppendTime?: boolean
   /** How far a record's time may lie before that of its append. */
@@ -390,8 +394,8 @@ export interface Binding {
     changed: () => void,
   ): Promise<NativeLog | Failure>
   crc32c(bytes: Uint8Array, seed?: number): number
-  /** Compresses the concatenated records of a batch, framed as Kafka's Java client frames them. */
-  compress(codec: NativeCodec, bytes: Uint8Array): Buffer
+  /** Compresses the concatenated records of a batch, framed as Kafka's Java client frames them; without a level at that of the client. */
+  compress(codec: NativeCodec, bytes: Uint8Array, level?: number): Buffer
   /**
    * The inverse, for the framing of any of Kafka's clients; a failure is `VARVE_DECOMPRESSION_LIMIT` or
    * `VARVE_BATCH_INVALID`.

@@ -7,7 +7,7 @@ import {
   type Compression,
 } from './batch-format.js'
 import { sealBatch, writeBatchHeader } from './batch-writer.js'
-import { compress } from './compression.js'
+import { compress, compressionOptions, type CompressionOptions } from './compression.js'
 import { VarveError } from './error.js'
 import { writeProducerFields, type ProducerFields } from './producer-fields.js'
 import { timestampOf, writeRecord } from './record-writer.js'
@@ -84,14 +84,15 @@ export class BatchBuilder {
    * The complete batch with its CRC. The builder must not be used afterwards: an uncompressed batch is its memory.
    *
    * @param producer the idempotent or transactional producer that writes the batch; default none
-   * @throws VarveError `VARVE_EMPTY_BATCH`, `VARVE_UNSUPPORTED_CODEC`, `VARVE_RECORD_INVALID` for the producer's fields
+   * @throws VarveError `VARVE_EMPTY_BATCH`, `VARVE_UNSUPPORTED_CODEC`, `VARVE_INVALID_OPTION` for a level that the codec does not
+   * have, `VARVE_RECORD_INVALID` for the producer's fields
    */
-  finish(compression: Compression = 'none', producer?: ProducerFields): Buffer {
+  finish(compression: Compression | CompressionOptions = 'none', producer?: ProducerFields): Buffer {
     if (this.count === 0)
       throw new VarveError('VARVE_EMPTY_BATCH', 'A record batch needs at least one record')
     writeBatchHeader(this.bytes, 0, this.end, this.count, this.baseTimestamp, this.maxTimestamp)
     let batch = this.bytes.subarray(0, this.end)
-    if (compression !== 'none') batch = compressBatch(batch, compression)
+    if (compression !== 'none') batch = compressBatch(batch, compressionOptions(compression))
     if (producer !== undefined) writeProducerFields(batch, producer)
     sealBatch(batch, 0, batch.length)
     return batch
@@ -106,12 +107,13 @@ export class BatchBuilder {
 }
 
 /** The same batch with its records compressed; base offset and CRC are the caller's to set. */
-export function compressBatch(plain: Buffer, compression: Exclude<Compression, 'none'>): Buffer {
-  const records = compress(compression, plain.subarray(HEADER_BYTES))
+export function compressBatch(plain: Buffer, { codec, level }: CompressionOptions): Buffer {
+  if (codec === 'none') return plain
+  const records = compress(codec, plain.subarray(HEADER_BYTES), level)
   const batch = Buffer.allocUnsafe(HEADER_BYTES + records.length)
   plain.copy(batch, 0, 0, HEADER_BYTES)
   batch.set(records, HEADER_BYTES)
   batch.writeInt32BE(batch.length - LENGTH_OVERHEAD, LENGTH_AT)
-  batch.writeInt16BE(codecs.indexOf(compression), ATTRIBUTES_AT)
+  batch.writeInt16BE(codecs.indexOf(codec), ATTRIBUTES_AT)
   return batch
 }

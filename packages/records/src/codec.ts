@@ -3,7 +3,8 @@ import { VarveError } from './error.js'
 
 /** How one of Kafka's codecs packs the concatenated records of a batch. */
 export interface Codec {
-  compress(records: Buffer): Buffer
+  /** @param level one of the codec's; default its default */
+  compress(records: Buffer, level?: number): Buffer
   /**
    * Refuses to produce more than `maxBytes`, and notices that before it has spent the memory.
    *

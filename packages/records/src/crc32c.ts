@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module'
+import { nativeAddon } from './native-addon.js'
 
 type Crc32c = (bytes: Uint8Array, seed?: number) => number
 
@@ -44,15 +44,11 @@ export function crc32cPortable(bytes: Uint8Array, seed = 0): number {
   return ~crc >>> 0
 }
 
-/**
- * The native function, or null. It is loaded on first use, so that importing this package loads no addon, and
- * it must reproduce the published check value before it is trusted. `VARVE_NO_NATIVE=1` leaves it out.
- */
+/** The native function, or null: it must reproduce the published check value before it is trusted. */
 export function loadNativeCrc32c(): Crc32c | null {
-  if (process.env['VARVE_NO_NATIVE'] === '1') return null
   try {
-    const native = createRequire(import.meta.url)('@varve/native') as { crc32c?: Crc32c }
-    return native.crc32c?.(Buffer.from('123456789')) === 0xe3069283 ? native.crc32c : null
+    const native = nativeAddon()?.crc32c
+    return native?.(Buffer.from('123456789')) === 0xe3069283 ? native : null
   } catch {
     return null
   }

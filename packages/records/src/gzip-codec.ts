@@ -2,7 +2,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { limitExceeded, undecodable, type Codec } from './codec.js'
 
 export const gzip: Codec = {
-  compress: (records) => gzipSync(records),
+  compress: (records, level) => gzipSync(records, { level }),
 
   decompress(bytes, maxBytes) {
     try {

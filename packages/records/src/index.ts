@@ -2,7 +2,14 @@ export { BatchBuilder } from './batch-builder.js'
 export { encodeBatch, type EncodeOptions } from './batch-encoder.js'
 export type { Compression } from './batch-format.js'
 export { batchByteLength, sealBatch, setProducer, writeBatch } from './batch-writer.js'
-export { compress, decompress, MAX_DECOMPRESSED_BYTES } from './compression.js'
+export {
+  compress,
+  compressionLevels,
+  compressionOptions,
+  decompress,
+  MAX_DECOMPRESSED_BYTES,
+  type CompressionOptions,
+} from './compression.js'
 export { crc32c, crc32cPortable } from './crc32c.js'
 export {
   decodeEndTransactionMarker,

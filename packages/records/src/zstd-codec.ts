@@ -4,26 +4,28 @@ import { limitExceeded, loadLibrary, undecodable, type Codec } from './codec.js'
 import { zstdFrames, type ZstdFrame } from './zstd-frames.js'
 
 /** Kafka's default, and zstd's own. */
-const LEVEL = 3
+const DEFAULT_LEVEL = 3
 
 interface Zstd {
-  compress(records: Buffer): Buffer
+  compress(records: Buffer, level: number): Buffer
   /** May throw anything; `ERR_BUFFER_TOO_LARGE` is the code of an exceeded limit. */
   decompress(frame: ZstdFrame, maxBytes: number): Buffer
 }
 
 /** Node 22.15 and 23.8 brought zstd; the types here are those of the oldest Node that is supported. */
 interface ZlibWithZstd {
-  zstdCompressSync(bytes: Buffer): Buffer
+  constants: { ZSTD_c_compressionLevel: number }
+  zstdCompressSync(bytes: Buffer, options: { params: Record<number, number> }): Buffer
   zstdDecompressSync(bytes: Buffer, options: { maxOutputLength: number }): Buffer
 }
 
 /** Node's own zstd, or null where this Node has none. */
 export function builtInZstd(): Zstd | null {
   if (!('zstdCompressSync' in zlib)) return null
-  const { zstdCompressSync, zstdDecompressSync } = zlib as unknown as ZlibWithZstd
+  const { constants, zstdCompressSync, zstdDecompressSync } = zlib as unknown as ZlibWithZstd
   return {
-    compress: (records) => zstdCompressSync(records),
+    compress: (records, level) =>
+      zstdCompressSync(records, { params: { [constants.ZSTD_c_compressionLevel]: level } }),
     decompress: ({ bytes }, maxBytes) => zstdDecompressSync(bytes, { maxOutputLength: maxBytes }),
   }
 }
@@ -33,10 +35,9 @@ export function libraryZstd(): Zstd {
   const { Encoder, Decoder } = loadLibrary<typeof nodeZstd>('zstd', (require) =>
     require('@toondepauw/node-zstd'),
   )
-  const encoder = new Encoder(LEVEL)
   const decoder = new Decoder()
   return {
-    compress: (records) => encoder.encodeSync(records),
+    compress: (records, level) => new Encoder(level).encodeSync(records),
     decompress({ bytes, bound }, maxBytes) {
       if (bound > maxBytes) throw limitExceeded('zstd', maxBytes)
       return decoder.decodeSync(bytes)
@@ -49,7 +50,7 @@ export function zstdCodec(load: () => Zstd): Codec {
   let loaded: Zstd | undefined
   const zstd = (): Zstd => (loaded ??= load())
   return {
-    compress: (records) => zstd().compress(records),
+    compress: (records, level = DEFAULT_LEVEL) => zstd().compress(records, level),
 
     decompress(bytes, maxBytes) {
       const frames = zstdFrames(bytes)

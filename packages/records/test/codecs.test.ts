@@ -3,8 +3,9 @@
 // looked at before the library sees it, whichever library it is.
 
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
-import { compress, decompress, VarveError } from '../src/index.js'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { sampleText } from '../../../test/support/sample-text.js'
+import { compress, compressionOptions, decompress, VarveError } from '../src/index.js'
 import { XERIAL_HEADER } from '../src/snappy-blocks.js'
 import { builtInZstd, libraryZstd, zstdCodec } from '../src/zstd-codec.js'
 
@@ -49,6 +50,63 @@ test.each(['gzip', 'snappy', 'lz4', 'zstd'] as const)(
     )
   },
 )
+
+const text = (): Buffer => sampleText(3000, 1)
+
+describe('levels', () => {
+  const withAddon = process.env['VARVE_NO_NATIVE'] !== '1'
+
+  test.each([
+    ['gzip', 1, 6],
+    ['zstd', -50, 22],
+  ] as const)('%s at level %i is larger than at %i', (codec, low, high) => {
+    const original = text()
+    const [least, most] = [low, high].map((level) => compress(codec, original, level))
+    expect(least!.length).toBeGreaterThan(most!.length)
+    for (const packed of [least!, most!]) expect(decompress(codec, packed, MIB).equals(original)).toBe(true)
+    const byDefault = codec === 'gzip' ? -1 : 3
+    expect(compress(codec, original).equals(compress(codec, original, byDefault))).toBe(true)
+  })
+
+  test.skipIf(!withAddon)(
+    'lz4 is high compression at every level but the default, by which it is fast',
+    () => {
+      const original = text()
+      const [fast, low, high] = [9, 1, 12].map((level) => compress('lz4', original, level))
+      expect(fast!.equals(compress('lz4', original))).toBe(true)
+      expect(low!.length).toBeLessThan(fast!.length)
+      expect(high!.length).toBeLessThan(low!.length)
+      expect(decompress('lz4', high!, MIB).equals(original)).toBe(true)
+    },
+  )
+
+  test('lz4 at a level without the addon says what it needs', () => {
+    vi.stubEnv('VARVE_NO_NATIVE', '1')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    expect(() => compress('lz4', text(), 12)).toThrow(
+      expect.objectContaining({
+        code: 'VARVE_UNSUPPORTED_CODEC',
+        message: expect.stringContaining('needs @varve/native'),
+      }),
+    )
+  })
+
+  test.each([
+    ['gzip', 0],
+    ['gzip', 10],
+    ['gzip', 1.5],
+    ['gzip', NaN],
+    ['lz4', 0],
+    ['lz4', 18],
+    ['zstd', 23],
+    ['zstd', -131_073],
+    ['snappy', 1],
+    ['none', 0],
+  ] as const)('%s has no level %d', (codec, level) => {
+    expect(codeOf(() => compressionOptions({ codec, level }))).toBe('VARVE_INVALID_OPTION')
+    if (codec !== 'none') expect(codeOf(() => compress(codec, text(), level))).toBe('VARVE_INVALID_OPTION')
+  })
+})
 
 const block = (...parts: Array<string | Buffer>): Buffer =>
   Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part, 'hex') : part)))
@@ -110,9 +168,15 @@ describe.each(implementations)('zstd by $name', ({ load }) => {
   test('reads the other’s bytes', () => {
     for (const { load } of implementations) {
       const original = Buffer.alloc(300_000, 'some text, again and again')
-      const packed = zstdCodec(load).compress(original)
-      expect(zstd.decompress(packed, MIB).equals(original)).toBe(true)
+      for (const level of [undefined, -131_072, 22]) {
+        const packed = zstdCodec(load).compress(original, level)
+        expect(zstd.decompress(packed, MIB).equals(original)).toBe(true)
+      }
     }
+  })
+
+  test('is smaller at a higher level', () => {
+    expect(zstd.compress(text(), 22).length).toBeLessThan(zstd.compress(text(), -50).length)
   })
 
   test('a gigabyte out of some kilobytes ends at the limit, before the memory is spent', () => {

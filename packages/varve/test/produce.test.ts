@@ -47,6 +47,18 @@ test('a file with more lines than may wait arrives byte for byte', async () => {
   expect(stdout.equals(Buffer.concat([content, Buffer.from('\n')]))).toBe(true)
 })
 
+test('lines are compressed at a level, and one that the codec does not have is refused before anything is sent', async () => {
+  await using broker = await startBroker()
+  const file = fileOf(Buffer.from('one\ntwo\n'))
+  const at = (...level: string[]) => varve('produce', 't', '-b', broker.address, '--file', file, ...level)
+  expect(await at('-z', 'gzip', '--compression-level', '10')).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining('The level of gzip must be a whole number from 1 to 9, or -1, not 10'),
+  })
+  expect(await at('-z', 'zstd', '--compression-level', '-7')).toMatchObject({ status: 0 })
+  expect((await varve('consume', 't', '-b', broker.address)).stdout.toString()).toBe('one\ntwo\n')
+})
+
 test('the line that was refused is named', async () => {
   await using broker = await startBroker()
   const file = fileOf(

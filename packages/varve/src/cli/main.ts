@@ -11,7 +11,7 @@ import type { LogTailOptions } from './log-tail.js'
 import type { ProduceOptions } from './produce.js'
 import type { ServeOptions } from './serve.js'
 import { optionOf, serveSettings } from './serve-settings.js'
-import { acks, config, from, integer, logFrom, separator, settings } from './values.js'
+import { acks, config, from, integer, level, logFrom, separator, settings } from './values.js'
 import { version } from './version.js'
 
 const USAGE_ERROR = 2
@@ -91,6 +91,7 @@ function produceCommand(): Command {
         .choices(['none', 'gzip', 'snappy', 'lz4', 'zstd'])
         .default('none'),
     )
+    .option('--compression-level <number>', 'gzip 1 to 9, lz4 1 to 17, zstd -131072 to 22', level)
     .option('--linger <ms>', 'how long a batch waits to fill', integer(0, 60_000), 5)
     .option('--batch-size <bytes>', 'how large a batch grows', integer(1, 1_048_576), 65_536)
     .option('-q, --quiet', 'no progress and no summary')

@@ -1,5 +1,5 @@
 import { Admin, Producer } from '@varve/client'
-import type { Compression } from '@varve/records'
+import { compressionOptions, type Compression, type CompressionOptions } from '@varve/records'
 import { brokerFailure } from './broker-failure.js'
 import { type BrokerFlags, clientOptions } from './client-options.js'
 import { Failure } from './failure.js'
@@ -13,6 +13,7 @@ export interface ProduceOptions extends BrokerFlags, LineFormat {
   file?: string
   acks: -1 | 0 | 1
   compression: Compression
+  compressionLevel?: number
   linger: number
   batchSize: number
   quiet?: boolean
@@ -154,7 +155,16 @@ async function checkBroker(client: ReturnType<typeof clientOptions>): Promise<vo
   }
 }
 
+function compressionOf({ compression, compressionLevel }: ProduceOptions): CompressionOptions {
+  try {
+    return compressionOptions({ codec: compression, level: compressionLevel })
+  } catch (error) {
+    throw new Failure((error as Error).message)
+  }
+}
+
 export async function produce(topic: string, options: ProduceOptions): Promise<void> {
+  const compression = compressionOf(options)
   const { signal, exitCode } = onInterrupt()
   const client = clientOptions(options, 'varve-produce')
   await checkBroker(client)
@@ -162,7 +172,7 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
   const producer = new Producer({
     ...client,
     acks: options.acks,
-    compression: options.compression,
+    compression,
     lingerMs: options.linger,
     batchBytes: options.batchSize,
   })

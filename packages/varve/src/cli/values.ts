@@ -16,6 +16,12 @@ export function integer(minimum: number, maximum = Number.MAX_SAFE_INTEGER) {
   }
 }
 
+/** Of a codec: which ones there are depends on it. */
+export function level(text: string): number {
+  if (!/^-?\d+$/.test(text)) throw new InvalidArgumentError('It is a whole number.')
+  return Number(text)
+}
+
 /** `HOST:PORT`, several with commas; an IPv6 address stands in brackets. */
 export function brokers(text: string): string[] {
   const list = text.split(',').map((one) => one.trim())

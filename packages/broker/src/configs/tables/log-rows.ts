@@ -6,10 +6,10 @@ import type { BrokerConfigRow } from '../config-definition.js'
 export const logRows: readonly BrokerConfigRow[] = [
   ['auto.create.topics.enable', 'BOOLEAN', 'true', anything, 'HIGH', 'static', 'Whether asking for the metadata of an unknown topic creates it.'],
   ['background.threads', 'INT', '10', atLeast(1), 'HIGH', 'fixed', 'Threads for background work. Here the engine decides.'],
-  ['compression.gzip.level', 'INT', '-1', betweenOr(1, 9, -1), 'MEDIUM', 'fixed', 'compression.gzip.level of topics that have none of their own.'],
-  ['compression.lz4.level', 'INT', '9', between(1, 17), 'MEDIUM', 'fixed', 'compression.lz4.level of topics that have none of their own.'],
+  ['compression.gzip.level', 'INT', '-1', betweenOr(1, 9, -1), 'MEDIUM', 'dynamic', 'compression.gzip.level of topics that have none of their own.'],
+  ['compression.lz4.level', 'INT', '9', between(1, 17), 'MEDIUM', 'dynamic', 'compression.lz4.level of topics that have none of their own.'],
   ['compression.type', 'STRING', 'producer', oneOf('uncompressed', 'zstd', 'lz4', 'snappy', 'gzip', 'producer'), 'HIGH', 'dynamic', 'compression.type of topics that have none of their own.'],
-  ['compression.zstd.level', 'INT', '3', between(-131072, 22), 'MEDIUM', 'fixed', 'compression.zstd.level of topics that have none of their own.'],
+  ['compression.zstd.level', 'INT', '3', between(-131072, 22), 'MEDIUM', 'dynamic', 'compression.zstd.level of topics that have none of their own.'],
   ['cordoned.log.dirs', 'LIST', '', anything, 'MEDIUM', 'fixed', 'Data directories that get no new partitions.'],
   ['create.topic.policy.class.name', 'CLASS', null, anything, 'LOW', 'fixed', 'A Java class that judges topics before they are created.'],
   ['default.replication.factor', 'INT', '1', anything, 'MEDIUM', 'fixed', 'Replicas of topics that are created without a number.'],

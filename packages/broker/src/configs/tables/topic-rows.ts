@@ -5,10 +5,10 @@ import type { TopicConfigRow } from '../config-definition.js'
 // oxfmt-ignore
 export const topicRows: readonly TopicConfigRow[] = [
   ['cleanup.policy', 'LIST', 'delete', oneOf('compact', 'delete'), 'MEDIUM', 'log.cleanup.policy', 'served', 'What becomes of old records: delete whole segments beyond the retention, compact to the last record of each key, both, or (empty) neither.'],
-  ['compression.gzip.level', 'INT', '-1', betweenOr(1, 9, -1), 'MEDIUM', 'compression.gzip.level', 'refused', 'The level of gzip when the broker compresses. The engine has one level, the default.'],
-  ['compression.lz4.level', 'INT', '9', between(1, 17), 'MEDIUM', 'compression.lz4.level', 'refused', 'The level of lz4 when the broker compresses. The engine has one level, the default.'],
+  ['compression.gzip.level', 'INT', '-1', betweenOr(1, 9, -1), 'MEDIUM', 'compression.gzip.level', 'served', 'The level of gzip where the broker compresses into it, 1 to 9; -1 is the default of zlib, 6.'],
+  ['compression.lz4.level', 'INT', '9', between(1, 17), 'MEDIUM', 'compression.lz4.level', 'served', 'The level of lz4 where the broker compresses into it. 9 is its fast compression, as in Kafka; all others are levels of its high compression, of which those from 12 on are the same.'],
   ['compression.type', 'STRING', 'producer', oneOf('uncompressed', 'zstd', 'lz4', 'snappy', 'gzip', 'producer'), 'MEDIUM', 'compression.type', 'served', "The codec that batches are stored in: the producer's own, none at all, or one into which the broker compresses what comes otherwise."],
-  ['compression.zstd.level', 'INT', '3', between(-131072, 22), 'MEDIUM', 'compression.zstd.level', 'refused', 'The level of zstd when the broker compresses. The engine has one level, the default.'],
+  ['compression.zstd.level', 'INT', '3', between(-131072, 22), 'MEDIUM', 'compression.zstd.level', 'served', 'The level of zstd where the broker compresses into it. The higher, the smaller and slower; negative ones are faster still.'],
   ['delete.retention.ms', 'LONG', '86400000', atLeast(0), 'MEDIUM', 'log.cleaner.delete.retention.ms', 'served', 'How long the deletion of a key stays readable in a compacted topic after the first compaction that met it.'],
   ['errors.deadletterqueue.group.enable', 'BOOLEAN', 'false', anything, 'MEDIUM', null, 'refused', 'Whether share groups may use the topic as their dead letter queue. There are no share groups.'],
   ['file.delete.delay.ms', 'LONG', '60000', atLeast(0), 'MEDIUM', 'log.segment.delete.delay.ms', 'served', 'How long the directories of a deleted topic stay before their files are removed. The files of deleted segments, which Kafka keeps as long, are removed at once: whoever reads from one keeps it open.'],
