@@ -3,7 +3,7 @@
  * Installs what test/conformance needs: the foreign clients, Kafka's own jars, jest, and the other lines of Node. kafkajs comes with
  * the development dependencies. What cannot be installed in time is said in a line and its tests are skipped; that is no error.
  */
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
 import {

@@ -104,7 +104,7 @@ async function checkKeys() {
 }
 
 function sample() {
-  for (let n = 0; n < 3; n++) gc()
+  for (let n = 0; n < 3; n++) globalThis.gc()
   const descriptors = readdirSync('/proc/self/fd').length
   const { rss, heapUsed, external } = process.memoryUsage()
   const segments = readdirSync(dir).filter((name) => name.endsWith('.log')).length
