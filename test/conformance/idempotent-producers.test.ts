@@ -3,21 +3,21 @@
  * what to do with an answer that did not come, so each writes while the broker is killed and started again, and every
  * line must be there once and in order. Whoever asks for transactions must be told that there are none, not wait for them.
  */
-import { existsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Admin, Connection } from '@varve/client'
 import { describeProducers } from '@varve/protocol'
 import { expect, test } from 'vitest'
 import { contentOfTopic } from '../crash/broker-content.js'
 import { BrokerProcess } from '../support/broker-process.js'
-import { answers, type Finished, runChild } from '../support/children.js'
+import { type Finished, runChild } from '../support/children.js'
 import { type Client, kcat, needs } from '../support/clients.js'
-import { cache, root, temporaryDirectory } from '../support/tree.js'
+import { kafkaToolsMissing, kafkaToolsPath } from '../support/kafka-tools.js'
+import { root, temporaryDirectory } from '../support/tree.js'
 
 const LINES = 30_000
 const TIMEOUT = 120_000
 const clients = join(root, 'test', 'conformance', 'clients')
-const tools = join(cache, 'kafka-tools-4.3.1')
 
 interface IdempotentProducer extends Client {
   /** Writes the lines of a file to partition 0 of a topic. */
@@ -25,14 +25,11 @@ interface IdempotentProducer extends Client {
 }
 
 const runJava = (...args: string[]): Promise<Finished> =>
-  runChild('java', ['-cp', join(tools, '*'), join(clients, 'JavaProducer.java'), ...args])
+  runChild('java', ['-cp', kafkaToolsPath, join(clients, 'JavaProducer.java'), ...args])
 
 const java: IdempotentProducer = {
   name: 'java',
-  missing:
-    existsSync(join(tools, 'kafka-tools-4.3.1.jar')) && answers('java', ['-version'])
-      ? null
-      : "Kafka's jars or Java are not installed; install them with: npm run setup:conformance",
+  missing: kafkaToolsMissing,
   write: (broker, topic, file) => runJava(broker, topic, file),
 }
 

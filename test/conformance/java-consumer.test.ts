@@ -3,25 +3,21 @@
  * about a session the consumer stands still without an error, and only it can tell. The same consumer is the judge of what
  * a reader of committed records is shown.
  */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Admin, Producer } from '@varve/client'
 import { openLog } from '@varve/log'
 import { encodeBatch, encodeEndTransactionMarker } from '@varve/records'
 import { expect, test } from 'vitest'
 import { BrokerProcess } from '../support/broker-process.js'
-import { answers, mustRun } from '../support/children.js'
+import { mustRun } from '../support/children.js'
 import { needs } from '../support/clients.js'
-import { cache, root, temporaryDirectory } from '../support/tree.js'
+import { kafkaToolsMissing, kafkaToolsPath } from '../support/kafka-tools.js'
+import { root, temporaryDirectory } from '../support/tree.js'
 
 const TIMEOUT = 120_000
-const tools = join(cache, 'kafka-tools-4.3.1')
 const java = {
   name: 'java',
-  missing:
-    existsSync(join(tools, 'kafka-tools-4.3.1.jar')) && answers('java', ['-version'])
-      ? null
-      : "Kafka's jars or Java are not installed; install them with: npm run setup:conformance",
+  missing: kafkaToolsMissing,
 }
 
 /** The values that Java's consumer reads, by partition. */
@@ -34,7 +30,7 @@ async function consume(
 ): Promise<string[][]> {
   const program = join(root, 'test', 'conformance', 'clients', 'JavaConsumer.java')
   const what = [broker.address, topic, String(partitions), String(count)]
-  const { stdout } = await mustRun('java', ['-cp', join(tools, '*'), program, ...what, ...settings])
+  const { stdout } = await mustRun('java', ['-cp', kafkaToolsPath, program, ...what, ...settings])
   const read: string[][] = Array.from({ length: partitions }, () => [])
   for (const line of stdout.toString().trim().split('\n')) {
     const [partition, , value] = line.split(' ')
