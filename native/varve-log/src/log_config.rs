@@ -33,6 +33,8 @@ pub struct LogConfig {
     /// A segment is rolled once one of its indexes has grown to this.
     pub index_bytes: u64,
     pub max_batch_bytes: u64,
+    /// The largest record accepted in a compressed batch.
+    pub max_decompressed_record_bytes: Option<u64>,
     /// How closely a batch is looked at before it is stored.
     pub batch_validation: BatchValidation,
     /// The codec that batches are stored under; `None` for the one that each comes with.
@@ -90,6 +92,7 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             index_bytes: 10 << 20,
             max_batch_bytes: (1 << 20) + 12,
+            max_decompressed_record_bytes: None,
             batch_validation: BatchValidation::Full,
             compression: None,
             gzip_level: Compression::DEFAULT_GZIP_LEVEL,

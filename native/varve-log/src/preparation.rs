@@ -2,7 +2,7 @@
 //! stores, under the log's codec and with the log's times. What takes long is left to a job: appends wait for it, in their
 //! order, as they do for a roll.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use varve_records::{
     BatchError, BatchHeader, BatchRules, BatchValidation, Compression, HEADER_BYTES, MAX_DECOMPRESSED_BYTES,
@@ -48,6 +48,11 @@ const HEAVY_BYTES: usize = 64 << 10;
 const HEAVY_TO_COMPRESS_BYTES: usize = 16 << 10;
 /// As far as a compressed batch is expanded here; most of those that are small are so then, too.
 const EXPANDED_BYTES: usize = 1 << 20;
+/// As far as jobs expand batches beside each other. What expands further has its turn, so that all the threads of a process
+/// together hold little more than one such batch, whatever a megabyte of each may expand to.
+const SHARED_BYTES: usize = 16 << 20;
+/// Not one of [`crate::sync`]: nothing is handed over under it, and nobody holds it and waits.
+static TURN: Mutex<()> = Mutex::new(());
 
 impl Log {
     /// Prepares a batch, or leaves that to a job and returns nothing: it is to be offered again.
@@ -101,8 +106,16 @@ impl Log {
     /// The job's part.
     pub(crate) fn prepare_whole(&self, offered: Vec<u8>) -> Preparation {
         let (config, mut batch) = (self.config(), offered.clone());
-        let validation = config.batch_validation;
-        let prepared = self.prepare_within(&config, &mut batch, validation, MAX_DECOMPRESSED_BYTES);
+        let mut prepare =
+            |max_bytes| self.prepare_within(&config, &mut batch, config.batch_validation, max_bytes);
+        let prepared = match prepare(SHARED_BYTES) {
+            // It may only have been too much for that.
+            Err(BatchError::Invalid(_)) => {
+                let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+                prepare(MAX_DECOMPRESSED_BYTES)
+            }
+            prepared => prepared,
+        };
         let prepared = prepared.map_err(LogError::Batch);
         Preparation::Done { config, offered, prepared }
     }
@@ -123,6 +136,9 @@ impl Log {
             validation,
             keys_required: config.cleanup_policy.compacts(),
             max_decompressed_bytes,
+            max_decompressed_record_bytes: config
+                .max_decompressed_record_bytes
+                .map_or(usize::MAX, |bytes| bytes as usize),
             ..BatchRules::new(config.max_batch_bytes)
         };
         let mut header = validate(batch, &rules)?;

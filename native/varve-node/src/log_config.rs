@@ -13,6 +13,7 @@ pub struct NativeLogConfig {
     pub index_interval_bytes: Option<f64>,
     pub segment_index_bytes: Option<f64>,
     pub max_batch_bytes: Option<f64>,
+    pub max_decompressed_message_bytes: Option<f64>,
     /// Whether the records of a batch are looked at before it is stored, not its header and checksum alone.
     pub validate_records: Option<bool>,
     /// The number of a codec; with -1 batches keep theirs.
@@ -70,6 +71,7 @@ impl NativeLogConfig {
         set(&mut config.index_interval_bytes, self.index_interval_bytes.map(whole));
         set(&mut config.index_bytes, self.segment_index_bytes.map(whole));
         set(&mut config.max_batch_bytes, self.max_batch_bytes.map(whole));
+        set(&mut config.max_decompressed_record_bytes, self.max_decompressed_message_bytes.map(bound));
         set(&mut config.batch_validation, self.validate_records.map(validation));
         set(&mut config.compression, self.compression.map(codec));
         set(&mut config.gzip_level, self.compression_gzip_level);

@@ -30,8 +30,14 @@ impl<'a> BatchRecords<'a> {
     }
 
     pub fn iter(&self) -> RecordIter<'_> {
+        self.iter_within(usize::MAX)
+    }
+
+    /// The same where a record of more than `max_record_bytes`, its length field not counted, is an error.
+    pub fn iter_within(&self, max_record_bytes: usize) -> RecordIter<'_> {
         let BatchHeader { records_count: count, last_offset_delta, .. } = self.header;
-        RecordIter { rest: &self.section, count, next: 0, last_offset_delta, previous_delta: -1 }
+        let rest = &self.section;
+        RecordIter { rest, count, next: 0, last_offset_delta, previous_delta: -1, max_record_bytes }
     }
 }
 
@@ -49,6 +55,7 @@ pub struct RecordIter<'a> {
     next: i32,
     last_offset_delta: i32,
     previous_delta: i32,
+    max_record_bytes: usize,
 }
 
 impl<'a> RecordIter<'a> {
@@ -57,6 +64,14 @@ impl<'a> RecordIter<'a> {
             || BatchError::Invalid(format!("record {} of {} is malformed", self.next, self.count));
         let mut at = 0;
         let length = read_varint(self.rest, &mut at).and_then(|length| usize::try_from(length).ok());
+        if let Some(length) = length
+            && length > self.max_record_bytes
+        {
+            let (next, max) = (self.next, self.max_record_bytes);
+            return Err(BatchError::Invalid(format!(
+                "record {next} has {length} bytes; the log accepts at most {max} in a compressed batch"
+            )));
+        }
         let rest = &self.rest[at..];
         let (record, rest) = length.and_then(|length| rest.split_at_checked(length)).ok_or_else(malformed)?;
         let record = Record::parse(record).ok_or_else(malformed)?;

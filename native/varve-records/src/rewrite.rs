@@ -1,5 +1,7 @@
 //! Batches made from batches: with fewer records, as compaction leaves them, or under another codec.
 
+use std::borrow::Cow;
+
 use crate::batch_header::{
     BatchHeader, CODEC_MASK, DELETE_HORIZON_FLAG, HEADER_BYTES, LENGTH_PREFIX_BYTES, seal,
 };
@@ -61,7 +63,10 @@ const NO_TIMESTAMP: i64 = -1;
 fn assemble(header: BatchHeader, section: &[u8], compression: Compression) -> Vec<u8> {
     // Kafka's batches without records are never compressed either.
     let compression = if section.is_empty() { Codec::None.into() } else { compression };
-    let section = compress(compression, section);
+    let section = match compression.codec() {
+        Codec::None => Cow::Borrowed(section),
+        _ => Cow::Owned(compress(compression, section)),
+    };
     let length = HEADER_BYTES - LENGTH_PREFIX_BYTES + section.len();
     let header = BatchHeader {
         batch_length: length as i32,

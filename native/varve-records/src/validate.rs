@@ -60,6 +60,8 @@ pub struct BatchRules {
     pub replicated: bool,
     /// What the records may expand to.
     pub max_decompressed_bytes: usize,
+    /// The largest record of a compressed batch, its length field not counted.
+    pub max_decompressed_record_bytes: usize,
     /// The times that records may have, those without one apart. Under [`BatchValidation::Header`] the first one's and the
     /// largest are looked at.
     pub min_timestamp: i64,
@@ -81,6 +83,7 @@ impl BatchRules {
             keys_required: false,
             replicated: false,
             max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
+            max_decompressed_record_bytes: usize::MAX,
             min_timestamp: i64::MIN,
             max_timestamp: i64::MAX,
         }
@@ -160,7 +163,11 @@ fn validate_header(bytes: &[u8], rules: &BatchRules) -> Result<BatchHeader, Batc
 fn validate_records(header: BatchHeader, bytes: &[u8], rules: &BatchRules) -> Result<i64, BatchError> {
     let mut max_timestamp = i64::MIN;
     let records = BatchRecords::open(header, bytes, rules.max_decompressed_bytes)?;
-    for (index, record) in (0..).zip(records.iter()) {
+    let max_record_bytes = match header.is_compressed() {
+        true => rules.max_decompressed_record_bytes,
+        false => usize::MAX,
+    };
+    for (index, record) in (0..).zip(records.iter_within(max_record_bytes)) {
         let record = record?;
         if record.offset_delta != index && !rules.replicated {
             let delta = record.offset_delta;
@@ -352,6 +359,25 @@ mod tests {
         assert!(bomb.len() < 100_000, "{} bytes", bomb.len());
         let told = refused(&mut bomb, &BatchRules::new(1 << 20));
         assert!(told.contains("expands to more than 268435456 bytes"), "{told}");
+    }
+
+    #[test]
+    fn a_record_of_a_compressed_batch_that_is_too_large_is_refused() {
+        let mut builder = BatchBuilder::new(1000);
+        builder.push(None, Some(b"small"), &[]);
+        builder.push(None, Some(&[0; 300]), &[]);
+        let plain = builder.build();
+        // Attributes, two deltas, no key, the value with a length of two bytes, no headers.
+        let bytes = 1 + 1 + 1 + 1 + 2 + 300 + 1;
+        let rules = |max| BatchRules { max_decompressed_record_bytes: max, ..BatchRules::new(1000) };
+        for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+            let header = BatchHeader::parse(&plain).unwrap();
+            let mut batch = recompress(header, &plain, codec, 1000).unwrap();
+            assert!(validate(&mut batch, &rules(bytes)).is_ok(), "{codec}");
+            let told = refused(&mut batch, &rules(bytes - 1));
+            assert_eq!(told, "record 1 has 307 bytes; the log accepts at most 306 in a compressed batch");
+        }
+        assert!(validate(&mut plain.clone(), &rules(1)).is_ok(), "what is not compressed has no such limit");
     }
 
     #[test]

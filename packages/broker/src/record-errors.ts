@@ -20,6 +20,8 @@ const noTimestamp = -1n
 const mostMs = 2n ** 63n - 1n
 /** More of them would tell nothing new. */
 const mostErrors = 100
+/** Batches that expand further are refused without a word on their records: these are decompressed between other requests. */
+const mostDecompressedBytes = 1024 * 1024
 
 /** Whether the log may have refused a batch for the sake of single records, which are worth looking for. */
 export function isForRecords(error: unknown, { compacts }: TopicSettings): boolean {
@@ -45,7 +47,7 @@ export function recordRefusal(
   let isTimestamp = false
   try {
     let batchIndex = 0
-    for (const record of RecordBatch.parse(batch).records()) {
+    for (const record of RecordBatch.parse(batch).records({ maxDecompressedBytes: mostDecompressedBytes })) {
       const timestampProblem = problemOfTimestamp(record, batchIndex, settings, now)
       const problem =
         settings.compacts && record.key === null
@@ -58,7 +60,7 @@ export function recordRefusal(
       batchIndex++
     }
   } catch {
-    // What cannot be decoded was refused for that, and the log has said so.
+    // What cannot be decoded was refused for that, and the log has said so; of what expands too far, all that is told here.
     return null
   }
   if (recordErrors.length === 0) return null

@@ -56,6 +56,14 @@ test('versions below 8 have the code alone', async () => {
   })
 })
 
+test('records of a batch that expands too far to look for them between other requests are not named', async () => {
+  const { client } = await started('recent', {})
+  const of = (bytes: number) =>
+    send(client, 'recent', [{ value: 'x'.repeat(bytes), timestamp: Date.now() + 2 * hour }], 9, 'gzip')
+  expect((await of(1000)).recordErrors).toHaveLength(1)
+  expect(await of(2 << 20)).toMatchObject({ errorCode: errors.INVALID_TIMESTAMP.code, recordErrors: [] })
+})
+
 test('of keys and times that are wrong, times decide on the code, and each record is named for one', async () => {
   const { client } = await started('state', { 'cleanup.policy': 'compact' })
   const ahead = Date.now() + 2 * hour

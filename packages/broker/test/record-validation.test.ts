@@ -1,8 +1,9 @@
 // Nobody looks into a batch after it is stored but its consumers, who fail on what they find. So the log looks into it
 // before, compressed or not, and the producer must be told in a code that makes it give up.
 import { errors, produce } from '@varve/protocol'
-import { type Compression, crc32c, encodeBatch } from '@varve/records'
+import { compress, type Compression, crc32c, encodeBatch } from '@varve/records'
 import { expect, test } from 'vitest'
+import { alter, BROKER, createWith, TOPIC } from './support/configs.js'
 import { fetchFrom, produceBody, startTestBroker } from './support/test-broker.js'
 
 const codecs: Compression[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
@@ -53,4 +54,56 @@ test.each(codecs.slice(1))('bytes that are no %s are refused', async (codec) => 
   const spoilt = batch(codec, (bytes) => bytes.fill(0xa5, 61))
   const { responses } = await client.request(produce, 9, produceBody('orders', spoilt))
   expect(responses[0]!.partitionResponses[0]!.errorCode).toBe(errors.INVALID_RECORD.code)
+})
+
+test('a megabyte that expands to a gigabyte is refused, while others are served', async () => {
+  const { connect, createTopic } = await startTestBroker({ engine: true })
+  await createTopic('orders', 4)
+  const frame = compress('zstd', Buffer.alloc(1 << 20))
+  const section = Buffer.concat(Array.from({ length: 1024 }, () => frame))
+  const bomb = Buffer.concat([batch('zstd').subarray(0, 61), section])
+  bomb.writeInt32BE(bomb.length - 12, 8)
+  bomb.writeUInt32BE(crc32c(bomb.subarray(21)), 17)
+  const before = process.memoryUsage.rss()
+  const bombs = Array.from({ length: 4 }, async (_, partition) => {
+    const client = await connect()
+    const { responses } = await client.request(produce, 9, produceBody('orders', bomb, { index: partition }))
+    return responses[0]!.partitionResponses[0]!
+  })
+  let most = 0
+  const other = await connect()
+  const waiting = new Set(bombs)
+  for (const answer of bombs) void answer.finally(() => waiting.delete(answer))
+  while (waiting.size > 0) {
+    expect((await fetchFrom(other, 'orders', { maxWaitMs: 0 })).errorCode).toBe(0)
+    most = Math.max(most, process.memoryUsage.rss() - before)
+  }
+  for (const answer of await Promise.all(bombs)) {
+    expect(answer).toMatchObject({
+      errorCode: errors.INVALID_RECORD.code,
+      errorMessage: expect.stringContaining('expands to more than 268435456 bytes'),
+    })
+  }
+  // Of one, and of each thread what it may hold beside the others.
+  expect(most).toBeLessThan(700 << 20)
+})
+
+test('max.decompressed.message.bytes is what a record of a compressed batch may have, of the topic or else of the broker', async () => {
+  const { connect } = await startTestBroker({ engine: true })
+  const client = await connect()
+  const name = 'max.decompressed.message.bytes'
+  await createWith(client, 'orders', { [name]: '50' })
+  const send = async (compression: Compression) => {
+    const { responses } = await client.request(produce, 9, produceBody('orders', batch(compression)))
+    return responses[0]!.partitionResponses[0]!
+  }
+  expect(await send('gzip')).toMatchObject({
+    errorCode: errors.INVALID_RECORD.code,
+    errorMessage: expect.stringContaining('the log accepts at most 50 in a compressed batch'),
+  })
+  expect(await send('none')).toMatchObject({ errorCode: 0 })
+  await alter(client, TOPIC, 'orders', [['delete', name, null]])
+  expect(await send('gzip')).toMatchObject({ errorCode: 0 })
+  expect((await alter(client, BROKER, '', [['set', name, '50']])).errorMessage).toBeNull()
+  expect(await send('gzip')).toMatchObject({ errorCode: errors.INVALID_RECORD.code })
 })

@@ -326,6 +326,7 @@ test.each<[config: string, value: string, setting: string, expected: unknown]>([
   ['compression.gzip.level', '9', 'compressionGzipLevel', 9],
   ['compression.lz4.level', '17', 'compressionLz4Level', 17],
   ['compression.zstd.level', '-131072', 'compressionZstdLevel', -131_072],
+  ['max.decompressed.message.bytes', '1000', 'maxDecompressedMessageBytes', 1000],
   ['retention.bytes', '-1', 'retentionBytes', Infinity],
   ['retention.ms', '-1', 'retentionMs', Infinity],
   ['delete.retention.ms', '5', 'deleteRetentionMs', 5],

@@ -25,6 +25,11 @@ export interface ConsumerOptions extends Pick<
   offsetReset?: 'earliest' | 'latest' | 'none'
   /** Whether batches are checked for damage. Default true. */
   checkCrcs?: boolean
+  /**
+   * What a batch may expand to, in bytes; one that expands further ends the iteration with `VARVE_DECOMPRESSION_LIMIT`. One
+   * batch is expanded at a time. Default 268 435 456 (256 MiB), which is what a varve broker accepts.
+   */
+  maxDecompressedBytes?: number
   /** How long a broker may take to answer beyond `maxWaitMs`, in ms. Default 30 000. */
   requestTimeoutMs?: number
   /** Pause before the first retry, in ms; it doubles with each up to one second. Default 100. */

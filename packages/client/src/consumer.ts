@@ -1,4 +1,4 @@
-import { VarveError } from '@varve/records'
+import { MAX_DECOMPRESSED_BYTES, VarveError } from '@varve/records'
 import { systemClock, type Clock } from './clock.js'
 import { Cluster } from './cluster.js'
 import type { CommittedOffset, GroupOffset } from './committed-offsets.js'
@@ -64,6 +64,7 @@ export class Consumer {
       isolation: options.isolation ?? 'read_uncommitted',
       offsetReset: options.offsetReset ?? (options.groupId === undefined ? 'none' : 'latest'),
       checkCrcs: options.checkCrcs ?? true,
+      maxDecompressedBytes: decompressedBytes(options.maxDecompressedBytes),
       requestTimeoutMs,
       retryBackoffMs: options.retryBackoffMs ?? 100,
     }
@@ -418,6 +419,11 @@ function keyOf({ topic, partition }: TopicPartition): string {
 }
 
 const isOffset = (offset: unknown): boolean => Number.isSafeInteger(offset) && (offset as number) >= 0
+
+function decompressedBytes(bytes = MAX_DECOMPRESSED_BYTES): number {
+  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes
+  throw invalid(`maxDecompressedBytes must be a whole number from 1 on, not ${String(bytes)}`)
+}
 
 function checkEnd(end: unknown): void {
   if (isOffset(end)) return

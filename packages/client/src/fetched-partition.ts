@@ -1,4 +1,4 @@
-import { batchesIn, VarveError, type LogRecord, type RecordBatch } from '@varve/records'
+import { batchesIn, VarveError, type DecodeOptions, type LogRecord, type RecordBatch } from '@varve/records'
 import { ConsumerRecord } from './consumer-record.js'
 
 /** A partition that a consumer reads, from one `assign` or `seek` to the next. */
@@ -91,6 +91,7 @@ export class FetchedPartition {
   private readonly failure: VarveError | null = null
   private readonly highWatermark: number
   private readonly checkCrcs: boolean
+  private readonly decoding: DecodeOptions
   private readonly aborted: AbortedTransaction[]
   private readonly abortedProducers = new Set<number | bigint>()
   private index = 0
@@ -100,11 +101,17 @@ export class FetchedPartition {
   constructor(
     assigned: AssignedPartition,
     records: Buffer,
-    options: { highWatermark: number; aborted: readonly AbortedTransaction[]; checkCrcs: boolean },
+    options: {
+      highWatermark: number
+      aborted: readonly AbortedTransaction[]
+      checkCrcs: boolean
+      maxDecompressedBytes: number
+    },
   ) {
     this.assigned = assigned
     this.highWatermark = options.highWatermark
     this.checkCrcs = options.checkCrcs
+    this.decoding = { maxDecompressedBytes: options.maxDecompressedBytes }
     this.aborted = [...options.aborted].sort((a, b) => a.firstOffset - b.firstOffset)
     try {
       for (const batch of batchesIn(records)) this.batches.push(batch)
@@ -164,7 +171,7 @@ export class FetchedPartition {
       this.abortedProducers.add(this.aborted.shift()!.producerId)
     }
     if (batch.isControl) {
-      if (this.abortedProducers.size > 0 && markerType(batch) === ABORT_MARKER) {
+      if (this.abortedProducers.size > 0 && markerType(batch, this.decoding) === ABORT_MARKER) {
         this.abortedProducers.delete(batch.producerId)
       }
       return false
@@ -182,7 +189,7 @@ export class FetchedPartition {
     const { topic, partition } = this.assigned
     let records: IterableIterator<LogRecord>
     try {
-      records = batch.records()
+      records = batch.records(this.decoding)
     } catch (error) {
       throw this.locate(error, batch.baseOffset)
     }
@@ -212,9 +219,10 @@ export class FetchedPartition {
 }
 
 /** A control record's key is a version and a type; a batch that does not even hold that ends no transaction. */
-function markerType(batch: RecordBatch): number {
+function markerType(batch: RecordBatch, decoding: DecodeOptions): number {
   try {
-    for (const { key } of batch.records()) return key !== null && key.length >= 4 ? key.readInt16BE(2) : -1
+    for (const { key } of batch.records(decoding))
+      return key !== null && key.length >= 4 ? key.readInt16BE(2) : -1
   } catch (error) {
     if (!VarveError.is(error)) throw error
   }

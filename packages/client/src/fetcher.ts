@@ -13,6 +13,7 @@ export interface FetcherOptions {
   maxPartitionBytes: number
   isolation: Isolation
   checkCrcs: boolean
+  maxDecompressedBytes: number
   offsetReset: 'earliest' | 'latest' | 'none'
   requestTimeoutMs: number
   retryBackoffMs: number
@@ -253,7 +254,7 @@ export class Fetcher {
       this.partitionFailed(assigned, data.errorCode)
       return
     }
-    const { isolation, checkCrcs } = this.options
+    const { isolation, checkCrcs, maxDecompressedBytes } = this.options
     assigned.failures = 0
     assigned.highWatermark = isolation === 'read_committed' ? data.lastStableOffset : data.highWatermark
     if (data.records === null || data.records.length === 0) return
@@ -262,6 +263,7 @@ export class Fetcher {
       highWatermark: assigned.highWatermark,
       aborted,
       checkCrcs,
+      maxDecompressedBytes,
     })
     if (batches.isEmpty) {
       const { topic, partition, fetchOffset } = assigned

@@ -3,9 +3,9 @@
 // a seek has made pointless. Each test mixes one of these in.
 
 import { readFileSync } from 'node:fs'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { errors } from '@varve/protocol'
-import { batchesIn, encodeBatch } from '@varve/records'
+import { batchesIn, compress, encodeBatch, sealBatch } from '@varve/records'
 import { Admin } from '../src/admin.js'
 import { HastyClock } from './hasty-clock.js'
 import { ManualClock } from './manual-clock.js'
@@ -291,6 +291,51 @@ test('a damaged batch is named, and can be left out with seek', async () => {
   }
   consumer.seek(t0, 8)
   expect(await take(consumer, 4)).toEqual(expected(8, 12))
+})
+
+describe('a batch that expands enormously', () => {
+  const MiB = 1024 * 1024
+
+  /** One record of so many MiB of zeros. Frames one behind the other are one stream, so that nobody ever holds them. */
+  function bomb(mib: number): Buffer {
+    const [plain] = [...batchesIn(encodeBatch([{ value: '' }]))]
+    const zeros = compress('zstd', Buffer.alloc(MiB))
+    const section = Buffer.concat(Array.from({ length: mib }, () => zeros))
+    const batch = Buffer.concat([plain!.buffer.subarray(0, 61), section])
+    batch.writeInt32BE(batch.length - 12, 8)
+    batch.writeInt16BE(4, 21)
+    sealBatch(batch, 0, batch.length)
+    return batch
+  }
+
+  test.each([
+    ['by default', 1024, {}],
+    ['where less is allowed', 3, { maxDecompressedBytes: 2 * MiB }],
+  ])('is named before its memory is spent, %s', async (_when, mib, options) => {
+    const cluster = await startCluster()
+    cluster.topics['t'] = { topicId: TOPIC_ID, leaders: [0] }
+    cluster.log('t').add(...values(0, 1))
+    cluster.log('t').append(bomb(mib))
+    cluster.log('t').add(...values(2, 1))
+    const consumer = startConsumer(cluster, options)
+    consumer.assign([{ ...t0, offset: 0 }])
+    expect(await take(consumer, 1)).toEqual(expected(0, 1))
+    const before = process.memoryUsage.rss()
+    await expect(take(consumer, 1)).rejects.toMatchObject({
+      code: 'VARVE_DECOMPRESSION_LIMIT',
+      message: expect.stringContaining('t-0 at offset 1'),
+    })
+    expect(process.memoryUsage.rss() - before).toBeLessThan(600 * MiB)
+    consumer.seek(t0, 2)
+    expect(await take(consumer, 1)).toEqual(expected(2, 3))
+  })
+
+  test.each([0, NaN, 1.5, Infinity])('maxDecompressedBytes is not %d', async (maxDecompressedBytes) => {
+    const cluster = await startCluster()
+    expect(() => startConsumer(cluster, { maxDecompressedBytes })).toThrow(
+      expect.objectContaining({ code: 'VARVE_INVALID_OPTION' }),
+    )
+  })
 })
 
 test('bytes that are no batch end the iteration after the sound ones', async () => {

@@ -38,6 +38,11 @@ export interface LogOptions {
   /** The largest batch accepted, in bytes. Default 1 MiB + 12 (Kafka's `max.message.bytes`). */
   maxBatchBytes?: number
   /**
+   * The largest record accepted in a compressed batch, in bytes as it is encoded. Default `Infinity` (Kafka's
+   * `max.decompressed.message.bytes`). All records of a batch together expand to 256 MiB at most, whatever this is.
+   */
+  maxDecompressedMessageBytes?: number
+  /**
    * How closely an encoded batch is looked at before it is stored: `'full'` checks every record, of compressed batches
    * too, as Kafka does; `'header'` believes what the header says of them, for batches whose writer is trusted. Default
    * `'full'`.

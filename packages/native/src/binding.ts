@@ -49,6 +49,8 @@ export interface NativeLogConfig {
   segmentIndexBytes?: number
   /** The largest batch accepted. */
   maxBatchBytes?: number
+  /** The largest record accepted in a compressed batch. */
+  maxDecompressedMessageBytes?: number
   /** Whether the records of a batch are looked at before it is stored, not its header and checksum alone. */
   validateRecords?: boolean
   /** The codec that batches are stored under, by its number in Kafka: 0 none to 4 zstd. With -1 they keep theirs. */

@@ -109,6 +109,7 @@ export function topicSettings(
       indexIntervalBytes: number('index.interval.bytes'),
       segmentIndexBytes: Math.max(leastIndexBytes, number('segment.index.bytes')),
       maxBatchBytes: Math.max(leastBatchBytes, maxMessageBytes),
+      maxDecompressedMessageBytes: number('max.decompressed.message.bytes'),
       compression: compression === 'uncompressed' ? 'none' : (compression as LogSettings['compression']),
       compressionGzipLevel: number('compression.gzip.level'),
       compressionLz4Level: number('compression.lz4.level'),

@@ -55,7 +55,7 @@ export const logRows: readonly BrokerConfigRow[] = [
   ['log.roll.ms', 'LONG', null, anything, 'HIGH', 'dynamic', 'segment.ms of topics that have none of their own; null for log.roll.hours.'],
   ['log.segment.bytes', 'INT', '1073741824', atLeast(1048576), 'HIGH', 'dynamic', 'segment.bytes of topics that have none of their own.'],
   ['log.segment.delete.delay.ms', 'LONG', '60000', atLeast(0), 'HIGH', 'dynamic', 'file.delete.delay.ms of topics that have none of their own.'],
-  ['max.decompressed.message.bytes', 'INT', '2147483639', between(1, 2147483639), 'MEDIUM', 'fixed', 'max.decompressed.message.bytes of topics that have none of their own.'],
+  ['max.decompressed.message.bytes', 'INT', '2147483639', between(1, 2147483639), 'MEDIUM', 'dynamic', 'max.decompressed.message.bytes of topics that have none of their own.'],
   ['message.max.bytes', 'INT', '1048588', atLeast(0), 'HIGH', 'dynamic', 'max.message.bytes of topics that have none of their own.'],
   ['min.insync.replicas', 'INT', '1', atLeast(1), 'HIGH', 'dynamic', 'min.insync.replicas of topics that have none of their own.'],
   ['num.partitions', 'INT', '1', atLeast(1), 'MEDIUM', 'static', 'Partitions of topics that are created without a number.'],
