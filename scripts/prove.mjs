@@ -31,6 +31,7 @@ const suites = {
     'test/crash/kill.test.ts',
     'test/crash/kill-idempotent.test.ts',
     'test/crash/kill-group.test.ts',
+    'test/crash/kill-clients.test.ts',
   ),
   crashes: engineTests(
     'crash_enumeration',
