@@ -1,7 +1,7 @@
-//! Sends ranges of segment files to sockets without reading them: `sendfile` from one thread for the process, so that no
-//! event loop waits for a disk or copies a byte. The thread drives all connections in turn, as epoll says that they take
-//! something; what is not in memory is read ahead by other threads first. A little that is in memory is sent by the event
-//! loop itself, for which that is less work than to wake the thread and to be woken.
+//! Sends ranges of segment files to sockets without reading them: `sendfile` from threads of their own, a few for the
+//! process, so that no event loop waits for a disk or copies a byte. They drive all connections in turn, as epoll says that
+//! they take something; what is not in memory is read ahead by other threads first. A little that is in memory is sent by
+//! the event loop itself, for which that is less work than to wake a thread and to be woken.
 
 mod connection;
 mod job;
@@ -26,8 +26,11 @@ use read_ahead::ReadAhead;
 const BUDGET_BYTES: u64 = 4 << 20;
 /// A job of no more than this is begun, and mostly done, by whoever hands it in.
 const AT_ONCE_BYTES: u64 = 256 << 10;
-const EVENTS: usize = 256;
-/// The token of the descriptor that wakes the thread.
+/// As many as Kafka has network threads by default, where there are processors for them: one can send about 3 GB/s.
+const MOST_THREADS: usize = 3;
+/// What a thread takes at once. A few, so that the others have something to do as well.
+const EVENTS: usize = 4;
+/// The token of the descriptor that wakes a thread.
 const WAKE: u64 = 0;
 const NEVER: u64 = u64::MAX;
 
@@ -36,17 +39,17 @@ const SENT: i32 = 0;
 /// A job failed for the log's sake; the connection knows the error.
 const LOG_FAILED: i32 = -1;
 
-/// All connections of the process and the thread that serves them.
+/// All connections of the process, which the threads serve together: epoll hands a connection to one of them at a time.
 pub struct Sender {
     epoll: OwnedFd,
     wake: OwnedFd,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     next_token: AtomicU64,
     started: Instant,
-    /// When the thread looks for connections whose peers take nothing; in ms since `started`.
+    /// When a thread looks for connections whose peers take nothing; in ms since `started`.
     next_check: AtomicU64,
     read_ahead: Arc<ReadAhead>,
-    /// Closed while the thread was at their jobs, which it still has to drop.
+    /// Closed while a thread was at their jobs, which still have to be dropped.
     closing: Mutex<Vec<Arc<Connection>>>,
 }
 
@@ -81,8 +84,16 @@ impl Sender {
             return Ok(sender.clone());
         }
         let sender = Arc::new(Self::new()?);
-        let own = sender.clone();
-        thread::Builder::new().name("varve-send".into()).spawn(move || own.run())?;
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        for n in 0..processors.min(MOST_THREADS) {
+            let own = sender.clone();
+            match thread::Builder::new().name(format!("varve-send-{n}")).spawn(move || own.run()) {
+                Ok(_) => {}
+                Err(error) if n == 0 => return Err(error),
+                // Fewer are slower, and that is all.
+                Err(_) => break,
+            }
+        }
         Ok(SENDER.get_or_init(|| sender).clone())
     }
 
@@ -124,7 +135,7 @@ impl Sender {
             self.go_on(connection, &mut state, AT_ONCE_BYTES)?
         } else {
             let arming = state.arming();
-            // The thread would run into the lock at once.
+            // A thread would run into the lock at once.
             drop(state);
             let armed = self.arm(connection, arming);
             state = connection.state();
@@ -133,7 +144,7 @@ impl Sender {
         end_job(connection, &mut state, end).map(|(_, status)| status)
     }
 
-    /// Ends a connection and drops its job, which nobody is told of. Does not wait for the thread if that is at it right
+    /// Ends a connection and drops its job, which nobody is told of. Does not wait for a thread that is at it right
     /// now: it then meets a socket that takes nothing.
     pub fn close(&self, connection: Arc<Connection>) {
         connection.close();
@@ -162,12 +173,12 @@ impl Sender {
         }
     }
 
-    /// Has the thread go on with the connection when its socket takes something, and look now and then whether it does.
+    /// Has a thread go on with the connection when its socket takes something, and look now and then whether it does.
     fn arm(&self, connection: &Connection, arming: Arming) -> io::Result<()> {
         let operation = if arming.is_first { libc::EPOLL_CTL_ADD } else { libc::EPOLL_CTL_MOD };
         let events = libc::EPOLLOUT | libc::EPOLLONESHOT;
         self.control(operation, connection.socket().as_raw_fd(), events, connection.token)?;
-        // A thread that would sleep beyond that must be woken to know of it.
+        // Threads that would all sleep beyond that must be woken to know of it.
         if self.next_check.fetch_min(arming.next_look, Ordering::SeqCst) > arming.next_look {
             self.wake();
         }

@@ -19,8 +19,8 @@ const STALL_TIMEOUT_MS = 30_000
 
 /**
  * Sends bytes and slices of logs to a socket, in order and behind everything written to it before, and resolves when the
- * kernel has taken all of it. Slices go from the page cache to the socket without being read (`sendfile`), by a thread
- * that serves the whole process; for a TLS socket, on other platforms than Linux and with `VARVE_NO_SENDFILE=1` in the
+ * kernel has taken all of it. Slices go from the page cache to the socket without being read (`sendfile`), by threads
+ * that serve the whole process; for a TLS socket, on other platforms than Linux and with `VARVE_NO_SENDFILE=1` in the
  * environment they are read and written instead, chunk by chunk.
  *
  * Several sends to a socket leave in the order of their calls. Until the promise settles the socket, and the bytes that

@@ -33,7 +33,7 @@ export function isInFile(part: Uint8Array | Slice): part is Uint8Array | LogSlic
 }
 
 /**
- * Sends slices of segment files, and bytes between them, to one socket by the sender's own thread. Its second descriptor
+ * Sends slices of segment files, and bytes between them, to one socket by the sender's own threads. Its second descriptor
  * of the socket is taken once and closed with the socket.
  */
 export class SocketSender {

@@ -4,7 +4,7 @@
 // frames must not lock each other out.
 
 import { createHash } from 'node:crypto'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { ByteBudget, FramePool, FrameReader, type FrameReaderOptions, ProtocolError } from '../src/index.js'
 
 const STAGING_BYTES = 256 * 1024
@@ -553,4 +553,23 @@ test('the pool keeps large buffers up to its bound and gives them out again', ()
   expect(FramePool.sizeFor(65_537)).toBe(81_920)
   expect(FramePool.sizeFor(4 * MIB)).toBe(4 * MIB)
   expect(FramePool.sizeFor(4 * MIB + 1)).toBe(4 * MIB + 1)
+})
+
+test('the pool lets go of what nobody has needed for a while, and keeps what is in use', () => {
+  vi.useFakeTimers()
+  try {
+    const pool = new FramePool()
+    for (const buffer of [pool.take(MIB), pool.take(MIB), pool.take(MIB)]) pool.give(buffer)
+    // One is in use again and again: of the three two are too many.
+    for (let round = 0; round < 2; round++) {
+      pool.give(pool.take(MIB))
+      vi.advanceTimersByTime(5_000)
+    }
+    expect(pool.pooledBytes).toBe(MIB)
+    vi.advanceTimersByTime(10_000)
+    expect(pool.pooledBytes).toBe(0)
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
 })
