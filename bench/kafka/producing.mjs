@@ -48,11 +48,11 @@ export async function measureProducing(broker, parameters, { milliseconds, workp
 }
 
 function sendNatively(broker, topic, parameters, seconds, maxBytes) {
-  const { connections = 4, inFlight = 5, partitions } = parameters
+  const { connections = 4, inFlight = 5, partitions, batch } = parameters
   return nativeClient(broker, {
     kind: 'produce',
-    // As a producer does that has something for each of them.
-    ...batchesOf([topic], { batchesPerRequest: partitions, ...parameters }),
+    // As a producer does that has something for each of them, and no request larger than Kafka's `max.request.size`.
+    ...batchesOf([topic], { batchesPerRequest: batch === '1 MB' ? 1 : partitions, ...parameters }),
     connections,
     inFlight,
     seconds,

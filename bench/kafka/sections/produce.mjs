@@ -41,7 +41,7 @@ export const measure = async (parameters, context) =>
   measureProducing(await context.pair.turn(context.subject), parameters, context)
 
 const TEXT =
-  'Records of 1 KB. 16 KB batches are those of 15 records, as `batch.size=16384` makes them; 1 MB batches are as large as a broker takes by default. Native: four connections with five requests in flight each, every request with a batch for each partition. librdkafka: `kcat -P`, its start included. Java: `ProducerPerformance`.'
+  "Records of 1 KB. 16 KB batches are those of 15 records, as `batch.size=16384` makes them; 1 MB batches are as large as a broker takes by default. Native: four connections with five requests in flight each, every request with a batch for each partition, with 1 MB batches for one after the other, because Kafka's producers send no request larger than that. librdkafka: `kcat -P`, its start included. Java: `ProducerPerformance`."
 
 export const tables = (measured) => [
   throughputTable('kafka-produce', 'Produce: records per second', TEXT, measured),
