@@ -20,6 +20,15 @@ export default defineConfig({
         },
       },
       {
+        // Our clients and a real Kafka; without one each of these tests is skipped, and says so.
+        extends: true,
+        test: {
+          name: 'against Kafka',
+          globalSetup: './packages/client/test/real-broker/kafka.ts',
+          include: ['packages/client/test/real-broker/*.test.ts'],
+        },
+      },
+      {
         // The CRC in TypeScript, which takes over where the addon does not load.
         extends: true,
         test: {

@@ -3,6 +3,8 @@ export const KAFKA_POM: string
 export const CLUSTER_ID: string
 export const kafkaJars: string
 export function kafkaIsInstalled(): boolean
+/** A port of this machine that nobody had a moment ago. */
+export function freePort(): Promise<number>
 /** Whether a broker on a port of this machine answers now. */
 export function answers(port: number): Promise<boolean>
 
@@ -22,4 +24,5 @@ export function startKafka(options: {
   properties?: Readonly<Record<string, string | number>>
   heap?: string
   pem?: string
+  moreListeners?: Readonly<Record<string, { readonly port: number; readonly advertised: number }>>
 }): Promise<RunningKafka>

@@ -65,26 +65,36 @@ export async function answers(port) {
  * @param {Readonly<Record<string, string | number>>} [options.properties] beside those that one broker needs
  * @param {string} [options.heap] default 1g
  * @param {string} [options.pem] file with a private key and its certificate: then there is a listener for TLS too
+ * @param {Readonly<Record<string, {port: number, advertised: number}>>} [options.moreListeners] by name, without TLS, each
+ *   telling clients of another port than its own
  */
-export async function startKafka({ directory, properties = {}, heap = '1g', pem }) {
+export async function startKafka({ directory, properties = {}, heap = '1g', pem, moreListeners = {} }) {
   const port = await freePort()
   const controllerPort = await freePort()
   const tlsPort = pem === undefined ? undefined : await freePort()
-  const listeners = [
-    `PLAINTEXT://127.0.0.1:${port}`,
-    `CONTROLLER://127.0.0.1:${controllerPort}`,
-    ...(tlsPort === undefined ? [] : [`SSL://127.0.0.1:${tlsPort}`]),
-  ].join(',')
+  const more = Object.entries(moreListeners)
+  const listenersWith = (portOf) =>
+    [
+      ['PLAINTEXT', port],
+      ['CONTROLLER', controllerPort],
+      ...(tlsPort === undefined ? [] : [['SSL', tlsPort]]),
+      ...more.map(([name, ports]) => [name, portOf(ports)]),
+    ]
+      .map(([name, number]) => `${name}://127.0.0.1:${number}`)
+      .join(',')
   mkdirSync(directory, { recursive: true })
   const file = join(directory, 'server.properties')
   const own = {
     'process.roles': 'broker,controller',
     'node.id': 1,
-    listeners,
-    'advertised.listeners': listeners,
+    listeners: listenersWith((ports) => ports.port),
+    'advertised.listeners': listenersWith((ports) => ports.advertised),
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL',
+    'listener.security.protocol.map': [
+      'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL',
+      ...more.map(([name]) => `${name}:PLAINTEXT`),
+    ].join(','),
     ...(pem !== undefined && { 'ssl.keystore.type': 'PEM', 'ssl.keystore.location': pem }),
     'controller.quorum.bootstrap.servers': `127.0.0.1:${controllerPort}`,
     'log.dirs': join(directory, 'logs'),

@@ -62,27 +62,6 @@ const kcatFlags = (): string[] =>
     ].map((setting) => ['-X', setting]),
   )
 
-test('what our clients write, our clients read', async () => {
-  const brokers = [broker.address]
-  const admin = new Admin({ brokers, tls: tls() })
-  const producer = new Producer({ brokers, tls: tls() })
-  const consumer = new Consumer({ brokers, tls: tls() })
-  try {
-    await admin.createTopics([{ name: 'ours', partitions: 1 }])
-    const values = Array.from({ length: 40 }, (_, index) => `${index}:`.padEnd(100_000, 'x'))
-    await Promise.all(values.map((value) => producer.send('ours', { value })))
-    consumer.assign([{ topic: 'ours', partition: 0, offset: 'earliest' }])
-    const got: string[] = []
-    for await (const { value } of consumer) {
-      got.push(String(value))
-      if (got.length === values.length) break
-    }
-    expect(got).toEqual(values)
-  } finally {
-    await Promise.all([producer.close(), consumer.close(), admin.close()])
-  }
-})
-
 test('kcat reads what the command line writes, and the other way round', async (context) => {
   needs(context, kcat)
   const input = Array.from({ length: 5_000 }, (_, index) => `line ${index}\n`).join('')

@@ -5,8 +5,7 @@
 import { errors } from '@varve/protocol'
 import { batchesIn } from '@varve/records'
 import { expect, onTestFinished, test } from 'vitest'
-import { startBroker } from '@varve/broker'
-import { Admin, Consumer, Producer, type ProducerOptions } from '../src/index.js'
+import { Producer, type ProducerOptions } from '../src/index.js'
 import { outcomeOf } from './outcome.js'
 import { ScriptedCluster } from './scripted-cluster.js'
 
@@ -121,25 +120,5 @@ test.each([{ acks: 1 }, { retries: 0 }, { maxInFlight: 6 }] as const)(
   async (options) => {
     expect(() => new Producer({ brokers: ['h:1'], idempotence: true, ...options })).toThrow("'idempotence'")
     await new Producer({ brokers: ['h:1'], ...options }).close()
-  },
-)
-
-test.each(['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const)(
-  'a broker takes numbered batches, %s',
-  async (compression) => {
-    await using broker = await startBroker()
-    const brokers = [broker.address]
-    await using admin = new Admin({ brokers })
-    await admin.createTopics([{ name: 't', partitions: 1 }])
-    await using producer = new Producer({ brokers, compression, batchBytes: 500 })
-    const sent = await Promise.all(values(10).map((value) => producer.send('t', { value })))
-    expect(sent.map(({ offset }) => offset)).toEqual(values(10).map((_, index) => index))
-    const [{ producers }] = (await admin.describeProducers([{ topic: 't', partition: 0 }])) as [any]
-    expect(producers).toMatchObject([{ producerEpoch: 0, lastSequence: 9 }])
-    await using consumer = new Consumer({ brokers })
-    consumer.assign([{ topic: 't', partition: 0, offset: 0, end: 10 }])
-    const read: string[] = []
-    for await (const { value } of consumer) read.push(String(value))
-    expect(read).toEqual(values(10))
   },
 )

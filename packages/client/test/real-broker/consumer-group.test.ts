@@ -1,7 +1,6 @@
 // Members of a group share a topic. A record that two of them read, or none, is what groups must not do: when one comes,
-// when one goes, when one dies, and when it goes on from where somebody else has stopped. All of it against a broker.
+// when one goes, when one dies, and when it goes on from where somebody else has stopped.
 
-import { startBroker, type Broker } from '@varve/broker'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import {
   Admin,
@@ -10,21 +9,20 @@ import {
   type ConsumerOptions,
   type RebalanceListener,
   type TopicPartition,
-} from '../src/index.js'
-import { ManualClock } from './manual-clock.js'
+} from '../../src/index.js'
+import { ManualClock } from '../manual-clock.js'
+import { created, useRealBroker } from './real-broker.js'
 
-let broker: Broker
+const broker = useRealBroker()
 let admin: Admin
 let producer: Producer
-beforeAll(async () => {
-  broker = await startBroker()
-  admin = new Admin({ brokers: [broker.address] })
-  producer = new Producer({ brokers: [broker.address], lingerMs: 0 })
+beforeAll(() => {
+  admin = new Admin({ brokers: broker.brokers })
+  producer = new Producer({ brokers: broker.brokers, lingerMs: 0 })
 })
 afterAll(async () => {
   await producer.close()
   await admin.close()
-  await broker.close()
 })
 
 /** A member that reads on and on, and what it has seen. */
@@ -37,7 +35,7 @@ class Member {
 
   constructor(topic: string, options: Partial<ConsumerOptions> = {}) {
     this.consumer = new Consumer({
-      brokers: [broker.address],
+      brokers: broker.brokers,
       groupId: `readers-of-${topic}`,
       offsetReset: 'earliest',
       heartbeatIntervalMs: 50,
@@ -90,7 +88,7 @@ class Member {
 }
 
 async function topicOf(name: string, partitions: number): Promise<string> {
-  await admin.createTopics([{ name, partitions }])
+  await created(admin, { name, partitions })
   return name
 }
 
@@ -166,7 +164,7 @@ test(
   async () => {
     const topic = await topicOf('orphaned', 2)
     const dying = new Consumer({
-      brokers: [broker.address],
+      brokers: broker.brokers,
       groupId: `readers-of-${topic}`,
       sessionTimeoutMs: 6_000,
       // Time stands still for it: no heartbeat is ever due.
@@ -238,7 +236,7 @@ test('offsets are committed by hand, and what is not committed comes again', asy
   await send(topic, numbers(0, 10), 1)
   const start = (): Consumer => {
     const consumer = new Consumer({
-      brokers: [broker.address],
+      brokers: broker.brokers,
       groupId: `readers-of-${topic}`,
       offsetReset: 'earliest',
       autoCommit: false,
@@ -281,7 +279,7 @@ test('a partition that is paused keeps its place, and goes on when it is resumed
 
 test('without a commit and without offsetReset there is nowhere to begin', async () => {
   const topic = await topicOf('nowhere', 1)
-  const consumer = new Consumer({ brokers: [broker.address], groupId: 'nobody', offsetReset: 'none' })
+  const consumer = new Consumer({ brokers: broker.brokers, groupId: 'nobody', offsetReset: 'none' })
   onTestFinished(() => consumer.close())
   consumer.subscribe([topic])
   await expect(consumer.records().next()).rejects.toMatchObject({ code: 'VARVE_NO_OFFSET' })

@@ -1,23 +1,18 @@
-// The scripted broker is our own idea of a broker. This one stores, assigns offsets and answers by its own rules: what
-// a producer sends must come back to a consumer byte for byte, whatever the codec, and from any offset.
+// What a producer sends must come back to a consumer byte for byte, whatever the codec, and from any offset.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startBroker, type Broker } from '@varve/broker'
-import { Admin, Consumer, KafkaError, Producer } from '../src/index.js'
-import { isPending } from './scripted-cluster.js'
+import { Admin, Consumer, KafkaError, Producer } from '../../src/index.js'
+import { isPending } from '../scripted-cluster.js'
+import { created, eventually, useRealBroker } from './real-broker.js'
 
-let broker: Broker
+const broker = useRealBroker()
 let brokers: string[]
 let admin: Admin
-beforeAll(async () => {
-  broker = await startBroker()
-  brokers = [broker.address]
+beforeAll(() => {
+  brokers = broker.brokers
   admin = new Admin({ brokers })
 })
-afterAll(async () => {
-  await admin.close()
-  await broker.close()
-})
+afterAll(() => admin.close())
 
 async function read(topic: string, partition: number, from: number, count: number): Promise<string[]> {
   const consumer = new Consumer({ brokers })
@@ -44,7 +39,7 @@ test.each([
   ['zstd', -1, 0],
 ] as const)('ten thousand records, %s, acks %i, retries %i', async (compression, acks, retries) => {
   const topic = `trip-${compression}-${acks}-${retries}`
-  await admin.createTopics([{ name: topic, partitions: 1 }])
+  await created(admin, { name: topic, partitions: 1 })
   const producer = new Producer({ brokers, compression, acks, retries, batchBytes: 20_000 })
   const values = Array.from({ length: 10_000 }, (_, index) => `value ${index} of many, ümläüts included`)
   const deliveries = await Promise.all(values.map((value) => producer.send(topic, { value })))
@@ -79,7 +74,7 @@ test('keys, nulls, headers and timestamps come back, and a topic is created by s
 })
 
 test('a consumer that waits is told of what comes', async () => {
-  await admin.createTopics([{ name: 'followed', partitions: 1 }])
+  await created(admin, { name: 'followed', partitions: 1 })
   const consumer = new Consumer({ brokers, maxWaitMs: 30_000 })
   consumer.assign([{ topic: 'followed', partition: 0, offset: 'latest' }])
   const first = consumer.records().next()
@@ -94,7 +89,9 @@ test('a consumer that waits is told of what comes', async () => {
 test('administration says what is there', async () => {
   const [created] = await admin.createTopics([{ name: 'described', partitions: 3 }])
   expect(created).toMatchObject({ name: 'described', partitions: 3, replicationFactor: 1 })
-  expect((await admin.listTopics()).map(({ name }) => name)).toContain('described')
+  await eventually(async () =>
+    expect((await admin.listTopics()).map(({ name }) => name)).toContain('described'),
+  )
   const [described] = await admin.describeTopics(['described'])
   expect(described).toMatchObject({
     topicId: created!.topicId,
@@ -119,7 +116,7 @@ test('administration says what is there', async () => {
 })
 
 test('an offset that is not there is an error of the iteration', async () => {
-  await admin.createTopics([{ name: 'short', partitions: 1 }])
+  await created(admin, { name: 'short', partitions: 1 })
   const consumer = new Consumer({ brokers })
   consumer.assign([{ topic: 'short', partition: 0, offset: 7 }])
   await expect(consumer.records().next()).rejects.toMatchObject({ kafkaName: 'OFFSET_OUT_OF_RANGE' })
