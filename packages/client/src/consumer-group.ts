@@ -65,7 +65,7 @@ export class ConsumerGroup {
   private readonly isCooperative: boolean
   private topics: readonly string[] = []
   private listener: RebalanceListener = {}
-  private partitionCounts = new Map<string, number>()
+  private partitionCounts: Joined['partitionCounts'] = null
   private committed = new Map<string, number>()
   private joining = false
   private joined: Joined | null = null
@@ -260,7 +260,7 @@ export class ConsumerGroup {
       })
   }
 
-  private async apply({ assigned, assignor }: Joined): Promise<void> {
+  private async apply({ assigned, assignor, partitionCounts }: Joined): Promise<void> {
     this.joined = null
     const owned = this.owned()
     const before = new Set(owned.map(partitionName))
@@ -279,7 +279,7 @@ export class ConsumerGroup {
       this.mustJoin = true
       throw error
     }
-    this.partitionCounts = this.currentCounts()
+    this.partitionCounts = partitionCounts
     this.scheduleCommit()
   }
 
@@ -399,23 +399,20 @@ export class ConsumerGroup {
     if (!this.joining && !this.ended && !this.isLost) this.heartbeatLater()
   }
 
-  private currentCounts(): Map<string, number> {
-    return new Map(this.topics.map((topic) => [topic, this.cluster.topic(topic)?.partitions.length ?? 0]))
-  }
-
   /** New partitions, and topics that are created after the subscription, want members. */
   private async havePartitionsChanged(): Promise<boolean> {
-    const isWanting = [...this.partitionCounts.values()].includes(0)
+    const counts = this.partitionCounts
+    if (counts === null) return false
+    const isWanting = [...counts.values()].includes(0)
     if (!isWanting && this.cluster.metadataAgeMs < this.options.metadataMaxAgeMs) return false
     try {
-      await this.cluster.refresh(this.topics)
+      await this.cluster.refresh([...counts.keys()])
     } catch (error) {
       if (VarveError.is(error) && error.retriable) return false
       throw error
     }
-    const counts = this.currentCounts()
-    const changed = [...counts].some(([topic, count]) => this.partitionCounts.get(topic) !== count)
-    this.partitionCounts = counts
-    return changed
+    // It may have joined again meanwhile.
+    if (counts !== this.partitionCounts) return false
+    return [...counts].some(([topic, count]) => count !== (this.cluster.topic(topic)?.partitions.length ?? 0))
   }
 }

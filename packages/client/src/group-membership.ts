@@ -31,6 +31,8 @@ export interface MembershipOptions {
 export interface Joined {
   readonly assignor: GroupAssignor
   readonly assigned: readonly TopicPartition[]
+  /** Of the leader, who asks for a rebalance when it changes: how many partitions each topic of the group has. */
+  readonly partitionCounts: ReadonlyMap<string, number> | null
 }
 
 /** What a heartbeat found out. `lost`: the group went on without this member, and others may read what it had. */
@@ -172,9 +174,13 @@ export class GroupMembership {
       const problem = `The coordinator chose the assignor '${joined.protocolName}', which this member did not offer`
       throw new VarveError('VARVE_INVALID_RESPONSE', problem)
     }
-    const isLeader = joined.leader === joined.memberId && !joined.skipAssignment
-    const assignments = isLeader ? await this.share(assignor, joined.members) : []
-    return { assignor, assigned: await this.sendSync(connection, assignor, assignments) }
+    if (joined.leader !== joined.memberId)
+      return { assignor, assigned: await this.sendSync(connection, assignor, []), partitionCounts: null }
+    const members = membersOf(assignor.name, joined.members)
+    const partitionCounts = await this.countPartitions(members.flatMap((member) => member.topics))
+    // A static leader that comes back leads on with what the group was given before (KIP-814).
+    const shared = joined.skipAssignment ? [] : assignmentBytes(assignor.assign(members, partitionCounts))
+    return { assignor, assigned: await this.sendSync(connection, assignor, shared), partitionCounts }
   }
 
   private async sendJoin(connection: Connection, state: MemberState): Promise<JoinGroupResponse> {
@@ -207,18 +213,10 @@ export class GroupMembership {
     return joined
   }
 
-  /** What this member decides for all when it leads. */
-  private async share(
-    assignor: GroupAssignor,
-    metadata: JoinGroupResponse['members'],
-  ): Promise<ReturnType<typeof assignmentBytes>> {
-    const members = membersOf(assignor.name, metadata)
-    const topics = [...new Set(members.flatMap((member) => member.topics))]
-    const refreshed = await this.cluster.refresh(topics)
-    const counts = topics.map(
-      (topic) => [topic, refreshed.topics.get(topic)?.partitions.length ?? 0] as const,
-    )
-    return assignmentBytes(assignor.assign(members, new Map(counts)))
+  private async countPartitions(topics: readonly string[]): Promise<Map<string, number>> {
+    const names = [...new Set(topics)]
+    const refreshed = await this.cluster.refresh(names)
+    return new Map(names.map((topic) => [topic, refreshed.topics.get(topic)?.partitions.length ?? 0]))
   }
 
   private async sendSync(

@@ -252,7 +252,7 @@ export class RecordAccumulator {
     queue.ready.push(batch)
     queue.open = null
     this.lingering.delete(batch)
-    this.options.partitioner.onNewBatch?.(queue.topic)
+    this.options.partitioner.onNewBatch?.(queue.topic, queue.partition)
     this.events.ready(queue)
   }
 

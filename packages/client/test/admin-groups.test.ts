@@ -98,6 +98,31 @@ test('members of a group of consumers come with their topics and partitions', as
   ])
 })
 
+test('what a member wrote and nobody can read does not hide the others', async () => {
+  const { cluster, admin } = await startAdmin()
+  coordinate(cluster, () => 0)
+  const member = (memberId: string, memberMetadata: Buffer, memberAssignment: Buffer) => ({
+    memberId,
+    groupInstanceId: null,
+    clientId: 'c',
+    clientHost: '/h',
+    memberMetadata,
+    memberAssignment,
+  })
+  const subscription = consumerSubscription.encode({ topics: ['t'] }, 1)
+  const odd = member('odd', Buffer.from('not a subscription'), Buffer.from([0, 1, 0x7f, 0xff, 0xff, 0xff]))
+  cluster.brokers[0]!.on('DescribeGroups', () => ({
+    throttleTimeMs: 0,
+    groups: [
+      group('odd', { members: [odd, member('even', subscription, Buffer.alloc(0))] }),
+      group('even', { members: [member('m', subscription, Buffer.alloc(0))] }),
+    ],
+  }))
+  const found = await admin.describeGroups(['odd', 'even'])
+  expect(found.map(({ members }) => members.map(({ topics }) => topics))).toEqual([[[], ['t']], [['t']]])
+  expect(found[0]!.members[0]!.assignment).toEqual([])
+})
+
 test.each([5, 6])('a group that is not there is an error in version %i', async (version) => {
   const { cluster, admin } = await startAdmin(
     1,

@@ -111,6 +111,44 @@ test.each(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION'] as const)(
   },
 )
 
+/** Lets so many heartbeats pass, the first of which is the `from`-th. */
+async function beat({ cluster, clock }: Scene, from: number, count: number): Promise<void> {
+  for (let beats = from; beats < from + count; beats++) {
+    await clock.advanceToNext(3_000)
+    await cluster.brokers[0]!.received('Heartbeat', beats)
+  }
+}
+
+test('a static leader that comes back assigns nothing, and rebalances once partitions are added', async () => {
+  const scene = await start({ groupInstanceId: 'one', metadataMaxAgeMs: 10_000 })
+  const { cluster, group, consumer } = scene
+  group.goesOn = true
+  const records = consumer.records()
+  await records.next()
+  await beat(scene, 0, 3)
+  await records.next()
+  expect((await cluster.brokers[0]!.received('SyncGroup')).body.assignments).toEqual([])
+  expect(cluster.brokers[0]!.count('JoinGroup')).toBe(1)
+  cluster.topics['t']!.leaders = [0, 0]
+  await beat(scene, 3, 3)
+  await records.next()
+  await cluster.brokers[0]!.received('JoinGroup', 1)
+})
+
+test('a member that does not lead leaves it to the leader to see new partitions', async () => {
+  const scene = await start({ metadataMaxAgeMs: 5_000 })
+  const { cluster, group, consumer } = scene
+  group.leader = 'somebody else'
+  const records = consumer.records()
+  await records.next()
+  await beat(scene, 0, 3)
+  await records.next()
+  cluster.topics['t']!.leaders = [0, 0]
+  await beat(scene, 3, 4)
+  await records.next()
+  expect(cluster.brokers[0]!.count('JoinGroup')).toBe(1)
+})
+
 test('a coordinator that moved is found, and the membership goes on', async () => {
   const { cluster, group, clock, consumer, events } = await start({}, 2)
   const records = consumer.records()

@@ -4,7 +4,7 @@
 
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { errors } from '@varve/protocol'
-import { roundRobin } from '@varve/partitioning'
+import { defaultPartitioner, keyPartition, roundRobin } from '@varve/partitioning'
 import { batchesIn } from '@varve/records'
 import { Producer, type ProducerOptions } from '../src/producer.js'
 import { RecordAccumulator } from '../src/record-accumulator.js'
@@ -464,6 +464,25 @@ test('an error of our own is not taken for a refresh that failed: what waits is 
   const next = producer.send('t', { value: 'c' })
   await producer.flush()
   expect(await next).toMatchObject({ offset: 0 })
+})
+
+test('records without a key fill batches also while batches of keyed records are closed', async () => {
+  const cluster = await startCluster()
+  cluster.topics['t'] = { leaders: [0, 0, 0, 0] }
+  const partitioner = defaultPartitioner(() => 0)
+  const producer = startProducer(cluster, { partitioner, batchBytes: 1_000, lingerMs: 60_000 })
+  const key = [...'abcdefghij'].find((each) => keyPartition(Buffer.from(each), 4) === 3)!
+  const keyed: Array<Promise<{ partition: number }>> = []
+  const unkeyed: Array<Promise<{ partition: number }>> = []
+  for (let index = 0; index < 20; index++) {
+    keyed.push(producer.send('t', { key, value: 'x'.repeat(900) }))
+    unkeyed.push(producer.send('t', { value: 'y' }))
+  }
+  await producer.flush()
+  const partitionsOf = async (sent: typeof keyed): Promise<Set<number>> =>
+    new Set((await Promise.all(sent)).map(({ partition }) => partition))
+  expect([await partitionsOf(keyed), await partitionsOf(unkeyed)]).toEqual([new Set([3]), new Set([0])])
+  expect(cluster.log('t').batches).toHaveLength(1)
 })
 
 test('a partitioner that throws between batches loses nothing in silence', async () => {

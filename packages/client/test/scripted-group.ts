@@ -12,6 +12,10 @@ export class ScriptedGroup {
   readonly commitErrors: number[] = []
   readonly committed = new Map<string, number>()
   coordinator = 0
+  /** Who leads in place of the member, which is then assigned partition 0 of `t`. */
+  leader: string | null = null
+  /** Whether the group goes on with the assignment that it has, as it does when a static leader comes back. */
+  goesOn = false
   private assignments: Array<{ memberId: string; assignment: Buffer }> = []
 
   constructor(cluster: ScriptedCluster) {
@@ -32,9 +36,10 @@ export class ScriptedGroup {
         generationId: errorCode === 0 ? this.generation : -1,
         protocolType: 'consumer',
         protocolName: protocol.name,
-        leader: memberId,
+        leader: this.leader ?? memberId,
+        skipAssignment: this.goesOn,
         memberId,
-        members: errorCode === 0 ? [{ memberId, metadata: protocol.metadata }] : [],
+        members: errorCode === 0 && this.leader === null ? [{ memberId, metadata: protocol.metadata }] : [],
       }
     })
     broker.on('SyncGroup', ({ body }) => {
@@ -42,7 +47,10 @@ export class ScriptedGroup {
       return {
         throttleTimeMs: 0,
         errorCode: moved(),
-        assignment: this.assignments[0]?.assignment ?? Buffer.alloc(0),
+        assignment:
+          this.goesOn || this.leader !== null
+            ? consumerAssignment.encode({ assignedPartitions: [{ topic: 't', partitions: [0] }] }, 3)
+            : (this.assignments[0]?.assignment ?? Buffer.alloc(0)),
       }
     })
     broker.on('Heartbeat', () => ({

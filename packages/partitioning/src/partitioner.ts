@@ -10,8 +10,12 @@ export interface Partitioner {
    * @param available those of them that have a leader; absent where all do
    */
   partition(topic: string, key: Uint8Array | null, partitions: number, available?: readonly number[]): number
-  /** A batch of the topic was closed: the moment to move on for a partitioner that fills one batch after another. */
-  onNewBatch?(topic: string): void
+  /**
+   * A batch of the topic was closed: the moment to move on for a partitioner that fills one batch after another.
+   *
+   * @param partition whose batch it was; absent where all batches of the topic were closed
+   */
+  onNewBatch?(topic: string, partition?: number): void
 }
 
 /** `random()` gives a number from 0 up to, not including, 1. */
@@ -105,8 +109,9 @@ export function sticky(random: Random): Partitioner {
       previous.set(topic, partition)
       return partition
     },
-    onNewBatch(topic) {
-      chosen.delete(topic)
+    onNewBatch(topic, partition) {
+      // Batches of keyed records are closed as well, elsewhere.
+      if (partition === undefined || partition === chosen.get(topic)) chosen.delete(topic)
     },
   }
 }
@@ -125,8 +130,8 @@ export function defaultPartitioner(random: Random = Math.random): Partitioner {
         ? unkeyed.partition(topic, key, partitions, available)
         : keyPartition(key, partitions)
     },
-    onNewBatch(topic) {
-      unkeyed.onNewBatch!(topic)
+    onNewBatch(topic, partition) {
+      unkeyed.onNewBatch!(topic, partition)
     },
   }
 }

@@ -30,6 +30,16 @@ test('sticky stays within a batch and moves on after it, never to the same parti
   expect(take()).toBe(2)
 })
 
+test('sticky stays where it is while batches of other partitions are closed', () => {
+  const partitioner = defaultPartitioner(draws(0.5, 0.5))
+  const take = (): number => partitioner.partition('a', null, 4)
+  expect(take()).toBe(2)
+  for (const elsewhere of [0, 1, 3]) partitioner.onNewBatch!('a', elsewhere)
+  expect(take()).toBe(2)
+  partitioner.onNewBatch!('a', 2)
+  expect(take()).toBe(3)
+})
+
 test('sticky leaves a partition that lost its leader, and one that no longer exists', () => {
   const partitioner = sticky(draws(0.99, 0, 0))
   expect(partitioner.partition('a', null, 4)).toBe(3)

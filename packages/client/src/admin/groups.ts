@@ -6,6 +6,7 @@ import {
   describeGroups,
   errors,
   listGroups,
+  ProtocolError,
   type ConsumerGroupDescribeResponse,
   type DescribeGroupsResponse,
 } from '@varve/protocol'
@@ -40,7 +41,7 @@ export interface GroupMember {
   readonly groupInstanceId: string | null
   readonly clientId: string
   readonly clientHost: string
-  /** The topics that it subscribes to; empty where its protocol is not that of consumers. */
+  /** The topics that it subscribes to; empty where its protocol is not that of consumers, or cannot be read. */
   readonly topics: readonly string[]
   /** What it is to read now. */
   readonly assignment: readonly TopicPartition[]
@@ -184,8 +185,7 @@ function classicGroup(
       groupInstanceId,
       clientId,
       clientHost,
-      topics:
-        isConsumer && memberMetadata.length > 0 ? consumerSubscription.decode(memberMetadata).topics : [],
+      topics: (isConsumer ? decoded(consumerSubscription, memberMetadata)?.topics : undefined) ?? [],
       assignment: isConsumer ? assignmentOf(memberAssignment) : [],
     }
   })
@@ -201,12 +201,24 @@ function classicGroup(
 }
 
 function assignmentOf(bytes: Buffer): TopicPartition[] {
-  // A member that has not been given anything yet.
-  if (bytes.length === 0) return []
-  const { assignedPartitions } = consumerAssignment.decode(bytes)
+  const { assignedPartitions = [] } = decoded(consumerAssignment, bytes) ?? {}
   return assignedPartitions.flatMap(({ topic, partitions }) =>
     partitions.map((partition) => ({ topic, partition })),
   )
+}
+
+/**
+ * What a member or its leader wrote, which no broker checks; undefined where there is nothing yet, or nothing that can be
+ * read: the others are to be described all the same.
+ */
+function decoded<T>({ decode }: { decode(bytes: Buffer): T }, bytes: Buffer): T | undefined {
+  if (bytes.length === 0) return undefined
+  try {
+    return decode(bytes)
+  } catch (error) {
+    if (error instanceof ProtocolError) return undefined
+    throw error
+  }
 }
 
 function consumerGroup(

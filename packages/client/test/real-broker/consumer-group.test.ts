@@ -188,28 +188,32 @@ test(
   },
 )
 
-test(
-  'a static member comes back to its partitions, and nobody else hears of it',
+test.each(['leader', 'follower'] as const)(
+  'a static %s comes back to its partitions, and nobody else hears of it',
   { timeout: 30_000 },
-  async () => {
-    const topic = await topicOf('static', 4)
+  async (role) => {
+    const topic = await topicOf(`static-${role}`, 4)
     const start = (groupInstanceId: string) => new Member(topic, { groupInstanceId, assignors: ['range'] })
-    const [one, two] = [start('one'), start('two')]
-    await one.until(() => one.partitions.length === 2)
-    await two.until(() => two.partitions.length === 2)
+    const leader = start('leader')
+    await leader.until(() => leader.partitions.length === 4)
+    const follower = start('follower')
+    await leader.until(() => leader.partitions.length === 2)
+    await follower.until(() => follower.partitions.length === 2)
+    const [gone, other] = role === 'leader' ? [leader, follower] : [follower, leader]
     await send(topic, numbers(0, 8), 4)
-    await one.until(() => one.values.length === 4)
-    await two.until(() => two.values.length === 4)
-    const { partitions } = two
-    const { length } = one.events
-    await two.consumer.close()
-    const again = start('two')
+    await gone.until(() => gone.values.length === 4)
+    await other.until(() => other.values.length === 4)
+    const { partitions } = gone
+    const { length } = other.events
+    await gone.consumer.close()
+    const again = start(role)
     await again.until(() => again.partitions.length === 2)
     expect(again.partitions).toEqual(partitions)
-    expect(one.events).toHaveLength(length)
     await send(topic, numbers(8, 8), 4)
     await again.until(() => again.values.length === 4)
     expect(again.values.every((value) => Number(value) >= 8)).toBe(true)
+    await other.until(() => other.values.length === 8)
+    expect(other.events).toHaveLength(length)
   },
 )
 

@@ -6,7 +6,7 @@ import { startBroker, type Broker } from '@varve/broker'
 import { afterAll, beforeAll, beforeEach, inject, vi } from 'vitest'
 import { freePort } from '../../../../scripts/kafka-broker.mjs'
 import { Authority } from '../../../../test/support/certificates.js'
-import { Admin, type NewTopic } from '../../src/index.js'
+import type { Admin, NewTopic } from '../../src/index.js'
 import type { ProvidedKafka } from './kafka.js'
 
 /** Of a broker that is missing: nobody connects, because every test is skipped. */
