@@ -17,6 +17,11 @@ export interface Credentials {
   readonly key: string
 }
 
+export interface Lifetime {
+  readonly notBefore: Date
+  readonly notAfter: Date
+}
+
 /** Signs certificates; `ca` is its own, in PEM. */
 export class Authority {
   readonly ca: string
@@ -44,14 +49,18 @@ export class Authority {
   }
 
   /** A certificate for these names; addresses of this machine where they look like one. */
-  async issue(commonName: string, hosts: readonly string[] = []): Promise<Credentials> {
+  async issue(
+    commonName: string,
+    hosts: readonly string[] = [],
+    lifetime: Lifetime = validity(),
+  ): Promise<Credentials> {
     const keys = await newKeys()
     const names = hosts.map((host): x509.JsonGeneralName => ({
       type: /^[\d.]+$|:/.test(host) ? 'ip' : 'dns',
       value: host,
     }))
     const certificate = await x509.X509CertificateGenerator.create({
-      ...validity(),
+      ...lifetime,
       serialNumber: `0${++this.#serial}`,
       subject: `CN=${commonName}`,
       issuer: this.#certificate.subject,
@@ -72,6 +81,6 @@ function newKeys(): Promise<CryptoKeyPair> {
   return webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
 }
 
-function validity(): { notBefore: Date; notAfter: Date } {
-  return { notBefore: new Date(Date.now() - hour), notAfter: new Date(Date.now() + 24 * hour) }
+function validity(): Lifetime {
+  return { notBefore: new Date(Date.now() - hour), notAfter: new Date(Date.now() + 90 * 24 * hour) }
 }

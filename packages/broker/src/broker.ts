@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { TlsOptions } from 'node:tls'
 import type { Durability, openDataDirectory } from '@varve/log'
 import { VarveError } from '@varve/records'
 import type { ResolvedOptions } from './broker-options.js'
@@ -12,6 +13,7 @@ import { Cancellation } from './cancellation.js'
 import { BrokerConfigs } from './configs/broker-configs.js'
 import { staticConfigs } from './configs/static-configs.js'
 import { noValues } from './configs/stored-configs.js'
+import type { CertificateRenewal } from './certificate-renewal.js'
 import type { Clock } from './clock.js'
 import { Connection } from './connection.js'
 import { ConnectionLimits, type Release } from './connection-limits.js'
@@ -93,6 +95,14 @@ export interface Broker {
     options?: StoredRecordsOptions & WaitOptions,
   ): Promise<StoredRecord[]>
   /**
+   * Reads the files of the option `ssl` again, for the connections that come from now on. The broker does so by itself within
+   * ten seconds of a change of any of them. Without SSL listeners there is nothing to read.
+   *
+   * @throws VarveError `VARVE_INVALID_OPTION`: certificate, key and authorities do not fit, or the certificate is not valid
+   * now; what was in use stays
+   */
+  reloadCertificates(): Promise<void>
+  /**
    * Goes back to how the broker began, so that one serves many tests: the topics of the option `topics` have their first
    * records again, from offset 0, their configurations and their ids; all other topics, groups and committed offsets, the
    * state of producers, altered configurations and faults are gone. Clients stay connected; members of groups join anew,
@@ -134,13 +144,21 @@ export async function openBroker(
   }
 }
 
+interface Tls {
+  readonly handshakes: TlsHandshakes
+  readonly renewal: CertificateRenewal
+}
+
 /** What TLS needs is loaded by those who use it. */
-async function openTls(ssl: SslOptions, clock: Clock): Promise<TlsHandshakes> {
-  const [{ tlsOptions }, { TlsHandshakes: Handshakes }] = await Promise.all([
-    import('./ssl-options.js'),
+async function openTls(ssl: SslOptions, clock: Clock, log: BrokerLog): Promise<Tls> {
+  const [{ CertificateRenewal: Renewal, firstIdentity }, { TlsHandshakes: Handshakes }] = await Promise.all([
+    import('./certificate-renewal.js'),
     import('./tls-handshakes.js'),
   ])
-  return new Handshakes(tlsOptions(ssl), clock)
+  const { files, identity } = await firstIdentity(ssl)
+  const handshakes = new Handshakes(identity.tls, clock)
+  const use = (options: TlsOptions): void => handshakes.renew(options)
+  return { handshakes, renewal: new Renewal({ ssl, identity, files, use, clock, log }) }
 }
 
 async function openAdmin(address: { host: string; port: number }, log: BrokerLog): Promise<AdminServer> {
@@ -154,7 +172,8 @@ async function open(
   opened: Closer[],
 ): Promise<Broker> {
   const { clock, log, durability } = options
-  const tls = options.ssl === null ? null : await openTls(options.ssl, clock.connections ?? clock)
+  const tls = options.ssl === null ? null : await openTls(options.ssl, clock.connections ?? clock, log)
+  if (tls !== null) opened.push(async () => tls.renewal.close())
   await checkBindable(options.listeners)
   const admin = options.admin === null ? null : await openAdmin(options.admin, log)
   if (admin !== null) opened.push(() => admin.close())
@@ -262,13 +281,13 @@ async function open(
       advertised,
       clock: connectionClock,
       log,
-      tls: options.protocolOf(address.name) === 'SSL' ? tls : null,
+      tls: options.protocolOf(address.name) === 'SSL' ? (tls?.handshakes ?? null) : null,
       admit,
       onSocket,
     })
     opened.push(() => {
       closing.cancel()
-      tls?.close()
+      tls?.handshakes.close()
       void connections.drain(0)
       return listener.close()
     })
@@ -276,8 +295,12 @@ async function open(
   }
 
   const problems = (): string[] => [...topics.problems(), ...groups.problems()]
-  admin?.metrics.measure({ topics, memory, connections })
-  admin?.health.serve(async () => [...problems(), ...(await lowDisk.problems())])
+  admin?.metrics.measure({ topics, memory, connections, certificate: tls?.renewal ?? null })
+  admin?.health.serve(async () => [
+    ...problems(),
+    ...(tls?.renewal.problems() ?? []),
+    ...(await lowDisk.problems()),
+  ])
 
   const close = async (): Promise<void> => {
     admin?.health.drain()
@@ -285,7 +308,8 @@ async function open(
     closing.cancel()
     unfollow?.()
     groups.close()
-    tls?.close()
+    tls?.renewal.close()
+    tls?.handshakes.close()
     const unanswered = await connections.drain(options.closeTimeoutMs)
     if (unanswered > 0) {
       log(
@@ -351,6 +375,7 @@ async function open(
     faults,
     records: (topic, wanted = {}) => storedRecords.all(topic, wanted),
     waitForRecords: (topic, expected, wanted = {}) => storedRecords.waitFor(topic, expected, wanted),
+    reloadCertificates: async () => await tls?.renewal.reload(),
     reset: () => (resetting = resetting.catch(() => {}).then(reset)),
     close: () => (closed ??= close()),
     [Symbol.asyncDispose]: () => (closed ??= close()),

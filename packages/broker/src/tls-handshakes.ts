@@ -50,6 +50,11 @@ export class TlsHandshakes {
     this.#server.emit('connection', socket)
   }
 
+  /** Those that begin from now on use another certificate, key and authorities; the options beside these stay. */
+  renew(options: TlsOptions): void {
+    this.#server.setSecureContext(options)
+  }
+
   /** Gives up all that are under way. */
   close(): void {
     for (const [, { done }] of this.#under) done(null, 'the broker is closing')

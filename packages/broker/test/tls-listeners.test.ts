@@ -96,7 +96,9 @@ test('files that cannot be used are named before anything is bound', async () =>
       message: expect.stringMatching(message),
     })
   await refused({ cert: '/nowhere/cert.pem' }, /^ssl: cannot read cert from \/nowhere\/cert\.pem: ENOENT/)
-  await refused({ key: other.key }, /^ssl: certificate and key cannot be used: .*mismatch/)
+  await refused({ key: other.key }, /^ssl: key is not the key of the certificate in cert/)
+  await refused({ key: server.cert }, /^ssl: key does not hold a private key as PEM/)
+  await refused({ ca: 'no certificate -----BEGIN' }, /^ssl: ca does not hold certificates as PEM/)
   await refused({ key: '' }, /^ssl: key is missing/)
   await refused({ clientAuth: 'always' }, /^ssl: clientAuth must be/)
 })

@@ -7,7 +7,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, expect, onTestFinished, test, vi } from 'vitest'
+import { Authority } from '../../../test/support/certificates.js'
 import { program } from '../src/cli/main.js'
 import { serveSettings, variableOf } from '../src/cli/serve-settings.js'
 import { applySources } from '../src/cli/serve-sources.js'
@@ -111,6 +112,34 @@ test('docs/operations.md lists all of them', () => {
       } | ${setting.description} |`,
   )
   expect(page).toContain(`${rows.join('\n')}\n`)
+})
+
+test('SIGHUP has a renewed certificate read, where there is one and no terminal', async () => {
+  const authority = await Authority.create()
+  const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')]
+  const put = async (name: string): Promise<void> => {
+    const credentials = await authority.issue(name, ['127.0.0.1'])
+    writeFileSync(cert, credentials.cert)
+    writeFileSync(key, credentials.key)
+  }
+  await put('first')
+  const args = [bin, 'serve', '--listeners', 'SSL://127.0.0.1:0', '--data', join(directory, 'tls')]
+  const child = spawn(
+    process.execPath,
+    [...args, '--ssl-cert', cert, '--ssl-key', key, '--log-format', 'json', '--close-timeout-ms', '0'],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let errors = ''
+  child.stderr.on('data', (text) => (errors += text))
+  const said = (what: string) => vi.waitFor(() => expect(errors).toContain(what), { timeout: 20_000 })
+  await said('is serving')
+  // Looking by itself it would take ten seconds more.
+  await put('second')
+  child.kill('SIGHUP')
+  await said('TLS uses the certificate of CN=second')
+  child.kill('SIGTERM')
+  expect(await new Promise((done) => child.once('close', done))).toBe(0)
 })
 
 test('lines of JSON tell when it serves, where, and why it stops', async () => {

@@ -11,6 +11,8 @@ export interface MeasuredBroker {
   readonly topics: Topics
   readonly memory: RequestMemory
   readonly connections: { readonly size: number }
+  /** Of SSL listeners, in ms since 1970; null where there are none. */
+  readonly certificate: { readonly expiresAt: number } | null
 }
 
 /** In seconds: from a request that is answered at once to one that waits as long as clients let it. */
@@ -89,7 +91,7 @@ export class BrokerMetrics implements RequestObserver {
   }
 
   /** Adds what is there once the logs are open. */
-  measure({ topics, memory, connections }: MeasuredBroker): void {
+  measure({ topics, memory, connections, certificate }: MeasuredBroker): void {
     this.#gauge('kafka_server_kafkaserver_brokerstate', "Kafka's number of the state: 3 is running.", () => 3)
     this.#gauge('kafka_controller_kafkacontroller_activecontrollercount', 'This broker is its own.', () => 1)
     this.#gauge(
@@ -98,6 +100,13 @@ export class BrokerMetrics implements RequestObserver {
       () => connections.size,
     )
     this.#gauge('varve_request_memory_bytes', 'Held by requests and responses.', () => memory.usedBytes)
+    if (certificate !== null) {
+      this.#gauge(
+        'varve_ssl_certificate_expiry_timestamp_seconds',
+        'When the certificate of SSL listeners expires, in seconds since 1970.',
+        () => certificate.expiresAt / 1000,
+      )
+    }
     const count = (counts: (partition: PartitionOf) => boolean) => (): number => {
       let found = 0
       for (const topic of topics.all()) {

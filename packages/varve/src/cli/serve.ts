@@ -94,9 +94,20 @@ function adminText({ admin }: Broker): string {
   return admin === null ? '' : `, with metrics at http://${admin.host}:${admin.port}/metrics`
 }
 
+/** What SIGHUP is for services; for what has a terminal it says that this is gone. */
+function reloadsOnHangup(broker: Broker): boolean {
+  const hasTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
+  return (
+    !hasTerminal &&
+    process.platform !== 'win32' &&
+    broker.listeners.some(({ protocol }) => protocol === 'SSL')
+  )
+}
+
 /** Ends the process after an orderly close; a second signal does not wait for it. */
 function closeOnSignal(broker: Broker, log: BrokerLog, isJson: boolean): void {
   let closing = false
+  const reloads = reloadsOnHangup(broker)
   for (const [signal, exitCode] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
@@ -104,6 +115,11 @@ function closeOnSignal(broker: Broker, log: BrokerLog, isJson: boolean): void {
     ['SIGHUP', 129],
   ] as const) {
     process.on(signal, () => {
+      if (signal === 'SIGHUP' && reloads) {
+        // What is wrong with the files is in the log.
+        if (!closing) broker.reloadCertificates().catch(() => {})
+        return
+      }
       if (closing) process.exit(exitCode)
       closing = true
       // What the terminal shows of Ctrl-C stays on its own line.
