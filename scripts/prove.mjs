@@ -8,6 +8,7 @@ import { root } from './paths.mjs'
 const vitest = (...files) => ({
   command: process.execPath,
   args: [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', 'all', ...files],
+  update: ['-u'],
 })
 
 /** Runs test files of the engine as their long run. */
@@ -60,10 +61,12 @@ const suites = {
 }
 
 /**
- * Runs the long run of all suites, or of those that are named.
+ * Runs the long run of all suites, or of those that are named. `-u` writes what vitest's would compare with a file.
  * @returns {Promise<number>} the exit code
  */
-export async function prove(names) {
+export async function prove(args) {
+  const names = args.filter((arg) => arg !== '-u')
+  const updating = args.length > names.length
   const unknown = names.filter((name) => !Object.hasOwn(suites, name))
   if (unknown.length > 0) {
     throw new Failure(
@@ -75,8 +78,11 @@ export async function prove(names) {
     if (names.length > 0 && !names.includes(name)) continue
     console.log(`\n${name}`)
     const codes = []
-    for (const { command, args, env } of [suite].flat()) {
-      const { code } = await run(command, args, { cwd: root, env: { VARVE_LONG_RUN: '1', ...env } })
+    for (const { command, args, env, update = [] } of [suite].flat()) {
+      const { code } = await run(command, updating ? [...args, ...update] : args, {
+        cwd: root,
+        env: { VARVE_LONG_RUN: '1', ...env },
+      })
       codes.push(code)
     }
     if (codes.some((code) => code !== 0)) failed.push(name)

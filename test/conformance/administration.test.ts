@@ -1,6 +1,6 @@
 /**
- * What administrators really run: Kafka's own commands, kafkajs's and kafka-python's admin. Each reads more of an answer
- * than our own tests do, and stops at what it does not expect.
+ * What administrators really run: kafkajs's and kafka-python's admin. Each reads more of an answer than our own tests do, and
+ * stops at what it does not expect. Kafka's own commands are in the table of clients.
  */
 import { join } from 'node:path'
 import { Kafka, ConfigResourceTypes, logLevel } from 'kafkajs'
@@ -8,7 +8,6 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { BrokerProcess } from '../support/broker-process.js'
 import { mustRun } from '../support/children.js'
 import { kafkaPython, needs } from '../support/clients.js'
-import { kafkaTool, kafkaToolsMissing } from '../support/kafka-tools.js'
 import { cache, temporaryDirectory } from '../support/tree.js'
 
 const TIMEOUT = 90_000
@@ -17,65 +16,6 @@ let broker: BrokerProcess
 
 beforeAll(async () => {
   broker = await BrokerProcess.start(temporaryDirectory())
-})
-
-describe("Kafka's own commands", () => {
-  const tool = async (name: string, ...args: string[]): Promise<string> => {
-    const [java, ...command] = kafkaTool(name, '--bootstrap-server', broker.address, ...args)
-    const { stdout } = await mustRun(java, command)
-    return stdout.toString()
-  }
-
-  test('kafka-topics creates, describes, extends and deletes', { timeout: TIMEOUT }, async (context) => {
-    if (kafkaToolsMissing !== null) context.skip(kafkaToolsMissing)
-    const create = ['--create', '--topic', 'orders', '--partitions', '2', '--replication-factor', '1']
-    expect(await tool('TopicCommand', ...create, '--config', 'cleanup.policy=compact')).toContain(
-      'Created topic orders.',
-    )
-    expect(await tool('TopicCommand', '--describe', '--topic', 'orders')).toMatch(
-      /Topic: orders\s+TopicId: \S{22}\s+PartitionCount: 2\s+ReplicationFactor: 1\s+Configs: .*cleanup\.policy=compact/,
-    )
-    await tool('TopicCommand', '--alter', '--topic', 'orders', '--partitions', '3')
-    expect(await tool('TopicCommand', '--describe', '--topic', 'orders')).toMatch(/Partition: 2\s+Leader: 0/)
-    expect(await tool('TopicCommand', '--describe', '--under-replicated-partitions')).not.toContain('orders')
-    await tool('TopicCommand', '--delete', '--topic', 'orders')
-    expect((await tool('TopicCommand', '--list')).split('\n')).not.toContain('orders')
-  })
-
-  test(
-    'kafka-log-dirs, kafka-metadata-quorum, kafka-leader-election and kafka-cluster understand the answers',
-    { timeout: TIMEOUT },
-    async (context) => {
-      if (kafkaToolsMissing !== null) context.skip(kafkaToolsMissing)
-      await tool(
-        'TopicCommand',
-        '--create',
-        '--topic',
-        'seen',
-        '--partitions',
-        '1',
-        '--replication-factor',
-        '1',
-      )
-      expect(await tool('LogDirsCommand', '--describe', '--topic-list', 'seen')).toContain(
-        '"partition":"seen-0"',
-      )
-      const [java, ...quorum] = kafkaTool(
-        'MetadataQuorumCommand',
-        '--bootstrap-server',
-        broker.address,
-        'describe',
-        '--status',
-      )
-      expect((await mustRun(java, quorum)).stdout.toString()).toMatch(/LeaderId:\s+0/)
-      const election = ['--election-type', 'preferred', '--topic', 'seen', '--partition', '0']
-      expect(await tool('LeaderElectionCommand', ...election)).toContain(
-        'Valid replica already elected for partitions seen-0',
-      )
-      const [, ...cluster] = kafkaTool('ClusterTool', 'cluster-id', '--bootstrap-server', broker.address)
-      expect((await mustRun(java, cluster)).stdout.toString()).toMatch(/Cluster ID: \S{22}/)
-    },
-  )
 })
 
 describe('kafkajs', () => {

@@ -11,7 +11,7 @@ import { Admin, Producer } from '@varve/client'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { RawClient } from '../../packages/broker/test/support/raw-client.js'
 import { BrokerProcess } from '../support/broker-process.js'
-import { mustRun, startChild } from '../support/children.js'
+import { startChild } from '../support/children.js'
 import {
   type GroupClient,
   javaConsumer,
@@ -21,7 +21,6 @@ import {
   needs,
   varveConsumer,
 } from '../support/clients.js'
-import { kafkaTool, kafkaToolsMissing } from '../support/kafka-tools.js'
 import { temporaryDirectory } from '../support/tree.js'
 
 const PARTITIONS = 6
@@ -194,26 +193,4 @@ test.concurrent.for([
 ] as const)('a group of ours and others, $name', { timeout: TIMEOUT }, async ({ name, clients }, context) => {
   needs(context, ...clients)
   await live(name.replaceAll(' ', '-'), clients)
-})
-
-test.concurrent("Kafka's kafka-consumer-groups", { timeout: TIMEOUT }, async (context) => {
-  if (kafkaToolsMissing !== null) context.skip(kafkaToolsMissing)
-  const tool = async (...args: string[]): Promise<string> => {
-    const all = ['--bootstrap-server', broker.address, ...args]
-    const [java, ...command] = kafkaTool('consumer.group.ConsumerGroupCommand', ...all)
-    const { stdout } = await mustRun(java, command)
-    return stdout.toString().replaceAll(/ +/g, ' ')
-  }
-  await produce('administered', 'record', 12, 1)
-  const reset = ['--reset-offsets', '--group', 'administered', '--topic', 'administered', '--execute']
-  expect(await tool(...reset, '--to-latest')).toContain('administered administered 0 12')
-  expect(await tool(...reset, '--shift-by', '-5')).toContain('administered administered 0 7')
-  expect(await tool('--list', '--state')).toMatch(/^administered Empty $/m)
-  expect(await tool('--describe', '--group', 'administered')).toContain('administered administered 0 7 12 5')
-  const deletion = await tool('--delete-offsets', '--group', 'administered', '--topic', 'administered')
-  expect(deletion).toMatch(/administered 0 Successful/)
-  expect(await committed('administered')).toBe(0)
-  await tool(...reset, '--to-earliest')
-  expect(await tool('--delete', '--group', 'administered')).toContain('was successful')
-  expect(await tool('--list')).not.toContain('administered')
 })

@@ -1,18 +1,20 @@
 /**
- * The clients of the table in docs/protocol-support.md: what each must do here with its default settings. It is a claim, which
- * `npm run prove:clients` verifies, each with a program of `programs` that is told a broker and cells.
+ * The clients of the table in docs/protocol-support.md, and what is in the way of what they cannot do. Each has a program of
+ * `programs` that is told a broker and cells, and does them with default settings.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import {
   AIOKAFKA,
   CONFLUENT_KAFKA,
   KAFKA_PYTHON,
+  KAFKA_TOOLS,
   PLATFORMATIC_KAFKA,
 } from '../../../scripts/conformance-versions.mjs'
 import { KAFKA, kafkaIsInstalled, kafkaJars } from '../../../scripts/kafka-broker.mjs'
 import { answers } from '../../support/children.js'
+import { kafkaToolsMissing, kafkaToolsPath } from '../../support/kafka-tools.js'
 import { nodes } from '../../support/nodes.js'
 import { cache, root } from '../../support/tree.js'
 
@@ -31,9 +33,35 @@ export const cellTitles = {
 export type Cell = keyof typeof cellTitles
 export const cells = Object.keys(cellTitles) as Cell[]
 
+/** The cells of Kafka's tools: which ones, and what they are asked. */
+export const toolCells = {
+  topics: [
+    'kafka-topics',
+    '--create --config, --describe, --under-replicated-partitions, --alter, --list, --delete',
+  ],
+  configs: ['kafka-configs', '--add-config, --delete-config, --describe, --all of a topic and of a broker'],
+  records: ['kafka-get-offsets, kafka-delete-records', '--time latest, earliest, max-timestamp and a time'],
+  consoleConsumer: [
+    'kafka-console-consumer',
+    '--partition, --offset, --max-messages, --timeout-ms, --include',
+  ],
+  consumerGroups: [
+    'kafka-consumer-groups, kafka-groups',
+    '--list, --describe, --state, --members --verbose, --all-groups, --delete, --delete-offsets; --reset-offsets with --to-earliest, --to-latest, --to-offset, --to-current, --to-datetime, --by-duration, --shift-by, --from-file, --export, --dry-run, --execute',
+  ],
+  cluster: [
+    'kafka-broker-api-versions, kafka-log-dirs, kafka-metadata-quorum, kafka-leader-election, kafka-cluster, kafka-transactions, kafka-reassign-partitions, kafka-client-metrics, kafka-features',
+    'what they describe or list',
+  ],
+  performance: ['kafka-producer-perf-test, kafka-consumer-perf-test', '5,000 records'],
+} as const
+export type ToolCell = keyof typeof toolCells
+
 export interface TableClient {
   /** Its name, with which those of its topics begin: `NAME-CODEC` has the records of a codec. */
   readonly name: string
+  /** What the table calls it, if not by its name. */
+  readonly title?: string
   /** As its program prints it, or printed it when the table was written if it is the system's. */
   readonly version: string
   readonly isOfTheSystem?: boolean
@@ -46,7 +74,9 @@ export interface TableClient {
   /** What a cell that passes comprises, if not all. */
   readonly partly?: Readonly<Partial<Record<Cell | 'records', string>>>
   /** The cells that `npm test` does: a group takes seconds to let members come and go. */
-  readonly quick?: readonly (Codec | Cell)[]
+  readonly quick?: readonly (Codec | Cell | ToolCell)[]
+  /** Those that it alone has, in a table of their own. */
+  readonly own?: readonly ToolCell[]
 }
 
 const program = (file: string): string => join(root, 'test', 'conformance', 'client-table', 'programs', file)
@@ -129,6 +159,7 @@ export const tableClients: readonly TableClient[] = [
     isInstalled: () => true,
     codecs: ['none', 'gzip'],
     partly: { records: 'without null headers' },
+    quick: ['none', 'gzip', 'large', 'idempotent', 'administration'],
   },
   {
     name: 'platformatic-kafka',
@@ -148,10 +179,35 @@ export const tableClients: readonly TableClient[] = [
     ...goClient('kafka-go', 'github.com/segmentio/kafka-go'),
     lacks: { idempotent: 'it has no such producer' },
   },
+  {
+    name: 'kafka-tools',
+    title: "Kafka's command line tools",
+    version: KAFKA_TOOLS,
+    command: [
+      process.execPath,
+      program('kafka-tools.mjs'),
+      KAFKA_TOOLS,
+      'java',
+      '-Xmx256m',
+      // They live for a second.
+      '-XX:TieredStopAtLevel=1',
+      '-XX:+UseSerialGC',
+      '-Dorg.slf4j.simpleLogger.defaultLogLevel=error',
+      '-cp',
+      // What went wrong is logged, and there is a logger among the broker's jars.
+      [kafkaToolsPath, join(kafkaJars, '*')].join(delimiter),
+    ],
+    isInstalled: () => kafkaToolsMissing === null && kafkaIsInstalled(),
+    codecs,
+    lacks: { administration: 'below, by tool', groups: 'below, by tool' },
+    own: Object.keys(toolCells) as ToolCell[],
+    quick: ['topics', 'configs'],
+  },
 ]
 
 /** Every cell that a client can do. */
-export const allCells = (client: TableClient): (Codec | Cell)[] => [
+export const allCells = (client: TableClient): (Codec | Cell | ToolCell)[] => [
   ...client.codecs,
   ...cells.filter((cell) => client.lacks?.[cell] === undefined),
+  ...(client.own ?? []),
 ]
