@@ -179,7 +179,7 @@ impl Log {
     }
 
     fn write(
-        &self,
+        self: &Arc<Self>,
         state: &mut State,
         config: &LogConfig,
         origin: Origin,
@@ -360,7 +360,12 @@ impl Log {
         }
     }
 
-    pub(crate) fn take_producers(&self, state: &mut State, active: &Segment, producers: ProducerAppend) {
+    pub(crate) fn take_producers(
+        self: &Arc<Self>,
+        state: &mut State,
+        active: &Segment,
+        producers: ProducerAppend,
+    ) {
         if producers.is_empty() {
             return;
         }
@@ -369,7 +374,7 @@ impl Log {
             let visible = self.visible(state).offset;
             state.producers.remove_before(visible);
         }
-        self.expire_producers(state);
+        self.schedule_producer_expiry(state);
     }
 }
 

@@ -57,6 +57,9 @@ impl Log {
             state.compaction_due = None;
             self.schedule_compaction(state);
         }
+        if config.producer_id_expiration_ms != before.producer_id_expiration_ms {
+            self.expire_producers(state);
+        }
         if config.flush_interval_ms != before.flush_interval_ms {
             state.flush_due = None;
         }

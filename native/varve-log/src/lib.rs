@@ -4,6 +4,7 @@
 //! hands everything that waits to a [`runner::Runner`], so that tests can run it over [`sim::SimStorage`], crash it at
 //! every operation and try every interleaving.
 
+mod alarms;
 mod append;
 mod batch_reader;
 mod checkpoint;

@@ -89,7 +89,6 @@ pub struct State {
     pub(crate) producers: ProducerStateManager,
     /// Of the snapshots of them that there are, the offsets, ascending.
     pub(crate) snapshots: Vec<i64>,
-    pub(crate) producers_checked: Duration,
     /// Where somebody else decides what is safe, what he has told last.
     pub(crate) high_watermark: Option<i64>,
     pub(crate) phase: Phase,
@@ -120,6 +119,8 @@ pub struct State {
     pub(crate) flush_due: Option<Duration>,
     pub(crate) retention_due: Option<Duration>,
     pub(crate) compaction_due: Option<Duration>,
+    /// When it is looked for producers to forget; not while there are none.
+    pub(crate) producers_due: Option<Duration>,
     /// Why the last compaction came to nothing.
     pub(crate) compaction_failure: Option<LogError>,
     pub(crate) space: Space,
@@ -215,6 +216,7 @@ impl Log {
             flush_due: None,
             retention_due: None,
             compaction_due: None,
+            producers_due: None,
             compaction_failure: None,
             space: Space::default(),
             space_due: None,
@@ -231,7 +233,6 @@ impl Log {
             epochs: opened.epochs,
             producers: opened.producers,
             snapshots: opened.snapshots,
-            producers_checked: runner.now(),
             high_watermark: None,
             phase: opened.corrupt.map_or(Phase::Open, Phase::Failed),
             segments: opened.segments,
@@ -255,6 +256,7 @@ impl Log {
         let mut state = log.state();
         log.schedule_retention(&mut state);
         log.schedule_compaction(&mut state);
+        log.schedule_producer_expiry(&mut state);
         if config.low_disk_bytes.is_some() {
             log.measured(&mut state, log.measure_space()?);
         }

@@ -236,6 +236,9 @@ impl Log {
             }
             self.schedule_compaction(&mut state);
         }
+        if state.producers_due.is_some_and(|due| due <= now) {
+            self.expire_producers(&mut state);
+        }
         if state.wake_at.is_some_and(|at| at <= now) {
             state.wake_at = None;
         }
@@ -245,38 +248,19 @@ impl Log {
             state.space_due = None;
             measure = self.plan_measure(&mut state, 0);
         }
-        let dues = [state.flush_due, state.retention_due, state.compaction_due, state.space_due, paused];
+        let dues = [
+            state.flush_due,
+            state.retention_due,
+            state.compaction_due,
+            state.producers_due,
+            state.space_due,
+            paused,
+        ];
         dues.into_iter().flatten().for_each(|due| self.wake_at(&mut state, due));
         let mut told = Told::default();
         let work = [measure, self.plan_maintenance(&mut state, &mut told), state.plan_flush()];
         self.hand_out(state, work.into_iter().flatten());
         told.tell();
-    }
-
-    /// Asks the runner to be woken at `due`, unless it is going to be earlier anyway.
-    pub(crate) fn wake_at(self: &Arc<Self>, state: &mut State, due: Duration) {
-        if state.wake_at.is_none_or(|at| due < at) {
-            state.wake_at = Some(due);
-            self.runner.wake_after(due.saturating_sub(self.runner.now()), Arc::downgrade(self));
-        }
-    }
-
-    pub(crate) fn schedule_retention(self: &Arc<Self>, state: &mut State) {
-        let config = self.config();
-        let Some(every) = config.retention_check_ms.filter(|_| config.retains_limited()) else { return };
-        let due = self.runner.now() + Duration::from_millis(every);
-        state.retention_due = Some(due);
-        self.wake_at(state, due);
-    }
-
-    pub(crate) fn schedule_compaction(self: &Arc<Self>, state: &mut State) {
-        let config = self.config();
-        let Some(every) = config.compaction_check_ms.filter(|_| config.cleanup_policy.compacts()) else {
-            return;
-        };
-        let due = self.runner.now() + Duration::from_millis(every);
-        state.compaction_due = Some(due);
-        self.wake_at(state, due);
     }
 
     /// The first job of the request whose turn it is, or the next one of a compaction that has waited.
@@ -423,6 +407,7 @@ impl Log {
                 state.recovery_point = recovery_point;
                 *state.segments.last_mut().expect("a log has a segment") = segment;
                 state.producers = producers;
+                self.schedule_producer_expiry(state);
                 state.flushed = state.end_mark();
                 state.unflushed_base = state.active().base_offset;
                 state.allocation.forget();

@@ -1,7 +1,7 @@
 //! What a log knows of its producers: for readers of committed records, for whoever asks who writes here, and in snapshots
 //! for the next open.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use crate::batch_reader::Access;
 use crate::error::Result;
@@ -10,9 +10,6 @@ use crate::producer_replay::ProducerReplay;
 use crate::producer_snapshot;
 use crate::producer_state::ProducerState;
 use crate::transactions::AbortedTransaction;
-
-/// Kafka's `producer.id.expiration.check.interval.ms`.
-const EXPIRY_CHECK: Duration = Duration::from_secs(600);
 
 impl Log {
     /// Up to where a reader of committed records may see: every transaction before it has ended, and its marker cannot
@@ -81,14 +78,11 @@ impl Log {
         Ok(())
     }
 
-    /// Forgets the producers that have been idle for too long, if it is time to look.
-    pub(crate) fn expire_producers(&self, state: &mut State) {
-        let now = self.runner.now();
-        if now < state.producers_checked + EXPIRY_CHECK {
-            return;
-        }
-        state.producers_checked = now;
+    /// Forgets the producers that have been idle for too long.
+    pub(crate) fn expire_producers(self: &Arc<Self>, state: &mut State) {
         state.producers.remove_expired(self.runner.wall_clock_ms(), self.config().producer_id_expiration_ms);
+        state.producers_due = None;
+        self.schedule_producer_expiry(state);
     }
 }
 

@@ -89,7 +89,7 @@ impl Log {
     }
 
     /// Publishes batches that have been written.
-    pub(crate) fn wrote(&self, state: &mut State, group: GroupWrite, time: WriteTime) {
+    pub(crate) fn wrote(self: &Arc<Self>, state: &mut State, group: GroupWrite, time: WriteTime) {
         self.directory.pace.note(time);
         self.stats.wrote(&group.headers, time.elapsed);
         group.segment.publish(group.headers.iter(), self.config().index_interval_bytes);

@@ -309,6 +309,25 @@ fn idle_producers_are_forgotten_while_the_log_is_open_and_when_it_opens() {
 }
 
 #[test]
+fn who_writes_no_more_is_forgotten_by_a_log_that_nobody_writes_to() {
+    let storage = SimStorage::new(1);
+    let solo = Solo::open(&storage, config(Durability::Os)).unwrap();
+    solo.append(idempotent(0)).unwrap();
+    solo.runner.advance(std::time::Duration::from_secs(86_000));
+    assert_eq!(solo.log.producers().len(), 1);
+    solo.runner.advance(std::time::Duration::from_secs(600));
+    assert!(solo.log.producers().is_empty());
+    solo.append(idempotent(0)).unwrap();
+    solo.close();
+    // By the times of its batches it is as old already, and the clock of this run begins anew.
+    let remembering = LogConfig { producer_id_expiration_ms: 2 * 86_400_000, ..config(Durability::Os) };
+    let solo = Solo::open(&storage, remembering).unwrap();
+    assert_eq!(solo.log.producers().len(), 1);
+    solo.runner.advance(std::time::Duration::from_secs(2 * 86_400));
+    assert!(solo.log.producers().is_empty(), "the one of a snapshot as well");
+}
+
+#[test]
 fn what_comes_from_the_leader_is_not_judged_again() {
     let storage = SimStorage::new(1);
     let solo = Solo::open(&storage, unforgetting(Durability::Os)).unwrap();
