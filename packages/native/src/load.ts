@@ -1,3 +1,4 @@
+import { closeSync, openSync, readSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Binding } from './binding.js'
 
@@ -12,14 +13,44 @@ export const prebuiltPlatforms: readonly string[] = [
   'win32-x64-msvc',
 ]
 
-/** The part of the addon's name that says for which platform it was built, as napi-rs names them. */
-export function platformName(): string {
+/**
+ * The part of the addon's name that says for which platform it was built, as napi-rs names them.
+ *
+ * @param node the file that runs; tests give others
+ */
+export function platformName(node: string = process.execPath): string {
   const { platform, arch } = process
   if (platform !== 'linux') return platform === 'win32' ? `win32-${arch}-msvc` : `${platform}-${arch}`
-  return `linux-${arch}-${usesGlibc() ? 'gnu' : 'musl'}`
+  return `linux-${arch}-${usesGlibc(node) ? 'gnu' : 'musl'}`
 }
 
-function usesGlibc(): boolean {
+/** Which C library Node is linked to: its own file names the loader of that library. */
+function usesGlibc(node: string): boolean {
+  const start = startOf(node)
+  if (start.includes('/ld-musl-')) return false
+  return start.includes('/ld-linux') || reportsGlibc()
+}
+
+/** The loader's name stands right behind the first headers. */
+const ELF_START_BYTES = 4096
+
+function startOf(path: string): Buffer {
+  const start = Buffer.alloc(ELF_START_BYTES)
+  try {
+    const fd = openSync(path, 'r')
+    try {
+      return start.subarray(0, readSync(fd, start))
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    // A file that may be run need not be one that may be read.
+    return Buffer.alloc(0)
+  }
+}
+
+/** Asks Node, which takes it as long as loading the engine does. */
+function reportsGlibc(): boolean {
   const report = process.report as typeof process.report & { excludeNetwork?: boolean }
   // Listing the network's interfaces and sockets, with their names, can take seconds.
   const { excludeNetwork } = report
