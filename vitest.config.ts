@@ -7,7 +7,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'all',
-          globalSetup: './test/support/leftovers.ts',
+          globalSetup: ['./test/support/fresh-bundle.ts', './test/support/leftovers.ts'],
           include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
           exclude: [
             '**/node_modules/**',

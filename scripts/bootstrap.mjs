@@ -1,22 +1,24 @@
 /** Brings the work tree to the state in which varve runs, doing nothing where nothing changed. */
 import { join } from 'node:path'
 import { takeBuildLock } from './build-lock.mjs'
+import { buildBundle, bundle } from './bundle.mjs'
 import { dependencies, installDependencies } from './dependencies.mjs'
 import { buildNative, native } from './native.mjs'
 import { cache } from './paths.mjs'
 import { checkNode } from './toolchain.mjs'
 import { compileTypeScript, typescript } from './typescript.mjs'
 
-const steps = [
-  { what: dependencies, build: installDependencies },
-  { what: native, build: buildNative },
-  { what: typescript, build: compileTypeScript },
-]
+const steps = {
+  dependencies: { what: dependencies, build: installDependencies },
+  native: { what: native, build: buildNative },
+  typescript: { what: typescript, build: compileTypeScript },
+  bundle: { what: bundle, build: buildBundle },
+}
 
-/** @param {{ only?: 'dependencies' }} [options] */
+/** @param {{ only?: keyof typeof steps }} [options] */
 export async function bootstrap({ only } = {}) {
   checkNode()
-  const wanted = only === 'dependencies' ? steps.slice(0, 1) : steps
+  const wanted = only === undefined ? Object.values(steps) : [steps[only]]
   if (wanted.every(({ what }) => what().isFresh())) return
   const release = await takeBuildLock(join(cache, 'build-tickets'), (pid) => {
     process.stderr.write(`Another build of this work tree is running (process ${pid}); waiting for it\n`)

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { bootstrap } from './bootstrap.mjs'
 import { run } from './child.mjs'
 import { pinnedPnpm } from './dependencies.mjs'
 import { Failure } from './failure.mjs'
@@ -57,6 +58,7 @@ function inOrderOfDependency(tarballs) {
  * @returns {Promise<string[]>} the tarballs in the order in which to publish them: nothing before what it depends on
  */
 export async function packPackages(destination, { addons = [builtAddon()], repository } = {}) {
+  await bootstrap({ only: 'bundle' })
   mkdirSync(cache, { recursive: true })
   const staging = mkdtempSync(join(cache, 'packing-'))
   const cleanUp = () => rmSync(staging, { recursive: true, force: true })

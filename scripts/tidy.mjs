@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path'
+import { isBundled, sourceOf } from './bundle.mjs'
 import { filesIn } from './freshness.mjs'
 import { root } from './paths.mjs'
 
@@ -29,6 +30,8 @@ export const packageDirection = {
     '@varve/broker',
     '@varve/client',
     '@varve/log',
+    // Its bundle does.
+    '@varve/native',
     '@varve/partitioning',
     '@varve/protocol',
     '@varve/records',
@@ -57,8 +60,11 @@ const isOurs = (specifier) =>
 const packageOf = (specifier) =>
   specifier.startsWith('@') ? specifier.split('/').slice(0, 2).join('/') : specifier.split('/')[0]
 
-/** Problems of one package's manifest and sources; exported so that a test can feed it wrong ones. */
-export function packageProblems({ path, manifest, sources }, direction = packageDirection) {
+/**
+ * Problems of one package's manifest and sources; exported so that a test can feed it wrong ones. `bundled` are the sources of
+ * others that it takes into a bundle: what those import must be installed with it.
+ */
+export function packageProblems({ path, manifest, sources, bundled = [] }, direction = packageDirection) {
   const allowed = direction[manifest.name]
   if (allowed === undefined)
     return [
@@ -74,7 +80,7 @@ export function packageProblems({ path, manifest, sources }, direction = package
     if (!allowed.some((entry) => packageOf(entry) === name))
       problems.push(`${path}/package.json: may not depend on ${name}`)
   }
-  const imported = new Set(sources.flatMap(({ text }) => specifiers(text).map(packageOf)))
+  const imported = new Set([...sources, ...bundled].flatMap(({ text }) => specifiers(text).map(packageOf)))
   for (const name of declared) {
     if (!imported.has(name))
       problems.push(`${path}/package.json: depends on ${name}, which nothing in it imports`)
@@ -121,8 +127,29 @@ function packages() {
 }
 
 function importDirection() {
-  return packages().flatMap((one) => packageProblems(one))
+  const all = packages()
+  const inBundle = all.filter(({ manifest }) => isBundled(manifest.name)).flatMap(({ sources }) => sources)
+  return all.flatMap((one) =>
+    packageProblems({ ...one, bundled: one.manifest.name === 'varve' ? inBundle : [] }),
+  )
 }
+
+/** Two ranges of one dependency are two copies of it for whoever installs both packages. */
+export function rangeProblems(manifests) {
+  const problems = []
+  const first = new Map()
+  for (const { name, dependencies = {} } of manifests) {
+    for (const [dependency, range] of Object.entries(dependencies)) {
+      const seen = first.get(dependency) ?? { name, range }
+      first.set(dependency, seen)
+      if (seen.range !== range)
+        problems.push(`${name} depends on ${dependency} ${range}, but ${seen.name} on ${seen.range}`)
+    }
+  }
+  return problems
+}
+
+const oneRange = () => rangeProblems(packages().map(({ manifest }) => manifest))
 
 /** What tests, benchmarks and examples import: the root declares it for all of them, their package for itself. */
 function importsOfTests() {
@@ -279,7 +306,7 @@ function deadFiles() {
       ...Object.values(manifest.exports ?? {})
         .map((entry) => entry.default)
         .filter((target) => target !== undefined)
-        .map((target) => join(path, target.replace('/dist/', '/src/').replace(/\.js$/, '.ts'))),
+        .map((target) => sourceOf(join(path, target))),
       ...Object.values(manifest.bin ?? {}).map((target) => join(path, target)),
     ]
     const reached = new Set()
@@ -289,11 +316,11 @@ function deadFiles() {
       reached.add(file)
       for (const specifier of specifiers(text)) {
         if (!specifier.startsWith('.')) continue
-        queue.push(join(dirname(file), specifier).replace('/dist/', '/src/').replace(/\.js$/, '.ts'))
+        queue.push(sourceOf(join(dirname(file), specifier)))
       }
       // Worker threads and lazily loaded files are named by URL.
       for (const [, target] of text.matchAll(/new URL\(\s*'(\.[^']+)'/g))
-        queue.push(join(dirname(file), target).replace('/dist/', '/src/').replace(/\.js$/, '.ts'))
+        queue.push(sourceOf(join(dirname(file), target)))
     }
     for (const { file } of sources) {
       if (!reached.has(file) && !file.endsWith('.d.ts'))
@@ -311,6 +338,7 @@ export function tidy() {
     projectReferences,
     cargoDirection,
     oneVersion,
+    oneRange,
     everyFile,
     deadFiles,
   ].flatMap((rule) => rule())

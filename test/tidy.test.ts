@@ -4,7 +4,7 @@
  * are also shown to bite.
  */
 import { expect, test } from 'vitest'
-import { crateProblems, fileProblems, packageProblems, tidy } from '../scripts/tidy.mjs'
+import { crateProblems, fileProblems, packageProblems, rangeProblems, tidy } from '../scripts/tidy.mjs'
 
 const pack = (name: string, dependencies: Record<string, string>, text: string) => ({
   path: 'packages/x',
@@ -52,6 +52,22 @@ test('a dependency that nothing imports is downloaded by everybody for nothing',
   ])
   const each = "import type { X } from '@varve/records'\ncreateRequire(import.meta.url)('left-pad')"
   expect(packageProblems(pack('@varve/log', dependencies, each))).toEqual([])
+})
+
+test('what a bundle takes in is imported by it too', () => {
+  const one = pack('varve', { 'left-pad': '*' }, '')
+  const bundled = [{ file: 'packages/y/src/y.ts', text: "import 'left-pad'" }]
+  expect(packageProblems(one)).toHaveLength(1)
+  expect(packageProblems({ ...one, bundled })).toEqual([])
+})
+
+test('two packages ask for one range of what both depend on', () => {
+  const manifests = ['^1.0.0', '^1.1.0', '^1.0.0'].map((range, at) => ({
+    name: `p${at}`,
+    dependencies: { 'left-pad': range },
+  }))
+  expect(rangeProblems(manifests)).toEqual(['p1 depends on left-pad ^1.1.0, but p0 on ^1.0.0'])
+  expect(rangeProblems([manifests[0]!, manifests[2]!, { name: 'none' }])).toEqual([])
 })
 
 test('a package may not reach into another one by path', () => {

@@ -3,10 +3,11 @@
  * the engine, which comes in a package of its own for each platform, types that only this tree's compiler settings
  * accept, or a dependency that only the root declares, is missed by nobody until somebody else installs the package.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { beforeAll, describe, expect, test, type TestContext } from 'vitest'
 import { packPackages } from '../../scripts/packing.mjs'
+import { BrokerProcess } from '../support/broker-process.js'
 import { mustRun, runChild } from '../support/children.js'
 import { nodes } from '../support/nodes.js'
 import { root, temporaryDirectory } from '../support/tree.js'
@@ -141,6 +142,33 @@ describe.each(nodes)('$name', ({ node, version, missing }) => {
       bytes: true,
     })
   })
+
+  test('the command line serves, and its clients reach it', { timeout: 60_000 }, async (context) => {
+    needsInstallation(context)
+    if (missing !== null) context.skip(missing)
+    const bin = join(project, 'node_modules', 'varve', 'bin', 'varve.mjs')
+    const data = join(temporaryDirectory(), 'data')
+    const broker = await BrokerProcess.start(data, ['--admin-port', '0'], { node, bin })
+    const client = (args: readonly string[], input?: string) =>
+      mustRun(node, [bin, ...args, '--broker', broker.address], { cwd: project, input })
+    await client(['produce', 't', '--compression', 'snappy'], 'a\nb\n')
+    expect((await client(['consume', 't'])).stdout.toString()).toBe('a\nb\n')
+    expect(await broker.stop()).toBe(0)
+    const { stdout } = await mustRun(node, [bin, 'log', 'read', join(data, 't-0')], { cwd: project })
+    expect(stdout.toString()).toBe('a\nb\n')
+  })
+})
+
+test('the maps of the command line lead to sources that are installed', (context) => {
+  needsInstallation(context)
+  const bundle = join(project, 'node_modules', 'varve', 'dist', 'bundle')
+  const maps = readdirSync(bundle).filter((name) => name.endsWith('.map'))
+  const sources = maps.flatMap((name) => {
+    const map = JSON.parse(readFileSync(join(bundle, name), 'utf8')) as { sources: string[] }
+    return map.sources.map((source) => join(bundle, source))
+  })
+  expect(sources.length).toBeGreaterThan(300)
+  expect(sources.filter((source) => !existsSync(source))).toEqual([])
 })
 
 test('the command line is there', async (context) => {

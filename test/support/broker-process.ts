@@ -22,8 +22,12 @@ export class BrokerProcess {
   }
 
   /** Resolves when the broker serves; rejects with what it said if it ends before that. */
-  static async start(data: string, args: readonly string[] = []): Promise<BrokerProcess> {
-    const child = startChild(process.execPath, [varve, 'serve', '--port', '0', '--data', data, ...args])
+  static async start(
+    data: string,
+    args: readonly string[] = [],
+    { node = process.execPath, bin = varve } = {},
+  ): Promise<BrokerProcess> {
+    const child = startChild(node, [bin, 'serve', '--port', '0', '--data', data, ...args])
     child.stdin!.end()
     let output = ''
     let errors = ''

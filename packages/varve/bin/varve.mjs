@@ -8,7 +8,9 @@ if (major < 20 || (major === 20 && minor < 19) || major === 21 || (major === 22 
   )
   process.exitCode = 1
 } else {
-  import('../dist/cli/main.js').then(
+  // Where it happened is shown to whoever asks: reading the maps takes longer than the rest of a start.
+  if (process.env.VARVE_DEBUG) process.setSourceMapsEnabled(true)
+  import('../dist/bundle/main.js').then(
     ({ main }) => main(process.argv.slice(2)),
     (error) => {
       if (error.code !== 'ERR_MODULE_NOT_FOUND' || !String(error.message).includes('main.js')) throw error

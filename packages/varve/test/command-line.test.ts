@@ -1,6 +1,5 @@
 /**
- * Options are an interface: a rename or a changed default breaks scripts that nobody of us sees. And a command line that
- * loads the broker to print its version is felt at each prompt.
+ * Options are an interface: a rename or a changed default breaks scripts that nobody of us sees.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -183,19 +182,4 @@ test.for([
   const other = text(closed === 'stdout' ? child.stderr : child.stdout)
   expect(await once(child, 'exit')).toEqual([closed === 'stdout' ? 0 : 2, null])
   expect(await other).toBe('')
-})
-
-test('help loads neither broker nor client', () => {
-  // A loader that names each module as it is loaded.
-  const loader = 'export const load = (url, context, next) => (process._rawDebug(url), next(url, context))'
-  const script = `
-    import { register } from 'node:module'
-    register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(loader)}`)})
-    process.argv.push('--help')
-    await import(${JSON.stringify(bin)})
-  `
-  const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
-  const loaded = stderr.split('\n').filter((line) => line.startsWith('file:'))
-  expect(loaded.some((url) => url.endsWith('/cli/main.js'))).toBe(true)
-  expect(loaded.filter((url) => /\/packages\/(?!varve\/)/.test(url))).toEqual([])
 })

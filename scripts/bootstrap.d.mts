@@ -1,0 +1,3 @@
+export function bootstrap(options?: {
+  only?: 'dependencies' | 'native' | 'typescript' | 'bundle'
+}): Promise<void>
