@@ -53,7 +53,10 @@ export interface BrokerOptions {
   maxBatchBytes?: number
   /** What all connections together may hold, in bytes: requests and responses on their way. Default 256 MiB. */
   requestMemoryBytes?: number
-  /** Further connections are refused: Kafka's `max.connections`. Default 2000. */
+  /**
+   * Further connections are refused: Kafka's `max.connections`. Default half of the files that the process may have open; the
+   * logs may have the others.
+   */
   maxConnections?: number
   /** Further connections from the same address are refused: Kafka's `max.connections.per.ip`. Default no limit. */
   maxConnectionsPerIp?: number
@@ -164,7 +167,7 @@ export function resolveOptions(given: BrokerOptions): ResolvedOptions {
       1024 * 1024,
       Number.MAX_SAFE_INTEGER,
     ),
-    maxConnections: integer(options, 'maxConnections', 2000, 1, 2 ** 31 - 1),
+    maxConnections: integer(options, 'maxConnections', 2 ** 31 - 1, 1, 2 ** 31 - 1),
     maxConnectionsPerIp: integer(options, 'maxConnectionsPerIp', 2 ** 31 - 1, 0, 2 ** 31 - 1),
     maxConnectionsPerIpOverrides: parseOverrides(options.maxConnectionsPerIpOverrides),
     maxFetchSessions: integer(options, 'maxFetchSessions', 1000, 0, 1_000_000),

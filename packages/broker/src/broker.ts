@@ -16,7 +16,7 @@ import { noValues } from './configs/stored-configs.js'
 import type { CertificateRenewal } from './certificate-renewal.js'
 import type { Clock } from './clock.js'
 import { Connection } from './connection.js'
-import { ConnectionLimits, type Release } from './connection-limits.js'
+import { ConnectionLimits, limitsIn, type Release } from './connection-limits.js'
 import { Connections } from './connections.js'
 import { DataDirectories } from './data-directories.js'
 import { FetchSessions } from './fetch-sessions.js'
@@ -211,11 +211,12 @@ async function open(
   const faults = new Faults(closing)
   const memory = dependencies.memory ?? new RequestMemory(options.requestMemoryBytes)
   const connections = new Connections(connectionClock)
-  const limits = new ConnectionLimits({
-    max: options.maxConnections,
-    maxPerIp: options.maxConnectionsPerIp,
-    overrides: options.maxConnectionsPerIpOverrides,
+  const filesLimit = dependencies.openFilesLimit ?? openFilesLimit()
+  const limits = new ConnectionLimits(limitsIn(configs, filesLimit))
+  configs.onChange(() => {
+    limits.limits = limitsIn(configs, filesLimit)
   })
+  const maxIdleMs = configs.number('connections.max.idle.ms')
   const { autoCreateTopics, defaultPartitions, maxRequestBytes } = options
   const limitedLog = new LimitedLog(log, connectionClock)
   opened.push(async () => limitedLog.close())
@@ -242,7 +243,6 @@ async function open(
     defaultPartitions,
     closing,
   }
-  const filesLimit = dependencies.openFilesLimit ?? openFilesLimit()
   const staging = Buffer.allocUnsafeSlow(stagingBytes)
   const admit = (socket: Socket): Release | string => {
     if (closing.cancelled) return 'the broker is closing'
@@ -257,6 +257,7 @@ async function open(
       memory,
       staging,
       maxRequestBytes,
+      maxIdleMs,
       endpointFor: (localAddress) => listener.endpointFor(localAddress),
       observer: admin?.metrics ?? null,
       onClose: (closed) => {

@@ -1,8 +1,9 @@
 import { isIP } from 'node:net'
 import { VarveError } from '@varve/records'
+import type { BrokerConfigs } from './configs/broker-configs.js'
 import { formatAddress } from './listener-address.js'
 
-export interface LimitsOptions {
+export interface Limits {
   /** All connections together. */
   readonly max: number
   /** Those of one address. */
@@ -16,22 +17,28 @@ export type Release = () => void
 
 /** How many connections there may be, from everywhere and from each address; a TLS handshake counts as one. */
 export class ConnectionLimits {
-  readonly #options: LimitsOptions
+  #limits: Limits
   readonly #counts = new Map<string, number>()
   #open = 0
 
-  constructor(options: LimitsOptions) {
-    this.#options = options
+  constructor(limits: Limits) {
+    this.#limits = limits
+  }
+
+  /** Those that are open stay, however many there may be from now on. */
+  set limits(limits: Limits) {
+    this.#limits = limits
   }
 
   /** Counts a connection in, or says why there is no place for it. */
   admit(peerAddress: string): Release | string {
-    const { max, maxPerIp, overrides } = this.#options
-    if (this.#open >= max) return 'there are as many as maxConnections allows'
+    const { max, maxPerIp, overrides } = this.#limits
+    if (this.#open >= max)
+      return `there are ${this.#open}, as many as max.connections or the limit on open files allows`
     const address = plainAddress(peerAddress)
     const count = this.#counts.get(address) ?? 0
     const most = overrides.get(address) ?? maxPerIp
-    if (count >= most) return `there are ${count} of this address, as many as maxConnectionsPerIp allows`
+    if (count >= most) return `there are ${count} of this address, as many as max.connections.per.ip allows`
     this.#open++
     this.#counts.set(address, count + 1)
     let released = false
@@ -43,6 +50,19 @@ export class ConnectionLimits {
       if (left === 0) this.#counts.delete(address)
       else this.#counts.set(address, left)
     }
+  }
+}
+
+/** The default of `max.connections`: as many as leave the logs their share of the files that the process may have open. */
+const noLimit = 2 ** 31 - 1
+
+/** The limits in force in a process that may have so many files open, of which the logs may have half. */
+export function limitsIn(configs: BrokerConfigs, filesLimit: number): Limits {
+  const max = configs.number('max.connections')
+  return {
+    max: max < noLimit ? max : Math.ceil(filesLimit / 2),
+    maxPerIp: configs.number('max.connections.per.ip'),
+    overrides: parseOverrides(configs.value('max.connections.per.ip.overrides') ?? ''),
   }
 }
 

@@ -31,6 +31,8 @@ export interface ConnectionOptions {
   /** Where all connections read; see FrameReader. */
   readonly staging: Buffer
   readonly maxRequestBytes: number
+  /** Kafka's `connections.max.idle.ms`. */
+  readonly maxIdleMs: number
   /** What Metadata tells this connection's client. */
   readonly endpointFor: (localAddress: string) => Endpoint
   readonly onClose: (connection: Connection) => void
@@ -86,8 +88,8 @@ export class Connection {
 
   constructor(accepted: Socket, options: ConnectionOptions) {
     this.#options = options
-    const { broker, memory, staging, maxRequestBytes } = options
-    this.#watch = new ProgressWatch(broker.connectionClock.now())
+    const { broker, memory, staging, maxRequestBytes, maxIdleMs } = options
+    this.#watch = new ProgressWatch(broker.connectionClock.now(), maxIdleMs)
     this.#clientHost = accepted.remoteAddress ?? 'unknown'
     this.#peer = formatAddress(this.#clientHost, accepted.remotePort ?? 0)
     this.#endpoint = options.endpointFor(accepted.localAddress ?? '')

@@ -3,8 +3,6 @@ const unreadTimeoutMs = 30_000
 /** While others wait for memory, a peer in the middle of a frame is given up if it sends less than this in this time. */
 const stalledFrameTimeoutMs = 5_000
 const stalledFrameBytes = 32 * 1024
-/** Kafka's connections.max.idle.ms. */
-const idleTimeoutMs = 10 * 60_000
 
 /** What a connection is up to. */
 export interface ConnectionProgress {
@@ -22,6 +20,7 @@ export interface ConnectionProgress {
 
 /** Tells from what it sees about once a second when a peer is to be given up. */
 export class ProgressWatch {
+  readonly #maxIdleMs: number
   #receivedBytes = 0
   /** When the peer last sent something, or something of its was being worked on. */
   #lastActive: number
@@ -32,7 +31,9 @@ export class ProgressWatch {
   #watchedSince: number
   #watchedBytes = 0
 
-  constructor(now: number) {
+  /** @param maxIdleMs a peer from which nothing has come for so long is given up; none is if it is below 0 */
+  constructor(now: number, maxIdleMs: number) {
+    this.#maxIdleMs = maxIdleMs < 0 ? Infinity : maxIdleMs
     this.#lastActive = this.#lastTaken = this.#watchedSince = now
   }
 
@@ -53,7 +54,7 @@ export class ProgressWatch {
       return 'the client stopped in the middle of a request while others wait for memory'
     }
     if (working || paused || unsentBytes > 0) this.#lastActive = now
-    return now - this.#lastActive >= idleTimeoutMs ? '' : null
+    return now - this.#lastActive >= this.#maxIdleMs ? '' : null
   }
 
   #stalls({ partialBytes, paused, memoryShort }: ConnectionProgress, now: number): boolean {

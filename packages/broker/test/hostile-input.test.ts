@@ -236,6 +236,25 @@ test('an idle connection is closed after ten minutes, one that waits for its ans
   await waiting.nextFrame()
 })
 
+test.each([
+  ['5000', 4_000, 2_000],
+  ['-1', 24 * 3_600_000, 24 * 3_600_000],
+])('connections.max.idle.ms=%s', async (maxIdleMs, idle, more) => {
+  const { connect, createTopic, clock } = await startTestBroker({
+    configs: { 'connections.max.idle.ms': maxIdleMs },
+  })
+  await createTopic('orders')
+  const client = await connect()
+  expect((await produceTo(client, 'orders', 'x')).errorCode).toBe(0)
+  clock.advance(idle)
+  await settle()
+  expect(client.socket.destroyed).toBe(false)
+  clock.advance(more)
+  await settle()
+  if (maxIdleMs === '5000') await client.closed
+  else expect(client.socket.destroyed).toBe(false)
+})
+
 test('connections beyond the limit are refused, with a line now and then', async () => {
   const { connect, createTopic, lines } = await startTestBroker({ maxConnections: 3 })
   await createTopic('orders')

@@ -1,3 +1,5 @@
+import { parseOverrides } from '../connection-limits.js'
+
 /** What is wrong with a value, or null. It is given the elements of a list, and the text of everything else. */
 export type ConfigCheck = (value: string | readonly string[], name: string) => string | null
 
@@ -30,6 +32,16 @@ export function oneOf(...allowed: readonly string[]): ConfigCheck {
     return values.every((one) => allowed.includes(one))
       ? null
       : `String must be one of: ${allowed.join(', ')}`
+  }
+}
+
+/** As `max.connections.per.ip.overrides` is written. */
+export const connectionsByAddress: ConfigCheck = (value) => {
+  try {
+    parseOverrides(value as string)
+    return null
+  } catch (error) {
+    return (error as Error).message
   }
 }
 

@@ -98,7 +98,7 @@ function merged(
 ): Record<string, unknown> {
   for (const [name, option] of Object.entries(names)) {
     const value = given.get(name)
-    if (value === undefined) continue
+    if (value === undefined || (name === 'queued.max.request.bytes' && Number(value) < 1)) continue
     if (options[option] !== undefined)
       throw refused(`give either ${option} or the configuration ${name}, not both`)
     const { type } = brokerConfigs.get(name)!

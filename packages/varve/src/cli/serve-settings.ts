@@ -133,7 +133,7 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'max-connections',
     flags: '--max-connections <count>',
-    description: 'further connections are refused; 2000 if not given',
+    description: 'further connections are refused; if not given, half of the files that the process may open',
     parse: integer(1, most),
   },
   {

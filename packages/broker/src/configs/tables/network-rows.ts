@@ -1,4 +1,4 @@
-import { anything, atLeast } from '../config-check.js'
+import { anything, atLeast, connectionsByAddress } from '../config-check.js'
 import type { BrokerConfigRow } from '../config-definition.js'
 
 /** Configurations of the broker that concern its connections. Names, types, defaults and checks are those of Apache Kafka 4.4. */
@@ -9,7 +9,7 @@ export const networkRows: readonly BrokerConfigRow[] = [
   ['alter.log.dirs.replication.quota.window.size.seconds', 'INT', '1', atLeast(1), 'LOW', 'fixed', 'Length of a sample of the quota for moving replicas between data directories.'],
   ['client.quota.callback.class', 'CLASS', null, anything, 'LOW', 'fixed', 'A Java class that decides on the quotas of clients.'],
   ['connection.failed.authentication.delay.ms', 'INT', '100', atLeast(0), 'LOW', 'fixed', 'How long a connection whose authentication failed is left open.'],
-  ['connections.max.idle.ms', 'LONG', '600000', anything, 'MEDIUM', 'fixed', 'After how long an idle connection is closed.'],
+  ['connections.max.idle.ms', 'LONG', '600000', anything, 'MEDIUM', 'static', 'After how long an idle connection is closed; never below 0.'],
   ['connections.max.reauth.ms', 'LONG', '0', anything, 'MEDIUM', 'fixed', 'After how long SASL clients have to authenticate again.'],
   ['controller.quota.window.num', 'INT', '11', atLeast(1), 'LOW', 'fixed', 'Samples of the quota for changes of topics.'],
   ['controller.quota.window.size.seconds', 'INT', '1', atLeast(1), 'LOW', 'fixed', 'Length of a sample of the quota for changes of topics.'],
@@ -19,9 +19,9 @@ export const networkRows: readonly BrokerConfigRow[] = [
   ['listener.security.protocol.map', 'STRING', 'SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT', anything, 'LOW', 'static', "The security protocol of each listener's name: PLAINTEXT or SSL here."],
   ['listeners', 'LIST', 'PLAINTEXT://:9092', anything, 'HIGH', 'static', 'Where the broker listens.'],
   ['max.connection.creation.rate', 'INT', '2147483647', atLeast(0), 'MEDIUM', 'fixed', 'How many connections may be made in a second.'],
-  ['max.connections', 'INT', '2147483647', atLeast(0), 'MEDIUM', 'static', 'How many connections may be open; further ones are refused.'],
-  ['max.connections.per.ip', 'INT', '2147483647', atLeast(0), 'MEDIUM', 'static', 'How many connections may come from one address; further ones are refused.'],
-  ['max.connections.per.ip.overrides', 'STRING', '', anything, 'MEDIUM', 'static', 'max.connections.per.ip of single addresses.'],
+  ['max.connections', 'INT', '2147483647', atLeast(0), 'MEDIUM', 'dynamic', 'How many connections may be open; further ones are refused. Here the default stands for half of the files that the process may have open.'],
+  ['max.connections.per.ip', 'INT', '2147483647', atLeast(0), 'MEDIUM', 'dynamic', 'How many connections may come from one address; further ones are refused.'],
+  ['max.connections.per.ip.overrides', 'STRING', '', connectionsByAddress, 'MEDIUM', 'dynamic', 'max.connections.per.ip of single addresses, such as 127.0.0.1:200. Here no names of hosts.'],
   ['max.incremental.fetch.session.cache.slots', 'INT', '1000', atLeast(0), 'MEDIUM', 'static', 'How many fetch sessions the broker keeps.'],
   ['max.request.partition.size.limit', 'INT', '2000', atLeast(1), 'MEDIUM', 'static', 'The most partitions in a response of DescribeTopicPartitions.'],
   ['metric.reporters', 'LIST', 'org.apache.kafka.common.metrics.JmxReporter', anything, 'LOW', 'fixed', 'Java classes that take metrics.'],
@@ -30,7 +30,7 @@ export const networkRows: readonly BrokerConfigRow[] = [
   ['metrics.sample.window.ms', 'LONG', '30000', atLeast(1), 'LOW', 'fixed', 'How long a sample of a metric is.'],
   ['num.io.threads', 'INT', '8', atLeast(1), 'HIGH', 'fixed', 'Threads that work on requests. Here one event loop does.'],
   ['num.network.threads', 'INT', '3', atLeast(1), 'HIGH', 'fixed', 'Threads that read and write sockets. Here one event loop does.'],
-  ['queued.max.request.bytes', 'LONG', '-1', anything, 'MEDIUM', 'static', 'What the requests and responses of all connections together may hold in memory.'],
+  ['queued.max.request.bytes', 'LONG', '-1', anything, 'MEDIUM', 'static', 'What the requests and responses of all connections together may hold in memory. Here the default, and whatever is below 1, stands for 256 MiB.'],
   ['queued.max.requests', 'INT', '500', atLeast(1), 'HIGH', 'fixed', 'How many requests may wait to be worked on. Here queued.max.request.bytes limits them.'],
   ['quota.window.num', 'INT', '11', atLeast(1), 'LOW', 'fixed', 'Samples of the quotas of clients.'],
   ['quota.window.size.seconds', 'INT', '1', atLeast(1), 'LOW', 'fixed', 'Length of a sample of the quotas of clients.'],
