@@ -7,10 +7,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Admin } from '@varve/client'
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest'
 import { Authority } from '../../../test/support/certificates.js'
 import { program } from '../src/cli/main.js'
-import { serveSettings, variableOf } from '../src/cli/serve-settings.js'
+import { keyOf, serveSettings, variableOf } from '../src/cli/serve-settings.js'
 import { applySources } from '../src/cli/serve-sources.js'
 
 const bin = fileURLToPath(new URL('../bin/varve.mjs', import.meta.url))
@@ -81,6 +82,36 @@ test('a configuration of Kafka that is a setting under another name is that sett
   )
 })
 
+test.each([
+  ['partitions', 'num.partitions', '6', 3, 6],
+  ['auto-create', 'auto.create.topics.enable', 'FALSE', true, false],
+  ['max-connections', 'max.connections', '5', 3, 5],
+  ['max-connections-per-ip', 'max.connections.per.ip', '5', 3, 5],
+  ['request-memory-bytes', 'queued.max.request.bytes', '5000000', 3000000, 5000000],
+  ['listeners', 'listeners', 'PLAINTEXT://:1', 'PLAINTEXT://:2', 'PLAINTEXT://:1'],
+  ['listener-security-protocol-map', 'listener.security.protocol.map', 'A:SSL', 'A:PLAINTEXT', 'A:SSL'],
+])(
+  '%s counts above %s of a file, and may be said so by --config too',
+  async (name, kafka, text, low, high) => {
+    const setting = serveSettings.find((one) => one.name === name)!
+    const file = `${kafka}: ${String(low)}\n`
+    const key = keyOf(setting)
+    expect((await resolve([], {}, file)).options[key]).toBe(low)
+    const above = await resolve([], { [variableOf(setting)]: text }, file)
+    expect(above.options[key]).toBe(high)
+    const flagged = await resolve(['--config', `${kafka}=${text}`], {}, file)
+    expect(flagged.options[key]).toBe(high)
+    // What is left there would be given to the broker twice.
+    expect([above.configs, flagged.configs]).toEqual([{}, {}])
+  },
+)
+
+test('of two names of a setting a file has one', async () => {
+  await expect(resolve([], {}, 'partitions: 2\nnum.partitions: 3\n')).rejects.toThrow(
+    'give either partitions or num.partitions, not both',
+  )
+})
+
 test('what Kubernetes puts into the environment for a service called varve is not meant', async () => {
   expect((await resolve([], { VARVE_PORT: 'tcp://10.0.0.1:9092' })).options['port']).toBe(9092)
 })
@@ -103,13 +134,37 @@ test.each([
   await expect(resolve([], environment as NodeJS.ProcessEnv, file)).rejects.toThrow(message)
 })
 
+test('a broker has the flag, not what the file says', async () => {
+  const path = join(directory, 'three.yaml')
+  writeFileSync(path, 'num.partitions: 3\nmax.connections: 3\n')
+  const args = ['serve', '--partitions', '6', '--max-connections', '5', '--config-file', path]
+  const child = spawn(
+    process.execPath,
+    [bin, ...args, '--port', '0', '--data', join(directory, 'six'), '--log-format', 'json'],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  )
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let errors = ''
+  child.stderr.on('data', (text) => (errors += text))
+  const [, address] = await vi.waitFor(() => /protocol at ([\d.:]+),/.exec(errors) ?? expect.fail(errors), {
+    timeout: 20_000,
+  })
+  await using admin = new Admin({ brokers: [address!] })
+  const { controllerId } = await admin.describeCluster()
+  const [found] = await admin.describeConfigs([{ type: 'broker', name: String(controllerId) }])
+  const values = Object.fromEntries(found!.entries.map(({ name, value }) => [name, value]))
+  expect(values).toMatchObject({ 'num.partitions': '6', 'max.connections': '5' })
+})
+
 test('docs/operations.md lists all of them', () => {
   const page = readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8')
   const rows = serveSettings.map(
     (setting) =>
-      `| \`${setting.flags.replaceAll(/^-\w, /g, '')}\` | \`${variableOf(setting)}\` | ${
-        setting.default === undefined ? '' : `\`${String(setting.default)}\``
-      } | ${setting.description} |`,
+      `| \`${setting.flags.replaceAll(/^-\w, /g, '')}\` | \`${variableOf(setting)}\` | ${(setting.kafka ?? [])
+        .map((name) => `\`${name}\``)
+        .join(
+          ', ',
+        )} | ${setting.default === undefined ? '' : `\`${String(setting.default)}\``} | ${setting.description} |`,
   )
   expect(page).toContain(`${rows.join('\n')}\n`)
 })

@@ -1,6 +1,6 @@
 /** A wrong option that is taken for a right one costs more than an error: `--from 10x` must not mean 10. */
-import { expect, test } from 'vitest'
-import { acks, brokers, from, integer, separator } from '../src/cli/values.js'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { acks, brokers, from, integer, logFrom, offsetsAt, separator, time } from '../src/cli/values.js'
 
 test('whole numbers, within their limits', () => {
   expect(integer(0, 65_535)('0')).toBe(0)
@@ -33,6 +33,37 @@ test('where to read from', () => {
   for (const wrong of ['10x', '-1', 'yesterday', '', '2026-13-01', '99999999999999999999']) {
     expect(() => from(wrong), wrong).toThrow('earliest')
   }
+})
+
+test('a time without a zone is UTC, as for the tools of Kafka, wherever the machine is', () => {
+  vi.stubEnv('TZ', 'America/New_York')
+  onTestFinished(() => void vi.unstubAllEnvs())
+  expect(new Date(2026, 0, 31, 12).getTime()).toBe(Date.UTC(2026, 0, 31, 17))
+  const noon = Date.UTC(2026, 0, 31, 12)
+  for (const text of [
+    '2026-01-31T12:00',
+    '2026-01-31 12:00:00',
+    '2026-01-31T12:00:00.000',
+    '2026-01-31T12:00:00Z',
+    '2026-01-31T07:00:00-05',
+    '2026-01-31T17:30:00.000+0530',
+    '2026-01-31T14:00+02:00',
+  ]) {
+    expect(time(text), text).toBe(noon)
+    expect(from(text), text).toEqual({ at: 'time', timestamp: noon })
+    expect(logFrom(text), text).toEqual({ timestamp: noon })
+    expect(offsetsAt(text), text).toEqual({ at: 'time', timestamp: noon })
+  }
+  expect(time('2026-01-31')).toBe(Date.UTC(2026, 0, 31))
+  expect(time('1769860800000')).toBe(noon)
+  for (const wrong of [
+    'Jan 31 2026',
+    '2026-02-30',
+    '2026-01-31T25:00',
+    '2026-01-31T12',
+    '2026-01-31T12:00+2',
+  ])
+    expect(() => time(wrong), wrong).toThrow('It is a time')
 })
 
 test('separators are bytes, with the escapes that shells make awkward', () => {

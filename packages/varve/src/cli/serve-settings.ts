@@ -31,7 +31,8 @@ function oneOf(...choices: string[]) {
 }
 
 function boolean(text: string): boolean {
-  if (text === 'true' || text === 'false') return text === 'true'
+  const value = text.trim().toLowerCase()
+  if (value === 'true' || value === 'false') return value === 'true'
   throw new InvalidArgumentError('It is true or false.')
 }
 
@@ -63,6 +64,7 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'listeners',
     flags: '--listeners <list>',
+    kafka: ['listeners'],
     description: 'listeners as in Kafka, such as PLAINTEXT://0.0.0.0:9092; instead of --host and --port',
     conflicts: ['port', 'host'],
   },
@@ -75,6 +77,7 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'listener-security-protocol-map',
     flags: '--listener-security-protocol-map <list>',
+    kafka: ['listener.security.protocol.map'],
     description: 'what listeners speak that are not called PLAINTEXT or SSL, such as OUTSIDE:SSL',
   },
   {
@@ -119,6 +122,7 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'partitions',
     flags: '--partitions <count>',
+    kafka: ['num.partitions'],
     description: 'partitions of a topic that is created by its first use',
     default: 1,
     parse: integer(1, 10_000),
@@ -126,6 +130,7 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'auto-create',
     flags: '--no-auto-create',
+    kafka: ['auto.create.topics.enable'],
     description: 'do not create topics by their first use',
     default: true,
     parse: boolean,
@@ -133,18 +138,21 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'max-connections',
     flags: '--max-connections <count>',
+    kafka: ['max.connections'],
     description: 'further connections are refused; if not given, half of the files that the process may open',
     parse: integer(1, most),
   },
   {
     name: 'max-connections-per-ip',
     flags: '--max-connections-per-ip <count>',
+    kafka: ['max.connections.per.ip'],
     description: 'further connections of the same address are refused; no limit if not given',
     parse: integer(0, most),
   },
   {
     name: 'request-memory-bytes',
     flags: '--request-memory-bytes <bytes>',
+    kafka: ['queued.max.request.bytes'],
     description: 'what all connections together may hold; 256 MiB if not given',
     parse: integer(1024 * 1024),
   },
@@ -198,8 +206,13 @@ export function keyOf({ name }: Setting): string {
   return name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
+/** For those who look for it under Kafka's name. */
+function helpOf({ description, kafka }: Setting): string {
+  return kafka === undefined ? description : `${description}; Kafka's ${kafka[0]}`
+}
+
 export function optionOf(setting: Setting): Option {
-  const option = new Option(setting.flags, setting.description)
+  const option = new Option(setting.flags, helpOf(setting))
   if (setting.default !== undefined && setting.parse !== boolean) option.default(setting.default)
   if (setting.parse !== undefined && setting.parse !== boolean) option.argParser(setting.parse)
   if (setting.conflicts !== undefined) option.conflicts(setting.conflicts.slice())

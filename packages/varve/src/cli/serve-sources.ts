@@ -59,10 +59,21 @@ function isServiceLink(text: string): boolean {
 
 async function applyFile(command: Command, path: string): Promise<KafkaConfigs> {
   const configs: KafkaConfigs = {}
+  const keys = new Map<Setting, string>()
   for (const [key, value] of Object.entries(await read(path))) {
     const kafka = settingOf(key)
-    if (kafka !== undefined) {
-      fill(command, kafka, listed(kafka, value), `${path}: ${key}`, 'config')
+    const setting = kafka ?? serveSettings.find(({ name }) => name === key)
+    if (setting !== undefined) {
+      const other = keys.get(setting)
+      if (other !== undefined) throw wrong(`${path}: give either ${other} or ${key}, not both`)
+      keys.set(setting, key)
+      fill(
+        command,
+        setting,
+        kafka === undefined ? value : listed(setting, value),
+        `${path}: ${key}`,
+        'config',
+      )
       continue
     }
     if (key.includes('.')) {
@@ -71,12 +82,9 @@ async function applyFile(command: Command, path: string): Promise<KafkaConfigs> 
       configs[key] = value as string | number | boolean
       continue
     }
-    const setting = serveSettings.find(({ name }) => name === key)
-    if (setting === undefined)
-      throw wrong(
-        `${path}: there is no setting ${key}. varve serve --help lists them; those of Kafka have dots`,
-      )
-    fill(command, setting, value, `${path}: ${key}`, 'config')
+    throw wrong(
+      `${path}: there is no setting ${key}. varve serve --help lists them; those of Kafka have dots`,
+    )
   }
   return configs
 }

@@ -164,8 +164,8 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
       lowDiskBytes: options.lowDiskBytes,
       closeTimeoutMs: options.closeTimeoutMs,
       nodeId: options.nodeId,
-      ...(configs['num.partitions'] === undefined && { defaultPartitions: options.partitions }),
-      ...(!options.autoCreate && { autoCreateTopics: false }),
+      defaultPartitions: options.partitions,
+      autoCreateTopics: options.autoCreate,
       configs,
       log,
     })

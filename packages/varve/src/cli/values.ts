@@ -87,9 +87,23 @@ export function topicPartitions(text: string, before: TopicPartitions[] = []): T
   return [...before, { topic, partitions: partitions?.split(',').map(Number) }]
 }
 
+/**
+ * A day, or a time of a day, in ISO 8601. Without a zone it is UTC, as for Kafka's tools: a script means the same on every
+ * machine. NaN for anything else, for days that there are not too.
+ */
+function isoTime(text: string): number {
+  const [, day, clock = '00:00', zone = 'Z'] =
+    /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(Z|[+-]\d{2}(?::?\d{2})?)?)?$/.exec(
+      text,
+    ) ?? []
+  if (day === undefined || new Date(`${day}T00:00Z`).toJSON()?.slice(0, 10) !== day) return Number.NaN
+  const offset = zone === 'Z' ? zone : `${zone.slice(0, 3)}:${zone.slice(3).replace(':', '') || '00'}`
+  return Date.parse(`${day}T${clock}${offset}`)
+}
+
 /** A time, as ISO 8601 or in ms since 1970. */
 export function time(text: string): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Date.parse(text)
+  const value = /^\d+$/.test(text) ? Number(text) : isoTime(text)
   if (Number.isSafeInteger(value)) return value
   throw new InvalidArgumentError('It is a time such as 2026-01-31T12:00:00Z, or milliseconds since 1970.')
 }
@@ -128,7 +142,7 @@ export type From =
 export function from(text: string): From {
   if (text === 'earliest' || text === 'latest') return { at: text }
   if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return { at: 'offset', offset: Number(text) }
-  const timestamp = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN
+  const timestamp = isoTime(text)
   if (!Number.isNaN(timestamp)) return { at: 'time', timestamp }
   throw new InvalidArgumentError('It is earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z.')
 }
@@ -139,7 +153,7 @@ export type LogFrom = number | 'start' | 'end' | { timestamp: number }
 export function logFrom(text: string): LogFrom {
   if (text === 'start' || text === 'end') return text
   if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text)
-  const timestamp = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN
+  const timestamp = isoTime(text)
   if (!Number.isNaN(timestamp)) return { timestamp }
   throw new InvalidArgumentError('It is start, end, an offset, or a time such as 2026-01-31T12:00:00Z.')
 }
