@@ -3,7 +3,7 @@
 // noticed until then.
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { fetch as fetchRecords, metadata, produce } from '@varve/protocol'
+import { deleteTopics, fetch as fetchRecords, metadata, produce } from '@varve/protocol'
 import { VarveError } from '@varve/records'
 import { expect, onTestFinished, test } from 'vitest'
 import { resolveOptions } from '../src/broker-options.js'
@@ -155,6 +155,32 @@ test('requests, records and logs are counted', async () => {
   expect(await valueOf(at, 'process_resident_memory_bytes')).toBeGreaterThan(0)
   // Looked at again, the totals of the logs are the same.
   expect(await valueOf(at, 'kafka_server_brokertopicmetrics_messagesin_total{topic="orders"}')).toBe(3)
+})
+
+test('what all logs have done together does not fall when a topic is deleted', async () => {
+  const { broker, connect, createTopic } = await startTestBroker({
+    admin,
+    engine: true,
+    data: await temporaryDirectory(),
+    durability: 'fsync',
+  })
+  await createTopic('kept')
+  await createTopic('deleted')
+  const client = await connect()
+  const totals = () =>
+    Promise.all(
+      ['kafka_log_logflushstats_logflushrateandtimems_count', 'varve_log_flush_seconds_total'].map((series) =>
+        valueOf(broker.admin, series),
+      ),
+    )
+  for (const topic of ['kept', 'deleted', 'deleted']) await produceTo(client, topic, 'x')
+  const [flushes, seconds] = await totals()
+  await client.request(deleteTopics, 5, { topicNames: ['deleted'], timeoutMs: 5000 })
+  const after = await totals()
+  expect(after[0]).toBeGreaterThanOrEqual(flushes!)
+  expect(after[1]).toBeGreaterThanOrEqual(seconds!)
+  await produceTo(client, 'kept', 'x')
+  expect((await totals())[0]).toBeGreaterThan(after[0]!)
 })
 
 test('other paths and methods', async () => {

@@ -5,6 +5,7 @@ import type { RequestMemory } from '../request-memory.js'
 import type { RequestObserver } from '../request-observer.js'
 import { supportedApis } from '../supported-apis.js'
 import type { Topics } from '../topics.js'
+import { logMetrics } from './log-metrics.js'
 
 /** What is looked at for each scrape. */
 export interface MeasuredBroker {
@@ -129,7 +130,7 @@ export class BrokerMetrics implements RequestObserver {
       'Partitions that cannot be written.',
       count(({ failure }) => failure !== null),
     )
-    this.#logGauges(topics)
+    this.#look = logMetrics(this.#registry, topics)
   }
 
   #gauge(name: string, help: string, value: () => number): void {
@@ -142,66 +143,6 @@ export class BrokerMetrics implements RequestObserver {
       },
     })
     this.#registry.registerMetric(gauge)
-  }
-
-  #logGauges(topics: Topics): void {
-    const registers = [this.#registry]
-    const labelNames = ['topic', 'partition'] as const
-    const perPartition = (name: string, help: string): Gauge<'topic' | 'partition'> =>
-      new Gauge({ name, help, labelNames, registers })
-    const perTopic = (name: string, help: string): Counter<'topic'> =>
-      new Counter({ name, help, labelNames: ['topic'], registers })
-    const messagesIn = perTopic(
-      'kafka_server_brokertopicmetrics_messagesin_total',
-      'Records appended since the start.',
-    )
-    const bytesIn = perTopic(
-      'kafka_server_brokertopicmetrics_bytesin_total',
-      'Bytes appended since the start.',
-    )
-    const size = perPartition('kafka_log_log_size', 'Bytes of segments.')
-    const segments = perPartition('kafka_log_log_numlogsegments', 'Segments.')
-    const startOffset = perPartition('kafka_log_log_logstartoffset', 'The first offset.')
-    const endOffset = perPartition('kafka_log_log_logendoffset', 'The offset of the next record.')
-    const flushes = new Counter({
-      name: 'kafka_log_logflushstats_logflushrateandtimems_count',
-      help: 'Flushes since the start.',
-      registers,
-    })
-    const flushSeconds = new Counter({
-      name: 'varve_log_flush_seconds_total',
-      help: 'How long they took, all together.',
-      registers,
-    })
-    const slowest = new Gauge({
-      name: 'varve_log_flush_p99_seconds',
-      help: 'Of the log whose flushes take longest: 99 % of its flushes took at most this.',
-      registers,
-    })
-    const all = [messagesIn, bytesIn, size, segments, startOffset, endOffset, flushes, flushSeconds, slowest]
-    const look = (): void => {
-      for (const metric of all) metric.reset()
-      let p99 = 0
-      for (const topic of topics.all()) {
-        for (const partition of topic.partitions) {
-          const labels = { topic: topic.name, partition: String(partition.index) }
-          const { stats } = partition
-          if (stats === null) continue
-          startOffset.set(labels, partition.logStartOffset)
-          endOffset.set(labels, partition.logEndOffset)
-          size.set(labels, stats.segments.bytes)
-          segments.set(labels, stats.segments.count)
-          messagesIn.inc({ topic: topic.name }, stats.append.records)
-          bytesIn.inc({ topic: topic.name }, stats.append.bytes)
-          const { flushMs } = stats.flush
-          flushes.inc(flushMs.count)
-          flushSeconds.inc((flushMs.count * flushMs.mean) / 1000)
-          p99 = Math.max(p99, flushMs.p99)
-        }
-      }
-      slowest.set(p99 / 1000)
-    }
-    this.#look = look
   }
 }
 

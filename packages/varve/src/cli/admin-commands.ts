@@ -136,7 +136,7 @@ export function groupCommand(): Command {
     .option('--to-latest', 'the next one to come')
     .option('--to-current', 'where it is')
     .option('--to-offset <offset>', 'this offset', integer(0))
-    .option('--to-datetime <time>', 'the first record as late as this', time)
+    .option('--to-datetime <time>', 'the first record as late as this, in UTC if no zone is given', time)
     .option('--by-duration <duration>', 'the first record of the last so much time, such as PT1H', duration)
     .option('--shift-by <count>', 'so many records on, or back', signedInteger)
     .option('--execute', 'do it')
@@ -205,7 +205,7 @@ export function offsetsCommand(): Command {
     .addOption(
       new Option(
         '--at <when>',
-        'earliest, latest, max-timestamp, or the first record as late as a time',
+        'earliest, latest, max-timestamp, or the first record as late as a time, in UTC if no zone is given',
       ).argParser(offsetsAt),
     )
     .addOption(jsonOption())

@@ -25,9 +25,10 @@ const durabilityOption = (): Option =>
     .default('fsync')
 
 const logFromOption = (): Option =>
-  new Option('--from <where>', 'start, end, an offset, or a time such as 2026-01-31T12:00:00Z').argParser(
-    logFrom,
-  )
+  new Option(
+    '--from <where>',
+    'start, end, an offset, or a time such as 2026-01-31T12:00:00, in UTC if no zone is given',
+  ).argParser(logFrom)
 
 // Each command's code is loaded when it runs: a consumer should not wait for the broker's modules.
 function serveCommand(): Command {
@@ -113,7 +114,10 @@ function consumeCommand(): Command {
     .description('print the value of each record and a newline, up to the end of the topic as it is now')
     .argument('<topic>', 'topic to read from')
     .addOption(
-      new Option('--from <where>', 'earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z')
+      new Option(
+        '--from <where>',
+        'earliest, latest, an offset, or a time such as 2026-01-31T12:00:00, in UTC if no zone is given',
+      )
         .argParser(from)
         .default({ at: 'earliest' }, 'earliest'),
     )
