@@ -21,13 +21,19 @@ export class BrokerProcess {
     child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.#errors += text))
   }
 
-  /** Resolves when the broker serves; rejects with what it said if it ends before that. */
+  /**
+   * Resolves when the broker serves; rejects with what it said if it ends before that.
+   *
+   * @param env what its environment has beside ours
+   */
   static async start(
     data: string,
     args: readonly string[] = [],
-    { node = process.execPath, bin = varve } = {},
+    { node = process.execPath, bin = varve, env = {} as Readonly<Record<string, string>> } = {},
   ): Promise<BrokerProcess> {
-    const child = startChild(node, [bin, 'serve', '--port', '0', '--data', data, ...args])
+    const child = startChild(node, [bin, 'serve', '--port', '0', '--data', data, ...args], {
+      env: { ...process.env, ...env },
+    })
     child.stdin!.end()
     let output = ''
     let errors = ''

@@ -41,7 +41,7 @@ import { ProducerIds } from './producer-ids.js'
 import { RequestMemory } from './request-memory.js'
 import type { SecurityProtocol } from './security-protocol.js'
 import type { SslOptions } from './ssl-options.js'
-import { storageFailureText } from './storage-failure.js'
+import { isStorageFailure, storageFailureText } from './storage-failure.js'
 import type { TlsHandshakes } from './tls-handshakes.js'
 import { Topics } from './topics.js'
 
@@ -140,9 +140,15 @@ export async function openBroker(
     return await open(options, dependencies, opened)
   } catch (error) {
     for (const close of opened.reverse()) await close().catch(() => {})
-    throw error
+    throw withRemedy(error, 'start it again')
   }
 }
+
+/** An error that says what its reader can do where the storage is at fault, as `storageFailureText` puts it. */
+const withRemedy = (error: unknown, next?: string): unknown =>
+  VarveError.is(error) && isStorageFailure(error)
+    ? new VarveError(error.code, storageFailureText(error, next), { cause: error })
+    : error
 
 interface Tls {
   readonly handshakes: TlsHandshakes
@@ -332,10 +338,7 @@ async function open(
         'error',
         `the broker did not close cleanly: ${failures.map((failure) => storageFailureText(failure)).join('; ')}`,
       )
-      const [first] = failures
-      throw VarveError.is(first)
-        ? new VarveError(first.code, storageFailureText(first), { cause: first })
-        : first
+      throw withRemedy(failures[0])
     }
   }
   const storedRecords = new StoredRecords(topics, closing)
