@@ -38,6 +38,9 @@ const groupOptionNames = {
   'offsets.retention.minutes': 'offsetsRetentionMinutes',
   'offsets.retention.check.interval.ms': 'offsetsRetentionCheckIntervalMs',
   'offsets.topic.num.partitions': 'offsetsTopicPartitions',
+  'offsets.topic.segment.bytes': 'offsetsTopicSegmentBytes',
+  'offsets.topic.compression.codec': 'offsetsTopicCompressionCodec',
+  'offsets.commit.timeout.ms': 'offsetsCommitTimeoutMs',
 } as const
 
 /** What other options say, in more words than a configuration has. */

@@ -11,7 +11,12 @@ import type { Topics } from '../topics.js'
 import type { GroupOptions } from './group-options.js'
 import { decodeRecord } from './group-records.js'
 import { GroupShard } from './group-shard.js'
-import { offsetsPartitionOf, offsetsTopicConfigs, offsetsTopicName } from './offsets-topic.js'
+import {
+  offsetsPartitionOf,
+  offsetsTopicCodecs,
+  offsetsTopicConfigs,
+  offsetsTopicName,
+} from './offsets-topic.js'
 import { Refused } from './refused.js'
 
 export interface GroupCoordinatorOptions {
@@ -141,7 +146,9 @@ export class GroupCoordinator {
   async #createTopic(): Promise<void> {
     const { topics, options, log } = this.#options
     try {
-      this.#serve(await topics.create(offsetsTopicName, options.offsetsTopicPartitions, offsetsTopicConfigs))
+      this.#serve(
+        await topics.create(offsetsTopicName, options.offsetsTopicPartitions, offsetsTopicConfigs(options)),
+      )
     } catch (error) {
       if (error instanceof Refused) throw error
       const text = storageFailureText(error, 'try again')
@@ -164,12 +171,13 @@ export class GroupCoordinator {
 
   #shard(partition: Partition): GroupShard {
     const { clock, options } = this.#options
+    const compression = offsetsTopicCodecs[options.offsetsTopicCompressionCodec]!
     return new GroupShard({
       clock,
       options,
       randomId: randomUUID,
       tell: (level, groupId, text) => this.#tell(level, groupId, text),
-      append: (records) => partition.append(encodeBatch(records, { compression: 'none' }), true),
+      append: (records) => partition.append(encodeBatch(records, { compression }), true),
     })
   }
 

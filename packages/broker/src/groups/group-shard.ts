@@ -157,16 +157,18 @@ export class GroupShard {
    * @returns an error for each offset
    */
   commit(groupId: string, request: CommitRequest, unknownGroup: KafkaError): Promise<KafkaError[]> {
-    return this.#command(groupId, request.generationId < 0, (group) =>
+    const committed = this.#command(groupId, request.generationId < 0, (group) =>
       group === null ? request.offsets.map(() => unknownGroup) : this.#offsets.commit(group, request),
     )
+    return this.#inTime(committed, () => request.offsets.map(() => errors.COORDINATOR_NOT_AVAILABLE))
   }
 
   /** @returns an error for each partition, or one for all */
   deleteOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<KafkaError[] | KafkaError> {
-    return this.#command(groupId, false, (group) =>
+    const deleted = this.#command<KafkaError[] | KafkaError>(groupId, false, (group) =>
       group === null ? errors.GROUP_ID_NOT_FOUND : this.#offsets.delete(group, partitions),
     )
+    return this.#inTime(deleted, () => errors.COORDINATOR_NOT_AVAILABLE)
   }
 
   /** Forgets what all groups have committed for a topic that is no more. */
@@ -271,6 +273,17 @@ export class GroupShard {
         else group.turns.take(() => (group.state === 'Dead' ? attempt() : run(group)))
       }
       attempt()
+    })
+  }
+
+  /** What is being stored goes on, and holds once it is; whoever waits for it is answered after `offsets.commit.timeout.ms`. */
+  #inTime<R>(result: Promise<R>, late: () => R): Promise<R> {
+    const { clock, options } = this.#options
+    const waiting = clock.connections ?? clock
+    return new Promise((resolve, reject) => {
+      const timer = waiting.setTimeout(() => resolve(late()), options.offsetsCommitTimeoutMs)
+      const settle = (): void => waiting.clearTimeout(timer)
+      result.then(resolve, reject).then(settle, settle)
     })
   }
 

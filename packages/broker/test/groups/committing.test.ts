@@ -54,6 +54,30 @@ test('a commit that cannot be stored never was', async () => {
   expect(group.shard.get('new'), 'a group without anything').toBeUndefined()
 })
 
+test('whoever waits too long for a commit is told so, and it counts all the same once it is stored', async () => {
+  const group = new GroupShardHarness({ offsetsCommitTimeoutMs: 2_000 })
+  group.held = true
+  const committed = group.commitOffsets('g', { 0: 5, 1: 5 })
+  let answered = false
+  void committed.then(() => (answered = true))
+  group.clock.advance(1_999)
+  await settled()
+  expect(answered).toBe(false)
+  group.clock.advance(1)
+  expect(await committed).toEqual(['COORDINATOR_NOT_AVAILABLE', 'COORDINATOR_NOT_AVAILABLE'])
+  expect(group.offset('g')).toBeNull()
+  group.commit()
+  await settled()
+  expect(group.offset('g')).toBe(5)
+  const deleted = group.shard.deleteOffsets('g', [{ topic: 't', partition: 0 }])
+  group.clock.advance(2_000)
+  expect(await deleted).toMatchObject({ name: 'COORDINATOR_NOT_AVAILABLE' })
+  group.commit()
+  await settled()
+  expect(group.offset('g')).toBeNull()
+  expect(group.clock.pending).toBe(0)
+})
+
 test('members commit in their generation only, others not while there are members', async () => {
   const group = new GroupShardHarness()
   const [a] = await group.stable('g', {})

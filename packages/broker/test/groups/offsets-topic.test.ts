@@ -15,10 +15,11 @@ import {
   offsetFetch,
   produce,
 } from '@varve/protocol'
-import { VarveError } from '@varve/records'
+import { batchesIn, VarveError } from '@varve/records'
 import { describe, expect, test } from 'vitest'
 import { encodeRecord, offsetRecord } from '../../src/groups/group-records.js'
 import { MemoryDisk } from '../memory-log.js'
+import { described, TOPIC } from '../support/configs.js'
 import { commit, join, sync } from '../support/group-requests.js'
 import type { RawClient } from '../support/raw-client.js'
 import {
@@ -30,6 +31,8 @@ import {
   temporaryDirectory,
   until,
 } from '../support/test-broker.js'
+
+const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 
 describe('the topic of the groups', () => {
   test('is created by the first who looks for a coordinator, with as many partitions as was said', async () => {
@@ -43,6 +46,23 @@ describe('the topic of the groups', () => {
     expect(topics[0]!.partitions).toHaveLength(3)
     expect(lines.filter((line) => line.includes('created topic'))).toHaveLength(1)
   })
+
+  test.each([...codecs.entries()])(
+    'has the codec with the number %d, and segments of its own size',
+    async (number, codec) => {
+      const { connect, createTopic } = await startTestBroker({
+        configs: { 'offsets.topic.compression.codec': number, 'offsets.topic.segment.bytes': 2_000_000 },
+      })
+      await createTopic('t')
+      const client = await connect()
+      await commit(client, 8, 3)
+      const { responses } = await client.request(fetch, 12, fetchBody('__consumer_offsets'))
+      const [batch] = [...batchesIn(responses[0]!.partitions[0]!.records!)]
+      expect(batch!.compression).toBe(codec)
+      const found = await described(client, TOPIC, '__consumer_offsets')
+      expect(found.get('segment.bytes')).toMatchObject({ value: '2000000' })
+    },
+  )
 
   test('is written by the coordinator alone, and read by whoever wants', async () => {
     const { connect, createTopic } = await startTestBroker()

@@ -1,4 +1,4 @@
-import { anything, atLeast, oneOf } from '../config-check.js'
+import { anything, atLeast, between, oneOf } from '../config-check.js'
 import type { BrokerConfigRow } from '../config-definition.js'
 
 /** Configurations of the broker that concern consumer groups, producers and transactions. Names, types, defaults and checks are those of Apache Kafka 4.4. */
@@ -26,14 +26,14 @@ export const groupRows: readonly BrokerConfigRow[] = [
   ['group.max.size', 'INT', '2147483647', atLeast(1), 'MEDIUM', 'static', 'How many members a group may have.'],
   ['group.min.session.timeout.ms', 'INT', '6000', anything, 'MEDIUM', 'static', 'The shortest session timeout that a member may ask for.'],
   ['offset.metadata.max.bytes', 'INT', '4096', anything, 'HIGH', 'static', 'How long the text committed beside an offset may be.'],
-  ['offsets.commit.timeout.ms', 'INT', '5000', atLeast(1), 'HIGH', 'fixed', 'How long a commit may take.'],
+  ['offsets.commit.timeout.ms', 'INT', '5000', atLeast(1), 'HIGH', 'static', 'How long a commit may take until it is answered that it is not stored yet.'],
   ['offsets.load.buffer.size', 'INT', '5242880', atLeast(1), 'HIGH', 'fixed', 'How much is read at once when the coordinator loads its state.'],
   ['offsets.retention.check.interval.ms', 'LONG', '600000', atLeast(1), 'HIGH', 'static', 'How often it is looked for offsets to forget.'],
   ['offsets.retention.minutes', 'INT', '10080', atLeast(1), 'HIGH', 'static', 'For how long the offsets of a group without members are kept.'],
-  ['offsets.topic.compression.codec', 'INT', '0', anything, 'HIGH', 'fixed', 'The codec of __consumer_offsets, as a number.'],
+  ['offsets.topic.compression.codec', 'INT', '0', between(0, 4), 'HIGH', 'static', 'The codec of __consumer_offsets, as a number: 0 for none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.'],
   ['offsets.topic.num.partitions', 'INT', '50', atLeast(1), 'HIGH', 'static', 'Partitions of __consumer_offsets when it is created. Here 1 unless told otherwise.'],
   ['offsets.topic.replication.factor', 'SHORT', '3', atLeast(1), 'HIGH', 'fixed', 'Replicas of __consumer_offsets. Here it has one.'],
-  ['offsets.topic.segment.bytes', 'INT', '104857600', atLeast(1), 'HIGH', 'fixed', 'segment.bytes of __consumer_offsets.'],
+  ['offsets.topic.segment.bytes', 'INT', '104857600', atLeast(1), 'HIGH', 'static', 'segment.bytes of __consumer_offsets when it is created.'],
   ['add.partitions.to.txn.retry.backoff.max.ms', 'INT', '100', atLeast(0), 'HIGH', 'fixed', 'How long a broker waits at most before it asks again whether a transaction has a partition.'],
   ['add.partitions.to.txn.retry.backoff.ms', 'INT', '20', atLeast(1), 'HIGH', 'fixed', 'How long a broker waits before it asks again whether a transaction has a partition.'],
   ['producer.id.expiration.ms', 'INT', '86400000', atLeast(1), 'LOW', 'dynamic', 'After how long without a write the engine forgets a producer.'],
