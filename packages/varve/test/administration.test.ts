@@ -200,7 +200,7 @@ test('records go in and come out with all that they are', { timeout: 60_000 }, a
       .map((line) => JSON.parse(line)),
   ).toEqual(records.map((record, offset) => ({ topic: 'whole', partition: 0, offset, ...record })))
   await printed('produce whole -q -k : -H source=shell -H empty=', 'key:value\n')
-  expect(await printed('consume whole --from 2 --with key headers partition offset')).toBe(
+  expect(await printed('consume --with key,headers --with partition,offset whole --from 2')).toBe(
     '0\t2\tsource:shell,empty:\tkey\tvalue\n',
   )
   const refused = await varve('produce whole --json -q', '{"value":"good"}\n{"value":5}\n')
@@ -224,6 +224,24 @@ test('members of a group go on from what the group has committed', { timeout: 60
   expect(await printed('consume grouped --group g --max 1 --from latest')).toBe('c\n')
   expect(await varve('consume grouped --group g --from 5')).toMatchObject({ status: 2, stdout: '' })
 })
+
+test(
+  'a group ends by itself when nothing comes any more, and has committed by then',
+  {
+    timeout: 60_000,
+  },
+  async () => {
+    await admin.createTopics([{ name: 'ending', partitions: 2 }])
+    await printed('produce ending -q -P 1', 'a\nb\n')
+    expect(await printed('consume ending --group e --timeout 4000')).toBe('a\nb\n')
+    expect(await json('group describe e')).toMatchObject({
+      state: 'Empty',
+      offsets: [{ lag: 0 }, { lag: 0, currentOffset: 2 }],
+    })
+    expect(await printed('consume ending --group e --timeout 300')).toBe('')
+    expect(await printed('consume ending --follow --timeout 4000')).toBe('a\nb\n')
+  },
+)
 
 test('people who know Kafka find their way', async () => {
   const { stdout } = await runVarve(['group', '--help'])

@@ -135,7 +135,14 @@ test('consume', () => {
   })
 })
 
+test('parts of records are named with commas or one by one, and leave the topic alone', () => {
+  const withKey = { with: ['key', 'offset'] }
+  expect(optionsOf('consume', '--with', 'key, offset', 't')).toMatchObject(withKey)
+  expect(optionsOf('consume', '--with', 'key', '--with', 'offset', 't')).toMatchObject(withKey)
+})
+
 test.for([
+  { args: ['consume', 't', '--with', 'key,colour'], says: 'Allowed choices are timestamp, partition' },
   { args: ['serve', '--listeners', 'PLAINTEXT://:1', '--port', '1'], says: '--listeners' },
   { args: ['serve', '--durability', 'maybe'], says: 'Allowed choices are fsync, os' },
   { args: ['produce'], says: "missing required argument 'topic'" },

@@ -15,6 +15,7 @@ export interface ConsumeOptions extends BrokerFlags, RecordTextOptions {
   group?: string
   partition?: number
   max?: number
+  timeout?: number
   quiet?: boolean
 }
 
@@ -54,16 +55,43 @@ async function subscribe(consumer: Consumer, admin: Admin, topic: string): Promi
   consumer.subscribe([topic])
 }
 
+/** Ends a consumer for which nothing comes; what it does with its records takes as long as it takes. */
+class Patience {
+  readonly #controller = new AbortController()
+  readonly #ms: number | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(ms: number | undefined) {
+    this.#ms = ms
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  wait(): void {
+    this.rest()
+    if (this.#ms !== undefined) this.#timer = setTimeout(() => this.#controller.abort(), this.#ms)
+  }
+
+  rest(): void {
+    clearTimeout(this.#timer)
+  }
+}
+
 /** Prints what the consumer was assigned, to the end where it has one. Ends early when `signal` says so. */
 async function printRecords(
   consumer: Consumer,
   options: ConsumeOptions,
   output: Output,
   tally: Tally,
+  patience: Patience,
   signal: AbortSignal,
 ): Promise<void> {
   const { max = Infinity } = options
+  patience.wait()
   for await (const { records } of consumer.batches({ signal })) {
+    patience.rest()
     for (const record of records()) {
       printRecord(record, options, output)
       tally.bytes += record.value?.length ?? 0
@@ -75,13 +103,15 @@ async function printRecords(
       if (output.isFull) await output.flush()
     }
     if (isFollowing(options)) await output.flush()
+    patience.wait()
   }
 }
 
 export async function consume(topic: string, options: ConsumeOptions): Promise<void> {
   const { signal: interrupted, exitCode } = onInterrupt()
   const output = new Output()
-  const signal = AbortSignal.any([interrupted, output.gone])
+  const patience = new Patience(options.timeout)
+  const signal = AbortSignal.any([interrupted, output.gone, patience.signal])
   const client = clientOptions(options, 'varve-consume')
   const tally = new Tally()
   const admin = new Admin(client)
@@ -92,10 +122,11 @@ export async function consume(topic: string, options: ConsumeOptions): Promise<v
     await admin.close()
     // Where records go to the terminal, a line about them would get in between.
     if (!options.quiet && !process.stdout.isTTY) tally.show('consumed')
-    await printRecords(consumer, options, output, tally, signal)
+    await printRecords(consumer, options, output, tally, patience, signal)
   } catch (error) {
     if (!signal.aborted) throw brokerFailure(error, options.broker, topic)
   } finally {
+    patience.rest()
     tally.hide()
     await output.flush()
     await Promise.all([admin.close(), consumer.close()])

@@ -2,7 +2,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { configCommand, groupCommand, offsetsCommand, topicCommand } from './admin-commands.js'
 import { examples, kafkaScript, withBroker } from './command-options.js'
 import { report } from './failure.js'
-import { recordParts } from './record-text.js'
+import { parts, recordParts } from './record-text.js'
 import type { ConsumeOptions } from './consume.js'
 import type { InspectOptions } from './inspect.js'
 import type { LogAppendOptions } from './log-append.js'
@@ -130,10 +130,18 @@ function consumeCommand(): Command {
     )
     .option('-P, --partition <number>', 'read this partition only', integer(0, 2_147_483_647))
     .option('-n, --max <count>', 'stop after so many records', integer(1))
+    .option(
+      '--timeout <ms>',
+      'stop when no record has come for so long, also in a group and with --follow',
+      integer(1, 2_147_483_647),
+    )
     .option('-k, --key-separator <text>', 'print the key and this before the value', separator)
     .addOption(
-      new Option('--with <part...>', 'print these before the value, with tabs')
-        .choices(recordParts)
+      new Option(
+        '--with <parts>',
+        `print these before the value, with tabs; several with commas: ${recordParts.join(', ')}`,
+      )
+        .argParser(parts)
         .conflicts('json'),
     )
     .addOption(new Option('--json', 'print each record as a line of JSON').conflicts('keySeparator'))
@@ -143,8 +151,8 @@ function consumeCommand(): Command {
       examples(
         'varve consume demo',
         'varve consume demo --from latest --follow',
-        'varve consume demo --with timestamp headers key',
-        'varve consume orders --group billing --from latest',
+        'varve consume demo --with timestamp,headers,key',
+        'varve consume orders --group billing --timeout 10000',
         'varve consume users --partition 2 --from 1000 --max 10',
       ) + kafkaScript('kafka-console-consumer.sh'),
     )

@@ -1,10 +1,22 @@
 import { isUtf8 } from 'node:buffer'
 import type { LogRecord } from '@varve/log'
+import { InvalidArgumentError } from 'commander'
 import type { Output } from './output.js'
 
 /** What may stand before a record's value, in this order. */
 export const recordParts = ['timestamp', 'partition', 'offset', 'headers', 'key'] as const
 export type RecordPart = (typeof recordParts)[number]
+
+/** Some of them, with commas between them; one option may also follow another. */
+export function parts(text: string, before: RecordPart[] = []): RecordPart[] {
+  const named = text.split(',').map((name) => {
+    const part = recordParts.find((one) => one === name.trim())
+    if (part === undefined)
+      throw new InvalidArgumentError(`Allowed choices are ${recordParts.join(', ')}, with commas.`)
+    return part
+  })
+  return [...before, ...named]
+}
 
 /** How records are printed. */
 export interface RecordTextOptions {
