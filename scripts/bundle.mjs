@@ -104,6 +104,8 @@ export async function renderBundle() {
     resolve: { extensionAlias: { '.js': ['.ts'] } },
     transform: { target: 'node20.19' },
     tsconfig: false,
+    // Nobody imports the entry but the command, so that it may hold what the rest needs of it.
+    preserveEntrySignatures: 'allow-extension',
     onLog(level, log) {
       if (level === 'warn') throw new Failure(`the command line could not be bundled: ${log.message}`)
     },
@@ -114,6 +116,13 @@ export async function renderBundle() {
       entryFileNames: '[name].js',
       chunkFileNames: '[name].js',
       comments: false,
+      // Few files: each costs a start half a millisecond.
+      codeSplitting: {
+        groups: [
+          { name: 'protocol', test: /[\\/]packages[\\/]protocol[\\/]/ },
+          { name: 'records', test: /[\\/]packages[\\/](?:records|partitioning)[\\/]/ },
+        ],
+      },
       sourcemap: true,
       // They are in the packages.
       sourcemapExcludeSources: true,

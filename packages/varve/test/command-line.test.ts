@@ -168,6 +168,17 @@ test('--version and --help are answers, not errors', () => {
     expect(varve(command, '--help').stdout).toContain('Examples:')
 })
 
+test('a command is the same whether the others are declared or not', () => {
+  const all = program().commands
+  for (const declared of all) {
+    const [alone, ...others] = program(declared.name()).commands
+    expect(others).toEqual([])
+    expect(alone!.helpInformation()).toBe(declared.helpInformation())
+  }
+  for (const none of ['help', 'nonsense', 'constructor', '--help'])
+    expect(program(none).commands).toHaveLength(all.length)
+})
+
 test('help shows defaults as they are typed', () => {
   const help = (command: string): string =>
     program()

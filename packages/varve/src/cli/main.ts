@@ -231,24 +231,32 @@ function inspectCommand(): Command {
     )
 }
 
-/** The whole command line. */
-export function program(): Command {
+const commands: Readonly<Record<string, () => Command>> = {
+  serve: serveCommand,
+  produce: produceCommand,
+  consume: consumeCommand,
+  topic: topicCommand,
+  group: groupCommand,
+  config: configCommand,
+  offsets: offsetsCommand,
+  log: logCommand,
+  inspect: inspectCommand,
+}
+
+/**
+ * The whole command line, or as much of it as a line needs whose first word is given: a command waits for the declaration of no
+ * other one.
+ */
+export function program(first = ''): Command {
   const varve = new Command('varve')
     .description("Kafka's commit log: a broker and its command line")
     .version(version(), '-V, --version')
-    .addCommand(serveCommand())
-    .addCommand(produceCommand())
-    .addCommand(consumeCommand())
-    .addCommand(topicCommand())
-    .addCommand(groupCommand())
-    .addCommand(configCommand())
-    .addCommand(offsetsCommand())
-    .addCommand(logCommand())
-    .addCommand(inspectCommand())
     .addHelpText(
       'after',
       `${examples('varve serve', 'echo hello | varve produce demo', 'varve consume demo')}\n\nvarve <command> --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
     )
+  const needed = Object.hasOwn(commands, first) ? [commands[first]!] : Object.values(commands)
+  for (const command of needed) varve.addCommand(command())
   for (const command of [varve, ...varve.commands, ...varve.commands.flatMap((each) => each.commands)]) {
     command.exitOverride().showHelpAfterError('(--help shows what there is)')
   }
@@ -268,7 +276,7 @@ function allowClosedPipes(): void {
 export async function main(args: readonly string[]): Promise<void> {
   allowClosedPipes()
   try {
-    await program().parseAsync(args, { from: 'user' })
+    await program(args[0]).parseAsync(args, { from: 'user' })
   } catch (error) {
     if (error instanceof CommanderError) {
       // Commander has printed it. Help that was asked for is no error.
