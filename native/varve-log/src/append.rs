@@ -107,7 +107,10 @@ impl Log {
                 Origin::Replicated => Some(self.check_replicated(batch)),
             };
             let Some(prepared) = prepared else { break };
-            let is_too_large = matches!(prepared, Err(LogError::Batch(BatchError::TooLarge { .. })));
+            let is_too_large = matches!(
+                prepared,
+                Err(LogError::Batch(BatchError::TooLarge { .. } | BatchError::TooLargeCompressed { .. }))
+            );
             checked.push(prepared);
             if is_too_large {
                 break;

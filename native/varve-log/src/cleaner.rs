@@ -9,11 +9,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use varve_records::{
-    BatchError, BatchHeader, BatchRecords, MAX_DECOMPRESSED_BYTES, Record, empty_batch, rewrite,
-};
+use varve_records::{BatchError, BatchHeader, BatchRecords, Record, empty_batch, rewrite};
 
 use crate::cleaned_transactions::{CleanedTransactions, Fate};
+use crate::expansion::expand_in_turn;
 use crate::offset_map::OffsetMap;
 use crate::transactions::AbortedTransaction;
 
@@ -45,13 +44,16 @@ impl KeySurvey {
     pub fn add(&mut self, header: &BatchHeader, batch: &[u8]) -> Result<(), BatchError> {
         let fate = self.transactions.step(header, batch);
         if fate == Fate::Open && !header.is_control() {
-            for record in BatchRecords::open(*header, batch, MAX_DECOMPRESSED_BYTES)?.iter() {
-                let record = record?;
-                let offset = record.offset(header);
-                if let Some(key) = record.key.filter(|_| offset >= self.first_dirty_offset) {
-                    self.map.put(key, offset);
+            expand_in_turn(|max_bytes| {
+                for record in BatchRecords::open(*header, batch, max_bytes)?.iter() {
+                    let record = record?;
+                    let offset = record.offset(header);
+                    if let Some(key) = record.key.filter(|_| offset >= self.first_dirty_offset) {
+                        self.map.put(key, offset);
+                    }
                 }
-            }
+                Ok(())
+            })?;
         }
         self.map.latest_offset = header.last_offset();
         Ok(())
@@ -95,11 +97,28 @@ impl Cleaner {
         keeps_place: bool,
     ) -> Result<Option<Kept<'a>>, BatchError> {
         let fate = self.transactions.step(header, batch);
+        let aborted = match fate {
+            Fate::MarkerOfAborted(transaction) => Some(transaction),
+            _ => None,
+        };
+        let kept = expand_in_turn(|max_bytes| self.kept(header, batch, fate, keeps_place, max_bytes))?;
+        Ok(kept.map(|batch| Kept { batch, aborted }))
+    }
+
+    /// The batch with the records that stay, which may expand to so many bytes.
+    fn kept<'a>(
+        &self,
+        header: &BatchHeader,
+        batch: &'a [u8],
+        fate: Fate,
+        keeps_place: bool,
+        max_bytes: usize,
+    ) -> Result<Option<Cow<'a, [u8]>>, BatchError> {
         let is_needless_marker = header.is_control() && fate == Fate::MarkerOfNothing;
         let past_horizon = header.delete_horizon().is_some_and(|horizon| horizon <= self.now_ms);
         let goes_whole = fate == Fate::Aborted || is_needless_marker && past_horizon;
 
-        let records = BatchRecords::open(*header, batch, MAX_DECOMPRESSED_BYTES)?;
+        let records = BatchRecords::open(*header, batch, max_bytes)?;
         let mut kept: Vec<Record<'_>> = Vec::new();
         let mut has_tombstones = false;
         for record in records.iter() {
@@ -130,11 +149,7 @@ impl Cleaner {
                 }
             }
         };
-        let aborted = match fate {
-            Fate::MarkerOfAborted(transaction) => Some(transaction),
-            _ => None,
-        };
-        Ok(Some(Kept { batch, aborted }))
+        Ok(Some(batch))
     }
 
     fn stays(&self, header: &BatchHeader, record: &Record<'_>, past_horizon: bool) -> bool {

@@ -78,7 +78,9 @@ impl LogError {
             Self::Batch(BatchError::Corrupt(_)) => "VARVE_BATCH_CORRUPT",
             Self::Batch(BatchError::Magic(_)) => "VARVE_BATCH_MAGIC",
             Self::Batch(BatchError::Invalid(_)) => "VARVE_BATCH_INVALID",
-            Self::Batch(BatchError::TooLarge { .. }) => "VARVE_BATCH_TOO_LARGE",
+            Self::Batch(BatchError::TooLarge { .. } | BatchError::TooLargeCompressed { .. }) => {
+                "VARVE_BATCH_TOO_LARGE"
+            }
             Self::Batch(BatchError::Timestamp { .. }) => "VARVE_INVALID_TIMESTAMP",
             Self::InvalidOption(_) => "VARVE_INVALID_OPTION",
             Self::Producer { error, .. } => match error {

@@ -22,6 +22,7 @@ mod data_dir;
 mod disk;
 mod disk_space;
 mod error;
+mod expansion;
 mod flush;
 pub mod inspect;
 mod leader_epochs;

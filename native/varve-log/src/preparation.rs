@@ -2,14 +2,15 @@
 //! stores, under the log's codec and with the log's times. What takes long is left to a job: appends wait for it, in their
 //! order, as they do for a roll.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use varve_records::{
-    BatchError, BatchHeader, BatchRules, BatchValidation, Compression, HEADER_BYTES, MAX_DECOMPRESSED_BYTES,
-    assign_log_append_time, recompress, validate,
+    BatchError, BatchHeader, BatchRules, BatchValidation, Compression, HEADER_BYTES, assign_log_append_time,
+    recompress_within, validate,
 };
 
 use crate::error::{LogError, Result};
+use crate::expansion::expand_in_turn;
 use crate::log::{Log, Phase};
 use crate::log_config::LogConfig;
 use crate::runner::Work;
@@ -48,12 +49,6 @@ const HEAVY_BYTES: usize = 64 << 10;
 const HEAVY_TO_COMPRESS_BYTES: usize = 16 << 10;
 /// As far as a compressed batch is expanded here; most of those that are small are so then, too.
 const EXPANDED_BYTES: usize = 1 << 20;
-/// As far as jobs expand batches beside each other. What expands further has its turn, so that all the threads of a process
-/// together hold little more than one such batch, whatever a megabyte of each may expand to.
-const SHARED_BYTES: usize = 16 << 20;
-/// Not one of [`crate::sync`]: nothing is handed over under it, and nobody holds it and waits.
-static TURN: Mutex<()> = Mutex::new(());
-
 impl Log {
     /// Prepares a batch, or leaves that to a job and returns nothing: it is to be offered again.
     pub(crate) fn prepare(
@@ -106,17 +101,9 @@ impl Log {
     /// The job's part.
     pub(crate) fn prepare_whole(&self, offered: Vec<u8>) -> Preparation {
         let (config, mut batch) = (self.config(), offered.clone());
-        let mut prepare =
+        let prepare =
             |max_bytes| self.prepare_within(&config, &mut batch, config.batch_validation, max_bytes);
-        let prepared = match prepare(SHARED_BYTES) {
-            // It may only have been too much for that.
-            Err(BatchError::Invalid(_)) => {
-                let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-                prepare(MAX_DECOMPRESSED_BYTES)
-            }
-            prepared => prepared,
-        };
-        let prepared = prepared.map_err(LogError::Batch);
+        let prepared = expand_in_turn(prepare).map_err(LogError::Batch);
         Preparation::Done { config, offered, prepared }
     }
 
@@ -143,13 +130,13 @@ impl Log {
         };
         let mut header = validate(batch, &rules)?;
         let mut bytes = match compression_for(config, &header) {
-            Some(compression) => Some(recompress(header, batch, compression, max_decompressed_bytes)?),
+            Some(compression) => {
+                let (expanded, stored) = (max_decompressed_bytes, rules.max_bytes);
+                Some(recompress_within(header, batch, compression, expanded, stored)?)
+            }
             None => None,
         };
         let stored = bytes.as_deref_mut().unwrap_or(batch);
-        if stored.len() as u64 > rules.max_bytes {
-            return Err(BatchError::TooLarge { bytes: stored.len() as u64, max: rules.max_bytes });
-        }
         if config.timestamp_type == TimestampType::LogAppendTime {
             assign_log_append_time(stored, now_ms);
         }

@@ -15,21 +15,16 @@ use varve_records::{BatchBuilder, BatchHeader, Codec, HEADER_BYTES, compress, se
 
 const MIB: usize = 1 << 20;
 
-/// A batch of one record whose value is so many MiB of zeros, made without ever holding them: concatenated frames are one
-/// stream to zstd.
-fn bomb(mib: usize) -> Vec<u8> {
+/// A batch of one record whose value is so many MiB that are compressed in these frames: concatenated ones are one stream to
+/// zstd.
+fn batch_of(mib: usize, value: &[u8]) -> Vec<u8> {
     let mut fields = vec![0, 0, 0];
     write_varint(&mut fields, -1);
     write_varint(&mut fields, (mib * MIB) as i32);
     let mut start = Vec::new();
     write_varint(&mut start, (fields.len() + mib * MIB + 1) as i32);
     start.extend(fields);
-    let section = [
-        compress(Codec::Zstd, &start),
-        compress(Codec::Zstd, &vec![0; MIB]).repeat(mib),
-        compress(Codec::Zstd, &[0]),
-    ]
-    .concat();
+    let section = [&compress(Codec::Zstd, &start), value, &compress(Codec::Zstd, &[0])].concat();
     let mut builder = BatchBuilder::new(0);
     builder.push(None, None, &[]);
     let header = BatchHeader::parse(&builder.build()).unwrap();
@@ -39,6 +34,11 @@ fn bomb(mib: usize) -> Vec<u8> {
     let mut batch = [&header.to_bytes()[..], &section].concat();
     seal(&mut batch);
     batch
+}
+
+/// The value is zeros, which nobody ever holds.
+fn bomb(mib: usize) -> Vec<u8> {
+    batch_of(mib, &compress(Codec::Zstd, &vec![0; MIB]).repeat(mib))
 }
 
 /// The most memory (bytes) that the process has had since the last call.

@@ -25,11 +25,11 @@ pub use batch_header::{
     TRANSACTIONAL_FLAG, assign_epoch, assign_log_append_time, assign_max_timestamp, assign_offset, seal,
 };
 pub use batch_records::{BatchRecords, RecordIter};
-pub use codec::{Codec, CodecError, compress, decompress};
+pub use codec::{Codec, CodecError, compress, compress_within, decompress};
 pub use compression::Compression;
 pub use control_record::EndTransactionMarker;
 pub use crc::{crc32c, crc32c_combine};
 pub use record::{Record, RecordHeader};
-pub use rewrite::{empty_batch, recompress, rewrite};
+pub use rewrite::{empty_batch, recompress, recompress_within, rewrite};
 pub use validate::{BatchError, BatchRules, BatchValidation, MAX_DECOMPRESSED_BYTES, validate};
 pub use varint::{read_varint, read_varlong, write_varint, write_varlong};

@@ -1,11 +1,11 @@
 //! The LZ4 frame (`lz4_Frame_format.md` of the lz4 project), one per batch.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use lz4::{BlockMode as HighBlockMode, ContentChecksum, EncoderBuilder};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
-use crate::codec::{Codec, CodecError};
+use crate::codec::{Codec, CodecError, IN_MEMORY, room_for, write_within};
 
 const MAGIC: [u8; 4] = 0x184d_2204u32.to_le_bytes();
 const CONTENT_CHECKSUM: u8 = 0x04;
@@ -14,16 +14,15 @@ const BLOCK_CHECKSUM: u8 = 0x10;
 const DICTIONARY_ID: u8 = 0x01;
 const UNCOMPRESSED: u32 = 1 << 31;
 
-pub fn compress(bytes: &[u8]) -> Vec<u8> {
+pub fn compress(bytes: &[u8], max_bytes: usize) -> Option<Vec<u8>> {
     let info = FrameInfo::new().block_mode(BlockMode::Independent).block_size(BlockSize::Max64KB);
-    let mut encoder = FrameEncoder::with_frame_info(info, Vec::with_capacity(bytes.len() / 2));
-    encoder.write_all(bytes).expect("writing to memory does not fail");
-    encoder.finish().expect("writing to memory does not fail")
+    let mut encoder = FrameEncoder::with_frame_info(info, room_for(bytes));
+    write_within(&mut encoder, bytes, max_bytes, |encoder| encoder.get_ref().len())?;
+    Some(encoder.finish().expect(IN_MEMORY))
 }
 
 /// The same frame by LZ4 HC, which takes longer and makes it smaller. `level` is one of its own, from 1 on.
-pub fn compress_high(bytes: &[u8], level: i32) -> Vec<u8> {
-    let in_memory = "memory is all that a frame needs";
+pub fn compress_high(bytes: &[u8], level: i32, max_bytes: usize) -> Option<Vec<u8>> {
     let mut encoder = EncoderBuilder::new()
         .block_size(lz4::BlockSize::Max64KB)
         .block_mode(HighBlockMode::Independent)
@@ -31,12 +30,12 @@ pub fn compress_high(bytes: &[u8], level: i32) -> Vec<u8> {
         .checksum(ContentChecksum::NoChecksum)
         // Of frames, LZ4 takes 1 for its fast compression; of blocks, for the same as 2.
         .level(level.max(2) as u32)
-        .build(Vec::with_capacity(bytes.len() / 2))
-        .expect(in_memory);
-    encoder.write_all(bytes).expect(in_memory);
+        .build(room_for(bytes))
+        .expect(IN_MEMORY);
+    write_within(&mut encoder, bytes, max_bytes, |encoder| encoder.writer().len())?;
     let (frame, ended) = encoder.finish();
-    ended.expect(in_memory);
-    frame
+    ended.expect(IN_MEMORY);
+    Some(frame)
 }
 
 pub fn decompress(bytes: &[u8], max_bytes: usize) -> Result<Vec<u8>, CodecError> {

@@ -6,7 +6,7 @@ use crate::batch_header::{
     BatchHeader, CODEC_MASK, DELETE_HORIZON_FLAG, HEADER_BYTES, LENGTH_PREFIX_BYTES, seal,
 };
 use crate::batch_records::BatchRecords;
-use crate::codec::{Codec, compress};
+use crate::codec::{Codec, compress_within};
 use crate::compression::Compression;
 use crate::record::Record;
 use crate::validate::BatchError;
@@ -39,7 +39,7 @@ pub fn rewrite<'a>(
             | if delete_horizon.is_some() { DELETE_HORIZON_FLAG } else { 0 },
         ..*header
     };
-    assemble(rewritten, &section, codec.into())
+    assemble(rewritten, &section, codec.into(), usize::MAX).expect("there is no limit")
 }
 
 /// The batch of `header` without any of its records. It remembers its offsets and its producer's sequence.
@@ -54,18 +54,38 @@ pub fn recompress(
     compression: impl Into<Compression>,
     max_bytes: usize,
 ) -> Result<Vec<u8>, BatchError> {
+    recompress_within(header, batch, compression.into(), max_bytes, u64::MAX)
+}
+
+/// The same for a batch of at most `max_batch_bytes`; no time is spent on what would be more.
+pub fn recompress_within(
+    header: BatchHeader,
+    batch: &[u8],
+    compression: Compression,
+    max_bytes: usize,
+    max_batch_bytes: u64,
+) -> Result<Vec<u8>, BatchError> {
     let records = BatchRecords::open(header, batch, max_bytes)?;
-    Ok(assemble(header, records.section(), compression.into()))
+    let room = usize::try_from(max_batch_bytes).unwrap_or(usize::MAX).saturating_sub(HEADER_BYTES);
+    assemble(header, records.section(), compression, room)
+        .ok_or(BatchError::TooLargeCompressed { codec: compression.codec(), max: max_batch_bytes })
 }
 
 const NO_TIMESTAMP: i64 = -1;
 
-fn assemble(header: BatchHeader, section: &[u8], compression: Compression) -> Vec<u8> {
+/// Nothing where the records come to more than `max_bytes`.
+fn assemble(
+    header: BatchHeader,
+    section: &[u8],
+    compression: Compression,
+    max_bytes: usize,
+) -> Option<Vec<u8>> {
     // Kafka's batches without records are never compressed either.
     let compression = if section.is_empty() { Codec::None.into() } else { compression };
     let section = match compression.codec() {
+        Codec::None if section.len() > max_bytes => return None,
         Codec::None => Cow::Borrowed(section),
-        _ => Cow::Owned(compress(compression, section)),
+        _ => Cow::Owned(compress_within(compression, section, max_bytes)?),
     };
     let length = HEADER_BYTES - LENGTH_PREFIX_BYTES + section.len();
     let header = BatchHeader {
@@ -77,5 +97,5 @@ fn assemble(header: BatchHeader, section: &[u8], compression: Compression) -> Ve
     batch.extend_from_slice(&header.to_bytes());
     batch.extend_from_slice(&section);
     seal(&mut batch);
-    batch
+    Some(batch)
 }

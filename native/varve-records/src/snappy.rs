@@ -12,7 +12,7 @@ const BLOCK_BYTES: usize = 32 << 10;
 /// A copy element of three bytes yields at most 64: no input expands further, whatever length it announces.
 const MAX_RATIO: usize = 22;
 
-pub fn compress(bytes: &[u8]) -> Vec<u8> {
+pub fn compress(bytes: &[u8], max_bytes: usize) -> Option<Vec<u8>> {
     let mut out = HEADER.to_vec();
     let mut encoder = Encoder::new();
     for block in bytes.chunks(BLOCK_BYTES) {
@@ -23,8 +23,11 @@ pub fn compress(bytes: &[u8]) -> Vec<u8> {
             encoder.compress(block, &mut out[at..]).expect("the output has the room snappy asks for");
         out[length_at..at].copy_from_slice(&(length as u32).to_be_bytes());
         out.truncate(at + length);
+        if out.len() > max_bytes {
+            return None;
+        }
     }
-    out
+    Some(out)
 }
 
 pub fn decompress(bytes: &[u8], max_bytes: usize) -> Result<Vec<u8>, CodecError> {

@@ -2,6 +2,7 @@ use std::fmt;
 
 use crate::batch_header::{BatchHeader, CODEC_MASK, HEADER_BYTES, MAGIC, assign_max_timestamp};
 use crate::batch_records::BatchRecords;
+use crate::codec::Codec;
 
 /// Why a batch was refused. Nothing of it has been stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum BatchError {
     Invalid(String),
     /// More bytes than the log accepts in one batch.
     TooLarge { bytes: u64, max: u64 },
+    /// The same under the log's codec, which was given up on the way.
+    TooLargeCompressed { codec: Codec, max: u64 },
     /// A record's time is further from now than the log accepts (KIP-937).
     Timestamp { timestamp: i64, min: i64, max: i64 },
 }
@@ -26,6 +29,15 @@ impl fmt::Display for BatchError {
             Self::Invalid(what) => write!(f, "invalid record batch: {what}"),
             Self::TooLarge { bytes, max } => {
                 write!(f, "record batch of {bytes} bytes; the log accepts at most {max}")
+            }
+            Self::TooLargeCompressed { codec: Codec::None, max } => {
+                write!(
+                    f,
+                    "record batch that is too large when it is not compressed; the log accepts at most {max} bytes"
+                )
+            }
+            Self::TooLargeCompressed { codec, max } => {
+                write!(f, "record batch that is too large under {codec}; the log accepts at most {max} bytes")
             }
             Self::Timestamp { timestamp, min, max } => {
                 write!(f, "record with the timestamp {timestamp}; the log accepts now {min} to {max}")
@@ -195,7 +207,7 @@ impl BatchError {
 mod tests {
     use super::*;
     use crate::{BatchBuilder, RecordHeader, assign_log_append_time, empty_batch, recompress, rewrite, seal};
-    use crate::{Codec, LENGTH_PREFIX_BYTES, compress};
+    use crate::{LENGTH_PREFIX_BYTES, compress};
 
     fn check(batch: &[u8], max_bytes: u64) -> Result<BatchHeader, BatchError> {
         validate(&mut batch.to_vec(), &BatchRules::new(max_bytes))

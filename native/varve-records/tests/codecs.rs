@@ -4,7 +4,7 @@
 mod seeded;
 
 use proptest::prelude::*;
-use varve_records::{Codec, CodecError, Compression, compress, decompress};
+use varve_records::{Codec, CodecError, Compression, compress, compress_within, decompress};
 
 const CODECS: [Codec; 4] = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 
@@ -38,6 +38,16 @@ proptest! {
     fn give_it_back_at_any_level(codec in codec(), bytes in content(), level in -30..30i32) {
         let compressed = compress(Compression::at(codec, level), &bytes);
         prop_assert_eq!(decompress(codec, &compressed, bytes.len()), Ok(bytes));
+    }
+
+    #[test]
+    fn give_up_what_comes_to_more(codec in codec(), bytes in content(), level in 1..7i32) {
+        let compression = Compression::at(codec, level);
+        let whole = compress(compression, &bytes);
+        for less in [1, 100, whole.len()] {
+            prop_assert_eq!(compress_within(compression, &bytes, whole.len().saturating_sub(less)), None);
+        }
+        prop_assert_eq!(compress_within(compression, &bytes, whole.len()), Some(whole));
     }
 
     #[test]
