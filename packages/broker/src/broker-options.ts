@@ -43,6 +43,8 @@ export interface BrokerOptions {
   clusterId?: string
   /** Kafka's node id. Default: the data directory's, 0 in a new directory. */
   nodeId?: number
+  /** Where the broker stands: Kafka's `broker.rack`, which clients are told. Default nowhere in particular. */
+  rack?: string
   /** Whether asking for the metadata of an unknown topic creates it. Default true. */
   autoCreateTopics?: boolean
   /** Partitions of topics that are created without a number. Default 1. */
@@ -113,6 +115,7 @@ export interface ResolvedOptions {
   readonly durability: Durability
   readonly clusterId: string | undefined
   readonly nodeId: number | undefined
+  readonly rack: string | null
   readonly autoCreateTopics: boolean
   readonly defaultPartitions: number
   readonly maxRequestBytes: number
@@ -156,6 +159,7 @@ export function resolveOptions(given: BrokerOptions): ResolvedOptions {
     durability,
     clusterId: options.clusterId,
     nodeId: options.nodeId === undefined ? undefined : integer(options, 'nodeId', 0, 0, 2 ** 31 - 1),
+    rack: options.rack ?? null,
     autoCreateTopics: options.autoCreateTopics ?? true,
     defaultPartitions,
     maxRequestBytes: integer(options, 'maxRequestBytes', 100 * 1024 * 1024, 1024, 2 ** 31 - 1),

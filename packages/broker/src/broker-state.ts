@@ -15,6 +15,8 @@ import type { Topics } from './topics.js'
 export interface BrokerState {
   readonly nodeId: number
   readonly clusterId: string
+  /** Where the broker stands, as clients are told. */
+  readonly rack: string | null
   readonly configs: BrokerConfigs
   readonly directories: DataDirectories
   /** How far the metadata store has come. */

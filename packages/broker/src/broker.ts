@@ -233,6 +233,7 @@ async function open(
     lowDisk,
     nodeId: directory.nodeId,
     clusterId: directory.clusterId,
+    rack: options.rack,
     configs,
     directories,
     metadataRevision: async () => (await metadata.txn({})).revision,

@@ -26,7 +26,7 @@ export function parseListeners(option: string, listeners: string | readonly stri
 }
 
 function parseListener(option: string, text: string): ListenerAddress {
-  const match = /^([A-Za-z0-9_]+):\/\/(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^:[\]/\s]*)):(\d{1,5})$/.exec(text)
+  const match = /^([\w.-]+):\/\/(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^:[\]/\s]*)):(\d{1,5})$/.exec(text)
   if (match === null) throw invalid(option, text, 'is not of the form PLAINTEXT://host:port')
   const name = match[1]!.toUpperCase()
   const port = Number(match[4])

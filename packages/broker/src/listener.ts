@@ -71,11 +71,12 @@ export class Listener {
   endpointFor(localAddress: string): Endpoint {
     const { address, advertised } = this.#options
     const port = advertised === null || advertised.port === 0 ? this.#port : advertised.port
-    if (advertised !== null && advertised.host !== '') return { host: advertised.host, port }
+    if (advertised !== null && advertised.host !== '')
+      return { listener: address.name, host: advertised.host, port }
     const host = isWildcard(address.host)
       ? localAddress.replace(/^::ffff:(?=\d)/, '') || '127.0.0.1'
       : address.host
-    return { host, port }
+    return { listener: address.name, host, port }
   }
 
   /** Stops listening. Connections are their owner's to end. */

@@ -4,6 +4,8 @@ import type { KafkaError } from './kafka-error.js'
 
 /** Where clients are told to connect. */
 export interface Endpoint {
+  /** The name of the listener. */
+  readonly listener: string
   readonly host: string
   readonly port: number
 }

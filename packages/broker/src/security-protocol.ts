@@ -55,7 +55,7 @@ function textEntries(map: string): [string, string][] {
   return texts
     .filter((text) => text !== '')
     .map((text) => {
-      const match = /^([A-Za-z0-9_]+):([A-Za-z_]+)$/.exec(text)
+      const match = /^([\w.-]+):([A-Za-z_]+)$/.exec(text)
       if (match !== null) return [match[1]!, match[2]!]
       throw new VarveError(
         'VARVE_INVALID_LISTENER',

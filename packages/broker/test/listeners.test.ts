@@ -2,18 +2,25 @@
 // option that cannot be, must be one clear line, before anything has been created.
 import { createServer } from 'node:net'
 import { once } from 'node:events'
-import { findCoordinator, metadata } from '@varve/protocol'
+import { describeCluster, describeQuorum, findCoordinator, metadata } from '@varve/protocol'
 import { expect, onTestFinished, test } from 'vitest'
 import { resolveOptions } from '../src/broker-options.js'
 import { parseListeners } from '../src/listener-address.js'
+import { BROKER, described } from './support/configs.js'
 import { RawClient } from './support/raw-client.js'
 import { startTestBroker, temporaryDirectory } from './support/test-broker.js'
 
 test('listeners are written as in Kafka', () => {
-  expect(parseListeners('listeners', 'PLAINTEXT://127.0.0.1:9092, internal://[::1]:0,ALL://:9094')).toEqual([
+  expect(
+    parseListeners(
+      'listeners',
+      'PLAINTEXT://127.0.0.1:9092, internal://[::1]:0,ALL://:9094,plain-9092.a://h:1',
+    ),
+  ).toEqual([
     { name: 'PLAINTEXT', host: '127.0.0.1', port: 9092 },
     { name: 'INTERNAL', host: '::1', port: 0 },
     { name: 'ALL', host: '', port: 9094 },
+    { name: 'PLAIN-9092.A', host: 'h', port: 1 },
   ])
 })
 
@@ -66,6 +73,51 @@ test('a client is told the advertised address of the listener that it came in on
   expect(await advertisedTo(broker.port)).toBe(broker.address)
   expect(await advertisedTo(second)).toBe('broker.example:19092')
 })
+
+test('names of listeners may have - and ., as operators of Kafka write them', async () => {
+  const { broker } = await startTestBroker({
+    listeners: 'PLAIN-9092://127.0.0.1:0,in.side://127.0.0.1:0',
+    advertisedListeners: 'plain-9092://broker.example:19092',
+    listenerSecurityProtocolMap: 'PLAIN-9092:PLAINTEXT,IN.SIDE:PLAINTEXT',
+  })
+  expect(broker.listeners.map(({ name }) => name)).toEqual(['PLAIN-9092', 'IN.SIDE'])
+  expect(await advertisedTo(broker.port)).toBe('broker.example:19092')
+})
+
+test('DescribeQuorum names the listener that was asked', async () => {
+  const { broker } = await startTestBroker({
+    listeners: 'INSIDE://127.0.0.1:0,OUTSIDE://127.0.0.1:0',
+    advertisedListeners: 'OUTSIDE://broker.example:19092',
+  })
+  const listeners: unknown[] = []
+  for (const { port } of broker.listeners) {
+    const client = await RawClient.connect(port)
+    const topics = [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }]
+    const { nodes } = await client.request(describeQuorum, 2, { topics })
+    listeners.push(...nodes[0]!.listeners)
+    await client.close()
+  }
+  expect(listeners).toMatchObject([
+    { name: 'INSIDE', host: '127.0.0.1', port: broker.port },
+    { name: 'OUTSIDE', host: 'broker.example', port: 19092 },
+  ])
+})
+
+test.each([{ rack: 'eu-1a' }, { configs: { 'broker.rack': 'eu-1a' } }])(
+  'with %j clients are told where the broker stands',
+  async (options) => {
+    const { connect } = await startTestBroker(options)
+    const client = await connect()
+    const { brokers } = await client.request(metadata, 12, { topics: [] })
+    expect(brokers).toMatchObject([{ nodeId: 0, rack: 'eu-1a' }])
+    const cluster = await client.request(describeCluster, 1, {
+      includeClusterAuthorizedOperations: false,
+    })
+    expect(cluster.brokers).toMatchObject([{ brokerId: 0, rack: 'eu-1a' }])
+    const found = (await described(client, BROKER, '0')).get('broker.rack')
+    expect(found).toMatchObject({ value: 'eu-1a', readOnly: true })
+  },
+)
 
 test('port 0 is advertised as the port it became', async () => {
   const { broker } = await startTestBroker({ advertisedListeners: 'PLAINTEXT://broker.example:0' })

@@ -24,6 +24,7 @@ const optionNames = {
 
 /** The same for those whose value is a text. */
 const textOptionNames = {
+  'broker.rack': 'rack',
   'listener.security.protocol.map': 'listenerSecurityProtocolMap',
   'max.connections.per.ip.overrides': 'maxConnectionsPerIpOverrides',
 } as const
@@ -129,7 +130,8 @@ export function staticConfigs(
     const value = String(option)
     if (value !== brokerConfigs.get(name)!.defaultValue) values.set(name, value)
   }
-  const { listeners, advertised, protocolOf, ssl } = options
+  const { listeners, advertised, protocolOf, ssl, rack } = options
+  if (rack !== null) values.set('broker.rack', rack)
   values.set(
     'listener.security.protocol.map',
     listeners.map(({ name: listener }) => `${listener}:${protocolOf(listener)}`).join(','),

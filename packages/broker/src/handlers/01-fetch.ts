@@ -145,6 +145,6 @@ function respond(
     })
   }
   return namesLeader
-    ? { responses, nodeEndpoints: [{ nodeId: broker.nodeId, ...endpoint, rack: null }] }
+    ? { responses, nodeEndpoints: [{ nodeId: broker.nodeId, ...endpoint, rack: broker.rack }] }
     : { responses }
 }

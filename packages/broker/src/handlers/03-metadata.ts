@@ -53,7 +53,7 @@ export async function handleMetadata(
     }
   }
   return {
-    brokers: [{ nodeId: broker.nodeId, ...endpoint, rack: null }],
+    brokers: [{ nodeId: broker.nodeId, ...endpoint, rack: broker.rack }],
     clusterId: broker.clusterId,
     controllerId: broker.nodeId,
     topics,

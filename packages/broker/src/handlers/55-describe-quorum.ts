@@ -53,7 +53,7 @@ export async function handleDescribeQuorum(
       }
     }),
   }))
-  const node = { nodeId: broker.nodeId, listeners: [{ name: 'PLAINTEXT', ...endpoint }] }
+  const node = { nodeId: broker.nodeId, listeners: [{ name: endpoint.listener, ...endpoint }] }
   return { errorCode: 0, errorMessage: '', topics, nodes: isOfMetadata ? [node] : [] }
 }
 

@@ -14,7 +14,7 @@ export function handleDescribeCluster(
   { endpointType, includeClusterAuthorizedOperations }: DescribeClusterRequest,
   { broker, endpoint }: RequestContext,
 ): DescribeClusterResponseInput {
-  const { nodeId, clusterId } = broker
+  const { nodeId, clusterId, rack } = broker
   if (endpointType !== brokers) {
     const [error, errorMessage] =
       endpointType === controllers
@@ -39,7 +39,7 @@ export function handleDescribeCluster(
     endpointType,
     clusterId,
     controllerId: nodeId,
-    brokers: [{ brokerId: nodeId, ...endpoint, rack: null, isFenced: false }],
+    brokers: [{ brokerId: nodeId, ...endpoint, rack, isFenced: false }],
     clusterAuthorizedOperations: includeClusterAuthorizedOperations
       ? allClusterOperations
       : operationsNotAsked,

@@ -120,6 +120,12 @@ export const serveSettings: readonly Setting[] = [
     parse: integer(0, most),
   },
   {
+    name: 'rack',
+    flags: '--rack <name>',
+    kafka: ['broker.rack'],
+    description: 'where this broker stands, which clients are told',
+  },
+  {
     name: 'partitions',
     flags: '--partitions <count>',
     kafka: ['num.partitions'],

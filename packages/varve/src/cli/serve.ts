@@ -21,6 +21,7 @@ export interface ServeOptions {
   sslCa?: string
   sslClientAuth?: 'none' | 'requested' | 'required'
   nodeId?: number
+  rack?: string
   partitions: number
   autoCreate: boolean
   maxConnections?: number
@@ -164,6 +165,7 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
       lowDiskBytes: options.lowDiskBytes,
       closeTimeoutMs: options.closeTimeoutMs,
       nodeId: options.nodeId,
+      rack: options.rack,
       defaultPartitions: options.partitions,
       autoCreateTopics: options.autoCreate,
       configs,

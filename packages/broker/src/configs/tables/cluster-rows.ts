@@ -7,7 +7,7 @@ export const clusterRows: readonly BrokerConfigRow[] = [
   ['auto.leader.rebalance.enable', 'BOOLEAN', 'true', anything, 'HIGH', 'fixed', 'Whether preferred replicas are made leaders again by themselves.'],
   ['broker.heartbeat.interval.ms', 'INT', '2000', anything, 'MEDIUM', 'fixed', 'How often a broker tells its controller that it is alive.'],
   ['broker.id', 'INT', '-1', anything, 'HIGH', 'static', 'The node id under its older name.'],
-  ['broker.rack', 'STRING', null, anything, 'MEDIUM', 'fixed', 'Where the broker stands, so that replicas are spread.'],
+  ['broker.rack', 'STRING', null, anything, 'MEDIUM', 'static', 'Where the broker stands, which clients are told.'],
   ['broker.session.timeout.ms', 'INT', '9000', anything, 'MEDIUM', 'fixed', 'After how long without a heartbeat a broker counts as dead.'],
   ['controlled.shutdown.enable', 'BOOLEAN', 'true', anything, 'MEDIUM', 'fixed', 'Whether a broker that stops gives up its leaderships first.'],
   ['controller.listener.names', 'LIST', null, anything, 'HIGH', 'fixed', 'Listeners for controllers.'],
