@@ -19,7 +19,7 @@ import {
   withClientTables,
 } from './client-table/page.js'
 
-/** A client that hangs is ended; the slowest needs a minute and a half. */
+/** A client that hangs is ended; the slowest need three minutes. */
 const CLIENT_TIMEOUT = 5 * 60_000
 
 const data = join(temporaryDirectory(), 'data')
@@ -31,8 +31,8 @@ beforeAll(async () => {
   broker = await BrokerProcess.start(data)
 })
 
-// At the same time: most of theirs they spend waiting for their groups.
-test.concurrent.for(tableClients.filter(({ quick }) => isLongRun || quick !== undefined))(
+// At the same time: most of theirs they spend waiting for their groups. The slowest, which are last in the table, begin.
+test.concurrent.for(tableClients.filter(({ quick }) => isLongRun || quick !== undefined).reverse())(
   '$name does every cell of the table',
   { timeout },
   async (client, context) => {
@@ -63,19 +63,18 @@ test.concurrent.for(tableClients.filter(({ quick }) => isLongRun || quick !== un
   },
 )
 
-test('docs/protocol-support.md has every client in its version', () => {
-  const lines = page.split('\n')
-  expect(lines).toContain(clientTableHead)
-  expect(
-    tableClients.map(startOfRow).filter((start) => !lines.some((line) => line.startsWith(start))),
-  ).toEqual([])
-})
-
 if (isLongRun) {
   // After a change of what passes: npm run prove:clients -- -u
   test('docs/protocol-support.md prints the tables of this run', async () => {
     const tables = renderClientTables(page, outcomes)
     console.log(tables)
     await expect(withClientTables(page, tables)).toMatchFileSnapshot('../../docs/protocol-support.md')
+  })
+} else {
+  test('docs/protocol-support.md has every client in its version', () => {
+    const lines = page.split('\n')
+    const isThere = (start: string): boolean => lines.some((line) => line.startsWith(start))
+    expect(lines).toContain(clientTableHead)
+    expect(tableClients.map(startOfRow).filter((start) => !isThere(start))).toEqual([])
   })
 }

@@ -23,12 +23,12 @@ export type Codec = (typeof codecs)[number]
 
 /** What a cell that is no codec is about, as the table calls it. */
 export const cellTitles = {
-  large: '900 KB',
+  large: '900 KB, and too much',
   idempotent: 'Idempotent',
   group: 'Group of three',
-  reset: 'Earliest, latest',
-  administration: 'Topics, configs',
-  groups: 'Groups listed, described, deleted',
+  reset: 'Earliest, latest, gone',
+  administration: 'Topics, configs, records, log directories',
+  groups: 'Groups and their offsets',
 } as const
 export type Cell = keyof typeof cellTitles
 export const cells = Object.keys(cellTitles) as Cell[]
@@ -112,6 +112,10 @@ export const tableClients: readonly TableClient[] = [
     isInstalled: () => pythonHas('confluent_kafka'),
     codecs,
     quick: [...codecs, 'large', 'idempotent', 'administration'],
+    partly: {
+      administration: 'without log directories',
+      groups: 'without deleting offsets and removing members',
+    },
   },
   {
     name: 'kcat',
@@ -142,7 +146,11 @@ export const tableClients: readonly TableClient[] = [
     command: pythonProgram('kafka-python.py'),
     isInstalled: () => pythonHas('kafka, lz4, snappy, zstandard'),
     codecs,
-    partly: { records: 'without null headers, which it refuses' },
+    partly: {
+      records: 'without null headers, which it refuses',
+      administration: 'without log directories, of which it knows a version that Kafka 4 has no more',
+      groups: 'without deleting offsets and removing members',
+    },
   },
   {
     name: 'aiokafka',
@@ -150,7 +158,10 @@ export const tableClients: readonly TableClient[] = [
     command: pythonProgram('aio-kafka.py'),
     isInstalled: () => pythonHas('aiokafka, cramjam'),
     codecs,
-    partly: { groups: 'listed, described: it deletes none' },
+    partly: {
+      groups: 'without deleting anything and removing members',
+      administration: 'without log directories',
+    },
   },
   {
     name: 'kafkajs',
@@ -158,7 +169,11 @@ export const tableClients: readonly TableClient[] = [
     command: [process.execPath, program('kafkajs.mjs')],
     isInstalled: () => true,
     codecs: ['none', 'gzip'],
-    partly: { records: 'without null headers' },
+    partly: {
+      records: 'without null headers',
+      administration: 'without log directories',
+      groups: 'without deleting offsets and removing members',
+    },
     quick: ['none', 'gzip', 'large', 'idempotent', 'administration'],
   },
   {
@@ -168,7 +183,10 @@ export const tableClients: readonly TableClient[] = [
     isInstalled: () =>
       newerNode.missing === null && existsSync(join(platformatic, 'node_modules', '@platformatic', 'kafka')),
     codecs,
-    partly: { group: 'passed; some records twice, by fetches from before a rebalance' },
+    partly: {
+      group: 'passed; some records twice, by fetches from before a rebalance',
+      groups: 'without removing members',
+    },
   },
   {
     ...goClient('franz-go', 'github.com/twmb/franz-go'),
@@ -178,6 +196,11 @@ export const tableClients: readonly TableClient[] = [
   {
     ...goClient('kafka-go', 'github.com/segmentio/kafka-go'),
     lacks: { idempotent: 'it has no such producer' },
+    partly: {
+      large: 'passed with acks of all; by default it waits for no answer',
+      administration: 'without deleting records and log directories',
+      groups: 'without removing members',
+    },
   },
   {
     name: 'kafka-tools',

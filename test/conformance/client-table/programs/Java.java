@@ -1,3 +1,4 @@
+import static org.apache.kafka.clients.admin.AlterConfigOp.OpType.DELETE;
 import static org.apache.kafka.clients.admin.AlterConfigOp.OpType.SET;
 
 import java.nio.charset.StandardCharsets;
@@ -10,6 +11,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Properties;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
@@ -17,14 +20,20 @@ import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -49,9 +58,17 @@ public class Java {
     }
 
     static String create(String name, int partitions) throws Exception {
+        return create(name, partitions, Map.of());
+    }
+
+    static String create(String name, int partitions, Map<String, String> configs) throws Exception {
         String topic = "java-" + name;
-        admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all().get();
+        admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1).configs(configs))).all().get();
         return topic;
+    }
+
+    static void deleteBefore(TopicPartition partition, long offset) throws Exception {
+        admin.deleteRecords(Map.of(partition, RecordsToDelete.beforeOffset(offset))).all().get();
     }
 
     static void produce(String topic, List<Sent> records, String... settings) throws Exception {
@@ -156,6 +173,15 @@ public class Java {
         var sent = List.of(new Sent(null, value, List.of(), 0));
         produce(topic, sent);
         same(readAll(topic, 1), sent);
+        String small = create("small", 1, Map.of("max.message.bytes", "10000"));
+        try {
+            produce(small, List.of(new Sent(null, new byte[20_000], List.of(), 0)));
+            check(false, "20 KB were taken");
+        } catch (ExecutionException refused) {
+            check(refused.getCause() instanceof RecordTooLargeException, refused);
+        }
+        produce(small, text("small"));
+        same(readAll(small, 1), text("small"));
     }
 
     /** Its producer is idempotent unless it is told otherwise. */
@@ -197,16 +223,56 @@ public class Java {
             produce(topic, text("after"));
             same(read(latest, 1), text("after"));
         }
+        produce(topic, text("kept"));
+        deleteBefore(new TopicPartition(topic, 0), 2);
+        // What the group has committed is gone.
+        try (var earliest = join("earliest", topic, FROM_START)) {
+            same(read(earliest, 1), text("kept"));
+        }
+    }
+
+    static int partitionsOf(String topic) throws Exception {
+        return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().size();
+    }
+
+    static String retentionOf(ConfigResource resource) throws Exception {
+        return admin.describeConfigs(List.of(resource)).all().get().get(resource).get("retention.ms").value();
+    }
+
+    static void alter(ConfigResource resource, AlterConfigOp change) throws Exception {
+        admin.incrementalAlterConfigs(Map.of(resource, List.of(change))).all().get();
+    }
+
+    static void checkOffset(TopicPartition partition, OffsetSpec spec, long expected) throws Exception {
+        long offset = admin.listOffsets(Map.of(partition, spec)).partitionResult(partition).get().offset();
+        check(offset == expected, spec.getClass().getSimpleName() + " is " + offset + " instead of " + expected);
     }
 
     static void administration() throws Exception {
         String topic = create("admin", 2);
-        check(admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().size() == 2, "2 partitions");
+        check(partitionsOf(topic) == 2, "not 2 partitions");
+        admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(3))).all().get();
+        check(partitionsOf(topic) == 3, "not 3 partitions");
         var resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
-        var change = new AlterConfigOp(new ConfigEntry("retention.ms", "12345"), SET);
-        admin.incrementalAlterConfigs(Map.of(resource, List.of(change))).all().get();
-        var described = admin.describeConfigs(List.of(resource)).all().get().get(resource);
-        check(described.get("retention.ms").value().equals("12345"), described);
+        alter(resource, new AlterConfigOp(new ConfigEntry("retention.ms", "12345"), SET));
+        check(retentionOf(resource).equals("12345"), "retention.ms is not as it was set");
+        alter(resource, new AlterConfigOp(new ConfigEntry("retention.ms", null), DELETE));
+        check(retentionOf(resource).equals("604800000"), "retention.ms has not its default again");
+
+        var partition = new TopicPartition(topic, 0);
+        long before = System.currentTimeMillis();
+        produce(topic, numbers(6, 1));
+        checkOffset(partition, OffsetSpec.latest(), 6);
+        checkOffset(partition, OffsetSpec.forTimestamp(before - 1), 0);
+        checkOffset(partition, OffsetSpec.forTimestamp(before + 3_600_000), -1);
+        deleteBefore(partition, 2);
+        checkOffset(partition, OffsetSpec.earliest(), 2);
+        var directories = admin.describeLogDirs(List.of(0)).allDescriptions().get().get(0).values();
+        check(directories.stream().anyMatch(each -> each.replicaInfos().containsKey(partition)), directories);
+        var producers = admin.describeProducers(List.of(partition)).all().get().get(partition).activeProducers();
+        check(producers.size() == 1 && producers.get(0).lastSequence() == 5, producers);
+        check(admin.describeCluster().nodes().get().size() == 1, "not one broker");
+        check(admin.describeMetadataQuorum().quorumInfo().get().leaderId() == 0, "broker 0 does not lead");
         admin.deleteTopics(List.of(topic)).all().get();
         check(!admin.listTopics().names().get().contains(topic), "the deleted topic is still there");
     }
@@ -221,12 +287,27 @@ public class Java {
         String group = "java-listed";
         try (var consumer = join("listed", topic, FROM_START)) {
             read(consumer, 1);
+            consumer.commitSync();
             var described = admin.describeConsumerGroups(List.of(group)).all().get().get(group);
             check(described.groupState().toString().equals("Stable") && described.members().size() == 1, described);
+            admin.removeMembersFromConsumerGroup(group, new RemoveMembersFromConsumerGroupOptions()).all().get();
+            var left = admin.describeConsumerGroups(List.of(group)).all().get().get(group);
+            check(left.groupState().toString().equals("Empty") && left.members().isEmpty(), left);
         }
         check(isListed(group), "the group is not listed");
+        var partition = new TopicPartition(topic, 0);
+        checkCommitted(group, partition, 1L);
+        admin.alterConsumerGroupOffsets(group, Map.of(partition, new OffsetAndMetadata(0))).all().get();
+        checkCommitted(group, partition, 0L);
+        admin.deleteConsumerGroupOffsets(group, Set.of(partition)).all().get();
+        checkCommitted(group, partition, null);
         admin.deleteConsumerGroups(List.of(group)).all().get();
         check(!isListed(group), "the deleted group is still listed");
+    }
+
+    static void checkCommitted(String group, TopicPartition partition, Long expected) throws Exception {
+        var found = admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().get(partition);
+        check(Objects.equals(found == null ? null : found.offset(), expected), "committed is " + found);
     }
 
     /** As the jar says it. */

@@ -3,22 +3,32 @@
 import asyncio
 import sys
 import time
+from contextlib import asynccontextmanager
 
 import aiokafka
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import MessageSizeTooLargeError
 
 from cells import run
 
 broker = sys.argv[1]
 
 
-async def create(topic, partitions=1):
+@asynccontextmanager
+async def administrator():
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await admin.start()
-    await admin.create_topics([NewTopic(topic, partitions, 1)])
-    await admin.close()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def create(topic, partitions=1, **configs):
+    async with administrator() as admin:
+        await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
     return topic
 
 
@@ -63,6 +73,15 @@ async def large():
     topic, value = await create('aiokafka-large'), bytes(i * 7 % 251 for i in range(900_000))
     await produce(topic, [(None, value, None, 0)])
     assert (await consume(topic, 1))[0].value == value
+    small = await create('aiokafka-small', **{'max.message.bytes': '10000'})
+    try:
+        await produce(small, [(None, b'x' * 20_000, None, 0)])
+    except MessageSizeTooLargeError:
+        pass
+    else:
+        raise AssertionError('20 KB were taken')
+    await produce(small, [(None, b'small', None, 0)])
+    assert [r.value for r in await consume(small, 1)] == [b'small']
 
 
 async def idempotent():
@@ -106,33 +125,57 @@ async def reset():
     await produce(topic, [(None, b'after', None, 0)])
     assert [r.value for r in await poll_until([latest], len)] == [b'after']
     await latest.stop()
+    # What a group has committed may be gone.
+    await produce(topic, [(None, b'kept', None, 0)])
+    async with administrator() as admin:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(2)})
+    late = await member('aiokafka-earliest', topic, auto_offset_reset='earliest')
+    assert [r.value for r in await poll_until([late], len)] == [b'kept']
+    await late.stop()
 
 
 async def administration():
     topic = await create('aiokafka-admin', 2)
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
-    await admin.start()
-    assert len((await admin.describe_topics([topic]))[0]['partitions']) == 2
-    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {'retention.ms': '12345'})])
-    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {'retention.ms': None})])
-    assert [entry[1] for answer in answers for resource in answer.resources for entry in resource[4]] == ['12345']
-    await admin.delete_topics([topic])
-    assert topic not in await admin.list_topics()
-    await admin.close()
+    async with administrator() as admin, AIOKafkaConsumer(bootstrap_servers=broker) as consumer:
+        async def partitions():
+            return len((await admin.describe_topics([topic]))[0]['partitions'])
+
+        assert await partitions() == 2
+        await admin.create_partitions({topic: NewPartitions(3)})
+        assert await partitions() == 3
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {'retention.ms': '12345'})])
+        answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {'retention.ms': None})])
+        assert [entry[1] for answer in answers for resource in answer.resources for entry in resource[4]] == ['12345']
+        before, first = int(time.time() * 1000), TopicPartition(topic, 0)
+        await produce(topic, [(None, b'%d' % i, None, 0) for i in range(6)])
+        assert await consumer.end_offsets([first]) == {first: 6}
+        assert (await consumer.offsets_for_times({first: before - 1}))[first].offset == 0
+        assert await admin.delete_records({first: RecordsToDelete(2)}) == {first: 2}
+        assert await consumer.beginning_offsets([first]) == {first: 2}
+        assert len((await admin.describe_cluster())['brokers']) == 1
+        await admin.delete_topics([topic])
+        assert topic not in await admin.list_topics()
 
 
 async def groups():
-    topic = await create('aiokafka-groups')
+    topic, group = await create('aiokafka-groups'), 'aiokafka-listed'
     await produce(topic, [(None, b'one', None, 0)])
-    consumer = await member('aiokafka-listed', topic, auto_offset_reset='earliest')
+    consumer = await member(group, topic, auto_offset_reset='earliest')
     await poll_until([consumer], len)
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
-    await admin.start()
-    described = (await admin.describe_consumer_groups(['aiokafka-listed']))[0].groups[0]
-    assert described[2] == 'Stable' and len(described[5]) == 1, described
-    await consumer.stop()
-    assert 'aiokafka-listed' in [name for name, *_ in await admin.list_consumer_groups()]
-    await admin.close()
+    async with administrator() as admin:
+        described = (await admin.describe_consumer_groups([group]))[0].groups[0]
+        assert described[2] == 'Stable' and len(described[5]) == 1, described
+        await consumer.stop()
+        assert group in [name for name, *_ in await admin.list_consumer_groups()]
+        first = TopicPartition(topic, 0)
+        assert (await admin.list_consumer_group_offsets(group))[first].offset == 1
+        # Offsets are altered by whoever is no member.
+        committer = AIOKafkaConsumer(bootstrap_servers=broker, group_id=group, enable_auto_commit=False)
+        await committer.start()
+        committer.assign([first])
+        await committer.commit({first: 0})
+        await committer.stop()
+        assert (await admin.list_consumer_group_offsets(group))[first].offset == 0
 
 
 run(aiokafka.__version__, {

@@ -3,8 +3,12 @@
 import sys
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition, libversion, version
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
+from confluent_kafka import (
+    Consumer, ConsumerGroupTopicPartitions, KafkaError, Producer, TopicCollection, TopicPartition, libversion, version,
+)
+from confluent_kafka.admin import (
+    AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec,
+)
 
 from cells import run
 
@@ -13,12 +17,17 @@ at = {'bootstrap.servers': broker}
 admin = AdminClient(at)
 
 
-def create(topic, partitions=1):
-    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(20)
+def create(topic, partitions=1, **config):
+    admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result(20)
     return topic
 
 
-def produce(topic, records, **settings):
+def delete_before(topic, offset):
+    return admin.delete_records([TopicPartition(topic, 0, offset)])[TopicPartition(topic, 0, offset)].result(20)
+
+
+def deliver(topic, records, **settings):
+    """Sends records, and is told what became of them."""
     failures = []
     producer = Producer({**at, **settings})
     for key, value, headers, partition in records:
@@ -26,7 +35,13 @@ def produce(topic, records, **settings):
             topic, value, key, partition=partition, headers=headers,
             on_delivery=lambda error, _: failures.append(error) if error else None,
         )
-    assert producer.flush(30) == 0 and not failures, failures
+    assert producer.flush(30) == 0
+    return failures
+
+
+def produce(topic, records, **settings):
+    failures = deliver(topic, records, **settings)
+    assert not failures, failures
 
 
 def member(group, topic, reset='earliest'):
@@ -59,13 +74,23 @@ def codec(name):
     assert [(m.key(), m.value(), m.headers(), 0) for m in got] == sent
 
 
+def first(topic):
+    consumer = Consumer({**at, 'group.id': f'of-{topic}'})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    [message] = poll_until([consumer], len)
+    consumer.close()
+    return message.value()
+
+
 def large():
     topic, value = create('confluent-kafka-large'), bytes(i * 7 % 251 for i in range(900_000))
     produce(topic, [(None, value, None, 0)])
-    consumer = Consumer({**at, 'group.id': 'of-large'})
-    consumer.assign([TopicPartition(topic, 0, 0)])
-    assert poll_until([consumer], len)[0].value() == value
-    consumer.close()
+    assert first(topic) == value
+    small = create('confluent-kafka-small', **{'max.message.bytes': '10000'})
+    [refused] = deliver(small, [(None, b'x' * 20_000, None, 0)])
+    assert refused.code() == KafkaError.MSG_SIZE_TOO_LARGE, refused
+    produce(small, [(None, b'small', None, 0)])
+    assert first(small) == b'small'
 
 
 def idempotent():
@@ -112,31 +137,67 @@ def reset():
     assert poll_until([latest], arrived)[0].value() == b'after'
     earliest.close()
     latest.close()
+    # What a group has committed may be gone.
+    produce(topic, [(None, b'kept', None, 0)])
+    [end] = admin.list_offsets({TopicPartition(topic, 0): OffsetSpec.latest()}).values()
+    delete_before(topic, end.result(20).offset - 1)
+    late = member('confluent-kafka-earliest', topic)
+    assert [m.value() for m in poll_until([late], len)] == [b'kept']
+    late.close()
+
+
+def offset_at(topic, spec):
+    at = TopicPartition(topic, 0)
+    return admin.list_offsets({at: spec})[at].result(20).offset
 
 
 def administration():
     topic = create('confluent-kafka-admin', 2)
-    assert len(admin.list_topics(topic, timeout=20).topics[topic].partitions) == 2
+
+    def partitions():
+        described = admin.describe_topics(TopicCollection([topic]))[topic].result(20)
+        return len(described.partitions)
+
+    assert partitions() == 2
+    admin.create_partitions([NewPartitions(topic, 3)])[topic].result(20)
+    assert partitions() == 3
     change = ConfigEntry('retention.ms', '12345', incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[change])
     admin.incremental_alter_configs([resource])[resource].result(20)
     described = admin.describe_configs([resource])[resource].result(20)
     assert described['retention.ms'].value == '12345'
+    before = int(time.time() * 1000)
+    produce(topic, [(None, b'%d' % i, None, 0) for i in range(6)])
+    assert offset_at(topic, OffsetSpec.latest()) == 6
+    assert offset_at(topic, OffsetSpec.for_timestamp(before - 1)) == 0
+    assert delete_before(topic, 2).low_watermark == 2
+    assert offset_at(topic, OffsetSpec.earliest()) == 2
+    assert len(admin.describe_cluster().result(20).nodes) == 1
     admin.delete_topics([topic])[topic].result(20)
     assert topic not in admin.list_topics(timeout=20).topics
 
 
 def groups():
-    topic = create('confluent-kafka-groups')
+    topic, group = create('confluent-kafka-groups'), 'confluent-kafka-listed'
     produce(topic, [(None, b'one', None, 0)])
-    consumer = member('confluent-kafka-listed', topic)
+    consumer = member(group, topic)
     poll_until([consumer], len)
-    described = admin.describe_consumer_groups(['confluent-kafka-listed'])['confluent-kafka-listed'].result(20)
+    described = admin.describe_consumer_groups([group])[group].result(20)
     assert described.state.name == 'STABLE' and len(described.members) == 1
     consumer.close()
-    assert 'confluent-kafka-listed' in [g.group_id for g in admin.list_consumer_groups().result(20).valid]
-    admin.delete_consumer_groups(['confluent-kafka-listed'])['confluent-kafka-listed'].result(20)
-    assert 'confluent-kafka-listed' not in [g.group_id for g in admin.list_consumer_groups().result(20).valid]
+    assert group in [g.group_id for g in admin.list_consumer_groups().result(20).valid]
+
+    def committed():
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0)])
+        [found] = admin.list_consumer_group_offsets([asked])[group].result(20).topic_partitions
+        return found.offset
+
+    assert committed() == 1
+    wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0, 0)])
+    admin.alter_consumer_group_offsets([wanted])[group].result(20)
+    assert committed() == 0
+    admin.delete_consumer_groups([group])[group].result(20)
+    assert group not in [g.group_id for g in admin.list_consumer_groups().result(20).valid]
 
 
 run(f'{version()} (librdkafka {libversion()[0]})', {

@@ -5,8 +5,9 @@ import threading
 import time
 
 import kafka
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
+from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions, NewTopic
+from kafka.errors import MessageSizeTooLargeError
 
 from cells import run
 
@@ -14,8 +15,8 @@ broker = sys.argv[1]
 admin = KafkaAdminClient(bootstrap_servers=broker)
 
 
-def create(topic, partitions=1):
-    admin.create_topics([NewTopic(topic, partitions, 1)])
+def create(topic, partitions=1, **configs):
+    admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
     return topic
 
 
@@ -23,9 +24,9 @@ def produce(topic, records, **settings):
     producer = KafkaProducer(bootstrap_servers=broker, **settings)
     sent = [producer.send(topic, value, key, headers, partition) for key, value, headers, partition in records]
     producer.flush()
+    producer.close()
     for future in sent:
         future.get(0)
-    producer.close()
 
 
 def member(group, topic, **settings):
@@ -63,6 +64,15 @@ def large():
     topic, value = create('kafka-python-large'), bytes(i * 7 % 251 for i in range(900_000))
     produce(topic, [(None, value, None, 0)])
     assert consume(topic, 1)[0].value == value
+    small = create('kafka-python-small', **{'max.message.bytes': '10000'})
+    try:
+        produce(small, [(None, b'x' * 20_000, None, 0)])
+    except MessageSizeTooLargeError:
+        pass
+    else:
+        raise AssertionError('20 KB were taken')
+    produce(small, [(None, b'small', None, 0)])
+    assert [r.value for r in consume(small, 1)] == [b'small']
 
 
 def idempotent():
@@ -138,29 +148,58 @@ def reset():
     produce(topic, [(None, b'after', None, 0)])
     assert [r.value for r in poll_until([latest], len)] == [b'after']
     latest.close()
+    # What a group has committed may be gone.
+    produce(topic, [(None, b'kept', None, 0)])
+    admin.delete_records({TopicPartition(topic, 0): 2})
+    late = member('kafka-python-earliest', topic, auto_offset_reset='earliest')
+    assert [r.value for r in poll_until([late], len)] == [b'kept']
+    late.close()
 
 
 def administration():
     topic = create('kafka-python-admin', 2)
-    assert len(admin.describe_topics([topic])[0]['partitions']) == 2
+
+    def partitions():
+        return len(admin.describe_topics([topic])[0]['partitions'])
+
+    assert partitions() == 2
+    admin.create_partitions({topic: NewPartitions(3)})
+    assert partitions() == 3
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {'retention.ms': '12345'})])
     answers = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {'retention.ms': None})])
     assert [entry[1] for answer in answers for resource in answer.resources for entry in resource[4]] == ['12345']
+    before, first = int(time.time() * 1000), TopicPartition(topic, 0)
+    produce(topic, [(None, b'%d' % i, None, 0) for i in range(6)])
+    consumer = KafkaConsumer(bootstrap_servers=broker)
+    assert consumer.end_offsets([first]) == {first: 6}
+    assert consumer.offsets_for_times({first: before - 1})[first].offset == 0
+    assert admin.delete_records({first: 2})[first]['low_watermark'] == 2
+    assert consumer.beginning_offsets([first]) == {first: 2}
+    consumer.close()
+    assert len(admin.describe_cluster()['brokers']) == 1
     admin.delete_topics([topic])
     assert topic not in admin.list_topics()
 
 
 def groups():
-    topic = create('kafka-python-groups')
+    topic, group = create('kafka-python-groups'), 'kafka-python-listed'
     produce(topic, [(None, b'one', None, 0)])
-    consumer = member('kafka-python-listed', topic, auto_offset_reset='earliest')
+    consumer = member(group, topic, auto_offset_reset='earliest')
     poll_until([consumer], len)
-    described = admin.describe_consumer_groups(['kafka-python-listed'])[0]
+    described = admin.describe_consumer_groups([group])[0]
     assert described.state == 'Stable' and len(described.members) == 1, described
     consumer.close()
-    assert 'kafka-python-listed' in [name for name, *_ in admin.list_consumer_groups()]
-    admin.delete_consumer_groups(['kafka-python-listed'])
-    assert 'kafka-python-listed' not in [name for name, *_ in admin.list_consumer_groups()]
+    assert group in [name for name, *_ in admin.list_consumer_groups()]
+    first = TopicPartition(topic, 0)
+    assert admin.list_consumer_group_offsets(group)[first].offset == 1
+    # Offsets are altered by whoever is no member.
+    committer = KafkaConsumer(bootstrap_servers=broker, group_id=group, enable_auto_commit=False)
+    committer.assign([first])
+    committer.commit({first: OffsetAndMetadata(0, '', -1)})
+    committer.close()
+    assert admin.list_consumer_group_offsets(group)[first].offset == 0
+    admin.delete_consumer_groups([group])
+    assert group not in [name for name, *_ in admin.list_consumer_groups()]
 
 
 run(kafka.__version__, {

@@ -9,8 +9,8 @@ const kafka = new Kafka({ brokers: [broker], logLevel: logLevel.NOTHING })
 const admin = kafka.admin()
 await admin.connect()
 
-async function create(topic, numPartitions = 1) {
-  await admin.createTopics({ topics: [{ topic, numPartitions }] })
+async function create(topic, numPartitions = 1, configEntries = []) {
+  await admin.createTopics({ topics: [{ topic, numPartitions, configEntries }] })
   return topic
 }
 
@@ -18,8 +18,11 @@ async function produce(topic, messages, { compression, ...settings } = {}) {
   // It warns that its default has changed unless a partitioner is named.
   const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner, ...settings })
   await producer.connect()
-  await producer.send({ topic, messages, compression })
-  await producer.disconnect()
+  try {
+    await producer.send({ topic, messages, compression })
+  } finally {
+    await producer.disconnect()
+  }
 }
 
 /** A consumer of a group, what it has been assigned and what it has read. */
@@ -63,6 +66,10 @@ async function large() {
   const topic = await create('kafkajs-large')
   await produce(topic, [{ value: largeValue }])
   assert.deepEqual((await consume(topic, 1))[0].value, largeValue)
+  const small = await create('kafkajs-small', 1, [{ name: 'max.message.bytes', value: '10000' }])
+  await assert.rejects(produce(small, [{ value: 'x'.repeat(20_000) }]), { type: 'MESSAGE_TOO_LARGE' })
+  await produce(small, [{ value: 'small' }])
+  assert.equal((await consume(small, 1))[0].value.toString(), 'small')
 }
 
 async function idempotent() {
@@ -123,12 +130,23 @@ async function reset() {
   }, 'a record from the end')
   assert.equal(latest.messages[0].value.toString(), 'after')
   await latest.consumer.disconnect()
+  // What a group has committed may be gone.
+  await produce(topic, [{ value: 'kept' }])
+  const [{ high }] = await admin.fetchTopicOffsets(topic)
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(high - 1) }] })
+  const late = await member('kafkajs-earliest', topic)
+  await until(() => late.messages.length > 0, 'what is left')
+  assert.equal(late.messages[0].value.toString(), 'kept')
+  await late.consumer.disconnect()
 }
 
 async function administration() {
   const topic = await create('kafkajs-admin', 2)
-  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-  assert.equal(topics[0].partitions.length, 2)
+  const partitions = async () =>
+    (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length
+  assert.equal(await partitions(), 2)
+  await admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] })
+  assert.equal(await partitions(), 3)
   const resource = { type: ConfigResourceTypes.TOPIC, name: topic }
   const configEntries = [{ name: 'retention.ms', value: '12345' }]
   await admin.alterConfigs({ resources: [{ ...resource, configEntries }] })
@@ -136,6 +154,17 @@ async function administration() {
     resources: [{ ...resource, configNames: ['retention.ms'] }],
   })
   assert.equal(described.resources[0].configEntries[0].configValue, '12345')
+  const before = Date.now()
+  const numbers = Array.from({ length: 6 }, (_, i) => ({ value: String(i), partition: 0 }))
+  await produce(topic, numbers)
+  const offsetsOf = async () =>
+    (await admin.fetchTopicOffsets(topic)).find(({ partition }) => partition === 0)
+  assert.deepEqual(await offsetsOf(), { partition: 0, offset: '6', high: '6', low: '0' })
+  const since = await admin.fetchTopicOffsetsByTimestamp(topic, before - 1)
+  assert.equal(since.find(({ partition }) => partition === 0).offset, '0')
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '2' }] })
+  assert.deepEqual(await offsetsOf(), { partition: 0, offset: '6', high: '6', low: '2' })
+  assert.equal((await admin.describeCluster()).brokers.length, 1)
   await admin.deleteTopics({ topics: [topic] })
   assert.ok(!(await admin.listTopics()).includes(topic))
 }
@@ -150,6 +179,12 @@ async function groups() {
   await consumer.disconnect()
   const listed = async () => (await admin.listGroups()).groups.map(({ groupId }) => groupId)
   assert.ok((await listed()).includes('kafkajs-listed'))
+  const committed = async () =>
+    (await admin.fetchOffsets({ groupId: 'kafkajs-listed', topics: [topic] }))[0].partitions
+  assert.equal((await committed())[0].offset, '1')
+  const partitions = [{ partition: 0, offset: '0' }]
+  await admin.setOffsets({ groupId: 'kafkajs-listed', topic, partitions })
+  assert.equal((await committed())[0].offset, '0')
   await admin.deleteGroups(['kafkajs-listed'])
   assert.ok(!(await listed()).includes('kafkajs-listed'))
 }

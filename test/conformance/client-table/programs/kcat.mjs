@@ -20,9 +20,9 @@ process.once('SIGTERM', () => process.exit(1))
 const admin = new Admin({ brokers: [broker] })
 
 /** It creates no topics itself. */
-async function create(name, partitions = 1) {
+async function create(name, partitions = 1, configs = {}) {
   const topic = `kcat-${name}`
-  await admin.createTopics([{ name: topic, partitions }])
+  await admin.createTopics([{ name: topic, partitions, configs }])
   return topic
 }
 
@@ -33,7 +33,7 @@ function start(...args) {
   return child
 }
 
-async function kcat(input, ...args) {
+async function ended(input, ...args) {
   const child = start(...args)
   child.stdin.end(input)
   const [output, errors, [code]] = await Promise.all([
@@ -41,6 +41,11 @@ async function kcat(input, ...args) {
     text(child.stderr),
     once(child, 'close'),
   ])
+  return { output, errors, code }
+}
+
+async function kcat(...how) {
+  const { output, errors, code } = await ended(...how)
   assert.equal(code, 0, errors)
   return output
 }
@@ -101,6 +106,11 @@ async function large() {
   writeFileSync(file, largeValue)
   await kcat('', '-P', '-b', broker, '-t', topic, file)
   assert.ok((await consume(topic, '-f', '%s')).equals(largeValue))
+  const small = await create('small', 1, { 'max.message.bytes': '10000' })
+  const refused = await ended('x'.repeat(20_000), '-P', '-b', broker, '-t', small)
+  assert.match(refused.errors, /Message size too large/)
+  await produce(small, ['small'])
+  assert.deepEqual(linesOf(await consume(small)), ['small'])
 }
 
 async function idempotent() {
@@ -157,6 +167,14 @@ async function reset() {
   }, 'a record from the end')
   assert.equal(latest.values[0], 'after')
   await latest.leave()
+  // What a group has committed may be gone.
+  await produce(topic, ['kept'])
+  const [{ offset }] = await admin.listOffsets([{ topic, partition: 0, timestamp: 'latest' }])
+  await admin.deleteRecords([{ topic, partition: 0, before: offset - 1 }])
+  const late = member('kcat-earliest', topic, ...fromStart)
+  await until(() => late.values.length > 0, 'what is left')
+  assert.equal(late.values[0], 'kept')
+  await late.leave()
 }
 
 const [, version, librdkafka] = /Version (\S+) .*librdkafka (\S+)/.exec(await kcat('', '-V'))

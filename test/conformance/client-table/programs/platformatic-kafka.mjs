@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { inspect } from 'node:util'
 import { broker, largeValue, run, until } from './cells.mjs'
 
 const folder = join(process.argv[2], 'node_modules', '@platformatic', 'kafka')
@@ -17,17 +18,34 @@ const { Admin, ConfigResourceTypes, Consumer, IncrementalAlterConfigOperationTyp
 const at = { clientId: 'platformatic-kafka', bootstrapBrokers: [broker] }
 const admin = new Admin(at)
 
-async function create(name, partitions = 1) {
+async function create(name, partitions = 1, configs = []) {
   const topic = `platformatic-kafka-${name}`
-  await admin.createTopics({ topics: [topic], partitions, replicas: 1 })
+  await admin.createTopics({ topics: [topic], partitions, replicas: 1, configs })
   return topic
 }
 
 async function produce(topic, records, settings = {}) {
   const producer = new Producer(at)
   const messages = records.map((record) => ({ topic, partition: 0, ...record }))
-  await producer.send({ messages, ...settings })
-  await producer.close()
+  try {
+    await producer.send({ messages, ...settings })
+  } finally {
+    await producer.close()
+  }
+}
+
+async function deleteBefore(topic, offset) {
+  const [deleted] = await admin.deleteRecords({
+    topics: [{ name: topic, partitions: [{ partition: 0, offset }] }],
+  })
+  assert.equal(deleted.partitions[0].lowWatermark, offset)
+}
+
+/** The offset of partition 0 at a time, or -1 for its end and -2 for its start. */
+async function offsetAt(topic, timestamp) {
+  const partitions = [{ partitionIndex: 0, timestamp: BigInt(timestamp) }]
+  const [listed] = await admin.listOffsets({ topics: [{ name: topic, partitions }] })
+  return listed.partitions[0].offset
 }
 
 /** A consumer of a group, what it has been assigned and what it has read. */
@@ -95,6 +113,13 @@ async function large() {
   await produce(topic, [{ value: largeValue }])
   const [{ value }] = await consume(topic, 1)
   assert.ok(value.equals(largeValue))
+  const small = await create('small', 1, [{ name: 'max.message.bytes', value: '10000' }])
+  await assert.rejects(produce(small, [{ value: Buffer.alloc(20_000) }]), (error) => {
+    assert.match(inspect(error, { depth: 5 }), /MESSAGE_TOO_LARGE/)
+    return true
+  })
+  await produce(small, [{ value: Buffer.from('small') }])
+  assert.equal((await consume(small, 1))[0].value.toString(), 'small')
 }
 
 async function idempotent() {
@@ -157,12 +182,21 @@ async function reset() {
   }, 'a record from the end')
   assert.equal(latest.messages[0].value.toString(), 'after')
   await latest.leave()
+  // What a group has committed may be gone.
+  await produce(topic, [{ value: Buffer.from('kept') }])
+  await deleteBefore(topic, (await offsetAt(topic, -1)) - 1n)
+  const late = await member('earliest', topic)
+  assert.equal((await untilRead(late, 1))[0].value.toString(), 'kept')
+  await late.leave()
 }
 
 async function administration() {
   const topic = await create('admin', 2)
-  const { topics } = await admin.metadata({ topics: [topic] })
-  assert.equal(topics.get(topic).partitionsCount, 2)
+  const partitions = async () =>
+    (await admin.metadata({ topics: [topic], forceUpdate: true })).topics.get(topic).partitionsCount
+  assert.equal(await partitions(), 2)
+  await admin.createPartitions({ topics: [{ name: topic, count: 3 }] })
+  assert.equal(await partitions(), 3)
   const resource = { resourceType: ConfigResourceTypes.TOPIC, resourceName: topic }
   const configOperation = IncrementalAlterConfigOperationTypes.SET
   const configs = [{ name: 'retention.ms', value: '12345', configOperation }]
@@ -171,6 +205,18 @@ async function administration() {
     resources: [{ ...resource, configurationKeys: ['retention.ms'] }],
   })
   assert.equal(described.configs[0].value, '12345')
+  const before = Date.now()
+  const numbers = Array.from({ length: 6 }, (_, i) => ({ value: Buffer.from(String(i)) }))
+  await produce(topic, numbers)
+  assert.equal(await offsetAt(topic, -1), 6n)
+  assert.equal(await offsetAt(topic, before - 1), 0n)
+  await deleteBefore(topic, 2n)
+  assert.equal(await offsetAt(topic, -2), 2n)
+  const [{ results }] = await admin.describeLogDirs({ topics: [{ name: topic, partitions: [0] }] })
+  assert.deepEqual(
+    results.flatMap((directory) => directory.topics.map(({ name }) => name)),
+    [topic],
+  )
   await admin.deleteTopics({ topics: [topic] })
   assert.ok(!(await admin.listTopics()).includes(topic))
 }
@@ -185,6 +231,16 @@ async function groups() {
   assert.deepEqual([described.state, described.members.size], ['Stable', 1])
   await joined.leave()
   assert.ok((await admin.listGroups()).has(name))
+  const committed = async () => {
+    const [found] = await admin.listConsumerGroupOffsets({ groups: [name] })
+    return found.topics[0]?.partitions[0].committedOffset
+  }
+  assert.equal(await committed(), 1n)
+  const partitionOffsets = [{ partition: 0, offset: 0n }]
+  await admin.alterConsumerGroupOffsets({ groupId: name, topics: [{ name: topic, partitionOffsets }] })
+  assert.equal(await committed(), 0n)
+  await admin.deleteConsumerGroupOffsets({ groupId: name, topics: [{ name: topic, partitionIndexes: [0] }] })
+  assert.equal(await committed(), undefined)
   await admin.deleteGroups({ groups: [name] })
   assert.ok(!(await admin.listGroups()).has(name))
 }

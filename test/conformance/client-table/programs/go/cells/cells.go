@@ -6,12 +6,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime/debug"
 	"sort"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Broker is its HOST:PORT.
@@ -127,6 +131,22 @@ func Large() []Record {
 		value[i] = byte(i * 7 % 251)
 	}
 	return []Record{{Value: value}}
+}
+
+// TooLarge is a record that a topic with a limit of 10,000 bytes does not take, however it is compressed.
+func TooLarge() []Record {
+	value := make([]byte, 20_000)
+	random := rand.NewChaCha8([32]byte{})
+	Must(random.Read(value))
+	return []Record{{Value: value}}
+}
+
+// DeleteBefore deletes the records of partition 0 before an offset, which not every client can.
+func DeleteBefore(topic string, offset int64) {
+	client := Must(kgo.NewClient(kgo.SeedBrokers(Broker)))
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	Check(Must(admin.DeleteRecords(Soon(), kadm.Offsets{topic: {0: {Topic: topic, At: offset}}})).Error())
 }
 
 // Text is one record.

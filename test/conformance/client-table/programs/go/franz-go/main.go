@@ -3,9 +3,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	. "varve/clients/cells"
 )
@@ -24,6 +27,10 @@ func create(topic string, partitions int32) string {
 }
 
 func produce(topic string, records []Record, options ...kgo.Opt) {
+	Check(deliver(topic, records, options...))
+}
+
+func deliver(topic string, records []Record, options ...kgo.Opt) error {
 	producer := client(append(options, kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	defer producer.Close()
 	var sent []*kgo.Record
@@ -34,7 +41,7 @@ func produce(topic string, records []Record, options ...kgo.Opt) {
 		}
 		sent = append(sent, each)
 	}
-	Check(producer.ProduceSync(Soon(), sent...).FirstErr())
+	return producer.ProduceSync(Soon(), sent...).FirstErr()
 }
 
 // A member polls on its own, and knows what it has been assigned and read.
@@ -80,10 +87,10 @@ func (m *member) partitions() int {
 	return len(m.assigned)
 }
 
-func join(group, topic string, reset kgo.Offset) *member {
+func join(group, topic string, reset kgo.Offset, options ...kgo.Opt) *member {
 	return consume(func(m *member) []kgo.Opt {
-		return []kgo.Opt{
-			kgo.ConsumerGroup(name + group), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(reset),
+		return append(options,
+			kgo.ConsumerGroup(name+group), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(reset),
 			kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, given map[string][]int32) {
 				m.mutex.Lock()
 				defer m.mutex.Unlock()
@@ -100,7 +107,7 @@ func join(group, topic string, reset kgo.Offset) *member {
 					delete(m.assigned, partition)
 				}
 			}),
-		}
+		)
 	})
 }
 
@@ -125,6 +132,12 @@ func large() {
 	topic := create("large", 1)
 	produce(topic, Large())
 	AssertSame(readAll(topic, 1), Large())
+	limit := "10000"
+	Must(admin.CreateTopic(Soon(), 1, 1, map[string]*string{"max.message.bytes": &limit}, name+"small"))
+	refused := deliver(name+"small", TooLarge())
+	Assert(errors.Is(refused, kerr.MessageTooLarge), "20 KB: %v", refused)
+	produce(name+"small", Text("small"))
+	AssertSame(readAll(name+"small", 1), Text("small"))
 }
 
 // Its producer is idempotent unless it is told otherwise.
@@ -177,9 +190,9 @@ func reset() {
 	topic := create("reset", 1)
 	produce(topic, Text("before"))
 	earliest := join("earliest", topic, kgo.NewOffset().AtStart())
-	defer earliest.Close()
 	Until(func() bool { return len(earliest.read()) > 0 }, "a record from the start")
 	AssertSame(earliest.read(), Text("before"))
+	earliest.Close()
 	latest := join("latest", topic, kgo.NewOffset().AtEnd())
 	defer latest.Close()
 	Until(func() bool { return latest.partitions() == 1 }, "assigned")
@@ -189,12 +202,22 @@ func reset() {
 		return len(latest.read()) > 0
 	}, "a record from the end")
 	AssertSame(latest.read()[:1], Text("after"))
+	// What a group has committed may be gone.
+	produce(topic, Text("kept"))
+	end := Must(admin.ListEndOffsets(Soon(), topic))[topic][0].Offset
+	DeleteBefore(topic, end-1)
+	late := join("earliest", topic, kgo.NewOffset().AtStart())
+	defer late.Close()
+	Until(func() bool { return len(late.read()) > 0 }, "what is left")
+	AssertSame(late.read(), Text("kept"))
 }
 
 func administration() {
 	topic := create("admin", 2)
-	described := Must(admin.ListTopics(Soon(), topic))
-	Assert(len(described[topic].Partitions) == 2, "%v", described)
+	partitions := func() int { return len(Must(admin.ListTopics(Soon(), topic))[topic].Partitions) }
+	Assert(partitions() == 2, "not 2 partitions")
+	Check(Must(admin.CreatePartitions(Soon(), 1, topic)).Error())
+	Assert(partitions() == 3, "not 3 partitions")
 	value := "12345"
 	changes := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.ms", Value: &value}}
 	for _, changed := range Must(admin.AlterTopicConfigs(Soon(), changes, topic)) {
@@ -206,24 +229,67 @@ func administration() {
 		found = found || config.Key == "retention.ms" && config.MaybeValue() == value
 	}
 	Assert(found, "retention.ms is not as it was set: %v", configs)
+	before := time.Now().UnixMilli()
+	produce(topic, Numbers(6, 1))
+	assertOffset := func(listed kadm.ListedOffsets, err error, offset int64) {
+		Check(err)
+		Assert(listed[topic][0].Offset == offset, "%v instead of %d", listed[topic][0], offset)
+	}
+	listed, err := admin.ListEndOffsets(Soon(), topic)
+	assertOffset(listed, err, 6)
+	listed, err = admin.ListOffsetsAfterMilli(Soon(), before-1, topic)
+	assertOffset(listed, err, 0)
+	deleted := Must(admin.DeleteRecords(Soon(), kadm.Offsets{topic: {0: {Topic: topic, At: 2}}}))[topic][0]
+	Check(deleted.Err)
+	Assert(deleted.LowWatermark == 2, "%v", deleted)
+	listed, err = admin.ListStartOffsets(Soon(), topic)
+	assertOffset(listed, err, 2)
+	first := kadm.TopicsSet{topic: {0: {}}}
+	_, there := Must(admin.DescribeAllLogDirs(Soon(), first))[0].LookupPartition(topic, 0)
+	Assert(there, "the partition is in no directory")
+	producers := Must(admin.DescribeProducers(Soon(), first)).SortedProducers()
+	Assert(len(producers) == 1 && producers[0].LastSequence == 5, "%v", producers)
+	Assert(len(Must(admin.BrokerMetadata(Soon())).Brokers) == 1, "not one broker")
 	Must(admin.DeleteTopic(Soon(), topic))
 	Assert(!Must(admin.ListTopics(Soon())).Has(topic), "the deleted topic is still there")
 }
 
 func groups() {
 	topic := create("groups", 1)
+	group := name + "listed"
 	produce(topic, Text("one"))
-	reader := join("listed", topic, kgo.NewOffset().AtStart())
+	// A static member, whose place is kept when it ends, and which can be removed by its name.
+	reader := join("listed", topic, kgo.NewOffset().AtStart(), kgo.InstanceID("one"))
 	Until(func() bool { return len(reader.read()) > 0 }, "a record")
-	described := Must(admin.DescribeGroups(Soon(), name+"listed"))[name+"listed"]
-	Assert(described.State == "Stable" && len(described.Members) == 1, "%v", described)
+	assertMembers := func(state string, members int) {
+		described := Must(admin.DescribeGroups(Soon(), group))[group]
+		Assert(described.State == state && len(described.Members) == members, "%v", described)
+	}
+	Check(reader.CommitUncommittedOffsets(Soon()))
+	assertMembers("Stable", 1)
 	reader.Close()
+	assertMembers("Stable", 1)
+	Check(Must(admin.LeaveGroup(Soon(), kadm.LeaveGroup(group).InstanceIDs("one"))).Error())
+	assertMembers("Empty", 0)
 	listed := func() bool {
-		_, there := Must(admin.ListGroups(Soon()))[name+"listed"]
+		_, there := Must(admin.ListGroups(Soon()))[group]
 		return there
 	}
 	Assert(listed(), "the group is not listed")
-	Must(admin.DeleteGroup(Soon(), name+"listed"))
+	assertCommitted := func(offset int64) {
+		found := Must(admin.FetchOffsets(Soon(), group))[topic][0]
+		Check(found.Err)
+		Assert(found.At == offset, "committed is %v", found)
+	}
+	assertCommitted(1)
+	Check(admin.CommitAllOffsets(Soon(), group, kadm.Offsets{topic: {0: {Topic: topic, At: 0, LeaderEpoch: -1}}}))
+	assertCommitted(0)
+	for _, err := range Must(admin.DeleteOffsets(Soon(), group, kadm.TopicsSet{topic: {0: {}}}))[topic] {
+		Check(err)
+	}
+	_, there := Must(admin.FetchOffsets(Soon(), group))[topic]
+	Assert(!there, "the deleted offset is still there")
+	Must(admin.DeleteGroup(Soon(), group))
 	Assert(!listed(), "the deleted group is still listed")
 }
 

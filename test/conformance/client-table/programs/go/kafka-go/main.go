@@ -3,9 +3,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 	. "varve/clients/cells"
@@ -15,8 +17,10 @@ const name = "kafka-go-"
 
 var admin = &kafka.Client{Addr: kafka.TCP(Broker)}
 
-func create(topic string, partitions int) string {
-	topics := []kafka.TopicConfig{{Topic: name + topic, NumPartitions: partitions, ReplicationFactor: 1}}
+func create(topic string, partitions int, configs ...kafka.ConfigEntry) string {
+	topics := []kafka.TopicConfig{
+		{Topic: name + topic, NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: configs},
+	}
 	Check(Must(admin.CreateTopics(Soon(), &kafka.CreateTopicsRequest{Topics: topics})).Errors[name+topic])
 	return name + topic
 }
@@ -27,6 +31,10 @@ func toPartition(message kafka.Message, _ ...int) int {
 }
 
 func produce(topic string, records []Record, settings ...func(*kafka.Writer)) {
+	Check(deliver(topic, records, settings...))
+}
+
+func deliver(topic string, records []Record, settings ...func(*kafka.Writer)) error {
 	writer := &kafka.Writer{Addr: kafka.TCP(Broker), Topic: topic, Balancer: kafka.BalancerFunc(toPartition)}
 	for _, set := range settings {
 		set(writer)
@@ -39,8 +47,7 @@ func produce(topic string, records []Record, settings ...func(*kafka.Writer)) {
 		}
 		messages = append(messages, message)
 	}
-	Check(writer.WriteMessages(Soon(), messages...))
-	Check(writer.Close())
+	return errors.Join(writer.WriteMessages(Soon(), messages...), writer.Close())
 }
 
 // A reader that reads on its own, and what it has read.
@@ -108,6 +115,14 @@ func large() {
 	topic := create("large", 1)
 	produce(topic, Large())
 	AssertSame(readAll(topic, 1), Large())
+	small := create("small", 1, kafka.ConfigEntry{ConfigName: "max.message.bytes", ConfigValue: "10000"})
+	var refused kafka.WriteErrors
+	// By default it waits for no answer.
+	waiting := func(writer *kafka.Writer) { writer.RequiredAcks = kafka.RequireAll }
+	Assert(errors.As(deliver(small, TooLarge(), waiting), &refused), "20 KB were taken")
+	Assert(errors.Is(refused[0], kafka.MessageSizeTooLarge), "%v", refused)
+	produce(small, Text("small"))
+	AssertSame(readAll(small, 1), Text("small"))
 }
 
 // Its reader does not say what it has been assigned, so the broker is asked.
@@ -155,9 +170,9 @@ func reset() {
 	topic := create("reset", 1)
 	produce(topic, Text("before"))
 	earliest := join("earliest", topic, kafka.FirstOffset)
-	defer earliest.Close()
 	Until(func() bool { return len(earliest.read()) > 0 }, "a record from the start")
 	AssertSame(earliest.read(), Text("before"))
+	Check(earliest.Close())
 	latest := join("latest", topic, kafka.LastOffset)
 	defer latest.Close()
 	// It tells of no position before its first record, so there is one more until one arrives.
@@ -166,6 +181,23 @@ func reset() {
 		return len(latest.read()) > 0
 	}, "a record from the end")
 	AssertSame(latest.read()[:1], Text("after"))
+	// What a group has committed may be gone.
+	produce(topic, Text("kept"))
+	DeleteBefore(topic, offsetAt(topic, kafka.LastOffsetOf(0))-1)
+	late := join("earliest", topic, kafka.FirstOffset)
+	defer late.Close()
+	Until(func() bool { return len(late.read()) > 0 }, "what is left")
+	AssertSame(late.read(), Text("kept"))
+}
+
+func offsetAt(topic string, which kafka.OffsetRequest) int64 {
+	request := &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: {which}}}
+	found := Must(admin.ListOffsets(Soon(), request)).Topics[topic][0]
+	Check(found.Error)
+	for offset := range found.Offsets {
+		return offset
+	}
+	return max(found.FirstOffset, found.LastOffset)
 }
 
 func topics() map[string]kafka.Topic {
@@ -178,7 +210,12 @@ func topics() map[string]kafka.Topic {
 
 func administration() {
 	topic := create("admin", 2)
-	Assert(len(topics()[topic].Partitions) == 2, "the topic has not 2 partitions")
+	Assert(len(topics()[topic].Partitions) == 2, "not 2 partitions")
+	more := []kafka.TopicPartitionsConfig{{Name: topic, Count: 3}}
+	extended := Must(admin.CreatePartitions(Soon(), &kafka.CreatePartitionsRequest{Topics: more}))
+	Check(extended.Errors[topic])
+	// It keeps what it knows of topics for 6 s.
+	Until(func() bool { return len(topics()[topic].Partitions) == 3 }, "with 3 partitions")
 	changes := []kafka.IncrementalAlterConfigsRequestConfig{
 		{Name: "retention.ms", Value: strconv.Itoa(12345), ConfigOperation: kafka.ConfigOperationSet},
 	}
@@ -195,8 +232,12 @@ func administration() {
 	})).Resources[0]
 	Check(described.Error)
 	Assert(len(described.ConfigEntries) == 1 && described.ConfigEntries[0].ConfigValue == "12345", "%v", described)
+	before := time.Now()
+	produce(topic, Numbers(6, 1))
+	Assert(offsetAt(topic, kafka.LastOffsetOf(0)) == 6, "the partition does not end at 6")
+	Assert(offsetAt(topic, kafka.TimeOffsetOf(0, before.Add(-time.Millisecond))) == 0, "the first record since is not that at 0")
+	Assert(offsetAt(topic, kafka.FirstOffsetOf(0)) == 0, "the partition does not begin at 0")
 	Check(Must(admin.DeleteTopics(Soon(), &kafka.DeleteTopicsRequest{Topics: []string{topic}})).Errors[topic])
-	// It keeps what it knows of topics for 6 s.
 	Until(func() bool { _, there := topics()[topic]; return !there }, "without the deleted topic")
 }
 
@@ -217,6 +258,25 @@ func groups() {
 		return false
 	}
 	Assert(listed(), "the group is not listed")
+	committed := func() int64 {
+		request := &kafka.OffsetFetchRequest{GroupID: name + "listed", Topics: map[string][]int{topic: {0}}}
+		found := Must(admin.OffsetFetch(Soon(), request))
+		Check(found.Error)
+		return found.Topics[topic][0].CommittedOffset
+	}
+	Assert(committed() == 1, "committed is not 1")
+	altered := Must(admin.OffsetCommit(Soon(), &kafka.OffsetCommitRequest{
+		GroupID: name + "listed", GenerationID: -1,
+		Topics: map[string][]kafka.OffsetCommit{topic: {{Partition: 0, Offset: 0}}},
+	}))
+	Check(altered.Topics[topic][0].Error)
+	Assert(committed() == 0, "committed is not 0")
+	forgotten := Must(admin.OffsetDelete(Soon(), &kafka.OffsetDeleteRequest{
+		GroupID: name + "listed", Topics: map[string][]int{topic: {0}},
+	}))
+	Check(forgotten.Error)
+	Check(forgotten.Topics[topic][0].Error)
+	Assert(committed() == -1, "the deleted offset is still there")
 	deleted := Must(admin.DeleteGroups(Soon(), &kafka.DeleteGroupsRequest{GroupIDs: []string{name + "listed"}}))
 	Check(deleted.Errors[name+"listed"])
 	Assert(!listed(), "the deleted group is still listed")

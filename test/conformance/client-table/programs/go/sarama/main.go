@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -20,6 +21,10 @@ func create(topic string, partitions int32) string {
 }
 
 func produce(topic string, records []Record, settings ...func(*sarama.Config)) {
+	Check(deliver(topic, records, settings...))
+}
+
+func deliver(topic string, records []Record, settings ...func(*sarama.Config)) error {
 	config := sarama.NewConfig()
 	// SendMessages waits for it.
 	config.Producer.Return.Successes = true
@@ -43,7 +48,7 @@ func produce(topic string, records []Record, settings ...func(*sarama.Config)) {
 		}
 		messages = append(messages, message)
 	}
-	Check(producer.SendMessages(messages))
+	return producer.SendMessages(messages)
 }
 
 func recordOf(message *sarama.ConsumerMessage) Record {
@@ -166,6 +171,16 @@ func large() {
 	topic := create("large", 1)
 	produce(topic, Large())
 	AssertSame(readAll(topic, 1), Large())
+	limit := "10000"
+	small := &sarama.TopicDetail{
+		NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: map[string]*string{"max.message.bytes": &limit},
+	}
+	Check(admin.CreateTopic(name+"small", small, false))
+	var refused sarama.ProducerErrors
+	Assert(errors.As(deliver(name+"small", TooLarge()), &refused), "20 KB were taken")
+	Assert(errors.Is(refused[0].Err, sarama.ErrMessageSizeTooLarge), "%v", refused)
+	produce(name+"small", Text("small"))
+	AssertSame(readAll(name+"small", 1), Text("small"))
 }
 
 func idempotent() {
@@ -233,11 +248,27 @@ func reset() {
 	}, "a record from the end")
 	AssertSame(latest.read()[:1], Text("after"))
 	latest.leave()
+	// What a group has committed may be gone.
+	produce(topic, Text("kept"))
+	Check(admin.DeleteRecords(topic, map[int32]int64{0: offsetAt(topic, sarama.OffsetNewest) - 1}))
+	late := join("earliest", topic, fromStart)
+	Until(func() bool { return len(late.read()) > 0 }, "what is left")
+	AssertSame(late.read(), Text("kept"))
+	late.leave()
+}
+
+func offsetAt(topic string, when int64) int64 {
+	found := Must(admin.ListOffsets(map[string]map[int32]int64{topic: {0: when}}, nil))[topic][0]
+	Assert(found.Err == sarama.ErrNoError, "%v", found.Err)
+	return found.Offset
 }
 
 func administration() {
 	topic := create("admin", 2)
-	Assert(len(Must(admin.DescribeTopics([]string{topic}))[0].Partitions) == 2, "the topic has not 2 partitions")
+	partitions := func() int { return len(Must(admin.DescribeTopics([]string{topic}))[0].Partitions) }
+	Assert(partitions() == 2, "not 2 partitions")
+	Check(admin.CreatePartitions(topic, 3, nil, false))
+	Assert(partitions() == 3, "not 3 partitions")
 	value := "12345"
 	Check(admin.IncrementalAlterConfig(sarama.TopicResource, topic, map[string]sarama.IncrementalAlterConfigsEntry{
 		"retention.ms": {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &value},
@@ -245,6 +276,22 @@ func administration() {
 	resource := sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{"retention.ms"}}
 	described := Must(admin.DescribeConfig(resource))
 	Assert(len(described) == 1 && described[0].Value == value, "%v", described)
+	before := time.Now().UnixMilli()
+	produce(topic, Numbers(6, 1))
+	Assert(offsetAt(topic, sarama.OffsetNewest) == 6, "the partition does not end at 6")
+	Assert(offsetAt(topic, before-1) == 0, "the first record since is not that at 0")
+	Check(admin.DeleteRecords(topic, map[int32]int64{0: 2}))
+	Assert(offsetAt(topic, sarama.OffsetOldest) == 2, "the partition does not begin at 2")
+	inDirectory := false
+	for _, directory := range Must(admin.DescribeLogDirs([]int32{0}))[0] {
+		for _, kept := range directory.Topics {
+			inDirectory = inDirectory || kept.Topic == topic
+		}
+	}
+	Assert(inDirectory, "the topic is in no directory")
+	brokers, controller, err := admin.DescribeCluster()
+	Check(err)
+	Assert(len(brokers) == 1 && controller == 0, "%v", brokers)
 	Check(admin.DeleteTopic(topic))
 	_, there := Must(admin.ListTopics())[topic]
 	Assert(!there, "the deleted topic is still there")
@@ -252,18 +299,36 @@ func administration() {
 
 func groups() {
 	topic := create("groups", 1)
+	group := name + "listed"
 	produce(topic, Text("one"))
-	reader := join("listed", topic, fromStart)
+	// A static member, whose place is kept when it ends, and which can be removed by its name.
+	reader := join("listed", topic, fromStart, func(config *sarama.Config) { config.Consumer.Group.InstanceId = "one" })
 	Until(func() bool { return len(reader.read()) > 0 }, "a record")
-	described := Must(admin.DescribeConsumerGroups([]string{name + "listed"}))[0]
-	Assert(described.State == "Stable" && len(described.Members) == 1, "%v", described)
+	assertMembers := func(state string, members int) {
+		described := Must(admin.DescribeConsumerGroups([]string{group}))[0]
+		Assert(described.State == state && len(described.Members) == members, "%v", described)
+	}
+	assertMembers("Stable", 1)
 	reader.leave()
+	assertMembers("Stable", 1)
+	Must(admin.RemoveMemberFromConsumerGroup(group, []string{"one"}))
+	assertMembers("Empty", 0)
 	listed := func() bool {
-		_, there := Must(admin.ListConsumerGroups())[name+"listed"]
+		_, there := Must(admin.ListConsumerGroups())[group]
 		return there
 	}
 	Assert(listed(), "the group is not listed")
-	Check(admin.DeleteConsumerGroup(name + "listed"))
+	assertCommitted := func(offset int64) {
+		found := Must(admin.ListConsumerGroupOffsets(group, map[string][]int32{topic: {0}})).GetBlock(topic, 0)
+		Assert(found.Err == sarama.ErrNoError && found.Offset == offset, "committed is %v", found)
+	}
+	assertCommitted(1)
+	wanted := map[string]map[int32]sarama.OffsetAndMetadata{topic: {0: {Offset: 0, LeaderEpoch: -1}}}
+	Must(admin.AlterConsumerGroupOffsets(group, wanted, nil))
+	assertCommitted(0)
+	Check(admin.DeleteConsumerGroupOffset(group, topic, 0))
+	assertCommitted(-1)
+	Check(admin.DeleteConsumerGroup(group))
 	Assert(!listed(), "the deleted group is still listed")
 }
 
