@@ -27,8 +27,9 @@ export class TlsHandshakes {
     this.#server = createServer({ ...options, handshakeTimeout: 2 * handshakeTimeoutMs })
     this.#server.on('secureConnection', (secure) => this.#end(secure, null))
     this.#server.on('tlsClientError', (error: Error & { reason?: string }, secure) => {
-      // What OpenSSL says first is where in its sources it is.
-      this.#end(secure, error.reason ?? error.message)
+      // What OpenSSL says first is where in its sources it is. Where a certificate is required, Node ends the connection of
+      // one that is not trusted, and its error only says that the connection has ended.
+      this.#end(secure, distrusted(secure) ?? error.reason ?? error.message)
     })
   }
 
@@ -44,7 +45,10 @@ export class TlsHandshakes {
       if (secure === null) socket.destroy()
       done(secure, reason)
     }
-    const onClose = (): void => once(null, 'the client left during the TLS handshake')
+    // Where Node has closed it, for a certificate that is not trusted, it says so right after.
+    const onClose = (): void => {
+      setImmediate(() => once(null, 'the client left during the TLS handshake'))
+    }
     this.#under.set(socket, { done: once })
     socket.once('close', onClose)
     this.#server.emit('connection', socket)
@@ -76,7 +80,11 @@ export class TlsHandshakes {
   /** Where certificates are asked for but not required, Node leaves it to us to look at those that came. */
   #untrusted(secure: TLSSocket): string | null {
     if (!this.#mayBeAnonymous || secure.authorized) return null
-    if (Object.keys(secure.getPeerCertificate()).length === 0) return null
-    return `the client's certificate is not trusted: ${String(secure.authorizationError)}`
+    return Object.keys(secure.getPeerCertificate()).length === 0 ? null : distrusted(secure)
   }
+}
+
+function distrusted({ authorizationError }: TLSSocket): string | null {
+  if (!authorizationError) return null
+  return `the client's certificate is not trusted: ${String(authorizationError)}`
 }

@@ -106,17 +106,21 @@ test('files that cannot be used are named before anything is bound', async () =>
 test.each(['none', 'requested', 'required'] as const)('ssl.client.auth=%s', async (clientAuth) => {
   const known = await authority.issue('client')
   const stranger = await (await Authority.create('somebody else')).issue('client')
-  const { broker } = await startTestBroker({
+  const { broker, clock, lines } = await startTestBroker({
     listeners: 'SSL://127.0.0.1:0',
     ssl: { ...server, ca: authority.ca, clientAuth },
   })
   const outcomeOf = async (credentials: object): Promise<string> => {
     // With TLS 1.3 the client is done before the server has seen its certificate.
     const client = await connectSecurely(broker.port, credentials)
-    return hostOf(client).then(
+    const outcome = await hostOf(client).then(
       () => 'served',
       () => 'refused',
     )
+    await settle()
+    // A line is written now and then only.
+    clock.advance(10_000)
+    return outcome
   }
   const [anonymous, trusted, untrusted] = [
     await outcomeOf({}),
@@ -128,6 +132,19 @@ test.each(['none', 'requested', 'required'] as const)('ssl.client.auth=%s', asyn
     trusted: 'served',
     untrusted: clientAuth === 'none' ? 'served' : 'refused',
   })
+  const complaints = lines
+    .filter((line) => line.startsWith('warn'))
+    .map((line) => line.replace(/^.* on SSL: /, ''))
+  expect(complaints).toEqual(
+    {
+      none: [],
+      requested: [expect.stringMatching(/^the client's certificate is not trusted: [A-Z_]+$/)],
+      required: [
+        'peer did not return a certificate',
+        expect.stringMatching(/^the client's certificate is not trusted: [A-Z_]+$/),
+      ],
+    }[clientAuth],
+  )
 })
 
 test('a handshake that does not go on is given up, and one under way does not keep the broker from closing', async () => {
