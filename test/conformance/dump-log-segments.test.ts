@@ -280,7 +280,9 @@ async function agree(dumped: DumpedLog, log: Log): Promise<void> {
   })
 }
 
-describe.skipIf(kafkaToolsMissing !== null)('a log', () => {
+const unlessInstalled = kafkaToolsMissing === null ? '' : ` (${kafkaToolsMissing})`
+
+describe.skipIf(kafkaToolsMissing !== null)(`a log${unlessInstalled}`, () => {
   const made = new Map<string, { dir: string; known?: Known; dumped: DumpedLog }>()
 
   beforeAll(async () => {
