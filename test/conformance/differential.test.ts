@@ -16,7 +16,7 @@ import { subjects } from './differential/subjects.js'
 const declared = differences.flatMap((difference) => difference.cases)
 const seen = new Set<(typeof declared)[number]>()
 
-describe.each(subjects)('$name', ({ name, sequences }) => {
+describe.each(subjects)('$name', ({ name, configs, sequences }) => {
   const recording = readRecording(name)
   let broker: Broker
 
@@ -24,7 +24,7 @@ describe.each(subjects)('$name', ({ name, sequences }) => {
     broker = await startBroker({
       nodeId: 1,
       clusterId: CLUSTER_ID,
-      configs: { 'log.retention.ms': -1 },
+      configs: { 'log.retention.ms': -1, ...configs },
     })
     // The topic of the groups is there when they are first asked for.
     const client = await RawClient.connect(broker.port)
@@ -39,7 +39,9 @@ describe.each(subjects)('$name', ({ name, sequences }) => {
 
   test.each(sequences)('$name: $story', async (sequence) => {
     const { sent, answers: kafka } = recording[sequence.name]!
-    expect(digestOf(sequence), 'what is sent is not what was recorded: npm run record:kafka').toBe(sent)
+    expect(digestOf(sequence, configs), 'what is sent is not what was recorded: npm run record:kafka').toBe(
+      sent,
+    )
     const found = compare(`${name}/${sequence.name}`, kafka, await play(broker.port, name, sequence))
     const unknown = found.filter((one) => {
       const known = declared.filter((given) => isCase(given, one))

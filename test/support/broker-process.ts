@@ -3,6 +3,9 @@ import { once } from 'node:events'
 import { startChild } from './children.js'
 import { varve } from './tree.js'
 
+/** Members of a group need not wait three seconds for others that no test starts. */
+const SOON = ['--config', 'group.initial.rebalance.delay.ms=0'] as const
+
 /** A real `varve serve` in a process of its own, on a port that the system chose. */
 export class BrokerProcess {
   readonly child: ChildProcess
@@ -31,7 +34,7 @@ export class BrokerProcess {
     args: readonly string[] = [],
     { node = process.execPath, bin = varve, env = {} as Readonly<Record<string, string>> } = {},
   ): Promise<BrokerProcess> {
-    const child = startChild(node, [bin, 'serve', '--port', '0', '--data', data, ...args], {
+    const child = startChild(node, [bin, 'serve', ...SOON, '--port', '0', '--data', data, ...args], {
       env: { ...process.env, ...env },
     })
     child.stdin!.end()

@@ -197,6 +197,29 @@ test('SIGHUP has a renewed certificate read, where there is one and no terminal'
   expect(await new Promise((done) => child.once('close', done))).toBe(0)
 })
 
+test.each([
+  [[], '3000', 'default'],
+  [['--config', 'group.initial.rebalance.delay.ms=0'], '0', 'staticBroker'],
+] as const)(
+  'the first rebalance of a group waits as in Kafka unless told otherwise: %j',
+  async (args, value, source) => {
+    const child = spawn(
+      process.execPath,
+      [bin, 'serve', '--port', '0', '--data', join(directory, `delay-${value}`), ...args],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    onTestFinished(() => void child.kill('SIGKILL'))
+    let banner = ''
+    child.stdout.on('data', (text) => (banner += text))
+    await vi.waitFor(() => expect(banner).toContain('Ctrl-C'), { timeout: 20_000 })
+    await using admin = new Admin({ brokers: [/address +(\S+)/.exec(banner)![1]!] })
+    const { controllerId } = await admin.describeCluster()
+    const keys = ['group.initial.rebalance.delay.ms']
+    const [found] = await admin.describeConfigs([{ type: 'broker', name: String(controllerId), keys }])
+    expect(found!.entries).toMatchObject([{ value, source }])
+  },
+)
+
 test('lines of JSON tell when it serves, where, and why it stops', async () => {
   const args = [bin, 'serve', '--port', '0', '--data', join(directory, 'data'), '--log-format', 'json']
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })

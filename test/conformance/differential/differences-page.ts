@@ -1,5 +1,5 @@
 import { differences } from './differences.js'
-import { subjects } from './subjects.js'
+import { madeEqual, subjects } from './subjects.js'
 
 /** The page `docs/differences.md`. */
 export function renderDifferencesPage(): string {
@@ -22,5 +22,11 @@ fails a test, as does a declared one that is no longer there.
 | What | Why |
 | --- | --- |
 ${differences.map(({ what, why }) => `| ${what} | ${why} |`).join('\n')}
+
+These defaults are others too. For the recording Kafka was given those of \`startBroker\`, so that the answers can be compared.
+
+| Configuration | Kafka | varve | Why |
+| --- | --- | --- | --- |
+${madeEqual.map(({ name, kafka, value, why }) => `| \`${name}\` | ${kafka} | ${value} | ${why} |`).join('\n')}
 `
 }

@@ -303,6 +303,41 @@ export const differences: readonly Difference[] = [
     ],
   },
   {
+    what: 'Configurations of groups can be altered in Kafka; in varve they are read-only, with Kafka’s defaults.',
+    why: 'They are of the consumer, share and streams protocols of groups, which are not served.',
+    cases: [
+      ['configs/groups#* DescribeConfigs v4: results[0].configs[*].readOnly', false, true],
+      ['configs/groups-altered#* IncrementalAlterConfigs v1: responses[0].errorCode', 0, 42],
+      ['configs/groups-altered#* IncrementalAlterConfigs v1: responses[0].errorCode', 40, 42],
+      ['configs/groups-altered#* AlterConfigs v2: responses[0].errorCode', 0, 42],
+      ['configs/groups-altered#* *: responses[0].errorMessage'],
+    ],
+  },
+  {
+    what: 'Levels of the broker’s loggers are configurations in Kafka; varve has none of them: INVALID_REQUEST.',
+    why: 'They are the names of Java classes. What varve logs is said when it starts (`--log-level`).',
+    cases: [['configs/loggers#*: *'], ['configs/root-logger#*: *']],
+  },
+  {
+    what: 'Subscriptions to metrics of clients can be configured in Kafka; in varve that is INVALID_REQUEST.',
+    why: 'No client is asked for its metrics (KIP-714 is not served).',
+    cases: [['configs/client-metrics#*: *']],
+  },
+  {
+    what: 'A static member that comes back is described with the client id and host of its predecessor in Kafka, and with its own in varve.',
+    why: 'The predecessor is gone.',
+    cases: [['rebalances/static-*#* DescribeGroups v6: groups[0].members[*].clientId']],
+  },
+  {
+    what: 'A static member that comes back to a full group without its member id is refused in Kafka; in varve it takes its place.',
+    why: 'The group does not grow by it.',
+    cases: [
+      ['rebalances/full#* JoinGroup v9 of erin: errorCode', 81, 0],
+      ['rebalances/full#* JoinGroup v9 of erin: *'],
+      ['rebalances/full#25 DescribeGroups v6: *'],
+    ],
+  },
+  {
     what: 'Any negative length of an array is null to Kafka; to varve only −1 is, and the connection ends.',
     why: 'A client that writes −2 does not write what it means.',
     cases: [['requests/metadata-array-negative#0 raw:*']],

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../../support/tree.js'
 import type { Answer } from './play.js'
-import { Batch, type Sequence } from './sequence.js'
+import { Batch, type Sequence, type Subject } from './sequence.js'
 
 export interface Recorded {
   /** Tells whether the sequence is still the one that was sent. */
@@ -28,8 +28,8 @@ export function writeRecording(subject: string, recording: Recording): void {
   writeFileSync(file(subject), `{\n${sequences.join(',\n')}\n}\n`)
 }
 
-/** A digest of everything that is sent, with names for what the broker gives out. */
-export function digestOf(sequence: Sequence): string {
+/** A digest of everything that is sent, with names for what the broker gives out, and of the broker's own configurations. */
+export function digestOf(sequence: Sequence, configs: Subject['configs']): string {
   const text = JSON.stringify(sequence.steps, (key, value: unknown) => {
     if (typeof value === 'bigint') return `${value}n`
     if (value instanceof Batch) return { values: value.values, ...value.spec }
@@ -37,5 +37,9 @@ export function digestOf(sequence: Sequence): string {
     if (key === 'api' && value !== undefined) return (value as { name: string }).name
     return value
   })
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+  const own = Object.keys(configs).length > 0 ? JSON.stringify(configs) : ''
+  return createHash('sha256')
+    .update(text + own)
+    .digest('hex')
+    .slice(0, 16)
 }

@@ -1,6 +1,6 @@
 // What must differ between two brokers becomes equal: generated ids become names, times and addresses placeholders, and what
 // has no order an order. Everything else stays as it was answered.
-import { batchesIn, type RecordBatch } from '@varve/records'
+import { batchesIn, type LogRecord, type RecordBatch } from '@varve/records'
 import { noTopicId, zeroId } from './sequence.js'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
@@ -173,6 +173,19 @@ function batches(bytes: Buffer, names: Names): Json {
 
 function payloadOf(batch: RecordBatch): Json {
   // Two releases of one compressor need not write the same bytes.
-  if (batch.compression !== 'none') return Array.from(batch.records(), ({ value }) => String(value))
+  if (batch.compression !== 'none') return Array.from(batch.records(), (record) => recordOf(record, batch))
   return batch.byteLength > 400 ? `${batch.byteLength} bytes` : batch.buffer.subarray(61).toString('hex')
 }
+
+function recordOf({ key, value, headers, offset, timestamp }: LogRecord, batch: RecordBatch): Json {
+  const stamped = batch.timestampType === 'LogAppendTime'
+  return {
+    key: text(key),
+    value: text(value),
+    headers: headers.map(([name, content]) => [name, text(content)]),
+    offsetDelta: offset - batch.baseOffset,
+    timestampDelta: stamped ? '<now>' : timestamp - batch.baseTimestamp,
+  }
+}
+
+const text = (bytes: Uint8Array | null): Json => bytes && Buffer.from(bytes).toString('latin1')

@@ -46,6 +46,8 @@ export interface Sequence {
 }
 export interface Subject {
   readonly name: string
+  /** What both brokers are started with beside what all are. */
+  readonly configs: Readonly<Record<string, string>>
   readonly sequences: readonly Sequence[]
 }
 
@@ -59,6 +61,7 @@ export interface Own {
 export function subject(
   name: string,
   write: (sequence: (name: string, story: string, steps: (own: Own) => readonly Step[]) => void) => void,
+  configs: Subject['configs'] = {},
 ): Subject {
   const sequences: Sequence[] = []
   write((title, story, steps) => {
@@ -70,7 +73,7 @@ export function subject(
       steps: steps({ topic: `${name}.${title}.t`, group: `${name}.${title}.g` }),
     })
   })
-  return { name, sequences }
+  return { name, configs, sequences }
 }
 
 /** Sends a request and compares its answer. */

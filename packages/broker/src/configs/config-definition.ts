@@ -52,6 +52,15 @@ export type BrokerConfigRow = readonly [
   documentation: string,
 ]
 
+export type GroupConfigRow = readonly [
+  name: string,
+  type: ConfigType,
+  defaultValue: string,
+  /** The broker's configuration that gives groups without a value of their own theirs. */
+  brokerName: string | null,
+  documentation: string,
+]
+
 /** One configuration as the tables have it. */
 export interface ConfigDefinition {
   readonly name: string
@@ -66,6 +75,11 @@ export interface ConfigDefinition {
 export interface TopicConfigDefinition extends ConfigDefinition {
   readonly brokerName: string | null
   readonly service: TopicConfigService
+}
+
+export interface GroupConfigDefinition extends ConfigDefinition {
+  readonly defaultValue: string
+  readonly brokerName: string | null
 }
 
 export interface BrokerConfigDefinition extends ConfigDefinition {

@@ -12,14 +12,16 @@ const typeNames: ReadonlyMap<number, string> = new Map(
   Object.entries(resourceTypes).map(([name, number]) => [number, name]),
 )
 
-/** What a request names, found. */
-export type ConfigResource = { readonly topic: Topic } | { readonly scope: BrokerScope }
+/** What a request names and may alter, found. */
+export type AlterableResource = { readonly topic: Topic } | { readonly scope: BrokerScope }
+/** What a request names, found: of a group nothing is altered, and each has the same. */
+export type ConfigResource = AlterableResource | 'group'
 
 /**
  * Finds what a request of configurations names.
  *
- * @throws Refusal as Kafka refuses it; configurations of other resources than topics and brokers with INVALID_REQUEST,
- * since there is nothing that they could be for
+ * @throws Refusal as Kafka refuses it; loggers and metrics of clients with INVALID_REQUEST, since there is nothing here that
+ * their configurations could be for
  */
 export function findResource(type: number, name: string, broker: BrokerState): ConfigResource {
   switch (type) {
@@ -27,6 +29,9 @@ export function findResource(type: number, name: string, broker: BrokerState): C
       return { topic: findTopic(name, broker) }
     case resourceTypes.BROKER:
       return { scope: brokerScope(name, broker.nodeId) }
+    case resourceTypes.GROUP:
+      if (name !== '') return 'group'
+      throw new Refusal(errors.INVALID_REQUEST, 'Default group resources are not allowed.')
     default: {
       const known = typeNames.get(type)
       if (known === undefined) throw new Refusal(errors.INVALID_REQUEST, `Unsupported resource type ${type}`)

@@ -1,10 +1,13 @@
+import { anything } from './config-check.js'
 import type {
   BrokerConfigDefinition,
   BrokerConfigRow,
+  GroupConfigDefinition,
   TopicConfigDefinition,
   TopicConfigRow,
 } from './config-definition.js'
 import { clusterRows } from './tables/cluster-rows.js'
+import { groupResourceRows } from './tables/group-resource-rows.js'
 import { groupRows } from './tables/group-rows.js'
 import { logRows } from './tables/log-rows.js'
 import { networkRows } from './tables/network-rows.js'
@@ -29,6 +32,14 @@ export const brokerConfigs: ReadonlyMap<string, BrokerConfigDefinition> = new Ma
     shareAndStreamsRows,
     remoteStorageRows,
   ].flatMap((rows) => rows.map((row) => [row[0], brokerDefinition(row)])),
+)
+
+/** Every configuration of a group that Kafka 4.4 knows, by name. None acts here. */
+export const groupConfigs: ReadonlyMap<string, GroupConfigDefinition> = new Map(
+  groupResourceRows.map(([name, type, defaultValue, brokerName, documentation]) => [
+    name,
+    { name, type, defaultValue, brokerName, documentation, check: anything, importance: 'MEDIUM' },
+  ]),
 )
 
 /** Whether a broker's configuration can be altered while it runs. */

@@ -1,5 +1,5 @@
 import type { BrokerConfigDefinition, ConfigDefinition, TopicConfigDefinition } from './config-definition.js'
-import { brokerConfigs, topicConfigs } from './config-tables.js'
+import { brokerConfigs, groupConfigs, topicConfigs } from './config-tables.js'
 
 const introduction = `# Configuration
 
@@ -39,6 +39,9 @@ export function renderConfigurationPage(): string {
       table(brokers.filter(has('static'))),
       "These are described with Kafka's default, read-only, and do not act.",
       table(brokers.filter(has('fixed'))),
+      '## Groups',
+      "These are described with Kafka's default, read-only, and do not act: they are of group protocols that are not served here.",
+      table([...groupConfigs.values()]),
     ]
       .join('\n\n')
       .replaceAll('\n\n\n', '\n\n') + '\n'

@@ -4,7 +4,7 @@ import { VarveError } from '@varve/records'
 export interface GroupOptions {
   /**
    * How long the first rebalance of an empty group waits for further members, in ms: `group.initial.rebalance.delay.ms`.
-   * Default 0, where Kafka waits 3 s: a group that grows rebalances once more instead.
+   * Default 0, where Kafka and `varve serve` wait 3 s: a group that grows rebalances once more instead.
    */
   initialRebalanceDelayMs?: number
   /** A member that asks for a shorter session is refused, in ms: `group.min.session.timeout.ms`. Default 6 s. */

@@ -1,15 +1,15 @@
 /**
- * DescribeConfigs (32), versions 1 to 4, of topics and brokers.
+ * DescribeConfigs (32), versions 1 to 4, of topics, brokers and groups.
  *
  * All configurations that Kafka 4.4 lists are answered, with its types and defaults; those of the broker that do not act
- * here, or cannot be altered while it runs, are read-only. There are no loggers, client metrics or groups with
- * configurations: INVALID_REQUEST.
+ * here, or cannot be altered while it runs, are read-only, as are all of a group. There are no loggers and no metrics of
+ * clients with configurations: INVALID_REQUEST.
  */
 import { type DescribeConfigsRequest, type DescribeConfigsResponseInput } from '@varve/protocol'
 import { configSources, type ConfigSynonym } from '../configs/broker-configs.js'
 import { type ConfigDefinition, configTypeIds } from '../configs/config-definition.js'
 import { findResource } from '../configs/config-resources.js'
-import { brokerConfigs, isDynamic, topicConfigs } from '../configs/config-tables.js'
+import { brokerConfigs, groupConfigs, isDynamic, topicConfigs } from '../configs/config-tables.js'
 import { topicSynonyms, topicValue } from '../configs/topic-settings.js'
 import { refusalOf } from '../refusal.js'
 import type { RequestContext } from '../request-context.js'
@@ -37,11 +37,13 @@ export function handleDescribeConfigs(
       try {
         const found = findResource(resourceType, resourceName, broker)
         const described =
-          'topic' in found
-            ? ofTopic(found.topic, broker)
-            : found.scope === 'broker'
-              ? ofBroker(broker)
-              : ofCluster(broker)
+          found === 'group'
+            ? ofGroup(broker)
+            : 'topic' in found
+              ? ofTopic(found.topic, broker)
+              : found.scope === 'broker'
+                ? ofBroker(broker)
+                : ofCluster(broker)
         const wanted =
           configurationKeys !== null && configurationKeys.length > 0 ? new Set(configurationKeys) : null
         const configs = described
@@ -74,6 +76,16 @@ function ofBroker({ configs }: BrokerState): Described[] {
     synonyms: configs.synonyms(definition.name),
     readOnly: !isDynamic(definition.name),
   }))
+}
+
+/** Whatever group it is: its own value cannot be altered, nor that of the broker. */
+function ofGroup({ configs }: BrokerState): Described[] {
+  return [...groupConfigs.values()].map((definition) => {
+    const { name, brokerName, defaultValue: value } = definition
+    const synonyms: readonly ConfigSynonym[] =
+      brokerName === null ? [{ name, value, source: 'DEFAULT_CONFIG' }] : configs.synonyms(brokerName)
+    return { definition, value, synonyms, readOnly: true }
+  })
 }
 
 /** What has been altered for all brokers of the cluster, and nothing beneath. */

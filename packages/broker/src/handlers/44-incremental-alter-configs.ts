@@ -17,7 +17,7 @@ import {
   checkTopicConfigs,
   type ConfigChange,
 } from '../configs/checked-configs.js'
-import { type ConfigResource, findResource, resourceTypes } from '../configs/config-resources.js'
+import { type AlterableResource, findResource, resourceTypes } from '../configs/config-resources.js'
 import { brokerConfigs, topicConfigs } from '../configs/config-tables.js'
 import type { ConfigValues } from '../configs/stored-configs.js'
 import { topicValue } from '../configs/topic-settings.js'
@@ -89,11 +89,16 @@ export function findAlterable(
   resourceType: number,
   resourceName: string,
   broker: BrokerState,
-): ConfigResource {
+): AlterableResource {
   if (resourceType === resourceTypes.TOPIC && resourceName === '') {
     throw new Refusal(errors.INVALID_REQUEST, 'Default topic resources are not allowed.')
   }
-  return findResource(resourceType, resourceName, broker)
+  const found = findResource(resourceType, resourceName, broker)
+  if (found !== 'group') return found
+  throw new Refusal(
+    errors.INVALID_REQUEST,
+    'Configurations of groups cannot be altered: they are of group protocols that this broker does not serve',
+  )
 }
 
 /**
@@ -102,7 +107,7 @@ export function findAlterable(
  * @throws Refusal, and what kept the metadata store from keeping them
  */
 export async function replaceConfigs(
-  found: ConfigResource,
+  found: AlterableResource,
   validateOnly: boolean,
   { topics, configs }: BrokerState,
   change: (own: ConfigValues) => ConfigValues,

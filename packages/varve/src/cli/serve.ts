@@ -105,6 +105,9 @@ function reloadsOnHangup(broker: Broker): boolean {
   )
 }
 
+/** Kafka's default, which `startBroker` does not have: members of a test are all there, those of a deployment come one by one. */
+const INITIAL_REBALANCE_DELAY_MS = 3_000
+
 /** Ends the process after an orderly close; a second signal does not wait for it. */
 function closeOnSignal(broker: Broker, log: BrokerLog, isJson: boolean): void {
   let closing = false
@@ -168,6 +171,9 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
       rack: options.rack,
       defaultPartitions: options.partitions,
       autoCreateTopics: options.autoCreate,
+      ...(configs['group.initial.rebalance.delay.ms'] === undefined && {
+        groups: { initialRebalanceDelayMs: INITIAL_REBALANCE_DELAY_MS },
+      }),
       configs,
       log,
     })

@@ -4,6 +4,7 @@ import { call, type Step, subject } from '../sequence.js'
 
 const TOPIC = 2
 const BROKER = 4
+const [LOGGER, CLIENT_METRICS, GROUP] = [8, 16, 32] as const
 const [SET, DELETE, APPEND, SUBTRACT] = [0, 1, 2, 3] as const
 
 type Change = readonly [operation: number, name: string, value?: string | null]
@@ -239,5 +240,42 @@ export default subject('configs', (sequence) => {
   sequence('list', 'resources that have configurations', ({ topic }) => [
     createTopic(topic, { configs: { 'retention.ms': '1000000' } }),
     ...[[2], [4], [99], [0], [16]].map((resourceTypes) => call(listConfigResources, 1, { resourceTypes })),
+  ])
+  sequence('groups', 'configurations of a group', ({ group }) => [
+    describe(GROUP, group, null),
+    describe(GROUP, group, null, { includeSynonyms: true }),
+    describe(GROUP, group, ['consumer.session.timeout.ms', 'made.up']),
+    describe(GROUP, '', null),
+  ])
+  sequence('groups-altered', 'configurations of a group, altered', ({ group }) => [
+    alter(GROUP, group, [[SET, 'consumer.session.timeout.ms', '50000']], { validateOnly: true }),
+    alter(GROUP, group, [[SET, 'consumer.session.timeout.ms', '1']]),
+    alter(GROUP, group, [[SET, 'made.up', '1']]),
+    alter(GROUP, '', [[SET, 'consumer.session.timeout.ms', '50000']]),
+    replace(GROUP, group, { 'consumer.session.timeout.ms': '50000' }, { validateOnly: true }),
+    call(listConfigResources, 1, { resourceTypes: [GROUP] }),
+  ])
+  sequence('loggers', 'levels of the broker’s loggers', () => [
+    describe(LOGGER, '', null),
+    describe(LOGGER, '7', null),
+    describe(LOGGER, 'x', null),
+    describe(LOGGER, '1', ['made.up']),
+    alter(LOGGER, '1', [[SET, 'made.up', 'INFO']], { validateOnly: true }),
+    alter(LOGGER, '7', [[SET, 'root', 'INFO']], { validateOnly: true }),
+    alter(LOGGER, '1', [[SET, 'root', 'MADE_UP']], { validateOnly: true }),
+    alter(LOGGER, '1', [[APPEND, 'root', 'INFO']], { validateOnly: true }),
+    replace(LOGGER, '1', { root: 'INFO' }, { validateOnly: true }),
+    call(listConfigResources, 1, { resourceTypes: [LOGGER] }),
+  ])
+  sequence('root-logger', 'the level of the root logger', () => [describe(LOGGER, '1', ['root'])])
+  sequence('client-metrics', 'subscriptions to metrics of clients', ({ group }) => [
+    describe(CLIENT_METRICS, group, null),
+    describe(CLIENT_METRICS, '', null),
+    alter(CLIENT_METRICS, group, [[SET, 'interval.ms', '1000']], { validateOnly: true }),
+    alter(CLIENT_METRICS, group, [[SET, 'interval.ms', '1']]),
+    alter(CLIENT_METRICS, group, [[SET, 'made.up', '1']]),
+    alter(CLIENT_METRICS, '', [[SET, 'interval.ms', '1000']]),
+    replace(CLIENT_METRICS, group, { 'interval.ms': '1000' }, { validateOnly: true }),
+    call(listConfigResources, 1, { resourceTypes: [CLIENT_METRICS] }),
   ])
 })

@@ -21,7 +21,7 @@ export const groupRows: readonly BrokerConfigRow[] = [
   ['group.coordinator.cached.buffer.max.bytes', 'INT', '1048588', atLeast(524288), 'MEDIUM', 'fixed', 'The largest buffer that the coordinator keeps for the next batch.'],
   ['group.coordinator.rebalance.protocols', 'LIST', 'classic,consumer,streams', oneOf('consumer', 'classic', 'share', 'streams'), 'MEDIUM', 'fixed', "Protocols of groups that Kafka's coordinator serves."],
   ['group.coordinator.threads', 'INT', '4', atLeast(1), 'HIGH', 'fixed', 'Threads of the coordinator. Here one event loop does.'],
-  ['group.initial.rebalance.delay.ms', 'INT', '3000', anything, 'MEDIUM', 'static', 'How long the first rebalance of an empty group waits for more members. Here 0 unless told otherwise.'],
+  ['group.initial.rebalance.delay.ms', 'INT', '3000', anything, 'MEDIUM', 'static', 'How long the first rebalance of an empty group waits for more members. In `startBroker` 0 unless told otherwise.'],
   ['group.max.session.timeout.ms', 'INT', '1800000', anything, 'MEDIUM', 'static', 'The longest session timeout that a member may ask for.'],
   ['group.max.size', 'INT', '2147483647', atLeast(1), 'MEDIUM', 'static', 'How many members a group may have.'],
   ['group.min.session.timeout.ms', 'INT', '6000', anything, 'MEDIUM', 'static', 'The shortest session timeout that a member may ask for.'],
