@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Admin } from '@varve/client'
+import { Admin, Consumer } from '@varve/client'
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest'
 import { Authority } from '../../../test/support/certificates.js'
 import { program } from '../src/cli/main.js'
@@ -154,6 +154,27 @@ test('a broker has the flag, not what the file says', async () => {
   const [found] = await admin.describeConfigs([{ type: 'broker', name: String(controllerId) }])
   const values = Object.fromEntries(found!.entries.map(({ name, value }) => [name, value]))
   expect(values).toMatchObject({ 'num.partitions': '6', 'max.connections': '5' })
+})
+
+test('why a group rebalances is said without being asked for', async () => {
+  const args = ['serve', '--port', '0', '--data', join(directory, 'grouped'), '--durability', 'os']
+  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let [said, errors] = ['', '']
+  child.stdout.on('data', (text) => (said += text))
+  child.stderr.on('data', (text) => (errors += text))
+  const [, port] = await vi.waitFor(() => /127\.0\.0\.1:(\d+)/.exec(said) ?? expect.fail(said), {
+    timeout: 20_000,
+  })
+  const brokers = [`127.0.0.1:${port}`]
+  await using admin = new Admin({ brokers })
+  await admin.createTopics([{ name: 'orders', partitions: 1 }])
+  await using consumer = new Consumer({ brokers, groupId: 'billing' })
+  consumer.subscribe(['orders'])
+  const reading = consumer[Symbol.asyncIterator]().next()
+  await vi.waitFor(() => expect(errors).toMatch(/^info: group billing: .*rebalance/m), { timeout: 15_000 })
+  await consumer.close()
+  await reading
 })
 
 test('docs/operations.md lists all of them', () => {

@@ -184,8 +184,7 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'log-level',
     flags: '--log-level <level>',
-    description:
-      'which lines: debug, info, warn or error; if not given, warn, or info where the format is json',
+    description: 'which lines: debug, info, warn or error; info if not given',
     parse: oneOf('debug', 'info', 'warn', 'error'),
   },
   {

@@ -85,12 +85,6 @@ function startFailure(error: unknown, options: ServeOptions): unknown {
   }
 }
 
-/** A terminal shows what needs somebody; whoever collects lines wants to know more. */
-function defaultLevel(isJson: boolean): LogLevel {
-  if (process.env['VARVE_DEBUG']) return 'debug'
-  return isJson ? 'info' : 'warn'
-}
-
 function adminText({ admin }: Broker): string {
   return admin === null ? '' : `, with metrics at http://${admin.host}:${admin.port}/metrics`
 }
@@ -147,7 +141,10 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
   const configs = await applySources(command, process.env)
   const options: ServeOptions = { ...given, ...command.opts<ServeOptions>() }
   const isJson = options.logFormat === 'json'
-  const log = await serveLog(options.logFormat, options.logLevel ?? defaultLevel(isJson))
+  const log = await serveLog(
+    options.logFormat,
+    options.logLevel ?? (process.env['VARVE_DEBUG'] ? 'debug' : 'info'),
+  )
   let broker: Broker
   try {
     broker = await startBroker({

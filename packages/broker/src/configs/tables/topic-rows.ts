@@ -28,7 +28,7 @@ export const topicRows: readonly TopicConfigRow[] = [
   ['message.timestamp.type', 'STRING', 'CreateTime', oneOf('CreateTime', 'LogAppendTime'), 'MEDIUM', 'log.message.timestamp.type', 'served', "Whether records keep the producer's timestamp or get the time of their append."],
   ['min.cleanable.dirty.ratio', 'DOUBLE', '0.5', between(0, 1), 'MEDIUM', 'log.cleaner.min.cleanable.ratio', 'served', 'A compaction is due once this share of the log was not compacted yet.'],
   ['min.compaction.lag.ms', 'LONG', '0', atLeast(0), 'MEDIUM', 'log.cleaner.min.compaction.lag.ms', 'served', 'For how long a record is exempt from compaction.'],
-  ['min.insync.replicas', 'INT', '1', atLeast(1), 'MEDIUM', 'min.insync.replicas', 'accepted', 'How many replicas must be in sync for a produce with acks=all to be taken; a topic with fewer contents itself with those, and here each has one.'],
+  ['min.insync.replicas', 'INT', '1', atLeast(1), 'MEDIUM', 'min.insync.replicas', 'served', 'How many replicas must be in sync for a produce with acks=all to be taken; a topic with fewer contents itself with those, and here each has one.'],
   ['preallocate', 'BOOLEAN', 'false', anything, 'MEDIUM', 'log.preallocate', 'served', 'Whether blocks are reserved ahead of a growing segment.'],
   ['remote.copy.lag.bytes', 'LONG', '-1', atLeast(-1), 'MEDIUM', 'log.remote.copy.lag.bytes', 'accepted', 'How far copying to remote storage may fall behind. There is no remote storage, as in a Kafka without.'],
   ['remote.copy.lag.ms', 'LONG', '0', atLeast(-1), 'MEDIUM', 'log.remote.copy.lag.ms', 'accepted', 'How long a segment may wait to be copied to remote storage. There is no remote storage, as in a Kafka without.'],
