@@ -108,6 +108,16 @@ test('JSON has everything, and tells bytes from text', async () => {
     { offset: 1, timestamp: 8, key: null, value: { base64: '/wA=' }, headers: [] },
     { offset: 2, timestamp: Number.MAX_SAFE_INTEGER, key: null, value: null, headers: [] },
   ])
+  const copy = join(temporaryDirectory(), 'copy')
+  const lines = stdout.split('\n').slice(0, 2).join('\n')
+  const appended = await varveLog(['append', copy, '--json'], lines)
+  expect([appended.status, JSON.parse(appended.stdout)]).toEqual([
+    0,
+    { directory: copy, records: 2, bytes: lines.length - 1 },
+  ])
+  expect((await varveLog(['read', copy, '--json'])).stdout).toBe(`${lines}\n`)
+  const refused = await varveLog(['append', copy, '--json'], '{"value":"v"}\nplain\n')
+  expect(refused).toMatchObject({ status: 1, stderr: expect.stringContaining('line 2 is not JSON') })
 })
 
 test('the line that is too large is named, and what came before it is there', async () => {

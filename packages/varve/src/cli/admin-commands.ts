@@ -1,13 +1,18 @@
 import { Argument, Command, Option } from 'commander'
 import { examples, jsonOption, kafkaScript, withBroker } from './command-options.js'
 import type { AlterConfigOptions, DescribeConfigOptions, Entity } from './config.js'
-import type { DescribeGroupOptions, ListGroupsOptions } from './group.js'
+import type { LogDirsOptions } from './cluster.js'
+import type { DeleteGroupOffsetsOptions } from './delete-group-offsets.js'
+import type { DeleteRecordsOptions } from './delete-records.js'
+import type { DescribeGroupOptions, GroupsOptions, ListGroupsOptions } from './group.js'
 import type { OffsetsOptions } from './offsets.js'
 import type { ResetOffsetsOptions } from './reset-offsets.js'
 import type { AlterTopicOptions, CreateTopicOptions, DeleteTopicOptions } from './topic.js'
 import {
+  deletedBefore,
   duration,
   integer,
+  nodeIds,
   offsetsAt,
   replicaAssignment,
   settings,
@@ -15,6 +20,7 @@ import {
   signedInteger,
   time,
   topicPartitions,
+  type TopicPartitions,
 } from './values.js'
 import type { AdminCommandOptions } from './with-admin.js'
 
@@ -30,7 +36,9 @@ const configOption = (): Option =>
   ).argParser(settings)
 
 export function topicCommand(): Command {
-  const topic = new Command('topic').description('create, list, describe, alter and delete topics')
+  const topic = new Command('topic').description(
+    'create, list, describe, alter and delete topics, and delete records',
+  )
   withBroker(topic.command('create'))
     .description('create a topic')
     .argument('<name>', 'letters, digits, dots, hyphens and underscores')
@@ -85,18 +93,41 @@ export function topicCommand(): Command {
     .action(async (names: string[], options: DeleteTopicOptions) =>
       (await import('./topic.js')).deleteTopics(names, options),
     )
+  withBroker(topic.command('delete-records'))
+    .description('delete the records before an offset, for good')
+    .argument('[topics...]', 'topics, or some of their partitions as orders:0,1', topicPartitions, [])
+    .addOption(
+      new Option(
+        '--before <where>',
+        'an offset, latest for all records, or a time, in UTC if no zone is given',
+      ).argParser(deletedBefore),
+    )
+    .option('--offset-json-file <path>', 'offsets by partition, as kafka-delete-records.sh takes them')
+    .addOption(jsonOption())
+    .action(async (topics: TopicPartitions[], options: DeleteRecordsOptions) =>
+      (await import('./delete-records.js')).deleteRecords(topics, options),
+    )
+  withBroker(topic.command('producers'))
+    .description('show the idempotent and transactional producers that partitions remember')
+    .argument('<topics...>', 'topics, or some of their partitions as orders:0,1', topicPartitions)
+    .addOption(jsonOption())
+    .action(async (topics: TopicPartitions[], options: AdminCommandOptions) =>
+      (await import('./producers.js')).describeProducers(topics, options),
+    )
   return topic.addHelpText(
     'after',
     `${examples(
       'varve topic create orders --partitions 6 --config retention.ms=3600000',
       'varve topic describe orders',
       'varve topic alter orders --partitions 12',
-    )}${kafkaScript('kafka-topics.sh')}`,
+      'varve topic delete-records orders:0 --before 1000',
+    )}${kafkaScript('kafka-topics.sh', 'kafka-delete-records.sh', 'kafka-transactions.sh')}`,
   )
 }
 
 export function groupCommand(): Command {
   const group = new Command('group').description('list, describe, move and delete groups of consumers')
+  const allGroups = (): Option => new Option('--all-groups', 'all groups of consumers')
   withBroker(group.command('list'))
     .description('list groups with their states')
     .addOption(
@@ -109,22 +140,40 @@ export function groupCommand(): Command {
     .action(async (options: ListGroupsOptions) => (await import('./group.js')).listGroups(options))
   withBroker(group.command('describe'))
     .description('show how far a group is, and who reads what')
-    .argument('<group>')
+    .argument('[groups...]')
+    .addOption(allGroups())
     .option('--members', 'show the members instead of the offsets')
     .addOption(jsonOption())
-    .action(async (name: string, options: DescribeGroupOptions) =>
-      (await import('./group.js')).describeGroup(name, options),
+    .action(async (names: string[], options: DescribeGroupOptions) =>
+      (await import('./group.js')).describeGroups(names, options),
     )
   withBroker(group.command('delete'))
     .description('forget groups without members, and their offsets')
-    .argument('<groups...>')
+    .argument('[groups...]')
+    .addOption(allGroups())
     .addOption(jsonOption())
-    .action(async (names: string[], options: AdminCommandOptions) =>
+    .action(async (names: string[], options: GroupsOptions) =>
       (await import('./group.js')).deleteGroups(names, options),
     )
-  withBroker(group.command('reset-offsets'))
-    .description('show where a group without members would go on, and with --execute have it go on there')
+  withBroker(group.command('delete-offsets'))
+    .description('forget what a group has committed for topics that it does not read any more')
     .argument('<group>')
+    .addOption(
+      new Option(
+        '-t, --topic <topic>',
+        'a topic, or some of its partitions as orders:0,1; may be given several times',
+      )
+        .argParser(topicPartitions)
+        .makeOptionMandatory(),
+    )
+    .addOption(jsonOption())
+    .action(async (name: string, options: DeleteGroupOffsetsOptions) =>
+      (await import('./delete-group-offsets.js')).deleteGroupOffsets(name, options),
+    )
+  withBroker(group.command('reset-offsets'))
+    .description('show where groups without members would go on, and with --execute have them go on there')
+    .argument('[groups...]')
+    .addOption(allGroups())
     .addOption(
       new Option(
         '-t, --topic <topic>',
@@ -139,10 +188,18 @@ export function groupCommand(): Command {
     .option('--to-datetime <time>', 'the first record as late as this, in UTC if no zone is given', time)
     .option('--by-duration <duration>', 'the first record of the last so much time, such as PT1H', duration)
     .option('--shift-by <count>', 'so many records on, or back', signedInteger)
+    .option('--from-file <path>', 'what --export has written')
+    .addOption(new Option('--dry-run', 'only show it, as without --execute').conflicts('execute'))
     .option('--execute', 'do it')
+    .addOption(
+      new Option(
+        '--export',
+        'print topic,partition,offset, with the group in front if there are several',
+      ).conflicts('json'),
+    )
     .addOption(jsonOption())
-    .action(async (name: string, options: ResetOffsetsOptions) =>
-      (await import('./reset-offsets.js')).resetOffsets(name, options),
+    .action(async (names: string[], options: ResetOffsetsOptions) =>
+      (await import('./reset-offsets.js')).resetOffsets(names, options),
     )
   return group.addHelpText(
     'after',
@@ -150,6 +207,30 @@ export function groupCommand(): Command {
       'varve group describe billing',
       'varve group reset-offsets billing --topic orders --to-earliest --execute',
     )}${kafkaScript('kafka-consumer-groups.sh')}`,
+  )
+}
+
+export function clusterCommand(): Command {
+  const cluster = new Command('cluster').description('describe the brokers and their directories')
+  withBroker(cluster.command('describe'))
+    .description('show the id of the cluster, its controller and its brokers')
+    .addOption(jsonOption())
+    .action(async (options: AdminCommandOptions) => (await import('./cluster.js')).describeCluster(options))
+  withBroker(cluster.command('log-dirs'))
+    .description('show the data directories of brokers, and what takes how much room there')
+    .addOption(
+      new Option(
+        '-t, --topic <topic>',
+        'only what is there of a topic, or of some of its partitions as orders:0,1; may be given several times',
+      ).argParser(topicPartitions),
+    )
+    .addOption(new Option('--node <id>', 'only this broker; may be given several times').argParser(nodeIds))
+    .option('--partitions', 'show each partition')
+    .addOption(jsonOption())
+    .action(async (options: LogDirsOptions) => (await import('./cluster.js')).describeLogDirs(options))
+  return cluster.addHelpText(
+    'after',
+    `${examples('varve cluster describe', 'varve cluster log-dirs --partitions --topic orders')}${kafkaScript('kafka-cluster.sh', 'kafka-log-dirs.sh')}`,
   )
 }
 

@@ -1,4 +1,6 @@
 import type { Admin, CommittedOffset, GroupDescription, GroupMember } from '@varve/client'
+import { brokerFailure } from './broker-failure.js'
+import { Each } from './each.js'
 import { Failure } from './failure.js'
 import { printJson, table } from './table.js'
 import { kafkaNameOf, withAdmin, type AdminCommandOptions } from './with-admin.js'
@@ -7,7 +9,11 @@ export interface ListGroupsOptions extends AdminCommandOptions {
   state?: string[]
 }
 
-export interface DescribeGroupOptions extends AdminCommandOptions {
+export interface GroupsOptions extends AdminCommandOptions {
+  allGroups?: boolean
+}
+
+export interface DescribeGroupOptions extends GroupsOptions {
   members?: boolean
 }
 
@@ -27,12 +33,13 @@ interface Progress {
 
 const where = ({ topic, partition }: { topic: string; partition: number }): string => `${topic}-${partition}`
 
-function groupFailure(error: unknown, group: string): unknown {
+export function groupFailure(error: unknown, group: string): unknown {
   const name = kafkaNameOf(error)
   const remedies: Record<string, string> = {
     GROUP_ID_NOT_FOUND: `there is no group ${group}. varve group list shows which there are`,
     NON_EMPTY_GROUP: `group ${group} has members. Stop its consumers first; varve group describe ${group} --members shows them`,
     UNKNOWN_MEMBER_ID: `group ${group} has members, which would overrule it. Stop its consumers first; varve group describe ${group} --members shows them`,
+    GROUP_SUBSCRIBED_TO_TOPIC: `group ${group} reads it. Stop its consumers first; varve group describe ${group} --members shows them`,
   }
   const remedy = name === undefined ? undefined : remedies[name]
   return remedy === undefined ? error : new Failure(remedy, { cause: error })
@@ -74,25 +81,61 @@ export async function listGroups(options: ListGroupsOptions): Promise<void> {
   })
 }
 
-export async function describeGroup(group: string, options: DescribeGroupOptions): Promise<void> {
-  await withGroup(group, options, async (admin) => {
-    const [description] = await admin.describeGroups([group])
-    const { members, state, assignor, coordinator, type } = description!
-    if (options.members) {
-      if (options.json) return printJson(members)
-      process.stdout.write(membersText(members))
-      return
+/** The groups that were named, or all of consumers. */
+export async function groupsOf(
+  admin: Admin,
+  named: readonly string[],
+  { allGroups }: GroupsOptions,
+): Promise<readonly string[]> {
+  if ((named.length === 0) !== (allGroups === true))
+    throw new Failure('name groups, or give --all-groups', { exitCode: 2 })
+  if (!allGroups) return named
+  // Members of other protocols, those of Connect for example, commit nothing.
+  const isOfConsumers = (protocol: string): boolean => protocol === 'consumer' || protocol === ''
+  return (await admin.listGroups())
+    .filter(({ protocolType }) => isOfConsumers(protocolType))
+    .map(({ groupId }) => groupId)
+}
+
+interface DescribedGroup {
+  readonly group: GroupDescription
+  /** Null where nobody asked. */
+  readonly offsets: readonly Progress[] | null
+}
+
+export async function describeGroups(named: string[], options: DescribeGroupOptions): Promise<void> {
+  await withAdmin(options, async (admin) => {
+    const outcome = await Each.of(
+      await groupsOf(admin, named, options),
+      async (name): Promise<DescribedGroup> => {
+        const [group] = await admin.describeGroups([name])
+        if (options.members) return { group: group!, offsets: null }
+        return { group: group!, offsets: await progressOf(admin, group!, await admin.listGroupOffsets(name)) }
+      },
+      (error, name) => brokerFailure(groupFailure(error, name), options.broker),
+    )
+    const isSingle = named.length === 1
+    if (!options.json) process.stdout.write(outcome.done.map((each) => groupText(each, isSingle)).join('\n'))
+    else if (!isSingle) printJson(outcome.done.map((each) => groupJson(each)))
+    else if (outcome.done.length > 0) {
+      const { group, offsets } = outcome.done[0]!
+      printJson(offsets === null ? group.members : groupJson({ group, offsets }))
     }
-    const offsets = await progressOf(admin, description!, await admin.listGroupOffsets(group))
-    if (options.json) return printJson({ groupId: group, state, type, assignor, coordinator, offsets })
-    const head = [
-      `state ${state}`,
-      assignor === '' ? '' : `assignor ${assignor}`,
-      `coordinator ${coordinator}`,
-    ]
-    process.stdout.write(`${group}  ${head.filter((part) => part !== '').join(', ')}\n`)
-    process.stdout.write(progressText(offsets))
+    outcome.report()
   })
+}
+
+function groupJson({ group, offsets }: DescribedGroup): object {
+  const { groupId, members, state, assignor, coordinator, type } = group
+  return { groupId, state, type, assignor, coordinator, ...(offsets === null ? { members } : { offsets }) }
+}
+
+function groupText({ group, offsets }: DescribedGroup, isSingle: boolean): string {
+  const { groupId, members, state, assignor, coordinator } = group
+  if (offsets === null && isSingle) return membersText(members)
+  const head = [`state ${state}`, assignor === '' ? '' : `assignor ${assignor}`, `coordinator ${coordinator}`]
+  const about = offsets === null ? membersText(members) : progressText(offsets)
+  return `${groupId}  ${head.filter((part) => part !== '').join(', ')}\n${about}`
 }
 
 async function progressOf(
@@ -170,16 +213,18 @@ function membersText(members: readonly GroupMember[]): string {
   )
 }
 
-export async function deleteGroups(groups: string[], options: AdminCommandOptions): Promise<void> {
+export async function deleteGroups(named: string[], options: GroupsOptions): Promise<void> {
   await withAdmin(options, async (admin) => {
-    for (const group of groups) {
-      try {
+    const outcome = await Each.of(
+      await groupsOf(admin, named, options),
+      async (group) => {
         await admin.deleteGroups([group])
-      } catch (error) {
-        throw groupFailure(error, group)
-      }
-      if (!options.json) process.stdout.write(`Deleted ${group}\n`)
-    }
-    if (options.json) printJson({ deleted: groups })
+        if (!options.json) process.stdout.write(`Deleted ${group}\n`)
+        return group
+      },
+      (error, group) => brokerFailure(groupFailure(error, group), options.broker),
+    )
+    if (options.json) printJson({ deleted: outcome.done, failed: outcome.failed })
+    outcome.report()
   })
 }

@@ -2,11 +2,14 @@ import { openLog, VarveError, type Durability, type Log, type RecordInput } from
 import { Failure } from './failure.js'
 import { input, inputFailure } from './input.js'
 import { onInterrupt } from './interrupt.js'
-import { keyAndValue, linesOf } from './lines.js'
+import { lineParser, type LineFormat } from './line-record.js'
+import { linesOf } from './lines.js'
+import { printJson } from './table.js'
 import { recordsText, Tally } from './tally.js'
 
 export interface LogAppendOptions {
   file?: string
+  json?: boolean
   keySeparator?: Buffer
   durability: Durability
   quiet?: boolean
@@ -24,26 +27,27 @@ class LineAppender {
   /** The first thing that went wrong, and the number of the first line that it concerns. */
   failure: { line: number; error: unknown } | undefined
   readonly #log: Log
-  readonly #keySeparator: Buffer | undefined
+  readonly #recordOf: ReturnType<typeof lineParser>
   #lines = 0
 
-  constructor(log: Log, keySeparator: Buffer | undefined) {
+  constructor(log: Log, format: LineFormat) {
     this.#log = log
-    this.#keySeparator = keySeparator
+    this.#recordOf = lineParser(format)
   }
 
   /** Appends lines that were read together, which are one batch unless a line is long. Resolves when there is room for more. */
   async append(lines: readonly Buffer[]): Promise<void> {
     let records: RecordInput[] = []
     let bytes = 0
-    for (const line of lines) {
+    const first = this.#lines + 1
+    for (const [index, line] of lines.entries()) {
       if (records.length > 0 && bytes + line.length > BATCH_BYTES) {
         await this.#appendBatch(records, bytes)
         if (this.failure !== undefined) return
         records = []
         bytes = 0
       }
-      records.push(keyAndValue(line, this.#keySeparator))
+      records.push(this.#recordOf(line, first + index))
       bytes += line.length
     }
     const last = this.#appendBatch(records, bytes)
@@ -76,7 +80,7 @@ class LineAppender {
 export async function appendToLog(dir: string, options: LogAppendOptions): Promise<void> {
   const { signal, exitCode } = onInterrupt()
   const log = await openLog(dir, { durability: options.durability })
-  const appender = new LineAppender(log, options.keySeparator)
+  const appender = new LineAppender(log, options)
   const source = input(options.file)
   // A read that waits for a terminal ends with the stream.
   const stop = (): void => void source.destroy()
@@ -105,7 +109,10 @@ export async function appendToLog(dir: string, options: LogAppendOptions): Promi
     })
     appender.acknowledged.hide()
   }
+  const { records, bytes } = appender.acknowledged
+  if (options.json && !options.quiet) printJson({ directory: dir, records, bytes })
   if (appender.failure !== undefined) throw appender.explained()
-  if (!options.quiet) process.stderr.write(`Appended to ${dir}: ${appender.acknowledged.summary()}\n`)
+  if (!options.quiet && !options.json)
+    process.stderr.write(`Appended to ${dir}: ${appender.acknowledged.summary()}\n`)
   process.exitCode = exitCode()
 }

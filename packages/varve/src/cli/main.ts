@@ -1,5 +1,11 @@
 import { Command, CommanderError, Option } from 'commander'
-import { configCommand, groupCommand, offsetsCommand, topicCommand } from './admin-commands.js'
+import {
+  clusterCommand,
+  configCommand,
+  groupCommand,
+  offsetsCommand,
+  topicCommand,
+} from './admin-commands.js'
 import { examples, kafkaScript, withBroker } from './command-options.js'
 import { report } from './failure.js'
 import { parts, recordParts } from './record-text.js'
@@ -72,7 +78,7 @@ function produceCommand(): Command {
     .addOption(
       new Option(
         '--json',
-        'each line is a record as consume --json prints it: key, value, headers, timestamp, partition',
+        'each line is a record as consume --json prints it: key, value, headers, timestamp, partition; what was produced is printed as JSON too',
       ).conflicts('keySeparator'),
     )
     .addOption(
@@ -173,6 +179,12 @@ function logCommand(): Command {
       'what stands between key and value, such as : or \\t; lines without it have no key',
       separator,
     )
+    .addOption(
+      new Option(
+        '--json',
+        'each line is a record as log read --json prints it: key, value, headers, timestamp; what was appended is printed as JSON too',
+      ).conflicts('keySeparator'),
+    )
     .addOption(durabilityOption())
     .option('-q, --quiet', 'no progress and no summary')
     .action(async (dir: string, options: LogAppendOptions) =>
@@ -238,6 +250,7 @@ const commands: Readonly<Record<string, () => Command>> = {
   topic: topicCommand,
   group: groupCommand,
   config: configCommand,
+  cluster: clusterCommand,
   offsets: offsetsCommand,
   log: logCommand,
   inspect: inspectCommand,

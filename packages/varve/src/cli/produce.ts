@@ -7,6 +7,7 @@ import { input, inputFailure } from './input.js'
 import { onInterrupt } from './interrupt.js'
 import { lineParser, type LineFormat } from './line-record.js'
 import { linesOf } from './lines.js'
+import { printJson } from './table.js'
 import { Tally, recordsText } from './tally.js'
 
 export interface ProduceOptions extends BrokerFlags, LineFormat {
@@ -202,7 +203,11 @@ export async function produce(topic: string, options: ProduceOptions): Promise<v
       sender.failure ??= { line: sender.sent, error }
     })
   }
+  const { acknowledged, failed } = sender
+  if (options.json && !options.quiet)
+    printJson({ topic, records: acknowledged.records, bytes: acknowledged.bytes, failed })
   if (sender.failure !== undefined) throw produceFailure(sender, topic, options)
-  if (!options.quiet) process.stderr.write(`Produced to ${topic}: ${sender.acknowledged.summary()}\n`)
+  if (!options.quiet && !options.json)
+    process.stderr.write(`Produced to ${topic}: ${sender.acknowledged.summary()}\n`)
   process.exitCode = exitCode()
 }

@@ -1,4 +1,6 @@
 import type { Admin, ConfigChange } from '@varve/client'
+import { brokerFailure } from './broker-failure.js'
+import { Each } from './each.js'
 import { Failure } from './failure.js'
 import { printJson, table } from './table.js'
 import { withAdmin, kafkaNameOf, type AdminCommandOptions } from './with-admin.js'
@@ -166,6 +168,9 @@ export async function alterTopic(name: string, options: AlterTopicOptions): Prom
   await withAdmin(
     options,
     async (admin) => {
+      // Nothing is changed where one of the two cannot be.
+      if (changes.length > 0 && partitions !== undefined)
+        await admin.createPartitions([{ topic: name, count: partitions }], { validateOnly: true })
       if (changes.length > 0) await admin.alterConfigs([{ type: 'topic', name, changes }])
       if (partitions !== undefined) await admin.createPartitions([{ topic: name, count: partitions }])
       if (json) printJson((await descriptions(admin, [name]))[0])
@@ -176,16 +181,19 @@ export async function alterTopic(name: string, options: AlterTopicOptions): Prom
 }
 
 export async function deleteTopics(names: string[], options: DeleteTopicOptions): Promise<void> {
-  const { ifExists, json } = options
-  await withAdmin(
-    options,
-    async (admin) => {
-      const known = ifExists ? new Set((await admin.listTopics()).map(({ name }) => name)) : undefined
-      const wanted = known === undefined ? names : names.filter((name) => known.has(name))
-      await admin.deleteTopics(wanted)
-      if (json) printJson({ deleted: wanted })
-      else for (const name of wanted) process.stdout.write(`Deleted ${name}\n`)
-    },
-    names.length === 1 ? names[0] : undefined,
-  )
+  const { ifExists, json, broker } = options
+  await withAdmin(options, async (admin) => {
+    const known = ifExists ? new Set((await admin.listTopics()).map(({ name }) => name)) : undefined
+    const outcome = await Each.of(
+      known === undefined ? names : names.filter((name) => known.has(name)),
+      async (name) => {
+        await admin.deleteTopics([name])
+        if (!json) process.stdout.write(`Deleted ${name}\n`)
+        return name
+      },
+      (error, name) => brokerFailure(error, broker, name),
+    )
+    if (json) printJson({ deleted: outcome.done, failed: outcome.failed })
+    outcome.report()
+  })
 }

@@ -74,6 +74,11 @@ export function replicaAssignment(text: string): number[][] {
   return text.split(',').map((replicas) => replicas.split(':').map(Number))
 }
 
+/** Collects the numbers of brokers. */
+export function nodeIds(text: string, before: number[] = []): number[] {
+  return [...before, integer(0, 2_147_483_647)(text)]
+}
+
 /** A topic, and some of its partitions or all. */
 export interface TopicPartitions {
   readonly topic: string
@@ -139,12 +144,27 @@ export type From =
   | { at: 'offset'; offset: number }
   | { at: 'time'; timestamp: number }
 
+type OffsetOrTime = Extract<From, { at: 'offset' | 'time' }>
+
+function offsetOrTime(text: string): OffsetOrTime | null {
+  if (/^\d+$/.test(text))
+    return Number.isSafeInteger(Number(text)) ? { at: 'offset', offset: Number(text) } : null
+  const timestamp = isoTime(text)
+  return Number.isNaN(timestamp) ? null : { at: 'time', timestamp }
+}
+
 export function from(text: string): From {
   if (text === 'earliest' || text === 'latest') return { at: text }
-  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return { at: 'offset', offset: Number(text) }
-  const timestamp = isoTime(text)
-  if (!Number.isNaN(timestamp)) return { at: 'time', timestamp }
+  const where = offsetOrTime(text)
+  if (where !== null) return where
   throw new InvalidArgumentError('It is earliest, latest, an offset, or a time such as 2026-01-31T12:00:00Z.')
+}
+
+/** What lies before it is deleted. */
+export function deletedBefore(text: string): OffsetOrTime | { at: 'latest' } {
+  const where = text === 'latest' ? ({ at: text } as const) : offsetOrTime(text)
+  if (where !== null) return where
+  throw new InvalidArgumentError('It is an offset, latest, or a time such as 2026-01-31T12:00:00Z.')
 }
 
 /** Where to begin reading or following a log. */
@@ -152,9 +172,8 @@ export type LogFrom = number | 'start' | 'end' | { timestamp: number }
 
 export function logFrom(text: string): LogFrom {
   if (text === 'start' || text === 'end') return text
-  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text)
-  const timestamp = isoTime(text)
-  if (!Number.isNaN(timestamp)) return { timestamp }
+  const where = offsetOrTime(text)
+  if (where !== null) return where.at === 'offset' ? where.offset : { timestamp: where.timestamp }
   throw new InvalidArgumentError('It is start, end, an offset, or a time such as 2026-01-31T12:00:00Z.')
 }
 
