@@ -12,6 +12,7 @@ export default defineConfig({
           exclude: [
             '**/node_modules/**',
             '**/dist/**',
+            'packages/client/test/real-broker/only-kafka/**',
             // It asks a real Kafka, which takes minutes: `npm run record:kafka` and `npm run prove kafka`.
             ...((process.env['VARVE_RECORD_KAFKA'] ?? process.env['VARVE_LONG_RUN'])
               ? []
@@ -25,7 +26,7 @@ export default defineConfig({
         test: {
           name: 'against Kafka',
           globalSetup: './packages/client/test/real-broker/kafka.ts',
-          include: ['packages/client/test/real-broker/*.test.ts'],
+          include: ['packages/client/test/real-broker/**/*.test.ts'],
         },
       },
       {

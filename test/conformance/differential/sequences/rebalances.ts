@@ -4,6 +4,9 @@ import { alice, beat, describe, join, type Joining, leave, sync } from '../group
 import { createTopic } from '../requests.js'
 import { answerOf, call, memberId, members, type Step, subject } from '../sequence.js'
 
+/** What a sequence waits for, and long enough for what comes before it on a busy machine. */
+const OVER_MS = 1_000
+
 /** A dynamic member that joins and waits for the others. */
 const arrive = (group: string, as: string, options: Joining = {}): Step[] => [
   join(group, { ...options, as }),
@@ -198,7 +201,7 @@ export default subject(
     ])
     sequence('session-over', 'a member whose session ends', ({ topic, group }) => [
       createTopic(topic),
-      ...alice(group, { session: 300 }),
+      ...alice(group, { session: OVER_MS }),
       members(group, 0),
       describe(group),
       beat(group, memberId('alice'), 1),
@@ -209,7 +212,7 @@ export default subject(
       ...alice(group).slice(0, 1),
     ])
     sequence('session-over-static', 'a static member whose session ends', ({ group }) => [
-      join(group, { instance: 'one', session: 300 }),
+      join(group, { instance: 'one', session: OVER_MS }),
       sync(group, { member: memberId('one'), instance: 'one', assigned: [memberId('one')] }),
       members(group, 0),
       beat(group, memberId('one'), 1, 'one'),
@@ -218,7 +221,7 @@ export default subject(
       describe(group),
     ])
     sequence('session-over-in-rebalance', 'a member that neither joins nor is heard of', ({ group }) => [
-      ...alice(group, { session: 300 }),
+      ...alice(group, { session: OVER_MS }),
       ...arrive(group, 'bob'),
       answerOf('bob'),
       beat(group, memberId('alice'), 1),
@@ -226,19 +229,19 @@ export default subject(
       describe(group),
     ])
     sequence('rebalance-over', 'a member that does not join in time', ({ group }) => [
-      ...alice(group, { rebalance: 300 }),
-      ...arrive(group, 'bob', { rebalance: 300 }),
+      ...alice(group, { rebalance: OVER_MS }),
+      ...arrive(group, 'bob', { rebalance: OVER_MS }),
       answerOf('bob'),
       beat(group, memberId('alice'), 1),
       rejoin(group, 'alice'),
       describe(group),
     ])
     sequence('sync-over', 'a leader that does not share out in time', ({ group }) => [
-      ...pairJoined(group, { rebalance: 500 }),
+      ...pairJoined(group, { rebalance: OVER_MS }),
       follow(group, 'bob', 2),
       answerOf('bob'),
       beat(group, memberId('alice'), 2),
-      rejoin(group, 'bob', { rebalance: 500 }),
+      rejoin(group, 'bob', { rebalance: OVER_MS }),
       describe(group),
     ])
     sequence('full', 'a group that may have no more members', ({ group }) => [
