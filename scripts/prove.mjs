@@ -48,7 +48,10 @@ const suites = {
   model: [engineTests('model', 'keyed_model', 'producer_model'), vitest('packages/log/test/model.test.ts')],
   groups: vitest('packages/broker/test/groups/model.test.ts'),
   clients: vitest('test/conformance/client-table.test.ts'),
-  messages: vitest('packages/protocol/test/broken-pieces.test.ts'),
+  messages: vitest(
+    'packages/protocol/test/broken-pieces.test.ts',
+    'packages/broker/test/broken-requests.test.ts',
+  ),
   kafka: [
     vitest('test/conformance/differential-recording.test.ts'),
     {
