@@ -45,26 +45,21 @@ impl OffsetCheckpoint {
         self.state().by_log.get(log).copied()
     }
 
-    /// Makes the offset of a log durable, or the lack of one. Calls of several threads share a write.
-    pub fn set(
-        &self,
-        writer: &CheckpointWriter,
-        storage: &dyn Storage,
-        dir: &Path,
-        log: &str,
-        offset: Option<i64>,
-    ) -> Result<()> {
-        let wanted = {
-            let mut state = self.state();
-            let before = match offset {
-                Some(offset) => state.by_log.insert(log.to_string(), offset),
-                None => state.by_log.remove(log),
-            };
-            if before != offset {
-                state.version += 1;
-            }
-            state.version
+    /// Takes the offset of a log, or the lack of one, which the next [`OffsetCheckpoint::write`] makes durable.
+    pub fn note(&self, log: &str, offset: Option<i64>) {
+        let mut state = self.state();
+        let before = match offset {
+            Some(offset) => state.by_log.insert(log.to_string(), offset),
+            None => state.by_log.remove(log),
         };
+        if before != offset {
+            state.version += 1;
+        }
+    }
+
+    /// Makes durable what was noted. Calls of several threads share a write.
+    pub fn write(&self, writer: &CheckpointWriter, storage: &dyn Storage, dir: &Path) -> Result<()> {
+        let wanted = self.state().version;
         let _writing = writer.0.lock().expect("never held across a panic");
         if self.written.load(Ordering::Relaxed) >= wanted {
             return Ok(());

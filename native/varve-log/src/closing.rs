@@ -1,7 +1,11 @@
 //! The way from open to closed: everything durable, and what the next open would have to find out left in files.
 
+use crate::compacting::Compacting;
+use crate::data_dir::ClosingTurn;
 use crate::error::{LogError, Result};
-use crate::log::{Log, Phase};
+use crate::log::{Log, Phase, State};
+use crate::maintenance::Told;
+use crate::sync::MutexGuard;
 
 impl Log {
     /// Ends a compaction that is under way, which would keep the log open until all of it is done: nobody is left who
@@ -10,16 +14,20 @@ impl Log {
         self.state().maintenance.close();
     }
 
-    /// Flushes, makes the recovery point durable and closes. Waits for jobs under way, and for the disk.
+    /// Flushes and closes. Waits for jobs under way, and for the disk.
     pub fn close(&self) -> Result<()> {
-        let mut state = self.state();
-        state.maintenance.close();
-        while state.jobs > 0 || matches!(state.phase, Phase::Closing) {
-            state = self.idle.wait(state).expect("the log's lock is never held across a panic");
-        }
-        let closed = LogError::Closed { dir: self.dir.clone() };
-        let compacting = state.maintenance.take_compaction();
-        let abandoned = state.maintenance.abandon(&closed);
+        self.close_in_turn(self.begin_closing())
+    }
+
+    /// Asks for a close, to come at once or on another thread: of all that have been asked for in a data directory, the
+    /// last one makes the recovery points durable.
+    pub fn begin_closing(&self) -> ClosingTurn {
+        self.directory.begin_closing()
+    }
+
+    /// See [`Log::close`].
+    pub fn close_in_turn(&self, turn: ClosingTurn) -> Result<()> {
+        let (mut state, ended) = self.begin_end();
         let result = match &state.phase {
             Phase::Closed => Ok(()),
             phase @ (Phase::Failed(_) | Phase::ReadOnly) => {
@@ -61,7 +69,11 @@ impl Log {
                     if new_names {
                         self.sync_names()?;
                     }
-                    if unchanged { Ok(()) } else { checkpoint.execute(self) }
+                    if !unchanged {
+                        checkpoint.prepare(self)?;
+                        turn.note_recovery_point(&self.name, end_offset);
+                    }
+                    Ok(())
                 };
                 let result = finish();
                 let mut state = self.state();
@@ -73,14 +85,54 @@ impl Log {
                     self.directory.log_closed_cleanly(&self.name);
                 }
                 state.end();
-                result.map_err(|cause| self.failed(cause))
+                result
             }
         };
-        // What it could not remove now is removed when the log is opened.
-        drop(compacting.map(|compacting| compacting.discard()));
-        self.idle.notify_all();
-        abandoned.tell();
-        (self.listener)(self);
+        let result = result.and(turn.end()).map_err(|cause| match cause {
+            failed @ LogError::Failed { .. } => failed,
+            cause => self.failed(cause),
+        });
+        ended.tell(self);
         result
+    }
+
+    /// Closes without a flush: for a log whose directory is about to be removed. Waits for jobs under way.
+    pub fn discard(&self) {
+        let (mut state, ended) = self.begin_end();
+        if !matches!(state.phase, Phase::Closed) {
+            self.directory.log_discarded(&self.name);
+            state.end();
+        }
+        drop(state);
+        ended.tell(self);
+    }
+
+    /// Waits until nothing is under way, and gives up what waits for its turn.
+    fn begin_end(&self) -> (MutexGuard<'_, State>, Ended) {
+        let mut state = self.state();
+        state.maintenance.close();
+        while state.jobs > 0 || matches!(state.phase, Phase::Closing) {
+            state = self.idle.wait(state).expect("the log's lock is never held across a panic");
+        }
+        let closed = LogError::Closed { dir: self.dir.clone() };
+        let compacting = state.maintenance.take_compaction();
+        let abandoned = state.maintenance.abandon(&closed);
+        (state, Ended { compacting, abandoned })
+    }
+}
+
+/// What remains to be done when a log has ended.
+struct Ended {
+    compacting: Option<Box<Compacting>>,
+    abandoned: Told,
+}
+
+impl Ended {
+    fn tell(self, log: &Log) {
+        // What it could not remove now is removed when the log is opened.
+        drop(self.compacting.map(|compacting| compacting.discard()));
+        log.idle.notify_all();
+        self.abandoned.tell();
+        (log.listener)(log);
     }
 }

@@ -53,6 +53,21 @@ pub struct DataDir {
     /// Up to where the logs that are compacted have been.
     cleaned_offsets: OffsetCheckpoint,
     compacting: AtomicBool,
+    closings: Mutex<Closings>,
+}
+
+/// The closes of logs that have been asked for and are not over. Their recovery points are written once, by the last of
+/// them: until then the older ones, from which a recovery would only read more, are as true.
+#[derive(Default)]
+struct Closings {
+    under_way: usize,
+    has_noted: bool,
+}
+
+/// One of them.
+pub struct ClosingTurn {
+    directory: Arc<DataDir>,
+    is_over: bool,
 }
 
 struct DirState {
@@ -72,6 +87,10 @@ pub(crate) struct Hold {
 /// What a data directory knows of a log that opens.
 pub(crate) struct Found {
     pub hold: Hold,
+    /// Whether its directory is there.
+    pub existed: bool,
+    /// Whether what was known of a log that had its name before has changed, and is not durable yet.
+    pub is_stale: bool,
     /// Below it everything was flushed; `None` when that is not known.
     pub recovery_point: Option<i64>,
     /// What lies before it was deleted.
@@ -86,6 +105,36 @@ pub(crate) struct CompactionTurn(Arc<DataDir>);
 impl Drop for CompactionTurn {
     fn drop(&mut self) {
         self.0.compacting.store(false, Ordering::Release);
+    }
+}
+
+impl ClosingTurn {
+    /// Takes the recovery point of a log that has been flushed.
+    pub(crate) fn note_recovery_point(&self, name: &str, offset: i64) {
+        self.directory.recovery_points.note(name, Some(offset));
+        self.directory.closings().has_noted = true;
+    }
+
+    /// Writes what was noted if no other close is under way.
+    pub(crate) fn end(mut self) -> Result<()> {
+        if self.leave() { self.directory.write_noted() } else { Ok(()) }
+    }
+
+    /// Whether no other is under way.
+    fn leave(&mut self) -> bool {
+        self.is_over = true;
+        let mut closings = self.directory.closings();
+        closings.under_way -= 1;
+        closings.under_way == 0
+    }
+}
+
+impl Drop for ClosingTurn {
+    /// Of a log that others go on with, or whose close failed midway. What was noted meanwhile the directory writes.
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.leave();
+        }
     }
 }
 
@@ -138,11 +187,30 @@ impl DataDir {
             start_offsets,
             cleaned_offsets,
             compacting: AtomicBool::new(false),
+            closings: Mutex::default(),
         }))
     }
 
     fn state(&self) -> MutexGuard<'_, DirState> {
         self.state.lock().expect("the directory's lock is never held across a panic")
+    }
+
+    fn closings(&self) -> MutexGuard<'_, Closings> {
+        self.closings.lock().expect("never held across a panic")
+    }
+
+    /// Called as soon as a log is to be closed.
+    pub(crate) fn begin_closing(self: &Arc<Self>) -> ClosingTurn {
+        self.closings().under_way += 1;
+        ClosingTurn { directory: self.clone(), is_over: false }
+    }
+
+    /// Writes the recovery points of logs that have closed, if that is still to be done.
+    fn write_noted(&self) -> Result<()> {
+        let has_noted = std::mem::take(&mut self.closings().has_noted);
+        let written = if has_noted { self.write(&self.recovery_points) } else { Ok(()) };
+        self.closings().has_noted |= written.is_err();
+        written
     }
 
     /// Where the log `name` lives; the empty name is the directory itself.
@@ -178,16 +246,8 @@ impl DataDir {
             Hold { directory: self.clone(), name: name.to_string(), lock: None }
         };
         hold.lock = self.lock_log(name, &dir)?;
-        // The log was deleted since. What its successor writes must not be measured by it.
-        if !self.storage.is_dir(&dir).map_err(LogError::io("look for", &dir))? {
-            if self.recovery_points.get(name).is_some_and(|stale| stale > 0) {
-                self.checkpoint(name, 0)?;
-            }
-            if self.start_offsets.get(name).is_some() {
-                self.set(&self.start_offsets, name, None)?;
-            }
-            self.forget_cleaned(name, 0)?;
-        }
+        let existed = self.storage.is_dir(&dir).map_err(LogError::io("look for", &dir))?;
+        let is_stale = !existed && self.note_successor(name);
         let recovery_point = self.recovery_points.get(name);
         let start_offset = self.start_offsets.get(name);
         if !self.clean_shutdown && start_offset.is_some() {
@@ -197,7 +257,31 @@ impl DataDir {
         let start_offset = start_offset.unwrap_or(0);
         // A log that is not on the list was closed cleanly, by the last process or by this one, or is new.
         let clean = self.state().unclean.insert(name.to_string());
-        Ok(Found { hold, recovery_point, start_offset, clean })
+        Ok(Found { hold, existed, is_stale, recovery_point, start_offset, clean })
+    }
+
+    /// Forgets what is known of a log that was deleted: what its successor writes must not be measured by that. Returns
+    /// whether there was anything, and [`DataDir::write_offsets`] has to come before the successor.
+    fn note_successor(&self, name: &str) -> bool {
+        let mut is_stale = false;
+        if self.recovery_points.get(name).is_some_and(|stale| stale > 0) {
+            self.recovery_points.note(name, Some(0));
+            is_stale = true;
+        }
+        for offsets in [&self.start_offsets, &self.cleaned_offsets] {
+            if offsets.get(name).is_some() {
+                offsets.note(name, None);
+                is_stale = true;
+            }
+        }
+        is_stale
+    }
+
+    /// Makes durable whatever is known of logs.
+    pub(crate) fn write_offsets(&self) -> Result<()> {
+        [&self.recovery_points, &self.start_offsets, &self.cleaned_offsets]
+            .into_iter()
+            .try_for_each(|offsets| self.write(offsets))
     }
 
     /// A log that was opened on its own before, as a data directory, may be so now.
@@ -215,9 +299,28 @@ impl DataDir {
         self.state().unclean.remove(name);
     }
 
+    /// Called when a log has closed that is about to be removed. Nothing has to be durable: should it stay after a crash, it
+    /// counts as one that came from elsewhere.
+    pub(crate) fn log_discarded(&self, name: &str) {
+        for offsets in [&self.recovery_points, &self.start_offsets, &self.cleaned_offsets] {
+            offsets.note(name, None);
+        }
+        self.state().unclean.remove(name);
+    }
+
     /// Makes `offset` the durable recovery point of the log `name`: what lies before it is on disk for good.
     pub(crate) fn checkpoint(&self, name: &str, offset: i64) -> Result<()> {
         self.set(&self.recovery_points, name, Some(offset))
+    }
+
+    /// Takes the recovery point of the log `name`, which the next [`DataDir::write_recovery_points`] makes durable.
+    pub(crate) fn note_recovery_point(&self, name: &str, offset: i64) {
+        self.recovery_points.note(name, Some(offset));
+    }
+
+    /// Makes all recovery points durable, if they are not.
+    pub(crate) fn write_recovery_points(&self) -> Result<()> {
+        self.write(&self.recovery_points)
     }
 
     /// Makes `offset` the durable log start offset of the log `name`: what lies before it is deleted for good.
@@ -252,7 +355,12 @@ impl DataDir {
     }
 
     fn set(&self, checkpoint: &OffsetCheckpoint, name: &str, offset: Option<i64>) -> Result<()> {
-        checkpoint.set(&self.checkpoints, self.storage.as_ref(), &self.path, name, offset)
+        checkpoint.note(name, offset);
+        self.write(checkpoint)
+    }
+
+    fn write(&self, checkpoint: &OffsetCheckpoint) -> Result<()> {
+        checkpoint.write(&self.checkpoints, self.storage.as_ref(), &self.path)
     }
 
     /// Writes the clean marker if every log here is clean, and lets go of the lock. Close the logs first.
@@ -261,6 +369,9 @@ impl DataDir {
             let mut state = self.state();
             (state.unclean.is_empty(), state.lock.take())
         };
+        if lock.is_some() {
+            self.write_noted()?;
+        }
         if lock.is_some() && clean {
             let marker = br#"{"version":0,"brokerEpoch":-1}"#;
             replace_file(self.storage.as_ref(), &self.path, CLEAN_MARKER, marker)?;
@@ -322,7 +433,7 @@ pub fn log_names(storage: &dyn Storage, path: &Path) -> Result<Vec<String>> {
 
 /// Creates a directory and its missing parents, all of them durable. If that fails none of them stays: the next attempt
 /// would find them and take their names for durable, which no later fsync is bound to make them.
-pub(crate) fn create_dir_durably(storage: &dyn Storage, path: &Path) -> io::Result<()> {
+fn create_dir_durably(storage: &dyn Storage, path: &Path) -> io::Result<()> {
     let mut missing = Vec::new();
     for dir in path.ancestors() {
         if storage.is_dir(dir)? {

@@ -34,11 +34,15 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     pub(crate) fn execute(&self, log: &Log) -> Result<()> {
-        if let Some(epochs) = &self.epochs {
-            epochs.write(log.directory.storage.as_ref(), &log.dir)?;
-            log.sync_names()?;
-        }
+        self.prepare(log)?;
         log.directory.checkpoint(&log.name, self.offset)
+    }
+
+    /// Makes durable what comes before the recovery point.
+    pub(crate) fn prepare(&self, log: &Log) -> Result<()> {
+        let Some(epochs) = &self.epochs else { return Ok(()) };
+        epochs.write(log.directory.storage.as_ref(), &log.dir)?;
+        log.sync_names()
     }
 }
 

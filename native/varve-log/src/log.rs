@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::data_dir::{DataDir, Found, Hold};
+use crate::data_dir::{DataDir, Hold};
 use crate::disk_space::Space;
 use crate::error::{LogError, Result};
 use crate::flush::Mark;
@@ -15,7 +15,7 @@ use crate::maintenance::{Maintenance, Told};
 use crate::preallocation::Allocation;
 use crate::preparation::Preparation;
 use crate::producer_state_manager::ProducerStateManager;
-use crate::recovery::{Opening, Recovered};
+use crate::recovery::Recovered;
 use crate::runner::{Job, Outcome, Runner, Work};
 use crate::segment::Segment;
 use crate::slice::Cursor;
@@ -69,11 +69,11 @@ pub struct Log {
     pub(crate) name: String,
     pub(crate) runner: Arc<dyn Runner>,
     pub(crate) listener: Listener,
-    state: Mutex<State>,
+    pub(crate) state: Mutex<State>,
     pub(crate) cursors: Mutex<VecDeque<Cursor>>,
     pub(crate) stats: Stats,
     /// Whether an fsync of the directory has failed; held by whoever makes one.
-    names_failed: Mutex<bool>,
+    pub(crate) names_failed: Mutex<bool>,
     pub(crate) idle: Condvar,
 }
 
@@ -135,7 +135,7 @@ pub struct State {
     pub(crate) checkpointed_at: u64,
     pub(crate) jobs: u32,
     /// Keeps others from opening the log.
-    hold: Option<Hold>,
+    pub(crate) hold: Option<Hold>,
 }
 
 impl State {
@@ -167,103 +167,6 @@ impl State {
 }
 
 impl Log {
-    /// Opens or creates the log `name` of a data directory, recovering it if need be. Waits for the disk.
-    pub fn open(
-        directory: Arc<DataDir>,
-        name: &str,
-        config: LogConfig,
-        runner: Arc<dyn Runner>,
-        listener: Listener,
-    ) -> Result<Arc<Self>> {
-        let Found { hold, recovery_point, start_offset, clean } = directory.log_opens(name)?;
-        let dir = directory.log_dir(name);
-        let storage = directory.storage.clone();
-        let config = config.within_limits()?;
-        let index_interval_bytes = config.index_interval_bytes;
-        let opening = Opening {
-            storage: &storage,
-            dir: &dir,
-            recovery_point,
-            start_offset,
-            clean,
-            compacts: config.cleanup_policy.compacts(),
-            index_interval_bytes,
-        };
-        let mut opened = opening.run()?;
-        opened.producers.remove_expired(runner.wall_clock_ms(), config.producer_id_expiration_ms);
-        if opened.corrupt.is_none() {
-            directory.checkpoint(name, opened.end_offset)?;
-        }
-        let active = opened.segments.last().expect("a log has a segment");
-        let end =
-            Mark { offset: opened.end_offset, segment_base: active.base_offset, position: active.bytes() };
-        let start_offset = start_offset.clamp(opened.segments[0].base_offset, end.offset);
-        let state = State {
-            flushed: end,
-            seen: end,
-            unacknowledged: VecDeque::new(),
-            flush_wanted: end.offset,
-            flush_running: false,
-            unflushed_base: active.base_offset,
-            names_dirty: false,
-            recovery_point: end.offset,
-            opened_at: Some(end.offset),
-            maintenance: Maintenance::default(),
-            indexed: VecDeque::new(),
-            generation: 0,
-            truncations: Vec::new(),
-            wake_at: None,
-            flush_due: None,
-            retention_due: None,
-            compaction_due: None,
-            producers_due: None,
-            compaction_failure: None,
-            space: Space::default(),
-            space_due: None,
-            allocation: Allocation::default(),
-            preparation: None,
-            checkpointing: false,
-            checkpoint_due: false,
-            flushed_bytes: 0,
-            checkpointed_at: runner.now().as_secs(),
-            start_offset,
-            end_offset: end.offset,
-            leader_epoch: opened.epochs.latest().unwrap_or(0),
-            epochs_changed: false,
-            epochs: opened.epochs,
-            producers: opened.producers,
-            snapshots: opened.snapshots,
-            high_watermark: None,
-            phase: opened.corrupt.map_or(Phase::Open, Phase::Failed),
-            segments: opened.segments,
-            jobs: 0,
-            hold: Some(hold),
-        };
-        let log = Arc::new(Self {
-            dir,
-            config: RwLock::new(Arc::new(config)),
-            recovered: opened.recovered,
-            directory,
-            name: name.to_string(),
-            runner,
-            listener,
-            state: Mutex::new(state),
-            cursors: Mutex::default(),
-            stats: Stats::default(),
-            names_failed: Mutex::default(),
-            idle: Condvar::new(),
-        });
-        let mut state = log.state();
-        log.schedule_retention(&mut state);
-        log.schedule_compaction(&mut state);
-        log.schedule_producer_expiry(&mut state);
-        if config.low_disk_bytes.is_some() {
-            log.measured(&mut state, log.measure_space()?);
-        }
-        drop(state);
-        Ok(log)
-    }
-
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("the log's lock is never held across a panic")
     }

@@ -16,7 +16,7 @@ use varve_records::{BatchHeader, HEADER_BYTES, MAGIC};
 use crate::batch_reader::{Access, Step};
 use crate::cleaned_segment::recover_compaction;
 use crate::cut_file::free_cut_path;
-use crate::data_dir::{create_dir_durably, parent_of};
+use crate::data_dir::parent_of;
 use crate::error::{LogError, Result};
 use crate::leader_epochs::{LEADER_EPOCHS, LeaderEpochs};
 use crate::producer_replay::replay_batch;
@@ -69,6 +69,8 @@ impl Opened {
 pub struct Opening<'a> {
     pub storage: &'a Arc<dyn Storage>,
     pub dir: &'a Path,
+    /// Whether the directory was there before, and was not made, durably, for this opening.
+    pub existed: bool,
     /// Below it everything was flushed; `None` when that is not known.
     pub recovery_point: Option<i64>,
     /// What lies before it was deleted; 0 when nothing was.
@@ -99,12 +101,8 @@ struct Scan {
 
 impl Opening<'_> {
     pub fn run(&self) -> Result<Opened> {
-        let existed = self.storage.is_dir(self.dir).map_err(LogError::io("look for", self.dir))?;
-        if !existed {
-            create_dir_durably(self.storage.as_ref(), self.dir).map_err(LogError::io("create", self.dir))?;
-        }
         let segments = self.find_segments()?;
-        let mut opened = self.open_segments(segments, existed)?;
+        let mut opened = self.open_segments(segments)?;
         if opened.corrupt.is_none() && opened.end_offset < self.start_offset {
             opened = self.start_over(opened)?;
         }
@@ -119,8 +117,8 @@ impl Opening<'_> {
         Ok(opened)
     }
 
-    fn open_segments(&self, segments: Vec<Arc<Segment>>, existed: bool) -> Result<Opened> {
-        let Some(last) = segments.last() else { return self.create_first(existed) };
+    fn open_segments(&self, segments: Vec<Arc<Segment>>) -> Result<Opened> {
+        let Some(last) = segments.last() else { return self.create_first() };
         let mut epochs = LeaderEpochs::read(self.storage.as_ref(), self.dir)?.unwrap_or_default();
         if self.clean
             && let Some(recovery_point) = self.recovery_point
@@ -222,10 +220,10 @@ impl Opening<'_> {
         }
     }
 
-    fn create_first(&self, existed: bool) -> Result<Opened> {
+    fn create_first(&self) -> Result<Opened> {
         if let Some(lost) = self.recovery_point
             && lost > self.start_offset
-            && existed
+            && self.existed
         {
             return Err(LogError::Corrupt {
                 file: self.dir.join(format!("{:020}.log", 0)),
@@ -234,7 +232,7 @@ impl Opening<'_> {
                 detail: format!("offsets up to {lost} were durable and the directory holds no segment"),
             });
         }
-        if existed {
+        if self.existed {
             // Whoever created it may have ended before its name was durable.
             let parent = parent_of(self.dir);
             self.storage.sync_dir(parent).map_err(LogError::io("fsync", parent))?;

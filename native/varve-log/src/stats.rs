@@ -80,27 +80,46 @@ const GROUPING_POWER: u8 = 5;
 /// Larger values, more than a minute in nanoseconds, are told apart by the maximum only.
 const LARGEST_POWER: u8 = 36;
 
-/// Values as they come. The buckets, 8 KiB, come with the first one: most of a thousand partitions are idle.
+/// So many values are kept as they are. Most of thousands of partitions have hardly more, and buckets take 8 KiB.
+const FEW: usize = 8;
+
+/// Values as they come: the first few by themselves, all others in buckets.
 #[derive(Default)]
 pub(crate) struct Recorder {
+    count: AtomicU64,
+    /// Each with 1 added: 0 is none.
+    few: [AtomicU64; FEW],
     buckets: OnceLock<AtomicHistogram>,
     total: AtomicU64,
     max: AtomicU64,
 }
 
+fn new_buckets() -> AtomicHistogram {
+    AtomicHistogram::new(GROUPING_POWER, LARGEST_POWER).expect("the powers are in range")
+}
+
 impl Recorder {
     pub fn record(&self, value: u64) {
-        let new = || AtomicHistogram::new(GROUPING_POWER, LARGEST_POWER).expect("the powers are in range");
-        let buckets = self.buckets.get_or_init(new);
-        buckets.increment(value.min((1 << LARGEST_POWER) - 1)).expect("the value is in range");
+        let bounded = value.min((1 << LARGEST_POWER) - 1);
+        match self.few.get(self.count.fetch_add(1, Ordering::Relaxed) as usize) {
+            Some(place) => place.store(bounded + 1, Ordering::Relaxed),
+            None => {
+                self.buckets.get_or_init(new_buckets).increment(bounded).expect("the value is in range");
+            }
+        }
         self.total.fetch_add(value, Ordering::Relaxed);
         self.max.fetch_max(value, Ordering::Relaxed);
     }
 
     pub fn distribution(&self) -> Distribution {
-        let Some(buckets) = self.buckets.get() else { return Distribution::default() };
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return Distribution::default();
+        }
+        let few = self.few.iter().filter_map(|place| place.load(Ordering::Relaxed).checked_sub(1));
+        let mut all = self.buckets.get().unwrap_or(&new_buckets()).load();
+        few.for_each(|value| all.increment(value).expect("the value is in range"));
         const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
-        let found = buckets.load().quantiles(&QUANTILES).expect("these are quantiles");
+        let found = all.quantiles(&QUANTILES).expect("these are quantiles");
         let Some(found) = found else { return Distribution::default() };
         let max = self.max.load(Ordering::Relaxed);
         let [p50, p90, p99, p999] = QUANTILES.map(|quantile| {

@@ -1,27 +1,39 @@
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use crate::changed_logs::ChangedLogs;
 use crate::registry::Environment;
 
-type Callback = Box<dyn Fn() + Send + Sync>;
-
-/// Who is told that a log has changed: callbacks into the environments that have it open, and threads of JavaScript that
-/// block until it has, whose event loops no callback ever gets to.
+/// Who is told that a log has changed: the environments that have it open, and threads of JavaScript that block until it
+/// has, whose event loops no call ever gets to.
 #[derive(Default)]
 pub struct Changes {
-    callbacks: Mutex<Vec<(Environment, Callback)>>,
+    subscribers: Mutex<Vec<Subscriber>>,
     write_watchers: AtomicI64,
     count: Mutex<u64>,
     one_more: Condvar,
 }
 
+/// An environment that has the log open, and the number that it knows the log by.
+pub struct Subscriber {
+    pub environment: Environment,
+    pub changed_logs: Arc<ChangedLogs>,
+    pub number: u32,
+}
+
+impl Subscriber {
+    fn tell(&self) {
+        self.changed_logs.note(self.number);
+    }
+}
+
 impl Changes {
-    fn callbacks(&self) -> MutexGuard<'_, Vec<(Environment, Callback)>> {
-        self.callbacks.lock().expect("never held across a panic")
+    fn subscribers(&self) -> MutexGuard<'_, Vec<Subscriber>> {
+        self.subscribers.lock().expect("never held across a panic")
     }
 
-    pub fn subscribe(&self, environment: Environment, callback: Callback) {
-        self.callbacks().push((environment, callback));
+    pub fn subscribe(&self, subscriber: Subscriber) {
+        self.subscribers().push(subscriber);
     }
 
     pub fn watch_writes(&self, one_more: bool) {
@@ -32,23 +44,22 @@ impl Changes {
         self.write_watchers.load(Ordering::Relaxed) > 0
     }
 
-    /// From here on nothing of the environment is called any more.
+    /// From here on the environment is told nothing any more.
     pub fn unsubscribe(&self, environment: Environment) {
-        self.callbacks().retain(|(each, _)| *each != environment);
+        self.subscribers().retain(|each| each.environment != environment);
     }
 
     /// The log's listener calls this after every change.
     pub fn tell(&self) {
         *self.count.lock().expect("never held across a panic") += 1;
         self.one_more.notify_all();
-        self.callbacks().iter().for_each(|(_, callback)| callback());
+        self.subscribers().iter().for_each(Subscriber::tell);
     }
 
     /// Tells all environments but one, which knows: of an append that counts as soon as it is written, or whose
     /// writing somebody watches.
     pub fn tell_others(&self, environment: Environment) {
-        let callbacks = self.callbacks();
-        callbacks.iter().filter(|(each, _)| *each != environment).for_each(|(_, callback)| callback());
+        self.subscribers().iter().filter(|each| each.environment != environment).for_each(Subscriber::tell);
     }
 
     /// Blocks until `condition` holds, which is asked now and after every change.

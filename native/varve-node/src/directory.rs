@@ -1,18 +1,20 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use napi::bindgen_prelude::{AsyncTask, Function};
-use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi::Either;
+use napi::bindgen_prelude::AsyncTask;
 use napi_derive::napi;
 use varve_log::repair::repair;
 use varve_log::runner::{Runner, ThreadRunner};
 use varve_log::storage::Storage;
 use varve_log::turned_runner::TurnedRunner;
-use varve_log::{DataDir, Identity, Listener, Log, UnsyncedStorage};
+use varve_log::{DataDir, Identity, Listener, Log, UnsyncedStorage, replace_file};
 
+use crate::changed_logs::NativeChangedLogs;
+use crate::changes::Subscriber;
 use crate::disk_threads::threads_of;
-use crate::failure::task;
+use crate::failure::{Failure, task};
 use crate::fault::storage;
 use crate::inspect::{NativeProgress, Repair};
 use crate::log::NativeLog;
@@ -69,8 +71,30 @@ impl NativeDirectory {
 
 task!(OpenDirectory, Opened, NativeDirectory, NativeDirectory::new);
 task!(OpenLog, LogShare, NativeLog, NativeLog::new);
+task!(OpenLogs, Vec<varve_log::Result<LogShare>>, Vec<Either<NativeLog, Failure>>, |shares: Vec<_>| {
+    shares.into_iter().map(opened).collect::<Vec<_>>()
+});
 task!(ListLogs, Vec<String>, Vec<String>, |names| names);
 task!(Finish, (), (), |()| ());
+
+/// A log that is to be opened.
+#[napi(object)]
+pub struct NativeWanted {
+    pub name: String,
+    pub config: NativeLogConfig,
+    /// What the environment calls it.
+    pub number: u32,
+}
+
+/// So many threads open logs that were asked for together; more would only wait for the same disk.
+const OPENING_THREADS: usize = 4;
+
+fn opened(share: varve_log::Result<LogShare>) -> Either<NativeLog, Failure> {
+    match share {
+        Ok(share) => Either::A(NativeLog::new(share)),
+        Err(error) => Either::B(error.into()),
+    }
+}
 
 /// Creates what is missing, locks the directory and removes its clean marker; where another environment of the process has
 /// done that, the directory is shared with it.
@@ -101,14 +125,19 @@ pub fn open_directory(
     })))
 }
 
-/// Calls JavaScript from any thread, on the event loop of its environment and without keeping that alive.
-fn callback(changed: Function<'_, (), ()>) -> napi::Result<impl Fn() + Send + Sync + use<>> {
-    let changed =
-        changed.build_threadsafe_function::<()>().weak::<true>().callee_handled::<false>().build()?;
-    Ok(move || {
-        // An environment that is ending takes no more calls, and needs none.
-        let _ = changed.call((), ThreadsafeFunctionCallMode::NonBlocking);
-    })
+/// The calling environment, and how it is to be told of a log.
+fn subscriber(changed_logs: &NativeChangedLogs, number: u32) -> Subscriber {
+    Subscriber { environment: thread::current().id(), changed_logs: changed_logs.inner.clone(), number }
+}
+
+/// Replaces the `partition.metadata` of a partition's directory, so that a crash leaves either none or a whole one.
+#[napi(catch_unwind)]
+pub fn write_partition_metadata(dir: String, content: String, durable: bool) -> AsyncTask<Finish> {
+    AsyncTask::new(Finish(Box::new(move || {
+        let disk = storage()?;
+        let disk: Arc<dyn Storage> = if durable { disk } else { Arc::new(UnsyncedStorage(disk)) };
+        replace_file(disk.as_ref(), Path::new(&dir), "partition.metadata", content.as_bytes())
+    })))
 }
 
 /// Opens a log to be read as it is, without a lock and without a change.
@@ -117,17 +146,17 @@ pub fn open_log_read_only(
     path: String,
     name: String,
     config: NativeLogConfig,
-    changed: Function<'_, (), ()>,
-) -> napi::Result<AsyncTask<OpenLog>> {
-    let changed = callback(changed)?;
-    let environment = thread::current().id();
-    Ok(AsyncTask::new(OpenLog(Box::new(move || {
+    changed_logs: &NativeChangedLogs,
+    number: u32,
+) -> AsyncTask<OpenLog> {
+    let subscriber = subscriber(changed_logs, number);
+    AsyncTask::new(OpenLog(Box::new(move || {
         let (path, config) = (PathBuf::from(path), config.into());
-        LogShare::open_alone(environment, changed, |changes| {
+        LogShare::open_alone(subscriber, |changes| {
             let listener: Listener = Box::new(move |_| changes.tell());
             Log::open_read_only(storage()?, &path, &name, config, threads_of(&path), listener)
         })
-    }))))
+    })))
 }
 
 #[napi]
@@ -159,25 +188,24 @@ impl NativeDirectory {
         AsyncTask::new(ListLogs(Box::new(move || inner.logs())))
     }
 
-    /// Opens or creates a log; the empty name is the directory itself. `changed` is called after everything that
-    /// somebody may wait for: more is durable, the log rolled, failed or closed.
+    /// Opens or creates logs; the empty name is the directory itself. The environment is told, by their numbers, of
+    /// everything that somebody may wait for: more is durable, the log rolled, failed or closed.
     #[napi(catch_unwind)]
-    pub fn open_log(
+    pub fn open_logs(
         &self,
-        name: String,
-        config: NativeLogConfig,
-        changed: Function<'_, (), ()>,
-    ) -> napi::Result<AsyncTask<OpenLog>> {
-        let changed = callback(changed)?;
+        wanted: Vec<NativeWanted>,
+        changed_logs: &NativeChangedLogs,
+    ) -> AsyncTask<OpenLogs> {
         let (directory, runner) = (self.inner.clone(), self.runner());
-        let environment = thread::current().id();
-        Ok(AsyncTask::new(OpenLog(Box::new(move || {
-            let path = directory.log_dir(&name);
-            LogShare::open(path, environment, changed, |changes| {
-                let listener: Listener = Box::new(move |_| changes.tell());
-                Log::open(directory, &name, config.into(), runner, listener)
+        let wanted: Vec<_> = wanted
+            .into_iter()
+            .map(|NativeWanted { name, config, number }| {
+                (name, config.into(), subscriber(changed_logs, number))
             })
-        }))))
+            .collect();
+        AsyncTask::new(OpenLogs(Box::new(move || {
+            Ok(LogShare::open_all(&directory, wanted, &runner, OPENING_THREADS))
+        })))
     }
 
     /// Sets the time of a directory that was opened with one, and resolves when its logs have done what was due by then.

@@ -1,6 +1,7 @@
 //! The Node binding of `varve-log`: converts arguments and errors, runs what waits on threads, and tells JavaScript
 //! when something became durable. It decides nothing.
 
+mod changed_logs;
 mod changes;
 mod codec;
 mod directory;

@@ -66,6 +66,16 @@ impl NativeLog {
         self.is_closed.load(Ordering::Acquire)
     }
 
+    fn end(&self, end: impl FnOnce(LogShare) -> varve_log::Result<()> + Send + 'static) -> AsyncTask<Finish> {
+        let share = self.share.lock().expect("never held across a panic").take();
+        let is_closed = self.is_closed.clone();
+        AsyncTask::new(Finish(Box::new(move || {
+            let result = share.map_or(Ok(()), end);
+            is_closed.store(true, Ordering::Release);
+            result
+        })))
+    }
+
     /// Asks the engine for what it answers in its own time.
     fn ask<'env>(
         &self,
@@ -397,13 +407,15 @@ impl NativeLog {
     /// Closes the log with the last environment that has it open.
     #[napi(catch_unwind)]
     pub fn close(&self) -> AsyncTask<Finish> {
-        let share = self.share.lock().expect("never held across a panic").take();
-        let is_closed = self.is_closed.clone();
-        AsyncTask::new(Finish(Box::new(move || {
-            let result = share.map_or(Ok(()), LogShare::close);
-            is_closed.store(true, Ordering::Release);
-            result
-        })))
+        // Now, so that the close after the next one knows that it is not the last.
+        let turn = self.log.begin_closing();
+        self.end(|share| share.close(turn))
+    }
+
+    /// The same without a flush, for a log whose directory is about to be removed.
+    #[napi(catch_unwind)]
+    pub fn discard(&self) -> AsyncTask<Finish> {
+        self.end(LogShare::discard)
     }
 }
 

@@ -64,6 +64,15 @@ impl<T: Share> Registry<T> {
         environment: Environment,
         open: impl FnOnce() -> Result<Arc<T>>,
     ) -> Result<Lease<T>> {
+        match self.claim(key, environment)? {
+            Claim::Joined(lease) => Ok(lease),
+            Claim::Vacant(place) => Ok(place.fill(open()?)),
+        }
+    }
+
+    /// Joins those who have it open, or keeps all others waiting until it is open. Who claims several does so in the order
+    /// of their keys: two could else wait for each other.
+    pub fn claim(&'static self, key: PathBuf, environment: Environment) -> Result<Claim<T>> {
         let deadline = Instant::now() + PATIENCE;
         let mut slots = self.slots();
         loop {
@@ -78,19 +87,19 @@ impl<T: Share> Registry<T> {
                 Some(Slot::Open { value, users }) => {
                     users.push(environment);
                     let value = value.clone();
-                    return Ok(Lease { registry: self, key, environment, value, is_over: false });
+                    return Ok(Claim::Joined(Lease {
+                        registry: self,
+                        key,
+                        environment,
+                        value,
+                        is_over: false,
+                    }));
                 }
             };
             slots = self.changed.wait_timeout(slots, wait).expect("never held across a panic").0;
         }
         slots.insert(key.clone(), Slot::Busy);
-        drop(slots);
-        let busy = Busy { registry: self, key: &key };
-        let value = open()?;
-        std::mem::forget(busy);
-        self.slots().insert(key.clone(), Slot::Open { value: value.clone(), users: vec![environment] });
-        self.changed.notify_all();
-        Ok(Lease { registry: self, key, environment, value, is_over: false })
+        Ok(Claim::Vacant(Place { busy: Busy { registry: self, key, is_filled: false }, environment }))
     }
 
     /// Takes the environment off the list; true when it was the last.
@@ -105,16 +114,42 @@ impl<T: Share> Registry<T> {
     }
 }
 
-/// Frees the slot at the end of opening and closing, whatever comes in between.
-struct Busy<'a, T: Share> {
-    registry: &'static Registry<T>,
-    key: &'a Path,
+/// What became of a wish to have something open.
+pub enum Claim<T: Share> {
+    Joined(Lease<T>),
+    Vacant(Place<T>),
 }
 
-impl<T: Share> Drop for Busy<'_, T> {
+/// The right to open something. Dropped without [`Place::fill`], it is the next one's.
+pub struct Place<T: Share> {
+    busy: Busy<T>,
+    environment: Environment,
+}
+
+impl<T: Share> Place<T> {
+    pub fn fill(mut self, value: Arc<T>) -> Lease<T> {
+        let Busy { registry, ref key, ref mut is_filled } = self.busy;
+        *is_filled = true;
+        let (key, environment) = (key.clone(), self.environment);
+        registry.slots().insert(key.clone(), Slot::Open { value: value.clone(), users: vec![environment] });
+        registry.changed.notify_all();
+        Lease { registry, key, environment, value, is_over: false }
+    }
+}
+
+/// Frees the slot at the end of opening and closing, whatever comes in between.
+struct Busy<T: Share> {
+    registry: &'static Registry<T>,
+    key: PathBuf,
+    is_filled: bool,
+}
+
+impl<T: Share> Drop for Busy<T> {
     fn drop(&mut self) {
-        self.registry.slots().remove(self.key);
-        self.registry.changed.notify_all();
+        if !self.is_filled {
+            self.registry.slots().remove(&self.key);
+            self.registry.changed.notify_all();
+        }
     }
 }
 
@@ -133,7 +168,7 @@ impl<T: Share> Lease<T> {
         }
         slots.insert(self.key.clone(), Slot::Busy);
         drop(slots);
-        let busy = Busy { registry: self.registry, key: &self.key };
+        let busy = Busy { registry: self.registry, key: self.key.clone(), is_filled: false };
         let result = last(&self.value);
         drop(busy);
         result

@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use varve_log::{DataDir, Log, LogError, Phase, Result};
+use varve_log::runner::Runner;
+use varve_log::{ClosingTurn, DataDir, Listener, Log, LogConfig, LogError, Phase, Result, Wanted};
 
-use crate::changes::Changes;
-use crate::registry::{Environment, Lease, Registry, Share};
+use crate::changes::{Changes, Subscriber};
+use crate::registry::{Claim, Environment, Lease, Registry, Share};
 
 static DIRECTORIES: Registry<DataDir> = Registry::new();
 static LOGS: Registry<SharedLog> = Registry::new();
@@ -39,7 +40,7 @@ pub fn share_directory(
     DIRECTORIES.open(path, environment, open)
 }
 
-/// An environment's share of a log, with the callback that tells it of changes.
+/// An environment's share of a log, which tells it of changes.
 pub struct LogShare {
     holding: Holding,
     _subscription: Subscription,
@@ -78,30 +79,61 @@ fn open_shared(open: impl FnOnce(Arc<Changes>) -> Result<Arc<Log>>) -> Result<Ar
 }
 
 impl LogShare {
-    fn new(holding: Holding, environment: Environment, changed: impl Fn() + Send + Sync + 'static) -> Self {
-        let changes = holding.shared().changes.clone();
-        changes.subscribe(environment, Box::new(changed));
+    fn new(holding: Holding, subscriber: Subscriber) -> Self {
+        let (changes, environment) = (holding.shared().changes.clone(), subscriber.environment);
+        changes.subscribe(subscriber);
         Self { holding, _subscription: Subscription { changes, environment } }
     }
 
-    /// Joins the environments that have the log in `path` open, or opens it.
-    pub fn open(
-        path: PathBuf,
-        environment: Environment,
-        changed: impl Fn() + Send + Sync + 'static,
-        open: impl FnOnce(Arc<Changes>) -> Result<Arc<Log>>,
-    ) -> Result<Self> {
-        let lease = LOGS.open(path, environment, || open_shared(open))?;
-        Ok(Self::new(Holding::Shared(lease), environment, changed))
+    /// Joins the environments that have the logs open, or opens those that none has.
+    pub fn open_all(
+        directory: &Arc<DataDir>,
+        wanted: Vec<(String, LogConfig, Subscriber)>,
+        runner: &Arc<dyn Runner>,
+        threads: usize,
+    ) -> Vec<Result<Self>> {
+        let mut shares: Vec<Option<Result<Self>>> = wanted.iter().map(|_| None).collect();
+        let mut vacant = Vec::new();
+        let mut ordered: Vec<_> = wanted.into_iter().enumerate().collect();
+        ordered.sort_by(|(_, (one, ..)), (_, (other, ..))| one.cmp(other));
+        for (index, (name, config, subscriber)) in ordered {
+            match LOGS.claim(directory.log_dir(&name), subscriber.environment) {
+                Err(error) => shares[index] = Some(Err(error)),
+                Ok(Claim::Joined(lease)) => {
+                    shares[index] = Some(Ok(Self::new(Holding::Shared(lease), subscriber)));
+                }
+                Ok(Claim::Vacant(place)) => vacant.push((index, place, name, config, subscriber)),
+            }
+        }
+        // In the order in which they were asked for.
+        vacant.sort_by_key(|(index, ..)| *index);
+        let mut opening = Vec::with_capacity(vacant.len());
+        let mut places = Vec::with_capacity(vacant.len());
+        for (index, place, name, config, subscriber) in vacant {
+            let changes = Arc::new(Changes::default());
+            let listener: Listener = Box::new({
+                let changes = changes.clone();
+                move |_| changes.tell()
+            });
+            opening.push(Wanted { name, config, listener });
+            places.push((index, place, changes, subscriber));
+        }
+        let opened = Log::open_all(directory, opening, runner, threads);
+        for ((index, place, changes, subscriber), log) in places.into_iter().zip(opened) {
+            shares[index] = Some(log.map(|log| {
+                let lease = place.fill(Arc::new(SharedLog { log, changes }));
+                Self::new(Holding::Shared(lease), subscriber)
+            }));
+        }
+        shares.into_iter().map(|share| share.expect("each was joined, opened or refused")).collect()
     }
 
     /// Opens a log for this environment alone.
     pub fn open_alone(
-        environment: Environment,
-        changed: impl Fn() + Send + Sync + 'static,
+        subscriber: Subscriber,
         open: impl FnOnce(Arc<Changes>) -> Result<Arc<Log>>,
     ) -> Result<Self> {
-        Ok(Self::new(Holding::Alone(open_shared(open)?), environment, changed))
+        Ok(Self::new(Holding::Alone(open_shared(open)?), subscriber))
     }
 
     pub fn log(&self) -> &Arc<Log> {
@@ -113,8 +145,20 @@ impl LogShare {
     }
 
     /// Ends the share; the last one closes the log.
-    pub fn close(self) -> Result<()> {
-        let close = |shared: &Arc<SharedLog>| shared.log.close();
+    pub fn close(self, turn: ClosingTurn) -> Result<()> {
+        self.end(|log| log.close_in_turn(turn))
+    }
+
+    /// Ends the share; the last one closes the log without a flush.
+    pub fn discard(self) -> Result<()> {
+        self.end(|log| {
+            log.discard();
+            Ok(())
+        })
+    }
+
+    fn end(self, close: impl FnOnce(&Log) -> Result<()>) -> Result<()> {
+        let close = |shared: &Arc<SharedLog>| close(&shared.log);
         match self.holding {
             Holding::Alone(shared) => close(&shared),
             Holding::Shared(lease) => lease.close(close, |shared| match shared.log.phase() {

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type DataDirectory, readPartitionMetadata, syncDirectory, writePartitionMetadata } from '@varve/log'
+import { type DataDirectory, readPartitionMetadata, writePartitionMetadata } from '@varve/log'
 import { VarveError } from '@varve/records'
 import { type BrokerLog, messageOf } from './broker-log.js'
 import type { DataDirectories } from './data-directories.js'
@@ -9,8 +9,8 @@ import type { Partition } from './partition.js'
 import { storageFailureText } from './storage-failure.js'
 import { putAside } from './stray-directory.js'
 
-/** How many logs are opened at once; more would only queue for the same disk. */
-export const openingAtOnce = 16
+/** How many logs are opened at once. What they need of their data directory becomes durable once for all of them. */
+export const openingAtOnce = 1000
 
 export interface PartitionLogsOptions {
   readonly directories: DataDirectories
@@ -45,7 +45,6 @@ export class PartitionLogs {
       partition.attach(opened)
       await writePartitionMetadata(opened.dir, topicId, durable)
     })
-    if (durable) await Promise.all(directories.paths.map(syncDirectory))
   }
 
   /** Removes the directories of a creation that certainly did not happen; nothing was ever appended to them. */

@@ -344,7 +344,7 @@ export class Partition {
     this.#settleCommitWaiters(this.#failure)
     this.#notify()
     // What cannot be closed in order is about to be removed.
-    await log?.close().catch(() => {})
+    await log?.close({ flush: false }).catch(() => {})
   }
 
   /** Closes the log of a partition whose creation failed. */

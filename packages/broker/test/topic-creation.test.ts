@@ -116,7 +116,7 @@ test('a partition.metadata that cannot be written is named', async () => {
   await mkdir(join(data, 'orders-0', 'partition.metadata.tmp'), { recursive: true })
   await expect(writePartitionMetadata(join(data, 'orders-0'), 'x'.repeat(22), false)).rejects.toMatchObject({
     code: 'VARVE_IO',
-    message: expect.stringMatching(/^could not write .*orders-0\/partition\.metadata: EISDIR/),
+    message: expect.stringMatching(/^could not create .*orders-0\/partition\.metadata\.tmp: /),
     cause: { code: 'EISDIR' },
   })
 })

@@ -7,11 +7,13 @@ import {
   type NativeRepaired,
 } from '@varve/native'
 import { VarveError } from '@varve/records'
+import { forgetLog, listenToLog, numberLog } from './changed-logs.js'
 import { completeOptions, nativeConfig } from './checked-options.js'
 import { EngineLog } from './engine-log.js'
 import { exists } from './existing-path.js'
 import { unwrap } from './failure.js'
 import type { Log } from './log.js'
+import { LogOpenings } from './log-openings.js'
 import { checkNames } from './option-names.js'
 import type { LogOptions } from './options.js'
 import { randomId } from './random-id.js'
@@ -155,12 +157,14 @@ export class EngineDirectory implements DataDirectory {
   readonly directoryId: string
   readonly cleanShutdown: boolean
   readonly #native: NativeDirectory
+  readonly #openings: LogOpenings
   readonly #isTurned: boolean
   readonly #open = new Map<string, Promise<EngineLog>>()
   #closing: Promise<void> | null = null
 
   constructor(dir: string, native: NativeDirectory, isTurned: boolean) {
     this.#native = native
+    this.#openings = new LogOpenings(native)
     this.#isTurned = isTurned
     this.dir = dir
     this.clusterId = native.clusterId
@@ -218,8 +222,10 @@ export class EngineDirectory implements DataDirectory {
     options: Required<LogOptions>,
     closed: () => Promise<void>,
   ): Promise<EngineLog> {
-    let log: EngineLog | undefined
-    const native = unwrap(await this.#native.openLog(name, nativeConfig(options), () => log?.changed()))
+    const { changedLogs, number } = numberLog()
+    const native = unwrap(
+      await this.#openings.open({ name, config: nativeConfig(options), number }, changedLogs),
+    )
     // Another thread of the process may have it open.
     if (native.fsync !== (options.durability === 'fsync')) {
       await native.close()
@@ -228,12 +234,12 @@ export class EngineDirectory implements DataDirectory {
         `the log ${dir} is open in another thread with durability '${native.fsync ? 'fsync' : 'os'}'; open it with the same here`,
       )
     }
-    log = new EngineLog(native, dir, options, async () => {
-      // The engine holds the callback and the log holds the engine: neither would ever be collected.
-      log = undefined
+    const log = new EngineLog(native, dir, options, async () => {
+      forgetLog(number)
       this.#open.delete(name)
       await closed()
     })
+    listenToLog(number, log.changed)
     return log
   }
 

@@ -10,6 +10,7 @@ import { hold, release } from './keep-alive.js'
 import type {
   AppendOptions,
   AppendResult,
+  CloseOptions,
   EpochEnd,
   Log,
   LogState,
@@ -29,6 +30,7 @@ import { checkWholeNumber } from './whole-number.js'
 
 const INT32_MAX = 0x7fff_ffff
 const APPEND_OPTIONS: OptionNames<AppendOptions> = { signal: 1 }
+const CLOSE_OPTIONS: OptionNames<CloseOptions> = { flush: 1 }
 const PHASE_CLOSED = 3
 /** By the engine's phases. */
 const STATES: readonly LogState[] = ['open', 'open', 'failed', 'closed', 'readOnly']
@@ -336,9 +338,14 @@ export class EngineLog implements Log {
     return this.#native.lowestEndSince(seen)
   }
 
-  close(): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
+    try {
+      checkNames(options, CLOSE_OPTIONS)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     // In a later microtask, so that whoever is told meanwhile finds the log closing.
-    this.#closing ??= Promise.resolve().then(() => this.#close())
+    this.#closing ??= Promise.resolve().then(() => this.#close(options.flush ?? true))
     return this.#closing
   }
 
@@ -350,12 +357,12 @@ export class EngineLog implements Log {
     return statsOf(this.#native.stats(), this.recordsRead)
   }
 
-  async #close(): Promise<void> {
+  async #close(flush: boolean): Promise<void> {
     await this.#queue.settled()
     this.#watch.changed()
     let failure: VarveError | null = null
     try {
-      const refused = await this.#native.close()
+      const refused = await (flush ? this.#native.close() : this.#native.discard())
       failure = refused === undefined ? null : toError(refused)
     } finally {
       this.#notify()

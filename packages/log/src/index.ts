@@ -8,6 +8,7 @@ export { openDataDirectory, type DataDirectory, type DataDirectoryOptions } from
 export type {
   AppendOptions,
   AppendResult,
+  CloseOptions,
   EpochEnd,
   Log,
   LogState,

@@ -419,5 +419,14 @@ export interface Log extends AsyncDisposable, LogTransactions {
    * @throws VarveError `VARVE_LOG_FAILED` when something written could not be made durable, now or before. The log is
    * closed nevertheless.
    */
-  close(): Promise<void>
+  close(options?: CloseOptions): Promise<void>
+}
+
+/** How {@link Log.close} closes. */
+export interface CloseOptions {
+  /**
+   * Whether what was appended is made durable. `false` is for a log whose directory is removed next: it saves the fsyncs, and
+   * nothing fails that is not wanted any more. Default `true`.
+   */
+  flush?: boolean
 }

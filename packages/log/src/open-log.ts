@@ -1,5 +1,6 @@
 import { basename, dirname, join } from 'node:path'
 import { openLogReadOnly } from '@varve/native'
+import { forgetLog, listenToLog, numberLog } from './changed-logs.js'
 import { completeOptions, nativeConfig } from './checked-options.js'
 import { META_PROPERTIES, openEngineDirectory } from './data-directory.js'
 import { EngineLog } from './engine-log.js'
@@ -60,11 +61,10 @@ async function openToRead(
   options: LogOptions,
 ): Promise<Log> {
   const complete = completeOptions(options)
-  let log: EngineLog | undefined
-  const changed = (): void => log?.changed()
-  const native = unwrap(await openLogReadOnly(dataDirectory, name, nativeConfig(complete), changed))
-  log = new EngineLog(native, dir, complete, async () => {
-    log = undefined
-  })
+  const { changedLogs, number } = numberLog()
+  const config = nativeConfig(complete)
+  const native = unwrap(await openLogReadOnly(dataDirectory, name, config, changedLogs, number))
+  const log = new EngineLog(native, dir, complete, async () => forgetLog(number))
+  listenToLog(number, log.changed)
   return log
 }

@@ -1,6 +1,8 @@
-import { open, readFile, rename } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { writePartitionMetadata as writeNative } from '@varve/native'
 import { VarveError } from '@varve/records'
+import { unwrap } from './failure.js'
 
 const FILE_NAME = 'partition.metadata'
 
@@ -47,25 +49,7 @@ export async function readPartitionMetadata(dir: string): Promise<string | null>
  * ```
  */
 export async function writePartitionMetadata(dir: string, topicId: string, durable: boolean): Promise<void> {
-  const path = join(dir, FILE_NAME)
-  const temporary = `${path}.tmp`
-  try {
-    const file = await open(temporary, 'w')
-    try {
-      await file.writeFile(`version: 0\ntopic_id: ${topicId}\n`)
-      if (durable) await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-    if (durable) await syncDirectory(dir)
-  } catch (cause) {
-    throw new VarveError(
-      'VARVE_IO',
-      `could not write ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    )
-  }
+  unwrap(await writeNative(dir, `version: 0\ntopic_id: ${topicId}\n`, durable))
 }
 
 /** Makes the names inside a directory survive a power loss. @throws the system's error when it cannot */

@@ -116,6 +116,18 @@ export interface NativeAbortedTransaction {
   lastOffset: number
 }
 
+/** A log that is to be opened. */
+export interface NativeWanted {
+  /** Of its sub-directory; the empty name is the directory itself. */
+  name: string
+  config: NativeLogConfig
+  /** What it is called when it has changed. */
+  number: number
+}
+
+/** Tells this thread which of its logs have changed. */
+export interface NativeChangedLogs {}
+
 /** A locked data directory. */
 export interface NativeDirectory {
   readonly clusterId: string
@@ -125,10 +137,13 @@ export interface NativeDirectory {
   /** Names of the sub-directories that hold a log; the empty name for the directory itself. */
   logs(): Promise<string[] | Failure>
   /**
-   * Opens or creates a log; the empty name is the directory itself. `changed` is called, on the event loop and without
-   * keeping it alive, after more has become durable, and after the log has rolled, failed or closed.
+   * Opens or creates logs, and answers for each; what they need of the directory becomes durable once for all. `changedLogs`
+   * tells their numbers after more has become durable, and after a log has rolled, failed or closed.
    */
-  openLog(name: string, config: NativeLogConfig, changed: () => void): Promise<NativeLog | Failure>
+  openLogs(
+    wanted: readonly NativeWanted[],
+    changedLogs: NativeChangedLogs,
+  ): Promise<Array<NativeLog | Failure> | Failure>
   /** Sets the time of a directory that was opened with one, and resolves when its logs have done what was due by then. */
   turnClockTo(timeMs: number): Promise<undefined | Failure>
   /** Repairs what an inspection of a log finds and a repair can put right. The log must not be open. */
@@ -271,6 +286,8 @@ export interface NativeLog {
   watchWrites(oneMore: boolean): void
   /** Flushes, makes the recovery point durable and lets go of the files. */
   close(): Promise<undefined | Failure>
+  /** Closes it without a flush. */
+  discard(): Promise<undefined | Failure>
 }
 
 /** Whole batches of a segment file, which stays open until the slice is closed or collected. */
@@ -378,6 +395,11 @@ export interface Binding {
    * the event loop alive.
    */
   openSender?(settled: (ends: number[]) => void): NativeSender
+  /**
+   * `changed` gets the numbers of the logs that were opened with the result and have changed since it was called last, on
+   * the event loop and without keeping it alive.
+   */
+  openChangedLogs(changed: (numbers: number[]) => void): NativeChangedLogs
   openDirectory(
     path: string,
     identity: DirectoryIdentity,
@@ -388,12 +410,15 @@ export interface Binding {
   inspectLog(path: string, name: string, progress: NativeProgress): Promise<NativeInspection | Failure>
   /** Names of the logs in a directory, without its lock; the empty name for the directory itself. */
   logsIn(path: string): Promise<string[] | Failure>
-  /** Opens a log of a data directory, as `NativeDirectory.openLog` does, to be read as it is: no lock, no change. */
+  /** Replaces the `partition.metadata` in a directory, so that a crash leaves either none or a whole one. */
+  writePartitionMetadata(dir: string, content: string, durable: boolean): Promise<undefined | Failure>
+  /** Opens a log of a data directory, as `NativeDirectory.openLogs` does, to be read as it is: no lock, no change. */
   openLogReadOnly(
     path: string,
     name: string,
     config: NativeLogConfig,
-    changed: () => void,
+    changedLogs: NativeChangedLogs,
+    number: number,
   ): Promise<NativeLog | Failure>
   crc32c(bytes: Uint8Array, seed?: number): number
   /** Compresses the concatenated records of a batch, framed as Kafka's Java client frames them; without a level at that of the client. */

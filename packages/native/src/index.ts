@@ -12,6 +12,7 @@ export type {
   DirectoryUse,
   Failure,
   NativeAbortedTransaction,
+  NativeChangedLogs,
   NativeCodec,
   NativeDirectory,
   NativeDistribution,
@@ -27,12 +28,19 @@ export type {
   NativeSlice,
   NativeSocket,
   NativeStats,
+  NativeWanted,
 } from './binding.js'
 
 const binding: Binding = loadBinding()
 
 /** Creates what is missing, locks a data directory and removes its clean marker. */
 export const openDirectory: Binding['openDirectory'] = binding.openDirectory
+
+/** What tells of the changes of logs that are opened with it. */
+export const openChangedLogs: Binding['openChangedLogs'] = binding.openChangedLogs
+
+/** Replaces a partition's `partition.metadata`. */
+export const writePartitionMetadata: Binding['writePartitionMetadata'] = binding.writePartitionMetadata
 
 /** Opens a log to be read as it is, without a lock and without a change. */
 export const openLogReadOnly: Binding['openLogReadOnly'] = binding.openLogReadOnly

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
-import { compress, crc32c, decompress, openDirectory } from '../src/index.js'
+import { compress, crc32c, decompress, openChangedLogs, openDirectory } from '../src/index.js'
 import type { NativeDirectory, NativeLog, NativeSlice } from '../src/index.js'
 
 const dir = mkdtempSync(join(tmpdir(), 'varve-native-'))
@@ -35,7 +35,11 @@ beforeEach(async () => {
   directory = (await openDirectory(join(dir, `${opened++}`), identity, {
     isVolatile: false,
   })) as NativeDirectory
-  log = (await directory.openLog('a-0', config, () => {})) as NativeLog
+  const logs = await directory.openLogs(
+    [{ name: 'a-0', config, number: 0 }],
+    openChangedLogs(() => {}),
+  )
+  log = (logs as NativeLog[])[0]!
 })
 afterEach(async () => {
   await log.close()

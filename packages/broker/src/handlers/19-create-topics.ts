@@ -32,7 +32,8 @@ export async function handleCreateTopics(
 ): Promise<CreateTopicsResponseInput> {
   const count = new Map<string, number>()
   for (const { name } of request.topics) count.set(name, (count.get(name) ?? 0) + 1)
-  const results: Result[] = []
+  // One after the other is looked at, for what it may collide with, and all of them are made together.
+  const results: (Result | Promise<Result>)[] = []
   let partitionsLeft = mostPartitions
   for (const topic of request.topics) {
     const times = count.get(topic.name)!
@@ -47,13 +48,13 @@ export async function handleCreateTopics(
     try {
       const wanted = validate(topic, partitionsLeft, context)
       partitionsLeft -= wanted.partitions
-      results.push(await create(topic.name, wanted, request.validateOnly, context))
+      results.push(create(topic.name, wanted, request.validateOnly, context))
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       results.push(refused(topic.name, error))
     }
   }
-  return { topics: results }
+  return { topics: await Promise.all(results) }
 }
 
 /** What is to be created. */
