@@ -1,6 +1,13 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { DataDirectory, DataDirectoryOptions, Log, LogOptions, openDataDirectory } from '@varve/log'
+import {
+  type DataDirectory,
+  type DataDirectoryOptions,
+  type Log,
+  type LogOptions,
+  type openDataDirectory,
+  syncDirectory,
+} from '@varve/log'
 import { VarveError } from '@varve/records'
 import { refuseForeignDirectory } from './foreign-directory.js'
 import { metadataLogName } from './local-metadata-store.js'
@@ -16,6 +23,8 @@ export class DataDirectories {
   readonly #all: readonly DataDirectory[]
   /** Logs in each, those being created included: what decides where the next one goes. */
   readonly #counts = new Map<DataDirectory, number>()
+  #lastSync: Promise<void> = Promise.resolve()
+  #nextSync: Promise<void> | null = null
 
   private constructor(all: readonly DataDirectory[], first: DataDirectory) {
     this.#all = all
@@ -88,6 +97,17 @@ export class DataDirectories {
   find(name: string): string | null {
     const [directory] = this.having(name)
     return directory === undefined ? null : join(directory.dir, name)
+  }
+
+  /** Makes the names in all of them durable. Whoever asks while that is under way shares the next time. */
+  sync(): Promise<void> {
+    this.#nextSync ??= this.#lastSync.then(async () => {
+      const syncing = Promise.all(this.paths.map(syncDirectory)).then(() => {})
+      this.#nextSync = null
+      this.#lastSync = syncing.catch(() => {})
+      await syncing
+    })
+    return this.#nextSync
   }
 
   /** Creates a log in the directory that holds the fewest, the first of equals (as Kafka does). */

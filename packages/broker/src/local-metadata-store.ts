@@ -13,19 +13,30 @@ import {
 /** The directory of the metadata log inside the data directory. */
 export const metadataLogName = '__varve_metadata-0'
 
+/** Keys and values of transactions that share a batch, in characters: well below what a batch may hold. */
+const mostSharedLength = 128 * 1024
+
+interface Waiting {
+  readonly transaction: Required<MetadataTransaction>
+  readonly resolve: (result: MetadataTransactionResult) => void
+  readonly reject: (error: unknown) => void
+}
+
 /**
  * The metadata of a single broker: a log in its data directory, replayed into a map when it is opened.
  *
- * A transaction is one record batch, and recovery keeps or cuts whole batches, so a crash leaves all of it or nothing.
- * A record's key is the metadata key, its value the new value, or null for a delete. The revision of a transaction is
- * the base offset of its batch plus one, so that 0 is free to mean "does not exist".
+ * A transaction lies in one record batch, and recovery keeps or cuts whole batches, so a crash leaves all of it or nothing.
+ * Those that come while one is written share the next batch, if none of them concerns what another changes. A record's key
+ * is the metadata key, its value the new value, or null for a delete. The revision of a transaction is the base offset of
+ * its batch plus one, so that 0 is free to mean "does not exist".
  */
 export class LocalMetadataStore implements MetadataStore {
   readonly #log: Log
   readonly #entries: Map<string, MetadataEntry>
   #revision: number
-  /** Transactions run one after the other: a comparison must see what the one before committed. */
-  #last: Promise<unknown> = Promise.resolve()
+  /** In the order in which they came: a comparison must see what the one before committed. */
+  readonly #waiting: Waiting[] = []
+  #writing: Promise<void> | null = null
 
   private constructor(log: Log, entries: Map<string, MetadataEntry>, revision: number) {
     this.#log = log
@@ -95,33 +106,65 @@ export class LocalMetadataStore implements MetadataStore {
         ),
       )
     }
-    const result = this.#last.then(() => this.#apply(transaction))
-    this.#last = result.catch(() => {})
-    return result
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ transaction: { compares, puts, deletes }, resolve, reject })
+      this.#writing ??= this.#writeAll()
+    })
   }
 
-  async #apply({
-    compares = [],
-    puts = [],
-    deletes = [],
-  }: MetadataTransaction): Promise<MetadataTransactionResult> {
-    const holds = compares.every(({ key, revision }) => (this.#entries.get(key)?.revision ?? 0) === revision)
-    if (!holds) return { succeeded: false, revision: this.#revision }
-    const records: RecordInput[] = [
-      ...puts.map(({ key, value }) => ({ key, value })),
-      ...deletes.map((key) => ({ key, value: null })),
-    ]
-    if (records.length === 0) return { succeeded: true, revision: this.#revision }
-    const { baseOffset } = await this.#log.append(records)
-    const revision = baseOffset + 1
-    for (const put of puts) this.#entries.set(put.key, { ...put, revision })
-    for (const key of deletes) this.#entries.delete(key)
+  async #writeAll(): Promise<void> {
+    // Whoever asks in the same turn comes along.
+    await Promise.resolve()
+    while (this.#waiting.length > 0) await this.#writeSome()
+    this.#writing = null
+  }
+
+  /** Writes as many of those that wait as may share a batch. */
+  async #writeSome(): Promise<void> {
+    const group: Waiting[] = []
+    const changed = new Set<string>()
+    const records: RecordInput[] = []
+    let bytes = 0
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      const { compares, puts, deletes } = next.transaction
+      const keys = [...puts.map(({ key }) => key), ...deletes]
+      if ([...compares.map(({ key }) => key), ...keys].some((key) => changed.has(key))) break
+      const holds = compares.every(({ key, revision }) => this.#revisionOf(key) === revision)
+      if (holds && keys.length > 0) {
+        bytes += puts.reduce((sum, { key, value }) => sum + key.length + value.length, 0)
+        if (group.length > 0 && bytes > mostSharedLength) break
+        group.push(next)
+        for (const key of keys) changed.add(key)
+        records.push(...puts, ...deletes.map((key) => ({ key, value: null })))
+      } else {
+        next.resolve({ succeeded: holds, revision: this.#revision })
+      }
+      this.#waiting.shift()
+    }
+    if (group.length === 0) return
+    try {
+      const { baseOffset } = await this.#log.append(records)
+      this.#take(group, baseOffset + 1)
+    } catch (error) {
+      for (const { reject } of group) reject(error)
+    }
+  }
+
+  #take(group: readonly Waiting[], revision: number): void {
     this.#revision = revision
-    return { succeeded: true, revision }
+    for (const { transaction, resolve } of group) {
+      for (const put of transaction.puts) this.#entries.set(put.key, { ...put, revision })
+      for (const key of transaction.deletes) this.#entries.delete(key)
+      resolve({ succeeded: true, revision })
+    }
+  }
+
+  #revisionOf(key: string): number {
+    return this.#entries.get(key)?.revision ?? 0
   }
 
   async close(): Promise<void> {
-    await this.#last
+    await this.#writing
     await this.#log.close()
   }
 }

@@ -35,16 +35,21 @@ export class PartitionLogs {
    */
   async create(partitions: readonly Partition[], topicId: string, made: string[]): Promise<void> {
     const { directories, durable } = this.#options
+    let putAside = false
     await inParallel(partitions, openingAtOnce, async (partition) => {
       for (const directory of directories.having(partition.name)) {
         const isLog = (await directory.logs()).includes(partition.name)
-        if (isLog) await this.putAside(directory.dir, partition.name)
+        if (!isLog) continue
+        putAside = true
+        await this.putAside(directory.dir, partition.name)
       }
       const opened = await directories.create(partition.name, partition.logOptions)
       made.push(opened.dir)
       partition.attach(opened)
       await writePartitionMetadata(opened.dir, topicId, durable)
     })
+    // The name of a new directory is durable once its log is open.
+    if (durable && putAside) await directories.sync()
   }
 
   /** Removes the directories of a creation that certainly did not happen; nothing was ever appended to them. */

@@ -1,6 +1,6 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readPartitionMetadata, syncDirectory } from '@varve/log'
+import { readPartitionMetadata } from '@varve/log'
 import { VarveError } from '@varve/records'
 import { type BrokerLog, messageOf } from './broker-log.js'
 import type { Clock, Timer } from './clock.js'
@@ -90,7 +90,7 @@ export class TopicDeletions {
         directories.forget(dir)
       }
     }
-    if (durable) await Promise.all(directories.paths.map(syncDirectory))
+    if (durable) await directories.sync()
     await metadata.txn({ deletes: [keyPrefix + topicId] })
     return renamed
   }

@@ -29,28 +29,39 @@ export async function handleDeleteTopics(
       : request.topicNames.map((name) => ({ name, topicId: ZERO_UUID }))
   const seen = new Map<string, number>()
   for (const one of named) seen.set(keyOf(one), (seen.get(keyOf(one)) ?? 0) + 1)
-  const responses: Result[] = []
+  const responses: (Result | Promise<Result>)[] = []
   for (const one of named) {
     const times = seen.get(keyOf(one))!
     // Kafka answers what occurs more than once with one refusal.
     if (times === 0) continue
     seen.set(keyOf(one), 0)
-    let topic: Topic | undefined
     try {
       if (times > 1)
         throw new Refusal(
           errors.INVALID_REQUEST,
           `Duplicate ${one.name === null ? 'topic id.' : 'topic name.'}`,
         )
-      topic = await find(one, context)
-      await context.broker.topics.delete(topic)
-      responses.push({ name: topic.name, topicId: topic.id, errorCode: 0, errorMessage: null })
+      const topic = await find(one, context)
+      responses.push(remove(topic, one, context))
     } catch (thrown) {
-      const { error, message } = refusalOf(thrown)
-      responses.push({ ...one, errorCode: error.code, errorMessage: message })
+      responses.push(refused(one, thrown))
     }
   }
-  return { throttleTimeMs: 0, responses }
+  return { throttleTimeMs: 0, responses: await Promise.all(responses) }
+}
+
+async function remove(topic: Topic, named: Named, { broker }: RequestContext): Promise<Result> {
+  try {
+    await broker.topics.delete(topic)
+    return { name: topic.name, topicId: topic.id, errorCode: 0, errorMessage: null }
+  } catch (thrown) {
+    return refused(named, thrown)
+  }
+}
+
+function refused(named: Named, thrown: unknown): Result {
+  const { error, message } = refusalOf(thrown)
+  return { ...named, errorCode: error.code, errorMessage: message }
 }
 
 async function find(
@@ -72,6 +83,9 @@ async function find(
   if (topicId === ZERO_UUID) {
     throw new Refusal(errors.INVALID_REQUEST, 'Neither topic name nor id were specified.')
   }
+  const named = topics.getById(topicId)
+  // The same request may have named it otherwise before.
+  if (named !== undefined) await topics.settled(named.name)
   const topic = topics.getById(topicId)
   if (topic !== undefined) return topic
   throw new Refusal(errors.UNKNOWN_TOPIC_ID, 'This server does not host this topic ID.')
