@@ -16,6 +16,6 @@ export async function inParallel<T>(
       }
     }
   }
-  const lanes = await Promise.allSettled(Array.from({ length: atOnce }, lane))
+  const lanes = await Promise.allSettled(Array.from({ length: Math.min(atOnce, items.length) }, lane))
   for (const result of lanes) if (result.status === 'rejected') throw result.reason
 }
