@@ -217,6 +217,7 @@ async function administration() {
     results.flatMap((directory) => directory.topics.map(({ name }) => name)),
     [topic],
   )
+  assert.equal((await admin.metadata({ topics: [topic], forceUpdate: true })).brokers.size, 1)
   await admin.deleteTopics({ topics: [topic] })
   assert.ok(!(await admin.listTopics()).includes(topic))
 }
@@ -229,6 +230,12 @@ async function groups() {
   const name = 'platformatic-kafka-listed'
   const described = (await admin.describeGroups({ groups: [name] })).get(name)
   assert.deepEqual([described.state, described.members.size], ['Stable', 1])
+  const [removed] = described.members.keys()
+  await admin.removeMembersFromConsumerGroup({ groupId: name, members: [{ memberId: removed }] })
+  // It joins again as another one.
+  const membersOf = async () => (await admin.describeGroups({ groups: [name] })).get(name).members
+  assert.ok(!(await membersOf()).has(removed))
+  await until(async () => (await membersOf()).size === 1, 'a member again')
   await joined.leave()
   assert.ok((await admin.listGroups()).has(name))
   const committed = async () => {
