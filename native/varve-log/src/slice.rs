@@ -303,58 +303,8 @@ impl Log {
         cursors.push_back(cursor);
     }
 
-    /// Where the first batch that reaches `from` and says to have a record at or after `timestamp` (ms) starts, or the log
-    /// where it starts within that batch. None of its records need be one: those before the log's start are not there, and
-    /// of a compacted batch those that are gone. Waits for the disk.
-    pub fn batch_for_time(&self, timestamp: i64, from: i64) -> Result<Option<i64>> {
-        self.read_stably(|| self.find_time(timestamp, from))
-    }
-
-    /// Where the first batch that holds the largest timestamp starts, or the log where it starts within that batch. Waits
-    /// for the disk.
-    pub fn batch_of_max_timestamp(&self) -> Result<Option<i64>> {
-        self.read_stably(|| self.find_max_timestamp())
-    }
-
-    fn find_max_timestamp(&self) -> Result<Option<i64>> {
-        let mut max: Option<i64> = None;
-        let start = self.start_offset();
-        for (segment, end) in self.visible_segments() {
-            max = max.max(segment.max_timestamp(start, end)?);
-        }
-        max.map_or(Ok(None), |max| self.find_time(max, start))
-    }
-
-    fn find_time(&self, timestamp: i64, from: i64) -> Result<Option<i64>> {
-        let start = self.start_offset().max(from);
-        for (segment, end) in self.visible_segments().into_iter().filter(|(_, end)| end.offset > start) {
-            let (max, from) = segment.with_indexes(Access::Blocking, |indexes| {
-                (indexes.max_timestamp(), indexes.times.offset_before(timestamp))
-            })?;
-            if max.is_none_or(|(max, _)| max < timestamp) {
-                continue;
-            }
-            let from = from.max(start);
-            let Some((_, from)) = segment.locate(from, end.position, Access::Blocking)? else { continue };
-            let mut reader = segment.reader(Access::Blocking, from, end.position)?;
-            loop {
-                match reader.next_header()? {
-                    Step::Batch(header, _) if header.max_timestamp >= timestamp => {
-                        return Ok(Some(header.base_offset.max(start)));
-                    }
-                    Step::Batch(..) => {}
-                    Step::End => break,
-                    Step::Bad { position, offset, detail } => {
-                        return Err(LogError::Corrupt { file: segment.log_path(), position, offset, detail });
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
-
     /// The segments that readers may see, each with its end.
-    fn visible_segments(&self) -> Vec<(Arc<Segment>, Mark)> {
+    pub(crate) fn visible_segments(&self) -> Vec<(Arc<Segment>, Mark)> {
         let state = self.state();
         let visible = self.visible(&state);
         let seen = state.segments.partition_point(|segment| segment.base_offset <= visible.segment_base);

@@ -5,7 +5,9 @@ use std::thread;
 use napi::bindgen_prelude::{AsyncTask, BufferSlice, Float64ArraySlice, Object, Uint32ArraySlice};
 use napi::{Either, Env};
 use napi_derive::napi;
-use varve_log::{Access, Answer, Appended, Durability, Log, LogError, Phase, Slice, SliceRequest};
+use varve_log::{
+    Access, Answer, Appended, Durability, Log, LogError, Phase, Slice, SliceRequest, TimedOffset,
+};
 use varve_records::{HEADER_BYTES, assign_epoch, seal};
 
 use crate::changes::Changes;
@@ -39,8 +41,25 @@ pub struct NativeLog {
     refusals: Mutex<Vec<LogError>>,
 }
 
-task!(FindBatch, Option<i64>, Option<f64>, |offset: Option<i64>| offset.map(|offset| offset as f64));
+task!(FindRecord, Option<TimedOffset>, Option<NativeTimedOffset>, |found: Option<TimedOffset>| {
+    found.map(NativeTimedOffset::from)
+});
 task!(TakeSlice, NativeSlice, NativeSlice, |slice| slice);
+
+/// A record found by its time.
+#[napi(object)]
+pub struct NativeTimedOffset {
+    pub offset: f64,
+    /// What a number cannot hold is the nearest that it can.
+    pub timestamp: f64,
+}
+
+impl From<TimedOffset> for NativeTimedOffset {
+    fn from(found: TimedOffset) -> Self {
+        const MOST: i64 = (1 << 53) - 1;
+        Self { offset: found.offset as f64, timestamp: found.timestamp.clamp(-MOST, MOST) as f64 }
+    }
+}
 
 /// Where a leader epoch ends.
 #[napi(object)]
@@ -390,18 +409,18 @@ impl NativeLog {
         })))
     }
 
-    /// Where the first batch that reaches `from` and says to have a record at or after `timestamp` (ms) starts.
+    /// The first record at or after `timestamp` (ms).
     #[napi(catch_unwind)]
-    pub fn batch_for_time(&self, timestamp: f64, from: f64) -> AsyncTask<FindBatch> {
+    pub fn offset_for_time(&self, timestamp: f64) -> AsyncTask<FindRecord> {
         let log = self.log.clone();
-        AsyncTask::new(FindBatch(Box::new(move || log.batch_for_time(timestamp as i64, from as i64))))
+        AsyncTask::new(FindRecord(Box::new(move || log.offset_for_time(timestamp as i64))))
     }
 
-    /// The base offset of the first batch that holds the largest timestamp.
+    /// The first record with the largest timestamp.
     #[napi(catch_unwind)]
-    pub fn batch_of_max_timestamp(&self) -> AsyncTask<FindBatch> {
+    pub fn max_timestamp(&self) -> AsyncTask<FindRecord> {
         let log = self.log.clone();
-        AsyncTask::new(FindBatch(Box::new(move || log.batch_of_max_timestamp())))
+        AsyncTask::new(FindRecord(Box::new(move || log.max_timestamp())))
     }
 
     /// Closes the log with the last environment that has it open.

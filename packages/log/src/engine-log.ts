@@ -14,6 +14,7 @@ import type {
   EpochEnd,
   Log,
   LogState,
+  OffsetAndTimestamp,
   Recovered,
   SubscribeOptions,
 } from './log.js'
@@ -22,7 +23,6 @@ import type { Durability, LogOptions, LogSettings } from './options.js'
 import { abortedIn, producersOf, type AbortedTransaction, type ProducerState } from './producers.js'
 import { BatchReader, RecordReader, type ReadOptions } from './reader.js'
 import { sendTo, type SendToOptions, type SentRange } from './send-to.js'
-import { recordInBatch, type OffsetAndTimestamp } from './record-in-batch.js'
 import { separateBatches } from './separate-batches.js'
 import { checkSliceOptions, LogSlice, type SliceOptions } from './slice.js'
 import { statsOf, type LogStats } from './stats.js'
@@ -195,23 +195,12 @@ export class EngineLog implements Log {
   async offsetForTime(timestamp: number): Promise<OffsetAndTimestamp | null> {
     this.#assertOpen()
     checkWholeNumber('timestamp', timestamp, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
-    let from = 0
-    for (;;) {
-      const base = unwrap(await this.#native.batchForTime(timestamp, from))
-      if (base === null) return null
-      const { found, nextOffset } = await recordInBatch(this, base, (time) => time >= timestamp)
-      if (found !== null) return found
-      // The batch's largest time was that of a record before the log's start, or of one that compaction took away.
-      from = nextOffset
-    }
+    return unwrap(await this.#native.offsetForTime(timestamp))
   }
 
   async maxTimestamp(): Promise<OffsetAndTimestamp | null> {
     this.#assertOpen()
-    const base = unwrap(await this.#native.batchOfMaxTimestamp())
-    if (base === null) return null
-    const { found, start } = await recordInBatch(this, base, (time, max) => time === max)
-    return found ?? start
+    return unwrap(await this.#native.maxTimestamp())
   }
 
   subscribe(listener: () => void, { visibility = 'durable' }: SubscribeOptions = {}): () => void {

@@ -12,6 +12,7 @@ export type {
   EpochEnd,
   Log,
   LogState,
+  OffsetAndTimestamp,
   Recovered,
   SubscribeOptions,
 } from './log.js'
@@ -45,7 +46,6 @@ export { openTopic, type TopicOptions } from './open-topic.js'
 export type { Visibility } from './isolation.js'
 export type { CleanupPolicy, Durability, LogOptions, LogSettings, OpenLogOptions } from './options.js'
 export { readPartitionMetadata, syncDirectory, writePartitionMetadata } from './partition-metadata-file.js'
-export type { OffsetAndTimestamp } from './record-in-batch.js'
 export type { ReadStart } from './read-start.js'
 export type { AbortedTransaction, LogTransactions, ProducerState } from './producers.js'
 export type { ReadOptions } from './reader.js'

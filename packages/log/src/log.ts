@@ -4,7 +4,6 @@ import type { Visibility } from './isolation.js'
 import type { Durability, LogSettings } from './options.js'
 import type { LogTransactions } from './producers.js'
 import type { ReadOptions } from './reader.js'
-import type { OffsetAndTimestamp } from './record-in-batch.js'
 import type { SendToOptions, SentRange } from './send-to.js'
 import type { Slice, SliceOptions } from './slice.js'
 import type { LogStats } from './stats.js'
@@ -30,6 +29,14 @@ export interface AppendOptions {
 export interface SubscribeOptions {
   /** `'written'`: of what is written and not durable yet, too. Default `'durable'`. */
   visibility?: Visibility
+}
+
+/** A record found by its time. */
+export interface OffsetAndTimestamp {
+  /** The record's offset. */
+  offset: number
+  /** In ms since 1970; beyond 2^53 − 1, which only an odd producer writes, the nearest that a number can hold. */
+  timestamp: number
 }
 
 /** Where a leader epoch ends. */
@@ -266,8 +273,7 @@ export interface Log extends AsyncDisposable, LogTransactions {
   sendTo(socket: Socket, options: SendToOptions): Promise<SentRange>
 
   /**
-   * The first record at or after `timestamp` (ms since 1970, a whole number); `null` when all are older. For a batch with
-   * a codec that cannot be read, its first offset and its largest time.
+   * The first record at or after `timestamp` (ms since 1970, a whole number); `null` when all are older.
    *
    * @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`
    * @example

@@ -3,6 +3,7 @@
  * time that no JavaScript number can: each of these has sent consumers to the wrong offset, or nowhere.
  */
 import { expect, test } from 'vitest'
+import { encodeBatch } from '@varve/records'
 import { openLog } from '../src/index.js'
 import { batchOf, resealed } from './sample-batch.js'
 import { temporaryDirectory } from './temporary-directory.js'
@@ -35,6 +36,17 @@ test('a record before the start of the log is none to be found, though its batch
   await log.deleteBefore(1)
   expect(await log.offsetForTime(5)).toEqual({ offset: 3, timestamp: 7 })
   expect(await log.offsetForTime(8)).toBeNull()
+  expect(await log.maxTimestamp()).toEqual({ offset: 3, timestamp: 7 })
+  await log.deleteBefore(4)
+  expect(await log.maxTimestamp()).toBeNull()
+})
+
+test('the record with the largest time may lie in the batch within which the log starts', async () => {
+  await using log = await openLog(temporaryDirectory())
+  await log.append([at(9), at(8)])
+  await log.append([at(2)])
+  await log.deleteBefore(1)
+  expect(await log.maxTimestamp()).toEqual({ offset: 1, timestamp: 8 })
 })
 
 test('a record that compaction took away is none to be found, though its batch is still there', async () => {
@@ -55,6 +67,21 @@ test('a record that compaction took away is none to be found, though its batch i
   await log.compact()
   expect(await log.offsetForTime(8)).toBeNull()
   expect(await log.offsetForTime(5)).toEqual({ offset: 3, timestamp: 7 })
+  expect(await log.maxTimestamp()).toEqual({ offset: 3, timestamp: 7 })
+})
+
+test('records are looked for off the event loop, whatever their batch expands to', async () => {
+  await using log = await openLog(temporaryDirectory(), { maxBatchBytes: 4 << 20 })
+  const value = Buffer.alloc(100 << 20)
+  const records = [at(1), { timestamp: 2, value }]
+  await Promise.all(log.appendBatches([encodeBatch(records, { compression: 'zstd' })]))
+  const before = process.memoryUsage().arrayBuffers
+  let most = 0
+  const watch = setInterval(() => (most = Math.max(most, process.memoryUsage().arrayBuffers)), 1)
+  expect(await log.offsetForTime(2)).toEqual({ offset: 1, timestamp: 2 })
+  expect(await log.maxTimestamp()).toEqual({ offset: 1, timestamp: 2 })
+  clearInterval(watch)
+  expect(Math.max(most, process.memoryUsage().arrayBuffers) - before).toBeLessThan(1 << 20)
 })
 
 test('of equal largest times the first counts', async () => {
@@ -64,13 +91,12 @@ test('of equal largest times the first counts', async () => {
   expect(await log.maxTimestamp()).toEqual({ offset: 1, timestamp: 9 })
 })
 
-test('a batch that cannot be decoded answers with its start', async () => {
+test('a batch that cannot be decoded in JavaScript is no obstacle', async () => {
   await using log = await openLog(temporaryDirectory())
   await log.append([at(1)])
   await Promise.all(log.appendBatches([unreadableBatch()]))
-  const found = { offset: 1, timestamp: 1_700_000_000_011 }
-  expect(await log.offsetForTime(5)).toEqual(found)
-  expect(await log.maxTimestamp()).toEqual(found)
+  expect(await log.offsetForTime(1_700_000_000_003)).toEqual({ offset: 4, timestamp: 1_700_000_000_003 })
+  expect(await log.maxTimestamp()).toEqual({ offset: 12, timestamp: 1_700_000_000_011 })
 })
 
 test('a time beyond what a number can hold hides nothing', async () => {

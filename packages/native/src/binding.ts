@@ -189,6 +189,13 @@ export interface NativeStats {
 }
 
 /** An open log. Its methods may be called while tasks of it run. */
+/** A record found by its time. */
+export interface NativeTimedOffset {
+  readonly offset: number
+  /** In ms; what a number cannot hold is the nearest that it can. */
+  readonly timestamp: number
+}
+
 export interface NativeLog {
   readonly startOffset: number
   readonly endOffset: number
@@ -260,10 +267,10 @@ export interface NativeLog {
     minOneBatch: boolean,
     written: boolean,
   ): Promise<NativeSlice | Failure>
-  /** Where the first batch that reaches `from` and says to have a record at or after a time (ms) starts. */
-  batchForTime(timestamp: number, from: number): Promise<number | null | Failure>
-  /** The base offset of the first batch that holds the largest time. */
-  batchOfMaxTimestamp(): Promise<number | null | Failure>
+  /** The first record at or after a time (ms). */
+  offsetForTime(timestamp: number): Promise<NativeTimedOffset | null | Failure>
+  /** The first record with the largest time. */
+  maxTimestamp(): Promise<NativeTimedOffset | null | Failure>
   /** Since the log was opened. */
   stats(): NativeStats
   /** How many compactions have ended since then, those that failed as well. */
