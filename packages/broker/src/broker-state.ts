@@ -9,6 +9,7 @@ import type { LimitedLog } from './limited-log.js'
 import type { LowDisk } from './low-disk.js'
 import type { Faults } from './testing/faults.js'
 import type { ProducerIds } from './producer-ids.js'
+import type { RequestObserver } from './request-observer.js'
 import type { Topics } from './topics.js'
 
 /** What the handlers share. */
@@ -32,6 +33,8 @@ export interface BrokerState {
   /** For lines that a peer can cause as often as it likes. */
   readonly limitedLog: LimitedLog
   readonly lowDisk: LowDisk
+  /** Null where nobody measures. */
+  readonly observer: RequestObserver | null
   readonly autoCreateTopics: boolean
   readonly defaultPartitions: number
   /** What was injected to go wrong. */

@@ -231,6 +231,7 @@ async function open(
   const lowDisk = new LowDisk(directories.paths, options.lowDiskBytes, log)
   const state: BrokerState = {
     lowDisk,
+    observer: admin?.metrics ?? null,
     nodeId: directory.nodeId,
     clusterId: directory.clusterId,
     rack: options.rack,
@@ -266,7 +267,6 @@ async function open(
       maxRequestBytes,
       maxIdleMs,
       endpointFor: (localAddress) => listener.endpointFor(localAddress),
-      observer: admin?.metrics ?? null,
       onClose: (closed) => {
         connections.delete(closed)
         release()
@@ -303,7 +303,14 @@ async function open(
   }
 
   const problems = (): string[] => [...topics.problems(), ...groups.problems()]
-  admin?.metrics.measure({ topics, memory, connections, certificate: tls?.renewal ?? null })
+  admin?.metrics.measure({
+    topics,
+    memory,
+    connections,
+    groups,
+    fetchSessions: state.fetchSessions,
+    certificate: tls?.renewal ?? null,
+  })
   admin?.health.serve(async () => [
     ...problems(),
     ...(tls?.renewal.problems() ?? []),

@@ -5,14 +5,12 @@ import type { BrokerState } from './broker-state.js'
 import { Cancellation } from './cancellation.js'
 import { decodesToLittle, whenDecodable } from './decoding-budget.js'
 import { dispatch, overlaps } from './dispatch.js'
-import { FetchedRecords } from './fetched-records.js'
 import { formatAddress } from './listener-address.js'
 import { ReceivedRequest } from './received-request.js'
 import { ProgressWatch } from './progress-watch.js'
 import { receivingSocket } from './receiving-socket.js'
 import { CloseConnection, type Endpoint, type RequestContext } from './request-context.js'
 import type { RequestMemory } from './request-memory.js'
-import type { RequestObserver } from './request-observer.js'
 import { closeChunks, ResponseWriter } from './response-writer.js'
 
 /** Beyond these no further request of the connection is taken in until earlier ones have been worked off. */
@@ -36,8 +34,6 @@ export interface ConnectionOptions {
   /** What Metadata tells this connection's client. */
   readonly endpointFor: (localAddress: string) => Endpoint
   readonly onClose: (connection: Connection) => void
-  /** Null where nobody measures. */
-  readonly observer: RequestObserver | null
 }
 
 /** A request that is being worked on, or whose response waits for those before it. */
@@ -169,7 +165,7 @@ export class Connection {
       throw error
     }
     this.#clientId = header.clientId
-    this.#options.observer?.received(frame.length)
+    this.#options.broker.observer?.received(frame.length)
     const overlap = overlaps(header.apiKey)
     if (!overlap && frame.length > mostBytesWithoutRecords) {
       if (owned) this.#reader.release(frame)
@@ -254,7 +250,7 @@ export class Connection {
         done: false,
         response: null,
         dropped: false,
-        beganAt: this.#options.observer?.now() ?? 0,
+        beganAt: this.#options.broker.observer?.now() ?? 0,
       })
     }
   }
@@ -327,15 +323,11 @@ export class Connection {
   }
 
   #observe({ request, response, beganAt }: Turn): void {
-    const { observer } = this.#options
+    const { observer } = this.#options.broker
     if (observer === null) return
     let bytes = 0
-    let recordBytes = 0
-    for (const chunk of response ?? []) {
-      bytes += chunk.byteLength
-      if (chunk instanceof FetchedRecords) recordBytes += chunk.byteLength
-    }
-    observer.answered(request.header, beganAt, bytes, recordBytes)
+    for (const chunk of response ?? []) bytes += chunk.byteLength
+    observer.answered(request.header, beganAt, bytes)
   }
 
   #failTurn(turn: Turn, error: unknown): void {

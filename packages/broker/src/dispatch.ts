@@ -113,10 +113,17 @@ export function dispatch(
       ? handler(request as never, context)
       : // What is worked off later may not refer to the frame.
         answerStruck(fault, api, api.request.decode(Buffer.from(frame), bodyAt, apiVersion), context, handler)
-  if (response instanceof Promise) return response.then((body: unknown) => encode(api, header, body))
-  return encode(api, header, response)
+  if (response instanceof Promise) return response.then((body: unknown) => encode(api, header, body, context))
+  return encode(api, header, response, context)
 }
 
-function encode(api: AnyApi, header: RequestHeader, body: unknown): Chunk[] | null {
-  return body === null ? null : encodeResponse(api, header.apiVersion, header.correlationId, body as never)
+function encode(
+  api: AnyApi,
+  { apiVersion, correlationId }: RequestHeader,
+  body: unknown,
+  { broker }: RequestContext,
+): Chunk[] | null {
+  if (body === null) return null
+  broker.observer?.responded(api, apiVersion, body as object)
+  return encodeResponse(api, apiVersion, correlationId, body as never)
 }

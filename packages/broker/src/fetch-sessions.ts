@@ -53,6 +53,7 @@ export class FetchSessions {
   /** The one that was used last comes last. */
   readonly #sessions = new Map<number, FetchSession>()
   #partitions = 0
+  #evictions = 0
 
   constructor({ maxSessions, clock, maxPartitions = mostPartitions }: FetchSessionsOptions) {
     this.#maxSessions = maxSessions
@@ -68,6 +69,11 @@ export class FetchSessions {
   /** How many partitions they keep. */
   get partitions(): number {
     return this.#partitions
+  }
+
+  /** How many were given up for others. */
+  get evictions(): number {
+    return this.#evictions
   }
 
   /** Every partition that a request is for, those that its session keeps first. */
@@ -132,6 +138,7 @@ export class FetchSessions {
       const evicted = this.#evictableFor(partitions)
       if (evicted === undefined) return false
       this.#remove(evicted)
+      this.#evictions++
     }
     return true
   }

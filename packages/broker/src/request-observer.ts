@@ -1,4 +1,7 @@
-import type { RequestHeader } from '@varve/protocol'
+import type { AnyApi, RequestHeader } from '@varve/protocol'
+
+/** What waits for something to happen before it is answered: Kafka's purgatories. */
+export type DelayedOperation = 'Produce' | 'Fetch'
 
 /** Is told of requests where somebody measures them. */
 export interface RequestObserver {
@@ -6,6 +9,14 @@ export interface RequestObserver {
   now(): number
   /** A frame has been received. */
   received(bytes: number): void
-  /** A response goes to its socket, of 0 bytes where the request has none; `recordBytes` of them are fetched records. */
-  answered(header: RequestHeader, beganAt: number, bytes: number, recordBytes: number): void
+  /** What a request is answered with, before it is encoded. */
+  responded(api: AnyApi, version: number, response: object): void
+  /** A response goes to its socket, of 0 bytes where the request has none. */
+  answered(header: RequestHeader, beganAt: number, bytes: number): void
+  /** Something was to be appended to a partition; `topic` is null where there is no such topic. */
+  produced(topic: string | null, errorCode: number): void
+  /** A partition was read for a Fetch, and so many bytes of records are sent. */
+  fetched(topic: string | null, errorCode: number, bytes: number): void
+  /** A request begins to wait, or has waited. */
+  delayed(operation: DelayedOperation, change: 1 | -1): void
 }

@@ -8,6 +8,7 @@ import { VarveError } from '@varve/records'
 import { expect, onTestFinished, test } from 'vitest'
 import { resolveOptions } from '../src/broker-options.js'
 import { openBroker } from '../src/broker.js'
+import { commit, join, sync } from './support/group-requests.js'
 import { MemoryDisk } from './memory-log.js'
 import {
   fetchBody,
@@ -20,6 +21,7 @@ import {
 } from './support/test-broker.js'
 
 const admin = { port: 0 }
+const brokerState = 'kafka_server_kafkaserver_brokerstate'
 
 async function get(at: { port: number } | null, path: string, method = 'GET') {
   const response = await fetch(`http://127.0.0.1:${at!.port}${path}`, { method })
@@ -76,10 +78,12 @@ test('it can be asked while the broker starts, and while it stops', async () => 
   await expect
     .poll(() => health({ port }).catch(() => null))
     .toMatchObject({ httpStatus: 503, status: 'starting' })
+  expect(await valueOf({ port }, brokerState)).toBe(2)
   proceed()
   const broker = await opening
   onTestFinished(() => broker.close())
   expect((await health({ port })).status).toBe('serving')
+  expect(await valueOf({ port }, brokerState)).toBe(3)
 })
 
 test('while it drains it says so, and is gone with the broker', async () => {
@@ -93,6 +97,7 @@ test('while it drains it says so, and is gone with the broker', async () => {
   const { admin: at } = broker
   const closed = broker.close()
   expect(await health(at)).toEqual({ httpStatus: 503, status: 'draining', problems: [] })
+  expect(await valueOf(at, brokerState)).toBe(7)
   await log.flush()
   await closed
   await expect(health(at)).rejects.toThrow()
@@ -155,6 +160,104 @@ test('requests, records and logs are counted', async () => {
   expect(await valueOf(at, 'process_resident_memory_bytes')).toBeGreaterThan(0)
   // Looked at again, the totals of the logs are the same.
   expect(await valueOf(at, 'kafka_server_brokertopicmetrics_messagesin_total{topic="orders"}')).toBe(3)
+})
+
+test('errors, times and traffic are told by request and topic, and by no name that is no topic', async () => {
+  const { broker, connect, createTopic } = await startTestBroker({ admin, engine: true })
+  await createTopic('orders')
+  const client = await connect()
+  await produceTo(client, 'orders', 'a')
+  await client.request(produce, 9, produceBody('none', batchOf('x')))
+  await client.request(produce, 9, produceBody('orders', Buffer.alloc(61)))
+  const { responses } = await client.request(fetchRecords, 12, fetchBody('orders'))
+  const stored = responses[0]!.partitions[0]!.records!.length
+  const at = broker.admin
+  const requests = 'kafka_network_requestmetrics_'
+  expect(await valueOf(at, `${requests}errors_total{request="Produce",error="NONE"}`)).toBe(1)
+  expect(
+    await valueOf(at, `${requests}errors_total{request="Produce",error="UNKNOWN_TOPIC_OR_PARTITION"}`),
+  ).toBe(1)
+  // The response's own error, and its partition's.
+  expect(await valueOf(at, `${requests}errors_total{request="Fetch",error="NONE"}`)).toBe(2)
+  expect(await valueOf(at, `${requests}totaltimems_count{request="Produce"}`)).toBe(3)
+  const quantile = (label: string): Promise<number> =>
+    valueOf(at, `${requests}totaltimems{request="Produce",quantile="${label}"}`)
+  const [median, last] = [await quantile('0.50'), await quantile('0.999')]
+  expect(median).toBeGreaterThan(0)
+  expect(last).toBeGreaterThanOrEqual(median)
+  const topics = 'kafka_server_brokertopicmetrics_'
+  expect(await valueOf(at, `${topics}totalproducerequests_total`)).toBe(3)
+  expect(await valueOf(at, `${topics}totalproducerequests_total{topic="orders"}`)).toBe(2)
+  expect(await valueOf(at, `${topics}totalfetchrequests_total{topic="orders"}`)).toBe(1)
+  expect(await valueOf(at, `${topics}failedfetchrequests_total{topic="orders"}`)).toBe(0)
+  expect(await valueOf(at, `${topics}bytesout_total{topic="orders"}`)).toBe(stored)
+  expect((await get(at, '/metrics')).text).not.toContain('topic="none"')
+
+  await client.request(deleteTopics, 5, { topicNames: ['orders'], timeoutMs: 5000 })
+  const { text } = await get(at, '/metrics')
+  expect(text).not.toContain('topic="orders"')
+  expect(await valueOf(at, `${topics}bytesout_total`)).toBe(stored)
+  expect(await valueOf(at, `${topics}messagesin_total`)).toBe(1)
+})
+
+test('what Kafka counts as failed counts, and what it takes for the affair of a client does not', async () => {
+  const { broker, connect, createTopic } = await startTestBroker({ admin })
+  await createTopic('orders')
+  const client = await connect()
+  const failed = 'kafka_server_brokertopicmetrics_failedproducerequests_total{topic="orders"}'
+  const damaged = batchOf('x')
+  damaged.writeUInt8(damaged.readUInt8(damaged.length - 1) ^ 1, damaged.length - 1)
+  const codeOf = async (records: Buffer | null): Promise<number> => {
+    const { responses } = await client.request(produce, 9, produceBody('orders', records))
+    return responses[0]!.partitionResponses[0]!.errorCode
+  }
+  // CORRUPT_MESSAGE
+  expect(await codeOf(damaged)).toBe(2)
+  expect(await valueOf(broker.admin, failed)).toBe(0)
+  // INVALID_RECORD
+  expect(await codeOf(null)).toBe(87)
+  expect(await valueOf(broker.admin, failed)).toBe(1)
+})
+
+test('who waits, sessions, groups and the state of the broker are told', async () => {
+  const { broker, connect, createTopic, clock } = await startTestBroker({ admin })
+  for (const topic of ['orders', 't']) await createTopic(topic)
+  const [client, member] = [await connect(), await connect()]
+  const at = broker.admin
+  const waiting = 'kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation="Fetch"}'
+  const wait = client.request(fetchRecords, 12, {
+    ...fetchBody('orders'),
+    maxWaitMs: 5000,
+    minBytes: 1,
+    sessionEpoch: 0,
+  })
+  await expect.poll(() => valueOf(at, waiting)).toBe(1)
+  clock.advance(5000)
+  await wait
+  expect(await valueOf(at, waiting)).toBe(0)
+  const cache = 'kafka_server_fetchsessioncache_numincrementalfetch'
+  expect(await valueOf(at, `${cache}sessions`)).toBe(1)
+  expect(await valueOf(at, `${cache}partitionscached`)).toBe(1)
+
+  const groups = 'kafka_coordinator_group_groupmetadatamanager_'
+  expect(await valueOf(at, `${groups}numgroups`)).toBe(0)
+  const joining = join(member, 5)
+  // The first rebalance waits for further members.
+  await settle()
+  clock.advance(3000)
+  const joined = await joining
+  await sync(member, 5, joined)
+  expect(await valueOf(at, `${groups}numgroupsstable`)).toBe(1)
+  expect(await valueOf(at, `${groups}numgroups`)).toBe(1)
+  expect(await valueOf(at, 'kafka_server_group_coordinator_metrics_group_completed_rebalance_count')).toBe(1)
+  const { memberId, generationId } = joined
+  await commit(member, 7, 3, { memberId, generationIdOrMemberEpoch: generationId })
+  expect(await valueOf(at, `${groups}numoffsets`)).toBe(1)
+  const replicas = 'kafka_server_replicamanager_'
+  expect(await valueOf(at, `${replicas}leadercount`)).toBe(await valueOf(at, `${replicas}partitioncount`))
+  expect(await valueOf(at, `${replicas}underreplicatedpartitions`)).toBe(0)
+  expect(await valueOf(at, 'kafka_controller_kafkacontroller_offlinepartitionscount')).toBe(0)
+  expect(await valueOf(at, 'kafka_controller_kafkacontroller_globaltopiccount')).toBe(3)
 })
 
 test('what all logs have done together does not fall when a topic is deleted', async () => {

@@ -12,8 +12,8 @@ export interface AdminServerOptions {
 
 /** What operators look at, over HTTP: `/metrics` and `/healthz`. It is there before the logs are opened. */
 export class AdminServer {
-  readonly metrics = new BrokerMetrics()
   readonly health = new Health()
+  readonly metrics = new BrokerMetrics(() => this.health.phase)
   readonly #options: AdminServerOptions
   readonly #server: Server
 

@@ -1,23 +1,31 @@
 import { performance } from 'node:perf_hooks'
-import type { RequestHeader } from '@varve/protocol'
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { AnyApi, RequestHeader } from '@varve/protocol'
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import type { FetchSessions } from '../fetch-sessions.js'
+import type { GroupCoordinator } from '../groups/group-coordinator.js'
+import type { Partition } from '../partition.js'
 import type { RequestMemory } from '../request-memory.js'
-import type { RequestObserver } from '../request-observer.js'
-import { supportedApis } from '../supported-apis.js'
+import type { DelayedOperation, RequestObserver } from '../request-observer.js'
 import type { Topics } from '../topics.js'
+import { groupMetrics } from './group-metrics.js'
+import type { Health } from './health.js'
 import { logMetrics } from './log-metrics.js'
+import { RequestMetrics } from './request-metrics.js'
+import { TopicMetrics } from './topic-metrics.js'
 
 /** What is looked at for each scrape. */
 export interface MeasuredBroker {
   readonly topics: Topics
   readonly memory: RequestMemory
   readonly connections: { readonly size: number }
+  readonly groups: GroupCoordinator
+  readonly fetchSessions: FetchSessions
   /** Of SSL listeners, in ms since 1970; null where there are none. */
   readonly certificate: { readonly expiresAt: number } | null
 }
 
-/** In seconds: from a request that is answered at once to one that waits as long as clients let it. */
-const durationBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+/** Kafka's RECOVERY, RUNNING and SHUTTING_DOWN. */
+const brokerStates = { starting: 2, serving: 3, draining: 7 } as const
 
 /**
  * The broker's metrics. Where Kafka has the same one it has the name that Prometheus's JMX exporter gives it with the
@@ -25,29 +33,16 @@ const durationBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
  */
 export class BrokerMetrics implements RequestObserver {
   readonly #registry = new Registry()
-  readonly #requests: Counter<'request' | 'version'>
-  readonly #durations: Histogram<'request'>
+  readonly #requests = new RequestMetrics(this.#registry)
+  readonly #topics = new TopicMetrics(this.#registry)
   readonly #receivedBytes: Counter
   readonly #sentBytes: Counter
-  readonly #fetchedBytes: Counter
-  /** Looks at each log once, for all that comes from there. */
-  #look: () => void = () => {}
+  readonly #delayed: Gauge<'delayedOperation'>
+  /** Look at what is only looked at for scrapes. */
+  readonly #looks: (() => void)[] = [() => this.#requests.look(performance.now()), () => this.#topics.look()]
 
-  constructor() {
+  constructor(phase: () => Health['phase']) {
     const registers = [this.#registry]
-    this.#requests = new Counter({
-      name: 'kafka_network_requestmetrics_requests_total',
-      help: 'Requests that have been answered.',
-      labelNames: ['request', 'version'],
-      registers,
-    })
-    this.#durations = new Histogram({
-      name: 'varve_request_duration_seconds',
-      help: 'From when a request is begun, waits of long polls included, until its response goes to the socket.',
-      labelNames: ['request'],
-      buckets: durationBuckets,
-      registers,
-    })
     this.#receivedBytes = new Counter({
       name: 'varve_network_received_bytes_total',
       help: 'Bytes of requests.',
@@ -58,11 +53,18 @@ export class BrokerMetrics implements RequestObserver {
       help: 'Bytes of responses.',
       registers,
     })
-    this.#fetchedBytes = new Counter({
-      name: 'kafka_server_brokertopicmetrics_bytesout_total',
-      help: 'Bytes of records that were fetched.',
+    this.#delayed = new Gauge({
+      name: 'kafka_server_delayedoperationpurgatory_purgatorysize',
+      help: 'Requests that wait: a Fetch for records, a Produce for its acknowledgement.',
+      labelNames: ['delayedOperation'],
       registers,
     })
+    for (const delayedOperation of ['Produce', 'Fetch']) this.#delayed.set({ delayedOperation }, 0)
+    this.#gauge(
+      'kafka_server_kafkaserver_brokerstate',
+      "Kafka's number of the state: 2 logs are being opened, 3 running, 7 shutting down.",
+      () => brokerStates[phase()],
+    )
     collectDefaultMetrics({ register: this.#registry })
   }
 
@@ -71,7 +73,7 @@ export class BrokerMetrics implements RequestObserver {
   }
 
   text(): Promise<string> {
-    this.#look()
+    for (const look of this.#looks) look()
     return this.#registry.metrics()
   }
 
@@ -83,17 +85,29 @@ export class BrokerMetrics implements RequestObserver {
     this.#receivedBytes.inc(bytes)
   }
 
-  answered({ apiKey, apiVersion }: RequestHeader, beganAt: number, bytes: number, recordBytes: number): void {
-    const request = supportedApis.get(apiKey)?.api.name ?? 'unknown'
-    this.#requests.inc({ request, version: String(apiVersion) })
-    this.#durations.observe({ request }, (performance.now() - beganAt) / 1000)
+  responded(api: AnyApi, version: number, response: object): void {
+    this.#requests.responded(api, version, response)
+  }
+
+  answered(header: RequestHeader, beganAt: number, bytes: number): void {
+    this.#requests.answered(header, beganAt, performance.now())
     this.#sentBytes.inc(bytes)
-    if (recordBytes > 0) this.#fetchedBytes.inc(recordBytes)
+  }
+
+  produced(topic: string | null, errorCode: number): void {
+    this.#topics.produced(topic, errorCode)
+  }
+
+  fetched(topic: string | null, errorCode: number, bytes: number): void {
+    this.#topics.fetched(topic, errorCode, bytes)
+  }
+
+  delayed(delayedOperation: DelayedOperation, change: 1 | -1): void {
+    this.#delayed.inc({ delayedOperation }, change)
   }
 
   /** Adds what is there once the logs are open. */
-  measure({ topics, memory, connections, certificate }: MeasuredBroker): void {
-    this.#gauge('kafka_server_kafkaserver_brokerstate', "Kafka's number of the state: 3 is running.", () => 3)
+  measure({ topics, memory, connections, groups, fetchSessions, certificate }: MeasuredBroker): void {
     this.#gauge('kafka_controller_kafkacontroller_activecontrollercount', 'This broker is its own.', () => 1)
     this.#gauge(
       'kafka_server_socket_server_metrics_connection_count',
@@ -108,29 +122,64 @@ export class BrokerMetrics implements RequestObserver {
         () => certificate.expiresAt / 1000,
       )
     }
-    const count = (counts: (partition: PartitionOf) => boolean) => (): number => {
+    this.#fetchSessions(fetchSessions)
+    this.#partitions(topics)
+    this.#topics.follow(topics)
+    this.#looks.push(logMetrics(this.#registry, topics), groupMetrics(this.#registry, groups))
+  }
+
+  #fetchSessions(sessions: FetchSessions): void {
+    const cache = 'kafka_server_fetchsessioncache_'
+    this.#gauge(`${cache}numincrementalfetchsessions`, 'Fetch sessions.', () => sessions.size)
+    this.#gauge(
+      `${cache}numincrementalfetchpartitionscached`,
+      'Partitions that they keep.',
+      () => sessions.partitions,
+    )
+    const evictions = new Counter({
+      name: `${cache}incrementalfetchsessionevictions_total`,
+      help: 'Sessions that were given up for others.',
+      registers: [this.#registry],
+    })
+    this.#looks.push(() => {
+      evictions.reset()
+      evictions.inc(sessions.evictions)
+    })
+  }
+
+  /** A partition that fails has no leader in Kafka's terms: its only replica is offline. */
+  #partitions(topics: Topics): void {
+    const count = (counts: (partition: Partition) => boolean) => (): number => {
       let found = 0
       for (const topic of topics.all()) {
         for (const partition of topic.partitions) if (counts(partition)) found++
       }
       return found
     }
+    const all = count(() => true)
+    const failed = count(({ failure }) => failure !== null)
+    const replicas = 'kafka_server_replicamanager_'
+    const controller = 'kafka_controller_kafkacontroller_'
+    this.#gauge(`${replicas}partitioncount`, 'Partitions.', all)
+    this.#gauge(`${controller}globalpartitioncount`, 'Partitions.', all)
+    this.#gauge(`${controller}globaltopiccount`, 'Topics.', () => [...topics.all()].length)
     this.#gauge(
-      'kafka_server_replicamanager_partitioncount',
-      'Partitions.',
-      count(() => true),
+      `${replicas}leadercount`,
+      'Partitions that can be written.',
+      count(({ failure }) => failure === null),
     )
     this.#gauge(
-      'kafka_server_replicamanager_underminisrpartitioncount',
+      `${replicas}underminisrpartitioncount`,
       'Partitions with fewer in-sync replicas than they need, which is one: those that cannot be written.',
-      count(({ failure }) => failure !== null),
+      failed,
     )
+    this.#gauge(`${replicas}offlinereplicacount`, 'Partitions that cannot be written.', failed)
+    this.#gauge(`${controller}offlinepartitionscount`, 'Partitions that cannot be written.', failed)
     this.#gauge(
-      'kafka_server_replicamanager_offlinereplicacount',
-      'Partitions that cannot be written.',
-      count(({ failure }) => failure !== null),
+      `${replicas}underreplicatedpartitions`,
+      'Led partitions with replicas out of sync; with one replica there are none.',
+      () => 0,
     )
-    this.#look = logMetrics(this.#registry, topics)
   }
 
   #gauge(name: string, help: string, value: () => number): void {
@@ -145,6 +194,3 @@ export class BrokerMetrics implements RequestObserver {
     this.#registry.registerMetric(gauge)
   }
 }
-
-type TopicOf = ReturnType<Topics['all']> extends Iterable<infer T> ? T : never
-type PartitionOf = TopicOf['partitions'][number]

@@ -16,6 +16,10 @@ export class Health {
     this.#problems = problems
   }
 
+  get phase(): 'starting' | 'serving' | 'draining' {
+    return this.#phase
+  }
+
   drain(): void {
     this.#phase = 'draining'
   }

@@ -39,6 +39,7 @@ export function logMetrics(registry: Registry, topics: Topics): () => void {
     registers,
   })
   const grown = new Growth()
+  let [records, bytes] = [0, 0]
   const ofTopics = [messagesIn, bytesIn, size, segments, startOffset, endOffset]
   return () => {
     // Of topics that are no more nothing is told.
@@ -56,13 +57,23 @@ export function logMetrics(registry: Registry, topics: Topics): () => void {
         messagesIn.inc({ topic: topic.name }, stats.append.records)
         bytesIn.inc({ topic: topic.name }, stats.append.bytes)
         const { flushMs } = stats.flush
-        const since = grown.of(partition, [flushMs.count, (flushMs.count * flushMs.mean) / 1000])
-        flushes.inc(since[0])
-        flushSeconds.inc(since[1])
+        const [flushed, microseconds, appended, appendedBytes] = grown.of(partition, [
+          flushMs.count,
+          Math.round(flushMs.count * flushMs.mean * 1000),
+          stats.append.records,
+          stats.append.bytes,
+        ])
+        flushes.inc(flushed)
+        flushSeconds.inc(microseconds! / 1e6)
+        records += appended!
+        bytes += appendedBytes!
         p99 = Math.max(p99, flushMs.p99)
       }
     }
     slowest.set(p99 / 1000)
+    // Without a label: of all topics, deleted ones too.
+    messagesIn.inc(records)
+    bytesIn.inc(bytes)
   }
 }
 
@@ -70,12 +81,14 @@ export function logMetrics(registry: Registry, topics: Topics): () => void {
 class Growth {
   readonly #last = new WeakMap<Partition, readonly number[]>()
 
-  /** @param totals a count, and what else goes with it */
-  of(partition: Partition, totals: readonly [count: number, ...more: number[]]): number[] {
-    const last = this.#last.get(partition) ?? [0]
+  /** @param totals whole numbers */
+  of(partition: Partition, totals: readonly number[]): number[] {
+    const last = this.#last.get(partition) ?? []
     this.#last.set(partition, totals)
     // A log that was opened again counts from the beginning.
-    const before = totals[0] < last[0]! ? [] : last
-    return totals.map((total, index) => Math.max(0, total - (before[index] ?? 0)))
+    return totals.map((total, index) => {
+      const before = last[index] ?? 0
+      return total < before ? total : total - before
+    })
   }
 }

@@ -26,6 +26,11 @@ export class CommittedOffsets {
     return this.#topics.size === 0
   }
 
+  /** How many are committed. */
+  get size(): number {
+    return [...this.entries()].length
+  }
+
   get(topic: string, partition: number): CommittedOffset | null {
     return this.#topics.get(topic)?.get(partition)?.committed ?? null
   }

@@ -8,6 +8,7 @@ import type { Partition } from '../partition.js'
 import { storageFailureText } from '../storage-failure.js'
 import type { Topic } from '../topic.js'
 import type { Topics } from '../topics.js'
+import type { Group } from './group.js'
 import type { GroupOptions } from './group-options.js'
 import { decodeRecord } from './group-records.js'
 import { GroupShard } from './group-shard.js'
@@ -43,6 +44,8 @@ export class GroupCoordinator {
   readonly #options: GroupCoordinatorOptions
   readonly options: Required<GroupOptions>
   #slots: Slot[] = []
+  /** Of shards that are no more. */
+  #formerRebalances = 0
   #creating: Promise<void> | null = null
   #expiry: Timer = undefined
   #closed = false
@@ -96,6 +99,16 @@ export class GroupCoordinator {
     return this.#slots.map(serving)
   }
 
+  /** The groups that can be served now. */
+  *loaded(): IterableIterator<Group> {
+    for (const { state, shard } of this.#slots) if (state === 'serving') yield* shard.groups()
+  }
+
+  /** How many rebalances have come to an assignment since the broker was started. */
+  get completedRebalances(): number {
+    return this.#slots.reduce((sum, { shard }) => sum + shard.completedRebalances, this.#formerRebalances)
+  }
+
   /** One line for each partition of the offsets topic whose groups cannot be served. */
   problems(): string[] {
     return this.#slots.flatMap(({ partition, state }) =>
@@ -110,6 +123,7 @@ export class GroupCoordinator {
 
   /** Forgets all groups, with what they have committed. Their members are told when they next ask. */
   async startOver(): Promise<void> {
+    this.#formerRebalances = this.completedRebalances
     for (const { shard } of this.#slots) shard.close()
     await this.settled()
     this.#slots = await Promise.all(
@@ -214,6 +228,7 @@ export class GroupCoordinator {
   async #topicDeleted({ name }: Topic): Promise<void> {
     if (name === offsetsTopicName) {
       this.#options.clock.clearTimeout(this.#expiry)
+      this.#formerRebalances = this.completedRebalances
       for (const { shard } of this.#slots.splice(0)) shard.close()
       return
     }

@@ -92,6 +92,10 @@ export class GroupShard {
     await this.#stored
   }
 
+  get completedRebalances(): number {
+    return this.#rebalances.completed
+  }
+
   // Replaying
 
   /** Takes in a record of the log, in its order, before the first command. */

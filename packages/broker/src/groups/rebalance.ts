@@ -23,6 +23,7 @@ const newMemberJoinTimeoutMs = 5 * 60_000
 /** How a group gets from one generation to the next, and what happens when somebody does not keep up. */
 export class Rebalances {
   readonly #environment: GroupEnvironment
+  #completed = 0
 
   constructor(environment: GroupEnvironment) {
     this.#environment = environment
@@ -73,6 +74,11 @@ export class Rebalances {
     deadline.set(timeoutMs)
   }
 
+  /** How many have come to an assignment. */
+  get completed(): number {
+    return this.#completed
+  }
+
   /** Begins a rebalance, or goes on with the one that is under way. */
   request(group: Group, reason: string): void {
     if (group.state === 'PreparingRebalance') this.completeIfJoined(group)
@@ -107,6 +113,7 @@ export class Rebalances {
         return
       }
       group.enter('Stable')
+      this.#completed++
       for (const member of group.members.values()) {
         member.assignment = assignmentOf(member)
         if (member.syncing === null) continue

@@ -54,9 +54,12 @@ export async function handleProduce(
   context: RequestContext,
 ): Promise<ProduceResponseInput | null> {
   const { acks, timeoutMs } = request
+  const { observer } = context.broker
   const appends: Promise<void>[] = []
+  const names: (string | null)[] = []
   const responses = request.topicData.map((data): TopicResponse => {
     const topic = findTopic(data, context)
+    names.push('code' in topic ? null : topic.name)
     const partitionResponses = data.partitionData.map(({ index, records }) => {
       const response: PartitionResponse = {
         index,
@@ -75,7 +78,14 @@ export async function handleProduce(
   })
   if (appends.length > 0) {
     const all = appends.length === 1 ? appends[0]! : Promise.all(appends)
+    if (acks === -1) observer?.delayed('Produce', 1)
     await (acks === -1 ? withinTimeout(all, responses, timeoutMs, context) : all)
+    if (acks === -1) observer?.delayed('Produce', -1)
+  }
+  if (observer !== null) {
+    for (const [index, { partitionResponses }] of responses.entries()) {
+      for (const { errorCode } of partitionResponses) observer.produced(names[index]!, errorCode)
+    }
   }
   if (acks !== 0) return { responses }
   closeOnError(responses)

@@ -93,11 +93,16 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
     closeAll(reads)
     context.settleDecoded()
     const estimate = new FetchEstimate(targets, reads)
-    do {
-      const changed = await signal.next()
-      if (gone.cancelled) return null
-      if (await estimate.reaches(minBytes, changed)) break
-    } while (!signal.expired)
+    broker.observer?.delayed('Fetch', 1)
+    try {
+      do {
+        const changed = await signal.next()
+        if (gone.cancelled) return null
+        if (await estimate.reaches(minBytes, changed)) break
+      } while (!signal.expired)
+    } finally {
+      broker.observer?.delayed('Fetch', -1)
+    }
     return await readTargets(targets, maxBytes, fetchError)
   } finally {
     signal.stop()
@@ -123,8 +128,9 @@ function respond(
   const responses: (Responses[number] & { partitions: PartitionResponse[] })[] = []
   let namesLeader = false
   for (const [index, { topic, topicId, partition, asked }] of targets.entries()) {
-    if (!isSent(index)) continue
     const { error, divergingEpoch, records, ...offsets } = reads[index]!
+    broker.observer?.fetched(partition === null ? null : topic, error?.code ?? 0, records.byteLength)
+    if (!isSent(index)) continue
     let last = responses.at(-1)
     if (last === undefined || last.topic !== topic || last.topicId !== topicId) {
       responses.push((last = { topic, topicId, partitions: [] }))
