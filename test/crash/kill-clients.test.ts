@@ -243,7 +243,7 @@ test(
     }
 
     for (let round = 0; round < KILLS; round++) {
-      const acked = productions.map(({ count }) => count + upTo(1500))
+      const acked = productions.map(({ count }) => count + upTo(isLongRun ? 1500 : 500))
       const committed = groups.map(({ count }) => count + upTo(20))
       await until(
         `every producer and group goes on in round ${round}`,

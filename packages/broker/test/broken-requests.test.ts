@@ -114,8 +114,8 @@ class Strangers {
   async visit({ requests, leavesAtOnce, milliseconds }: Visit): Promise<void> {
     const { clock } = this.#broker
     const client = await this.#broker.connect()
-    // Far apart, so that one that is wrong by a little is nobody's.
-    const sent = new Map(requests.map((request, n) => [1000 * (n + 1), request]))
+    // Far apart, and none that a lie would name, so that a broken one is nobody's.
+    const sent = new Map(requests.map((request, n) => [12_345 * (n + 1), request]))
     for (const [correlationId, request] of sent) client.write(this.#bytesOf(request, correlationId))
     if (leavesAtOnce) {
       await settle(2)
