@@ -25,12 +25,13 @@ function temporaryDirectory(): string {
 async function loadedBy(args: readonly string[], end?: NodeJS.Signals): Promise<string[]> {
   const coverage = temporaryDirectory()
   const child = spawn(process.execPath, [bin, ...args], {
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, NODE_V8_COVERAGE: coverage },
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   const ended = once(child, 'exit')
-  await once(child.stdout, 'data')
+  // One that fails says nothing there.
+  await Promise.race([once(child.stdout, 'data'), ended])
   child.stdout.resume()
   if (end !== undefined) child.kill(end)
   expect(await ended).toEqual([0, null])
