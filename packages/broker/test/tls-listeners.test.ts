@@ -4,12 +4,16 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { once } from 'node:events'
-import { connect as connectTls, type ConnectionOptions } from 'node:tls'
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { fetch, metadata } from '@varve/protocol'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { Authority, type Credentials } from '../../../test/support/certificates.js'
 import { resolveOptions } from '../src/broker-options.js'
+import { opensslCipher } from '../src/cipher-suites.js'
 import { startBroker } from '../src/start-broker.js'
+import { BROKER, described } from './support/configs.js'
 import { RawClient } from './support/raw-client.js'
 import { fetchBody, produceTo, settle, startTestBroker, until } from './support/test-broker.js'
 import { recordsIn } from './memory-log.js'
@@ -81,6 +85,8 @@ test.each([
   [{ listeners: 'A://:0', listenerSecurityProtocolMap: 'B:SSL' }, /names no protocol for the listener A/],
   [{ listeners: 'A://:0', listenerSecurityProtocolMap: 'A' }, /'A' is not of the form NAME:PROTOCOL/],
   [{ listeners: 'A://:0', listenerSecurityProtocolMap: 'A:TLS' }, /A cannot speak 'TLS'/],
+  [{ configs: { 'listener.name.inside.ssl.client.auth': 'required' } }, /for one listener, .* option ssl/],
+  [{ configs: { 'ssl.enabled.protocols': 'TLSv1.3' } }, /is what the option ssl says/],
   [{ listeners: 'SASL_SSL://:0' }, /security protocol that this broker does not speak/],
   [{ listeners: 'A://:0', listenerSecurityProtocolMap: { A: 'SASL_SSL' } }, /does not speak/],
 ])('%j is refused', (options, message) => {
@@ -101,6 +107,81 @@ test('files that cannot be used are named before anything is bound', async () =>
   await refused({ ca: 'no certificate -----BEGIN' }, /^ssl: ca does not hold certificates as PEM/)
   await refused({ key: '' }, /^ssl: key is missing/)
   await refused({ clientAuth: 'always' }, /^ssl: clientAuth must be/)
+  await refused(
+    { protocols: ['TLSv1.1', 'TLSv1.2'] },
+    /^ssl: protocols must be TLSv1\.2, TLSv1\.3 or both, not/,
+  )
+  await refused({ ciphers: ['TLS_X'] }, /^ssl: ciphers names TLS_X, which this Node does not have/)
+  await refused({ pfx: keystore }, /^ssl: give either pfx or cert and key/)
+  const pfx = { cert: undefined, key: undefined, pfx: keystore }
+  await refused(
+    pfx,
+    /^ssl: pfx \(.*keystore\.p12\) does not hold a certificate and its key as PKCS12 with this/,
+  )
+  await refused({ ...pfx, pfx: '/nowhere.p12' }, /^ssl: cannot read pfx from \/nowhere\.p12/)
+})
+
+const keystore = fileURLToPath(new URL('./fixtures/keystore.p12', import.meta.url))
+
+test('certificate and key may be a keystore of PKCS12, and DescribeConfigs says so', async () => {
+  for (const pfx of [keystore, readFileSync(keystore)]) {
+    const { broker } = await startTestBroker({
+      listeners: 'SSL://127.0.0.1:0',
+      ssl: { pfx, passphrase: 'secret' },
+    })
+    // The certificate signs itself.
+    const client = await connectSecurely(broker.port, { rejectUnauthorized: false })
+    expect((client.socket as TLSSocket).getPeerX509Certificate()!.subject).toBe('CN=keystore')
+    const found = await described(client, BROKER, '0')
+    expect(found.get('ssl.keystore.type')).toMatchObject({ value: 'PKCS12', readOnly: true })
+  }
+})
+
+test('versions and cipher suites are those that were given, and DescribeConfigs tells them', async () => {
+  const { broker } = await startTestBroker({
+    listeners: 'SSL://127.0.0.1:0',
+    ssl: {
+      ...server,
+      ca: authority.ca,
+      clientAuth: 'requested',
+      protocols: ['TLSv1.2'],
+      ciphers: ['TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384', 'ECDHE-RSA-AES256-GCM-SHA384'],
+    },
+  })
+  await expect(connectSecurely(broker.port, { minVersion: 'TLSv1.3' })).rejects.toThrow(/version/)
+  const other = 'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256'
+  await expect(connectSecurely(broker.port, { ciphers: other })).rejects.toThrow(/handshake failure/)
+  const client = await connectSecurely(broker.port)
+  expect((client.socket as TLSSocket).getCipher()).toMatchObject({
+    standardName: expect.stringMatching(/^TLS_ECDHE_(ECDSA|RSA)_WITH_AES_256_GCM_SHA384$/),
+    version: expect.stringMatching(/TLSv1[./]2/),
+  })
+  const found = await described(client, BROKER, '0')
+  const valueOf = (name: string) => found.get(`ssl.${name}`)!.value
+  expect(valueOf('enabled.protocols')).toBe('TLSv1.2')
+  expect(valueOf('cipher.suites')).toBe('TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,ECDHE-RSA-AES256-GCM-SHA384')
+  expect([valueOf('client.auth'), valueOf('keystore.type'), valueOf('truststore.type')]).toEqual([
+    'requested',
+    'PEM',
+    'PEM',
+  ])
+})
+
+test('only TLS 1.3 is spoken where only that is to be', async () => {
+  const ssl = { ...server, protocols: ['TLSv1.3'] as const }
+  const { broker } = await startTestBroker({ listeners: 'SSL://127.0.0.1:0', ssl })
+  await expect(connectSecurely(broker.port, { maxVersion: 'TLSv1.2' })).rejects.toThrow(/version/)
+  expect(await hostOf(await connectSecurely(broker.port))).toBe(broker.address)
+})
+
+test.each([
+  ['TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256', 'ECDHE-RSA-CHACHA20-POLY1305'],
+  ['TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256', 'ECDHE-RSA-AES128-SHA256'],
+  ['TLS_RSA_WITH_AES_256_GCM_SHA384', 'AES256-GCM-SHA384'],
+  ['TLS_AES_128_GCM_SHA256', 'TLS_AES_128_GCM_SHA256'],
+  ['TLS_RSA_WITH_NULL_MD5', null],
+])('OpenSSL calls %s %s', (name, openssl) => {
+  expect(opensslCipher(name)).toBe(openssl)
 })
 
 test.each(['none', 'requested', 'required'] as const)('ssl.client.auth=%s', async (clientAuth) => {

@@ -2,6 +2,7 @@ import { VarveError } from '@varve/records'
 import type { BrokerOptions, ResolvedOptions } from '../broker-options.js'
 import { writtenOverrides } from '../connection-limits.js'
 import { formatAddress, type ListenerAddress } from '../listener-address.js'
+import type { SslOptions } from '../ssl-options.js'
 import { brokerConfigs } from './config-tables.js'
 import { InvalidConfig, normalizeValue } from './config-value.js'
 import type { ConfigValues } from './stored-configs.js'
@@ -51,11 +52,17 @@ const optionsInstead: Readonly<Record<string, string>> = {
   'advertised.listeners': 'advertisedListeners',
   'node.id': 'nodeId',
   'broker.id': 'nodeId',
+  'ssl.cipher.suites': 'ssl',
   'ssl.client.auth': 'ssl',
+  'ssl.enabled.protocols': 'ssl',
   'ssl.key.password': 'ssl',
   'ssl.keystore.certificate.chain': 'ssl',
   'ssl.keystore.key': 'ssl',
+  'ssl.keystore.location': 'ssl',
+  'ssl.keystore.password': 'ssl',
+  'ssl.keystore.type': 'ssl',
   'ssl.truststore.certificates': 'ssl',
+  'ssl.truststore.type': 'ssl',
 }
 
 /**
@@ -68,6 +75,11 @@ export function checkGiven(given: GivenConfigs): ConfigValues {
   const values = new Map<string, string>()
   for (const [name, raw] of Object.entries(given)) {
     const definition = brokerConfigs.get(name)
+    if (name.startsWith('listener.name.')) {
+      throw refused(
+        `${name} is for one listener, and here all have the same; the option ssl says how they speak TLS`,
+      )
+    }
     if (definition === undefined)
       throw refused(`there is no configuration ${name}; docs/configuration.md lists them`)
     const option = optionsInstead[name]
@@ -139,7 +151,9 @@ export function staticConfigs(
   if (options.maxConnectionsPerIpOverrides.size > 0) {
     values.set('max.connections.per.ip.overrides', writtenOverrides(options.maxConnectionsPerIpOverrides))
   }
-  if (ssl?.clientAuth !== undefined) values.set('ssl.client.auth', ssl.clientAuth)
+  for (const [name, value] of Object.entries(ssl === null ? {} : sslConfigs(ssl))) {
+    if (value !== undefined) values.set(name, value)
+  }
   values.set('node.id', String(nodeId))
   values.set('broker.id', String(nodeId))
   values.set('process.roles', 'broker,controller')
@@ -148,6 +162,16 @@ export function staticConfigs(
   values.set('advertised.listeners', written(listeners.map((one) => advertised.get(one.name) ?? one)))
   if (options.durability === 'fsync') values.set('log.flush.interval.messages', '1')
   return values
+}
+
+function sslConfigs({ clientAuth, protocols, ciphers, pfx, ca }: SslOptions) {
+  return {
+    'ssl.client.auth': clientAuth,
+    'ssl.enabled.protocols': protocols?.join(','),
+    'ssl.cipher.suites': ciphers?.join(','),
+    'ssl.keystore.type': pfx === undefined ? 'PEM' : 'PKCS12',
+    'ssl.truststore.type': ca === undefined ? undefined : 'PEM',
+  }
 }
 
 function written(addresses: readonly ListenerAddress[]): string {

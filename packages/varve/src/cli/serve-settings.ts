@@ -93,9 +93,16 @@ export const serveSettings: readonly Setting[] = [
     description: 'PEM file of its private key',
   },
   {
+    name: 'ssl-pfx',
+    flags: '--ssl-pfx <file>',
+    kafka: ['ssl.keystore.location'],
+    description: 'PKCS12 file of both, instead of --ssl-cert and --ssl-key',
+    conflicts: ['ssl-cert', 'ssl-key'],
+  },
+  {
     name: 'ssl-key-password',
     flags: '--ssl-key-password <text>',
-    kafka: ['ssl.key.password'],
+    kafka: ['ssl.key.password', 'ssl.keystore.password'],
     description:
       'what the key is decrypted with; a flag is seen by all users of the machine, a variable is not',
   },
@@ -111,6 +118,20 @@ export const serveSettings: readonly Setting[] = [
     kafka: ['ssl.client.auth'],
     description: 'whether clients have to show a certificate: none, requested or required',
     parse: oneOf('none', 'requested', 'required'),
+  },
+  {
+    name: 'ssl-protocols',
+    flags: '--ssl-protocols <version...>',
+    kafka: ['ssl.enabled.protocols'],
+    description: 'versions of TLS that are spoken: TLSv1.2, TLSv1.3 or, if not given, both',
+    list: true,
+  },
+  {
+    name: 'ssl-ciphers',
+    flags: '--ssl-ciphers <suite...>',
+    kafka: ['ssl.cipher.suites'],
+    description: 'cipher suites that may be agreed on; those of Node if not given',
+    list: true,
   },
   {
     name: 'node-id',

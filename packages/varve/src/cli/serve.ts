@@ -17,9 +17,12 @@ export interface ServeOptions {
   listenerSecurityProtocolMap?: string
   sslCert?: string
   sslKey?: string
+  sslPfx?: string
   sslKeyPassword?: string
   sslCa?: string
-  sslClientAuth?: 'none' | 'requested' | 'required'
+  sslClientAuth?: SslOptions['clientAuth']
+  sslProtocols?: SslOptions['protocols']
+  sslCiphers?: readonly string[]
   nodeId?: number
   rack?: string
   partitions: number
@@ -36,23 +39,20 @@ export interface ServeOptions {
   config?: Readonly<Record<string, string>>
 }
 
-/** Certificate and key, where any part of them is given; the broker says what is missing. */
-function sslOf({
-  sslCert,
-  sslKey,
-  sslKeyPassword,
-  sslCa,
-  sslClientAuth,
-}: ServeOptions): SslOptions | undefined {
-  if ([sslCert, sslKey, sslKeyPassword, sslCa, sslClientAuth].every((one) => one === undefined))
-    return undefined
-  return {
-    cert: sslCert ?? '',
-    key: sslKey ?? '',
-    ...(sslKeyPassword !== undefined && { passphrase: sslKeyPassword }),
-    ...(sslCa !== undefined && { ca: sslCa }),
-    ...(sslClientAuth !== undefined && { clientAuth: sslClientAuth }),
+/** What TLS needs, where any part of it is given; the broker says what is missing. */
+function sslOf(options: ServeOptions): SslOptions | undefined {
+  const ssl: Record<keyof SslOptions, unknown> = {
+    cert: options.sslCert,
+    key: options.sslKey,
+    pfx: options.sslPfx,
+    passphrase: options.sslKeyPassword,
+    ca: options.sslCa,
+    clientAuth: options.sslClientAuth,
+    protocols: options.sslProtocols,
+    ciphers: options.sslCiphers,
   }
+  const given = Object.entries(ssl).filter(([, value]) => value !== undefined)
+  return given.length === 0 ? undefined : Object.fromEntries(given)
 }
 
 /** The broker says what is wrong; here it is said in terms of this command's options. */
