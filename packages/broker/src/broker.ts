@@ -27,6 +27,7 @@ import { LimitedLog } from './limited-log.js'
 import { checkBindable, Listener } from './listener.js'
 import { LocalMetadataStore } from './local-metadata-store.js'
 import type { MetadataStore } from './metadata-store.js'
+import { OpeningProgress } from './opening-progress.js'
 import { isAmongLastDescriptors, openFilesLimit } from './open-files.js'
 import { Faults, type FaultInjection } from './testing/faults.js'
 import { StartTopics } from './testing/start-topics.js'
@@ -200,7 +201,11 @@ async function open(
   opened.push(() => metadata.close())
   const given = staticConfigs(options, directory.nodeId, directories.paths)
   const configs = await BrokerConfigs.load(metadata, directory.nodeId, given)
+  const connectionClock = clock.connections ?? clock
+  const opening = new OpeningProgress(connectionClock, log)
+  admin?.health.open(() => opening.logs)
   const topics = await Topics.open({
+    opening,
     directories,
     metadata,
     configs,
@@ -213,7 +218,6 @@ async function open(
   opened.push(() => topics.detach())
 
   const closing = new Cancellation()
-  const connectionClock = clock.connections ?? clock
   const faults = new Faults(closing)
   const memory = dependencies.memory ?? new RequestMemory(options.requestMemoryBytes)
   const connections = new Connections(connectionClock)

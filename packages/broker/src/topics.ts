@@ -9,6 +9,7 @@ import { topicSettings, type TopicSettings } from './configs/topic-settings.js'
 import type { DataDirectories } from './data-directories.js'
 import { inParallel } from './in-parallel.js'
 import type { MetadataPut, MetadataStore } from './metadata-store.js'
+import type { OpeningProgress } from './opening-progress.js'
 import { openingAtOnce, PartitionLogs } from './partition-logs.js'
 import { Partition } from './partition.js'
 import { storageFailureText } from './storage-failure.js'
@@ -35,6 +36,8 @@ export interface TopicsOptions {
   /** Whether what is created has to survive a power loss. */
   readonly durable: boolean
   readonly clock: Clock
+  /** Is told how many logs have been opened. */
+  readonly opening?: OpeningProgress
   readonly log: BrokerLog
 }
 
@@ -90,9 +93,15 @@ export class Topics {
       if (owned.has(name) || isStray(name) || isDeleted(name)) continue
       for (const { dir } of directories) await topics.#logs.putAside(dir, name)
     }
-    await inParallel(wanted, openingAtOnce, async ({ partition, topic }) => {
-      await topics.#logs.reopen(partition, topic.id, places.get(partition.name) ?? [])
-    })
+    const opened = options.opening?.begin(wanted.length)
+    try {
+      await inParallel(wanted, openingAtOnce, async ({ partition, topic }) => {
+        await topics.#logs.reopen(partition, topic.id, places.get(partition.name) ?? [])
+        opened?.()
+      })
+    } finally {
+      options.opening?.end()
+    }
     topics.#stopListening = options.configs.onChange(() => topics.#reconfigure())
     return topics
   }

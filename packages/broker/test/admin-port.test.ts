@@ -8,6 +8,7 @@ import { VarveError } from '@varve/records'
 import { expect, onTestFinished, test } from 'vitest'
 import { resolveOptions } from '../src/broker-options.js'
 import { openBroker } from '../src/broker.js'
+import { ManualClock } from './support/manual-clock.js'
 import { commit, join, sync } from './support/group-requests.js'
 import { MemoryDisk } from './memory-log.js'
 import {
@@ -40,6 +41,14 @@ async function valueOf(at: { port: number } | null, series: string): Promise<num
   return Number(line.slice(series.length + 1))
 }
 
+async function freePort(): Promise<number> {
+  const before = createServer().listen(0, '127.0.0.1')
+  await once(before, 'listening')
+  const { port } = before.address() as { port: number }
+  await new Promise((resolve) => before.close(resolve))
+  return port
+}
+
 test('nothing listens that nobody asked for', async () => {
   const { broker } = await startTestBroker()
   expect(broker.admin).toBeNull()
@@ -65,10 +74,7 @@ test('it can be asked while the broker starts, and while it stops', async () => 
   const disk = new MemoryDisk()
   let proceed = (): void => {}
   const held = new Promise<void>((resolve) => (proceed = resolve))
-  const before = createServer().listen(0, '127.0.0.1')
-  await once(before, 'listening')
-  const { port } = before.address() as { port: number }
-  await new Promise((resolve) => before.close(resolve))
+  const port = await freePort()
   const opening = openBroker(resolveOptions({ data: await temporaryDirectory(), admin: { port } }), {
     openDataDirectory: async (...args: Parameters<MemoryDisk['openDataDirectory']>) => {
       await held
@@ -84,6 +90,50 @@ test('it can be asked while the broker starts, and while it stops', async () => 
   onTestFinished(() => broker.close())
   expect((await health({ port })).status).toBe('serving')
   expect(await valueOf({ port }, brokerState)).toBe(3)
+})
+
+test('it tells how many logs are opened, and so does the log of a start that takes long', async () => {
+  const disk = new MemoryDisk()
+  const data = await temporaryDirectory()
+  const before = await startTestBroker({ disk, data })
+  await before.createTopic('orders', 3)
+  await before.broker.close()
+  const releases: (() => void)[] = []
+  const clock = new ManualClock()
+  const lines: string[] = []
+  const held = (log: unknown) => new Promise((resolve) => releases.push(() => resolve(log)))
+  const options = resolveOptions({
+    data,
+    clock,
+    admin,
+    log: (level, message) => lines.push(`${level} ${message}`),
+  })
+  const port = await freePort()
+  const opening = openBroker(
+    { ...options, admin: { port, host: '127.0.0.1' } },
+    {
+      openDataDirectory: async (...args: Parameters<MemoryDisk['openDataDirectory']>) => {
+        const directory = await disk.openDataDirectory(...args)
+        const openLog: typeof directory.openLog = async (name, given) => {
+          const log = await directory.openLog(name, given)
+          return name.startsWith('orders-') ? ((await held(log)) as typeof log) : log
+        }
+        return { ...directory, dir: directory.dir, openLog }
+      },
+    },
+  )
+  await expect.poll(() => releases.length).toBe(3)
+  releases.pop()!()
+  await expect
+    .poll(() => health({ port }))
+    .toEqual({ httpStatus: 503, status: 'starting', problems: [], logs: { opened: 1, all: 3 } })
+  clock.advance(5000)
+  expect(lines).toContain('info opened 1 of 3 logs so far')
+  for (const release of releases) release()
+  const broker = await opening
+  onTestFinished(() => broker.close())
+  expect(lines).toContain('info opened 3 of 3 logs in 5 s')
+  expect(await health({ port })).toEqual({ httpStatus: 200, status: 'serving', problems: [] })
 })
 
 test('while it drains it says so, and is gone with the broker', async () => {
