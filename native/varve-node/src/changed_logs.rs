@@ -72,10 +72,12 @@ mod tests {
     fn a_log_is_told_once_for_all_changes_until_then_and_again_for_those_that_follow() {
         let (untold, wakes) = (Arc::<Untold>::default(), Arc::<AtomicUsize>::default());
         let counted = wakes.clone();
-        let wake = Box::new(move || drop(counted.fetch_add(1, Ordering::Relaxed)));
+        let wake = Box::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
         let logs = ChangedLogs { untold: untold.clone(), wake };
         for _ in 0..5 {
-            [7, 3, 7].map(|log| logs.note(log));
+            [7, 3, 7].into_iter().for_each(|log| logs.note(log));
         }
         assert_eq!((wakes.load(Ordering::Relaxed), untold.take()), (1, vec![3, 7]));
         logs.note(3);
@@ -88,7 +90,7 @@ mod tests {
         const CHANGES: u32 = 20_000;
         let (woken, wakes) = std::sync::mpsc::channel();
         let untold = Arc::<Untold>::default();
-        let wake = Box::new(move || drop(woken.send(())));
+        let wake = Box::new(move || woken.send(()).expect("somebody receives"));
         let logs = ChangedLogs { untold: untold.clone(), wake };
         let changing = std::thread::spawn(move || (0..CHANGES).for_each(|log| logs.note(log)));
         let mut told = Vec::new();
