@@ -1,9 +1,6 @@
 // Tools compare, copy and restore configurations by DescribeConfigs: a name that is missing, or a default that is not
-// Kafka's, would make them set something that nobody asked for. And what the tables call served must really be read
-// somewhere, or an operator sets it in vain.
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+// Kafka's, would make them set something that nobody asked for.
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { brokerConfigs, isDynamic, topicConfigs } from '../src/configs/config-tables.js'
 import { BROKER, described, TOPIC } from './support/configs.js'
@@ -75,32 +72,3 @@ test('every default passes its own check', () => {
     ])
   }
 })
-
-test('whatever the tables call served is read somewhere else in the broker', () => {
-  const source = sources(fileURLToPath(new URL('../src', import.meta.url)))
-  const acting = [
-    ...[...topicConfigs.values()].filter(({ service }) => service === 'served' || service === 'hidden'),
-    ...[...brokerConfigs.values()].filter(({ service }) => service !== 'fixed'),
-  ]
-  // Those that a topic takes over are read under the topic's name.
-  const inherited = new Set([...topicConfigs.values()].map(({ brokerName }) => brokerName))
-  const unread = acting.filter(
-    ({ name }) => !inherited.has(name) && !new RegExp(`['"]?\\b${name}['"]?[:,)\\]]`).test(source),
-  )
-  expect(unread.map(({ name }) => name)).toEqual([])
-})
-
-/** All of the broker's source but the tables. */
-function sources(folder: string): string {
-  return readdirSync(folder, { withFileTypes: true })
-    .filter(({ name }) => name !== 'tables')
-    .map((entry) => {
-      const path = join(folder, entry.name)
-      return entry.isDirectory() ? sources(path) : withoutComments(readFileSync(path, 'utf8'))
-    })
-    .join('\n')
-}
-
-function withoutComments(source: string): string {
-  return source.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/^\s*\/\/.*$/gm, '')
-}
