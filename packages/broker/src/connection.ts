@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { type Chunk, decodeRequestHeader, FrameReader, type RequestHeader } from '@varve/protocol'
-import { messageOf } from './broker-log.js'
+import { errorFields, type LogFields, messageOf } from './broker-log.js'
 import type { BrokerState } from './broker-state.js'
 import { Cancellation } from './cancellation.js'
 import { decodesToLittle, whenDecodable } from './decoding-budget.js'
@@ -334,13 +334,13 @@ export class Connection {
     const { apiKey, apiVersion } = turn.request.header
     const expected = error instanceof CloseConnection || (error as Error)?.name === 'ProtocolError'
     const where = expected ? '' : `, while working on API key ${apiKey} version ${apiVersion}`
-    this.#fail(turn, messageOf(error) + where)
+    this.#fail(turn, messageOf(error) + where, expected ? {} : errorFields(error))
   }
 
   /** Ends the connection for a reason, after what came before it has been answered. */
-  #fail(turn: Turn | null, reason: string): void {
+  #fail(turn: Turn | null, reason: string, fields: LogFields = {}): void {
     if (this.#closed) return
-    this.#logEnd(reason)
+    this.#logEnd(reason, fields)
     this.#stopReceiving()
     for (const request of this.#waiting.splice(0)) request.done()
     if (turn !== null) this.#drop(this.#turns.splice(this.#turns.indexOf(turn)))
@@ -420,10 +420,15 @@ export class Connection {
     this.#onIdle?.()
   }
 
-  #logEnd(reason: string): void {
-    const client = this.#clientId === null ? '' : ` (client id '${this.#clientId.slice(0, 100)}')`
+  #logEnd(reason: string, fields: LogFields = {}): void {
+    const clientId = this.#clientId?.slice(0, 100)
+    const client = clientId === undefined ? '' : ` (client id '${clientId}')`
     const line = `closed the connection of ${this.#peer}${client}: ${reason.slice(0, 500)}`
     // Client ids and topic names are the peer's words: they may not break a line, or colour a terminal.
-    this.#options.broker.limitedLog.write('warn', reason, line.replaceAll(/\p{Cc}/gu, '?'))
+    this.#options.broker.limitedLog.write('warn', reason, line.replaceAll(/\p{Cc}/gu, '?'), {
+      peer: this.#peer,
+      ...(clientId !== undefined && { client: clientId }),
+      ...fields,
+    })
   }
 }

@@ -1,5 +1,5 @@
 export type { BoundListener, Broker } from './broker.js'
-export type { BrokerLog, LogLevel } from './broker-log.js'
+export type { BrokerLog, LogFields, LogLevel } from './broker-log.js'
 export type { BrokerOptions } from './broker-options.js'
 export type { GroupOptions } from './groups/group-options.js'
 export { type Clock, systemClock, type Timer } from './clock.js'

@@ -1,4 +1,4 @@
-import type { BrokerLog, LogLevel } from './broker-log.js'
+import type { BrokerLog, LogFields, LogLevel } from './broker-log.js'
 import type { Clock, Timer } from './clock.js'
 
 const lineEveryMs = 1_000
@@ -9,6 +9,7 @@ const mostReasons = 20
 interface Recent {
   readonly level: LogLevel
   line: string
+  fields: LogFields
   /** How many have come since the last line. */
   withheld: number
 }
@@ -26,17 +27,18 @@ export class LimitedLog {
   }
 
   /** @param reason what lines have in common that count as the same; numbers make no difference */
-  write(level: LogLevel, reason: string, line: string): void {
+  write(level: LogLevel, reason: string, line: string, fields: LogFields = {}): void {
     let key = reason.replaceAll(/\d+/g, '#')
     if (!this.#recent.has(key) && this.#recent.size >= mostReasons) key = ''
     const recent = this.#recent.get(key)
     if (recent !== undefined) {
       recent.line = line
+      recent.fields = fields
       recent.withheld++
       return
     }
-    this.#recent.set(key, { level, line, withheld: 0 })
-    this.#log(level, line)
+    this.#recent.set(key, { level, line, fields, withheld: 0 })
+    this.#log(level, line, fields)
     if (this.#recent.size === 1) this.#schedule()
   }
 
@@ -57,12 +59,12 @@ export class LimitedLog {
   /** One line for what came more than once; what did not come again is forgotten. */
   #flush(): void {
     for (const [key, recent] of this.#recent) {
-      const { level, line, withheld } = recent
+      const { level, line, fields, withheld } = recent
       if (withheld === 0) {
         this.#recent.delete(key)
         continue
       }
-      this.#log(level, withheld === 1 ? line : `${line} (and ${withheld - 1} more)`)
+      this.#log(level, withheld === 1 ? line : `${line} (and ${withheld - 1} more)`, fields)
       recent.withheld = 0
     }
   }

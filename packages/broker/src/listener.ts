@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { bind } from './bind.js'
-import type { BrokerLog } from './broker-log.js'
+import { type BrokerLog, errorFields, type LogFields } from './broker-log.js'
 import type { Clock } from './clock.js'
 import type { Release } from './connection-limits.js'
 import { formatAddress, isWildcard, type ListenerAddress } from './listener-address.js'
@@ -50,7 +50,9 @@ export class Listener {
     const server = listener.#server
     await bind(server, options.address)
     // Errors of accept(), such as too many open files, cost the connection that was not accepted and nothing else.
-    server.on('error', (error) => listener.#complain(`could not accept a connection: ${error.message}`))
+    server.on('error', (error) =>
+      listener.#complain(`could not accept a connection: ${error.message}`, errorFields(error)),
+    )
     const bound = server.address()
     listener.#port = typeof bound === 'object' && bound !== null ? bound.port : port
     return listener
@@ -95,7 +97,7 @@ export class Listener {
     const admitted = admit(socket)
     if (typeof admitted === 'string') {
       socket.destroy()
-      this.#complain(`refused a connection from ${peer}: ${admitted}`)
+      this.#complain(`refused a connection from ${peer}: ${admitted}`, { peer })
     } else if (tls === null) {
       onSocket(socket, this, admitted)
     } else {
@@ -106,16 +108,16 @@ export class Listener {
           return
         }
         admitted()
-        this.#complain(`no TLS connection with ${peer} on ${this.#options.address.name}: ${reason}`)
+        this.#complain(`no TLS connection with ${peer} on ${this.#options.address.name}: ${reason}`, { peer })
       })
     }
   }
 
-  #complain(line: string): void {
+  #complain(line: string, fields: LogFields): void {
     const now = this.#options.clock.now()
     if (now - this.#lastRefusalLine < refusalLineEveryMs) return
     this.#lastRefusalLine = now
-    this.#options.log('warn', line)
+    this.#options.log('warn', line, fields)
   }
 }
 

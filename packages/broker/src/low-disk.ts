@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises'
 import type { VarveError } from '@varve/records'
-import type { BrokerLog } from './broker-log.js'
+import { type BrokerLog, errorFields } from './broker-log.js'
 
 /** Tells operators of disks that have too little room left: the log once each time, and whoever asks. */
 export class LowDisk {
@@ -20,7 +20,7 @@ export class LowDisk {
   refused(failure: VarveError): void {
     if (this.#told) return
     this.#told = true
-    this.#log('error', `appends are refused until there is room: ${failure.message}`)
+    this.#log('error', `appends are refused until there is room: ${failure.message}`, errorFields(failure))
   }
 
   /** An append was taken. Another disk may still have too little; it then gets a line of its own. */

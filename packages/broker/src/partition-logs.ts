@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type DataDirectory, readPartitionMetadata, writePartitionMetadata } from '@varve/log'
 import { VarveError } from '@varve/records'
-import { type BrokerLog, messageOf } from './broker-log.js'
+import { type BrokerLog, errorFields, messageOf } from './broker-log.js'
 import type { DataDirectories } from './data-directories.js'
 import { inParallel } from './in-parallel.js'
 import type { Partition } from './partition.js'
@@ -93,13 +93,19 @@ export class PartitionLogs {
         log(
           'warn',
           `${partition.name}: recovery cut ${cutBytes} bytes, the log now ends at offset ${endOffset}`,
+          { topic: partition.topic, partition: partition.index },
         )
       }
     } catch (error) {
       partition.refuse(asVarveError(error))
     }
     const failure = partition.failure
-    if (failure !== null) log('error', `${partition.name}: ${storageFailureText(failure)}`)
+    if (failure !== null)
+      log('error', `${partition.name}: ${storageFailureText(failure)}`, {
+        topic: partition.topic,
+        partition: partition.index,
+        ...errorFields(failure),
+      })
   }
 
   /** @throws VarveError `VARVE_IO` */

@@ -1,3 +1,4 @@
+import type { LogFields } from './broker-log.js'
 import type { BrokerState } from './broker-state.js'
 import type { Cancellation } from './cancellation.js'
 import type { KafkaError } from './kafka-error.js'
@@ -32,6 +33,11 @@ export interface RequestContext {
   readonly fetchError: ((topic: string, partition: number) => KafkaError | null) | null
   /** Gives back what the decoded request is charged for: before a long wait that needs little of it. */
   settleDecoded(): void
+}
+
+/** Whose request it is, for the broker's log. */
+export function aboutRequest({ clientId, clientHost }: RequestContext): LogFields {
+  return { peer: clientHost, ...(clientId !== null && { client: clientId.slice(0, 100) }) }
 }
 
 /** Thrown by a handler where Kafka closes the connection instead of answering; the message goes to the broker's log. */

@@ -2,7 +2,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readPartitionMetadata } from '@varve/log'
 import { VarveError } from '@varve/records'
-import { type BrokerLog, messageOf } from './broker-log.js'
+import { type BrokerLog, errorFields, messageOf } from './broker-log.js'
 import type { Clock, Timer } from './clock.js'
 import type { DataDirectories } from './data-directories.js'
 import type { MetadataEntry, MetadataPut, MetadataStore } from './metadata-store.js'
@@ -100,6 +100,7 @@ export class TopicDeletions {
       this.#options.log(
         'warn',
         `could not remove ${path} of a deleted topic: ${messageOf(error)}; the next start tries again`,
+        errorFields(error),
       )
     })
     this.#removals.add(removal)

@@ -1,7 +1,7 @@
 import { VarveError } from '@varve/records'
 import type { Durability } from '@varve/log'
 import { randomUuid } from '@varve/protocol'
-import type { BrokerLog } from './broker-log.js'
+import { type BrokerLog, errorFields } from './broker-log.js'
 import type { Clock } from './clock.js'
 import type { BrokerConfigs } from './configs/broker-configs.js'
 import { type ConfigValues, noValues } from './configs/stored-configs.js'
@@ -164,10 +164,13 @@ export class Topics {
       await Promise.all(topic.partitions.map((partition) => partition.remove()))
       // Before another topic can get the name.
       for (const listener of this.#deletionListeners) await listener(topic)
-      this.#options.log('info', `deleted topic ${topic.name}, id ${topic.id}`)
+      this.#options.log('info', `deleted topic ${topic.name}, id ${topic.id}`, { topic: topic.name })
       await this.#deletions.finish(deleted, filesAfterMs).catch((error: unknown) => {
         // It is deleted all the same, and the next start goes on with its directories.
-        this.#options.log('warn', `the directories of ${topic.name} remain: ${storageFailureText(error)}`)
+        this.#options.log('warn', `the directories of ${topic.name} remain: ${storageFailureText(error)}`, {
+          topic: topic.name,
+          ...errorFields(error),
+        })
       })
     })
   }
@@ -204,7 +207,7 @@ export class Topics {
       for (const partition of added) partition.configure(topic.settings)
       topic.extend(added)
       this.#tellChange()
-      this.#options.log('info', `topic ${topic.name} has ${count} partitions now`)
+      this.#options.log('info', `topic ${topic.name} has ${count} partitions now`, { topic: topic.name })
     })
   }
 
@@ -307,8 +310,12 @@ export class Topics {
     from: number,
     to: number,
   ): Partition[] {
-    const onFailure = ({ name }: Partition, failure: VarveError): void => {
-      this.#options.log('error', `${name} takes no writes any more: ${storageFailureText(failure)}`)
+    const onFailure = ({ name, index }: Partition, failure: VarveError): void => {
+      this.#options.log('error', `${name} takes no writes any more: ${storageFailureText(failure)}`, {
+        topic,
+        partition: index,
+        ...errorFields(failure),
+      })
     }
     const shared = { topic, leaderEpoch, settings, lowDiskBytes: this.#options.lowDiskBytes ?? 0, onFailure }
     return Array.from({ length: to - from }, (_, place) => new Partition({ ...shared, index: from + place }))
@@ -362,6 +369,7 @@ export class Topics {
     log(
       'info',
       `created topic ${name} with ${partitions} partition${partitions === 1 ? '' : 's'}, id ${topicId}`,
+      { topic: name },
     )
     return topic
   }

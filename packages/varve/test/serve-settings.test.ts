@@ -255,13 +255,21 @@ test('lines of JSON tell when it serves, where, and why it stops', async () => {
     })
   })
   await serving
+  const [, address] = /protocol at ([\d.:]+),/.exec(errors)!
+  const admin = new Admin({ brokers: [address!] })
+  await admin.createTopics([{ name: 'orders' }])
+  await admin.close()
   child.kill('SIGTERM')
   const code = await new Promise((done) => child.once('close', done))
   const lines = errors
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>)
-  expect(lines.at(-2)).toMatchObject({
+  expect(lines.find(({ topic }) => topic === 'orders')).toMatchObject({
+    level: 'info',
+    msg: expect.stringContaining('created topic orders'),
+  })
+  expect(lines.find(({ msg }) => String(msg).includes('is serving'))).toMatchObject({
     level: 'info',
     msg: expect.stringMatching(/is serving Kafka's protocol at 127\.0\.0\.1:\d+, from .*data \(fsync\)$/),
     time: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),

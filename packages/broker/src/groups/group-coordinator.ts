@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { errors } from '@varve/protocol'
 import { encodeBatch, VarveError } from '@varve/records'
-import { type BrokerLog, type LogLevel, messageOf } from '../broker-log.js'
+import { type BrokerLog, errorFields, type LogFields, type LogLevel, messageOf } from '../broker-log.js'
 import type { Clock, Timer } from '../clock.js'
 import type { LimitedLog } from '../limited-log.js'
 import type { Partition } from '../partition.js'
@@ -166,7 +166,10 @@ export class GroupCoordinator {
     } catch (error) {
       if (error instanceof Refused) throw error
       const text = storageFailureText(error, 'try again')
-      log('error', `could not create the topic ${offsetsTopicName}: ${text}`)
+      log('error', `could not create the topic ${offsetsTopicName}: ${text}`, {
+        topic: offsetsTopicName,
+        ...errorFields(error),
+      })
       throw new Refused(errors.COORDINATOR_NOT_AVAILABLE, text)
     }
   }
@@ -190,7 +193,7 @@ export class GroupCoordinator {
       clock,
       options,
       randomId: randomUUID,
-      tell: (level, groupId, text) => this.#tell(level, groupId, text),
+      tell: (...line) => this.#tell(...line),
       append: (records) => partition.append(encodeBatch(records, { compression }), true),
     })
   }
@@ -220,7 +223,11 @@ export class GroupCoordinator {
     } catch (error) {
       const reason = `its groups cannot be served, because it cannot be read: ${messageOf(error)}`
       slot.state = new VarveError('VARVE_PARTITION_UNREADABLE', reason, { cause: error })
-      log('error', `${partition.name}: ${reason}`)
+      log('error', `${partition.name}: ${reason}`, {
+        topic: partition.topic,
+        partition: partition.index,
+        ...errorFields(error),
+      })
     }
   }
 
@@ -238,6 +245,7 @@ export class GroupCoordinator {
         this.#options.log(
           'error',
           `what groups had committed for the deleted topic ${name} is still there: ${messageOf(error)}`,
+          { topic: name, ...errorFields(error) },
         )
       })
     }
@@ -250,17 +258,19 @@ export class GroupCoordinator {
       for (const { state, shard } of this.#slots) {
         if (state !== 'serving') continue
         shard.expire().catch((error: unknown) => {
-          if (!(error instanceof Refused)) log('error', `could not expire offsets: ${messageOf(error)}`)
+          if (!(error instanceof Refused))
+            log('error', `could not expire offsets: ${messageOf(error)}`, errorFields(error))
         })
       }
     }, options.offsetsRetentionCheckIntervalMs)
   }
 
   /** Ids are the client's words: they may not break a line, or colour a terminal, or fill a disk. */
-  #tell(level: LogLevel, groupId: string, text: string): void {
+  #tell(level: LogLevel, groupId: string, text: string, about: LogFields = {}): void {
     const line = `group ${groupId.slice(0, 100)}: ${text.slice(0, 500)}`.replaceAll(/\p{Cc}/gu, '?')
-    if (level === 'warn') this.#options.limitedLog.write(level, line, line)
-    else this.#options.log(level, line)
+    const fields = { group: groupId.slice(0, 100), ...about }
+    if (level === 'warn') this.#options.limitedLog.write(level, line, line, fields)
+    else this.#options.log(level, line, fields)
   }
 }
 

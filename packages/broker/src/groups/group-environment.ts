@@ -1,4 +1,4 @@
-import type { LogLevel } from '../broker-log.js'
+import type { LogFields, LogLevel } from '../broker-log.js'
 import type { Clock } from '../clock.js'
 import type { GroupOptions } from './group-options.js'
 import type { GroupRecord } from './group-records.js'
@@ -15,5 +15,5 @@ export interface GroupEnvironment {
    */
   store(records: readonly GroupRecord[]): Promise<void>
   /** Tells whoever runs the broker what becomes of a group, and why. */
-  tell(level: LogLevel, groupId: string, text: string): void
+  tell(level: LogLevel, groupId: string, text: string, about?: LogFields): void
 }

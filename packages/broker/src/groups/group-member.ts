@@ -1,3 +1,4 @@
+import type { LogFields } from '../broker-log.js'
 import type { KafkaError } from '../kafka-error.js'
 import type { Deadline } from './deadline.js'
 
@@ -130,4 +131,9 @@ export function refusedJoin(error: KafkaError, memberId: string): JoinResponse {
 
 export function refusedSync(error: KafkaError): SyncResponse {
   return { error, protocolType: null, protocolName: null, assignment: noBytes }
+}
+
+/** Who it is, for the broker's log. */
+export function aboutMember({ memberId, clientId, clientHost }: GroupMember): LogFields {
+  return { member: memberId.slice(0, 100), client: clientId.slice(0, 100), peer: clientHost }
 }

@@ -1,11 +1,12 @@
 import { errors, type GroupMetadataValue } from '@varve/protocol'
 import type { RecordInput } from '@varve/records'
-import { type LogLevel, messageOf } from '../broker-log.js'
+import { errorFields, messageOf } from '../broker-log.js'
 import type { Clock } from '../clock.js'
 import type { KafkaError } from '../kafka-error.js'
 import type { CommittedOffset, CommittedOffsets } from './committed-offsets.js'
 import type { Group } from './group.js'
 import { type JoinResponse, refusedJoin, refusedSync, type SyncResponse } from './group-member.js'
+import type { GroupEnvironment } from './group-environment.js'
 import type { GroupOptions } from './group-options.js'
 import { encodeRecord, type GroupRecord, groupTombstone } from './group-records.js'
 import {
@@ -23,7 +24,7 @@ export interface GroupShardOptions {
   readonly clock: Clock
   readonly options: Required<GroupOptions>
   readonly randomId: () => string
-  readonly tell: (level: LogLevel, groupId: string, text: string) => void
+  readonly tell: GroupEnvironment['tell']
   /** Appends one batch to the partition; resolves when it is committed. */
   readonly append: (records: readonly RecordInput[]) => Promise<unknown>
 }
@@ -231,7 +232,12 @@ export class GroupShard {
       const what = isOver ? 'the group is gone' : `${expired.length} offsets are gone`
       this.#options.tell('info', group.groupId, `${what}: nobody has used them for offsets.retention.minutes`)
     } catch (error) {
-      this.#options.tell('warn', group.groupId, `what has expired was not deleted: ${messageOf(error)}`)
+      this.#options.tell(
+        'warn',
+        group.groupId,
+        `what has expired was not deleted: ${messageOf(error)}`,
+        errorFields(error),
+      )
     }
   }
 

@@ -1,9 +1,10 @@
 import { errors } from '@varve/protocol'
-import { messageOf } from '../broker-log.js'
+import { errorFields, messageOf } from '../broker-log.js'
 import type { KafkaError } from '../kafka-error.js'
 import type { Group } from './group.js'
 import type { GroupEnvironment } from './group-environment.js'
 import {
+  aboutMember,
   type GroupMember,
   type JoinResponse,
   type MemberDescription,
@@ -142,6 +143,7 @@ export class Membership {
         'warn',
         group.groupId,
         `fenced member ${memberId}: its ${request} names group.instance.id ${groupInstanceId}, which ${owner} has now`,
+        { member: memberId.slice(0, 100) },
       )
     }
     return error
@@ -244,13 +246,16 @@ export class Membership {
       if (error !== null || group.state === 'Dead') {
         resolve(refusedJoin(errorOfStore(error), ''))
         if (error !== null) {
-          this.#environment.tell('warn', group.groupId, `${who}: that was not stored: ${messageOf(error)}`)
+          this.#environment.tell('warn', group.groupId, `${who}: that was not stored: ${messageOf(error)}`, {
+            ...aboutMember(member),
+            ...errorFields(error),
+          })
         }
         return
       }
       group.replace(predecessor, member)
       this.#rebalances.renewSession(member)
-      this.#environment.tell('info', group.groupId, who)
+      this.#environment.tell('info', group.groupId, who, aboutMember(member))
       const joined = this.#rebalances.joined(group, member)
       // A leader that knows nothing of KIP-814 would assign anew, so it is told that its predecessor still leads.
       resolve(

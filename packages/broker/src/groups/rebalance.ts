@@ -1,10 +1,11 @@
 import { errors } from '@varve/protocol'
-import { messageOf } from '../broker-log.js'
+import { errorFields, type LogFields, messageOf } from '../broker-log.js'
 import type { KafkaError } from '../kafka-error.js'
 import { Deadline } from './deadline.js'
 import { Group } from './group.js'
 import type { GroupEnvironment } from './group-environment.js'
 import {
+  aboutMember,
   GroupMember,
   type JoinResponse,
   type MemberDescription,
@@ -66,7 +67,9 @@ export class Rebalances {
     const deadline = new Deadline(this.#environment.clock, () => {
       group.turns.take(() => {
         if (!group.pendingJoins.delete(memberId)) return
-        this.#tell(group, `member ${memberId} was given its id and never joined with it`)
+        this.#tell(group, `member ${memberId} was given its id and never joined with it`, 'info', {
+          member: memberId,
+        })
         this.completeIfJoined(group)
       })
     })
@@ -195,7 +198,12 @@ export class Rebalances {
     for (const member of group.members.values()) {
       if (member.joining !== null || member.isStatic) continue
       group.remove(member.memberId)
-      this.#tell(group, `member ${member.memberId} did not rejoin within its rebalance timeout`)
+      this.#tell(
+        group,
+        `member ${member.memberId} did not rejoin within its rebalance timeout`,
+        'info',
+        aboutMember(member),
+      )
     }
     if (group.members.size > 0 && !group.electLeader()) {
       // Only static members are left, which are waited for until their sessions end.
@@ -212,7 +220,13 @@ export class Rebalances {
     const stored = this.#environment.store([groupMetadataRecord(group)])
     group.turns.hold(stored, (error) => {
       // The members are gone whatever the log says; a restart would meet them again and wait for their sessions to end.
-      if (error !== null) this.#tell(group, `it was not stored that it is empty: ${messageOf(error)}`, 'warn')
+      if (error !== null)
+        this.#tell(
+          group,
+          `it was not stored that it is empty: ${messageOf(error)}`,
+          'warn',
+          errorFields(error),
+        )
     })
   }
 
@@ -257,12 +271,12 @@ export class Rebalances {
     if (member === undefined || member.session.pending || (member.isWaiting && !member.isNew)) return
     const silence = member.isNew ? newMemberJoinTimeoutMs : member.sessionTimeoutMs
     const reason = `member ${memberId} (client id ${member.clientId}, ${member.clientHost}) has not been heard of for ${silence} ms`
-    this.#tell(group, `${reason} and is removed`, 'warn')
+    this.#tell(group, `${reason} and is removed`, 'warn', aboutMember(member))
     this.remove(group, member, reason)
   }
 
-  #tell(group: Group, text: string, level: 'info' | 'warn' = 'info'): void {
-    this.#environment.tell(level, group.groupId, text)
+  #tell(group: Group, text: string, level: 'info' | 'warn' = 'info', about: LogFields = {}): void {
+    this.#environment.tell(level, group.groupId, text, about)
   }
 }
 

@@ -12,12 +12,13 @@
  * - The timeout of acks -1 covers the whole append, since here a disk's flush is part of it.
  */
 import { errors, type ProduceRequest, type ProduceResponseInput, ZERO_UUID } from '@varve/protocol'
+import { errorFields } from '../broker-log.js'
 import { VarveError } from '@varve/records'
 import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
 import type { Partition } from '../partition.js'
 import { producedBatch, RefusedBatch } from '../produced-batch.js'
 import { isForRecords, type RecordError, recordRefusal } from '../record-errors.js'
-import { CloseConnection, type RequestContext } from '../request-context.js'
+import { aboutRequest, CloseConnection, type RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
 import { isInternalTopic } from '../topic-name.js'
 import type { Topic } from '../topic.js'
@@ -164,7 +165,13 @@ function fail(
   const kafkaError = byId ? errors.UNKNOWN_TOPIC_ID : kafkaErrorOf(error)
   const text = storageFailureText(error)
   if (VarveError.is(error) && error.code === 'VARVE_LOW_DISK') context.broker.lowDisk.refused(error)
-  if (!VarveError.is(error)) context.broker.log('error', `could not append to ${partition.name}: ${text}`)
+  if (!VarveError.is(error))
+    context.broker.log('error', `could not append to ${partition.name}: ${text}`, {
+      topic: partition.topic,
+      partition: partition.index,
+      ...aboutRequest(context),
+      ...errorFields(error),
+    })
   if (!hidesLogStart.has(kafkaError)) response.logStartOffset = partition.logStartOffset
   const unknownToClient = kafkaError === errors.KAFKA_STORAGE_ERROR && context.apiVersion < storageErrorSince
   return refuse(response, unknownToClient ? errors.NOT_LEADER_OR_FOLLOWER : kafkaError, text)

@@ -9,10 +9,11 @@
  */
 import { topicNameProblem } from '@varve/log'
 import { errors, type MetadataRequest, type MetadataResponseInput, ZERO_UUID } from '@varve/protocol'
+import { errorFields } from '../broker-log.js'
 import { VarveError } from '@varve/records'
 import { allClusterOperations, allTopicOperations, operationsNotAsked } from '../authorized-operations.js'
 import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
-import type { RequestContext } from '../request-context.js'
+import { aboutRequest, type RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
 import { isCoordinatorsTopic, isInternalTopic } from '../topic-name.js'
 import type { Topic } from '../topic.js'
@@ -72,8 +73,9 @@ function refused(topics: ResponseTopic[]): MetadataResponseInput {
 async function createIfAllowed(
   name: string,
   allowed: boolean,
-  { broker }: RequestContext,
+  context: RequestContext,
 ): Promise<Topic | KafkaError> {
+  const { broker } = context
   if (topicNameProblem(name) !== null) return errors.INVALID_TOPIC_EXCEPTION
   if (!allowed || isInternalTopic(name)) return errors.UNKNOWN_TOPIC_OR_PARTITION
   await broker.topics.settled(name)
@@ -87,6 +89,7 @@ async function createIfAllowed(
     broker.log(
       'error',
       `could not create the topic ${name}: ${storageFailureText(error, 'ask for it again')}`,
+      { topic: name, ...aboutRequest(context), ...errorFields(error) },
     )
     return kafkaErrorOf(error)
   }

@@ -8,6 +8,7 @@
  */
 import { topicNameProblem } from '@varve/log'
 import { type CreateTopicsRequest, type CreateTopicsResponseInput, errors, ZERO_UUID } from '@varve/protocol'
+import { errorFields } from '../broker-log.js'
 import { VarveError } from '@varve/records'
 import type { BrokerState } from '../broker-state.js'
 import { configSources } from '../configs/broker-configs.js'
@@ -166,7 +167,7 @@ async function create(
       return refused(name, new Refusal(errors.TOPIC_ALREADY_EXISTS, `Topic '${name}' already exists.`))
     }
     const text = storageFailureText(error, 'create it again')
-    broker.log('error', `could not create the topic ${name}: ${text}`)
+    broker.log('error', `could not create the topic ${name}: ${text}`, { topic: name, ...errorFields(error) })
     return refused(name, new Refusal(kafkaErrorOf(error), text))
   }
 }

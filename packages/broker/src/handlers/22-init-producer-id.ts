@@ -8,6 +8,7 @@
  * clients retry, as in a Kafka whose controller does not answer.
  */
 import { errors, type InitProducerIdRequest, type InitProducerIdResponseInput } from '@varve/protocol'
+import { errorFields } from '../broker-log.js'
 import type { KafkaError } from '../kafka-error.js'
 import type { RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
@@ -26,7 +27,7 @@ export async function handleInitProducerId(
     return { throttleTimeMs: 0, errorCode: 0, producerId: await broker.producerIds.next(), producerEpoch: 0 }
   } catch (error) {
     const text = storageFailureText(error)
-    broker.limitedLog.write('error', text, `no producer id could be set apart: ${text}`)
+    broker.limitedLog.write('error', text, `no producer id could be set apart: ${text}`, errorFields(error))
     return refused(errors.COORDINATOR_LOAD_IN_PROGRESS)
   }
 }

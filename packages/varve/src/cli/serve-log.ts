@@ -23,5 +23,5 @@ export async function serveLog(format: LogFormat, level: LogLevel): Promise<Brok
     },
     process.stderr,
   )
-  return (lineLevel, message) => logger[lineLevel](message)
+  return (lineLevel, message, fields = {}) => logger[lineLevel](fields, message)
 }
