@@ -106,6 +106,28 @@ test.each([
   },
 )
 
+test("Kafka's way of leaving queued.max.request.bytes open leaves it open", async () => {
+  const { options, configs } = await resolve([], {}, 'queued.max.request.bytes: -1\n')
+  expect([options['requestMemoryBytes'], configs]).toEqual([undefined, {}])
+})
+
+test('a keystore of Kafka, versions of TLS and cipher suites', async () => {
+  const file = `ssl.keystore.location: /k.p12
+ssl.keystore.password: secret
+ssl.enabled.protocols: TLSv1.2, TLSv1.3
+ssl.cipher.suites: TLS_AES_128_GCM_SHA256
+`
+  const { options, configs } = await resolve([], {}, file)
+  expect(configs).toEqual({})
+  expect(options).toMatchObject({
+    sslPfx: '/k.p12',
+    sslKeyPassword: 'secret',
+    sslProtocols: ['TLSv1.2', 'TLSv1.3'],
+    sslCiphers: ['TLS_AES_128_GCM_SHA256'],
+  })
+  await expect(resolve(['--ssl-cert', 'c'], {}, file)).rejects.toThrow('give either ssl-pfx or ssl-cert')
+})
+
 test('of two names of a setting a file has one', async () => {
   await expect(resolve([], {}, 'partitions: 2\nnum.partitions: 3\n')).rejects.toThrow(
     'give either partitions or num.partitions, not both',

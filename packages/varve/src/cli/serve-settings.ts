@@ -181,7 +181,8 @@ export const serveSettings: readonly Setting[] = [
     flags: '--request-memory-bytes <bytes>',
     kafka: ['queued.max.request.bytes'],
     description: 'what all connections together may hold; 256 MiB if not given',
-    parse: integer(1024 * 1024),
+    // Kafka's default of queued.max.request.bytes.
+    parse: (text) => (text === '-1' ? undefined : integer(1024 * 1024)(text)),
   },
   {
     name: 'low-disk-bytes',
