@@ -55,7 +55,15 @@ test.skipIf(disk === null)(
     writeFileSync(ballast, Buffer.alloc(2 * MIB))
     const [ordinary, small] = [join(temporaryDirectory(), 'data'), join(disk!, 'data')]
     const start = (): Promise<BrokerProcess> =>
-      BrokerProcess.start(ordinary, ['--data', small, '--config', 'offsets.topic.num.partitions=8'])
+      // What is refused before the disk is full is another test's.
+      BrokerProcess.start(ordinary, [
+        '--data',
+        small,
+        '--low-disk-bytes',
+        '0',
+        '--config',
+        'offsets.topic.num.partitions=8',
+      ])
     let broker = await start()
     let admin = new Admin({ brokers: [broker.address], timeoutMs: 3000 })
     await admin.createTopics([{ name: TOPIC, partitions: PARTITIONS }])

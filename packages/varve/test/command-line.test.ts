@@ -35,6 +35,7 @@ test('serve', () => {
     durability: 'fsync',
     partitions: 1,
     autoCreate: true,
+    lowDiskBytes: 67_108_864,
     logFormat: 'plain',
     adminHost: '127.0.0.1',
   })
@@ -65,6 +66,7 @@ test('serve', () => {
     nodeId: 7,
     partitions: 3,
     autoCreate: false,
+    lowDiskBytes: 67_108_864,
     logFormat: 'plain',
     adminHost: '127.0.0.1',
     config: { 'log.retention.hours': '24', advertised: 'a=b' },

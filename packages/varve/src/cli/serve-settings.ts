@@ -187,7 +187,8 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'low-disk-bytes',
     flags: '--low-disk-bytes <bytes>',
-    description: 'appends are refused while a disk has fewer free; 0 if not given',
+    description: 'appends are refused while a disk has fewer free; 0 for never',
+    default: 64 * 1024 * 1024,
     parse: integer(0),
   },
   {

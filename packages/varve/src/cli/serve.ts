@@ -30,7 +30,7 @@ export interface ServeOptions {
   maxConnections?: number
   maxConnectionsPerIp?: number
   requestMemoryBytes?: number
-  lowDiskBytes?: number
+  lowDiskBytes: number
   closeTimeoutMs?: number
   adminPort?: number
   adminHost: string
