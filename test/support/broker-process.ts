@@ -5,6 +5,8 @@ import { varve } from './tree.js'
 
 /** Members of a group need not wait three seconds for others that no test starts. */
 const SOON = ['--config', 'group.initial.rebalance.delay.ms=0'] as const
+/** What a broker tells in passing is no error. */
+const QUIET = ['--log-level', 'warn'] as const
 
 /** A real `varve serve` in a process of its own, on a port that the system chose. */
 export class BrokerProcess {
@@ -34,9 +36,13 @@ export class BrokerProcess {
     args: readonly string[] = [],
     { node = process.execPath, bin = varve, env = {} as Readonly<Record<string, string>> } = {},
   ): Promise<BrokerProcess> {
-    const child = startChild(node, [bin, 'serve', ...SOON, '--port', '0', '--data', data, ...args], {
-      env: { ...process.env, ...env },
-    })
+    const child = startChild(
+      node,
+      [bin, 'serve', ...SOON, ...QUIET, '--port', '0', '--data', data, ...args],
+      {
+        env: { ...process.env, ...env },
+      },
+    )
     child.stdin!.end()
     let output = ''
     let errors = ''
