@@ -47,7 +47,7 @@ const suites = {
   interleavings,
   model: [engineTests('model', 'keyed_model', 'producer_model'), vitest('packages/log/test/model.test.ts')],
   groups: vitest('packages/broker/test/groups/model.test.ts'),
-  clients: vitest('test/conformance/client-table.test.ts'),
+  clients: vitest('test/conformance/client-table.test.ts', 'test/conformance/in-depth'),
   messages: vitest(
     'packages/protocol/test/broken-pieces.test.ts',
     'packages/broker/test/broken-requests.test.ts',

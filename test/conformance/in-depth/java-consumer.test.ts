@@ -8,11 +8,11 @@ import { Admin, Producer } from '@varve/client'
 import { openLog } from '@varve/log'
 import { encodeBatch, encodeEndTransactionMarker } from '@varve/records'
 import { expect, test } from 'vitest'
-import { BrokerProcess } from '../support/broker-process.js'
-import { mustRun } from '../support/children.js'
-import { needs } from '../support/clients.js'
-import { kafkaToolsMissing, kafkaToolsPath } from '../support/kafka-tools.js'
-import { root, temporaryDirectory } from '../support/tree.js'
+import { BrokerProcess } from '../../support/broker-process.js'
+import { mustRun } from '../../support/children.js'
+import { needs } from '../../support/clients.js'
+import { kafkaToolsMissing, kafkaToolsPath } from '../../support/kafka-tools.js'
+import { root, temporaryDirectory } from '../../support/tree.js'
 
 const TIMEOUT = 120_000
 const java = {

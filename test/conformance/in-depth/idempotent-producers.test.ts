@@ -8,12 +8,12 @@ import { join } from 'node:path'
 import { Admin, Connection } from '@varve/client'
 import { describeProducers } from '@varve/protocol'
 import { expect, test } from 'vitest'
-import { contentOfTopic } from '../crash/broker-content.js'
-import { BrokerProcess } from '../support/broker-process.js'
-import { type Finished, runChild } from '../support/children.js'
-import { type Client, kcat, needs } from '../support/clients.js'
-import { kafkaToolsMissing, kafkaToolsPath } from '../support/kafka-tools.js'
-import { root, temporaryDirectory } from '../support/tree.js'
+import { contentOfTopic } from '../../crash/broker-content.js'
+import { BrokerProcess } from '../../support/broker-process.js'
+import { type Finished, runChild } from '../../support/children.js'
+import { type Client, kcat, needs } from '../../support/clients.js'
+import { kafkaToolsMissing, kafkaToolsPath } from '../../support/kafka-tools.js'
+import { root, temporaryDirectory } from '../../support/tree.js'
 
 const LINES = 30_000
 const TIMEOUT = 120_000

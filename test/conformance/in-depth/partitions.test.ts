@@ -6,12 +6,20 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { keyPartition } from '@varve/partitioning'
-import { BrokerProcess } from '../support/broker-process.js'
-import { mustRun } from '../support/children.js'
-import { kafkaPython, kafkajs, kcat, needs, ourselves, type Reader, type Writer } from '../support/clients.js'
-import { random } from '../support/random.js'
-import { firstDifference } from '../support/sample-text.js'
-import { temporaryDirectory, varve } from '../support/tree.js'
+import { BrokerProcess } from '../../support/broker-process.js'
+import { mustRun } from '../../support/children.js'
+import {
+  kafkaPython,
+  kafkajs,
+  kcat,
+  needs,
+  ourselves,
+  type Reader,
+  type Writer,
+} from '../../support/clients.js'
+import { random } from '../../support/random.js'
+import { firstDifference } from '../../support/sample-text.js'
+import { temporaryDirectory, varve } from '../../support/tree.js'
 
 const PARTITIONS = 3
 const LINES = 20_000

@@ -9,9 +9,9 @@ import { join } from 'node:path'
 import { describeGroups, offsetFetch } from '@varve/protocol'
 import { Admin, Producer } from '@varve/client'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { RawClient } from '../../packages/broker/test/support/raw-client.js'
-import { BrokerProcess } from '../support/broker-process.js'
-import { startChild } from '../support/children.js'
+import { RawClient } from '../../../packages/broker/test/support/raw-client.js'
+import { BrokerProcess } from '../../support/broker-process.js'
+import { startChild } from '../../support/children.js'
 import {
   type GroupClient,
   javaConsumer,
@@ -20,8 +20,8 @@ import {
   kcat,
   needs,
   varveConsumer,
-} from '../support/clients.js'
-import { temporaryDirectory } from '../support/tree.js'
+} from '../../support/clients.js'
+import { temporaryDirectory } from '../../support/tree.js'
 
 const PARTITIONS = 6
 const TIMEOUT = 180_000

@@ -6,11 +6,19 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
-import { BrokerProcess } from '../support/broker-process.js'
-import { kafkaPython, kafkajs, kcat, needs, ourselves, type Reader, type Writer } from '../support/clients.js'
-import { firstDifference, sampleText } from '../support/sample-text.js'
-import { storedCodecs } from '../support/stored-codecs.js'
-import { temporaryDirectory } from '../support/tree.js'
+import { BrokerProcess } from '../../support/broker-process.js'
+import {
+  kafkaPython,
+  kafkajs,
+  kcat,
+  needs,
+  ourselves,
+  type Reader,
+  type Writer,
+} from '../../support/clients.js'
+import { firstDifference, sampleText } from '../../support/sample-text.js'
+import { storedCodecs } from '../../support/stored-codecs.js'
+import { temporaryDirectory } from '../../support/tree.js'
 
 const TIMEOUT = 60_000
 const FEW_RECORDS = 20

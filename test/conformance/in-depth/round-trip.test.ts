@@ -6,10 +6,18 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { BrokerProcess } from '../support/broker-process.js'
-import { kafkaPython, kafkajs, kcat, needs, ourselves, type Reader, type Writer } from '../support/clients.js'
-import { firstDifference, sampleText } from '../support/sample-text.js'
-import { temporaryDirectory } from '../support/tree.js'
+import { BrokerProcess } from '../../support/broker-process.js'
+import {
+  kafkaPython,
+  kafkajs,
+  kcat,
+  needs,
+  ourselves,
+  type Reader,
+  type Writer,
+} from '../../support/clients.js'
+import { firstDifference, sampleText } from '../../support/sample-text.js'
+import { temporaryDirectory } from '../../support/tree.js'
 
 const LINES = 100_000
 const TIMEOUT = 90_000
