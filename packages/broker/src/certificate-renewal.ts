@@ -23,7 +23,7 @@ export interface CertificateRenewalOptions {
 /**
  * Takes over a certificate that was renewed, without a restart: looks at the files of certificate, key and authorities every
  * ten seconds, by their inodes and times, and reads them again when any is another one. What does not fit together, or is not
- * valid now, is not taken over; what was in use stays.
+ * valid now, is not taken over; what was in use stays, and the next look tries again: a certificate may become valid.
  */
 export class CertificateRenewal {
   readonly #options: CertificateRenewalOptions
@@ -102,7 +102,7 @@ export class CertificateRenewal {
     if (this.#closed) return
     if (files === this.#files) {
       this.#failure = null
-    } else if (files !== this.#failure?.files) {
+    } else {
       try {
         await this.#takeOver(files)
       } catch (error) {
@@ -131,7 +131,8 @@ export class CertificateRenewal {
   #fail(files: string, error: unknown): void {
     const problem =
       `the certificate was not renewed, that of ${this.#shown} stays in use: ${messageOf(error)}. ` +
-      'The files are read again when they change'
+      'It is tried again every ten seconds'
+    if (this.#failure?.files === files && this.#failure.problem === problem) return
     this.#failure = { files, problem }
     this.#options.log('error', problem)
   }

@@ -124,15 +124,16 @@ export class LocalMetadataStore implements MetadataStore {
     const group: Waiting[] = []
     const changed = new Set<string>()
     const records: RecordInput[] = []
-    let bytes = 0
+    let length = 0
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
       const { compares, puts, deletes } = next.transaction
       const keys = [...puts.map(({ key }) => key), ...deletes]
       if ([...compares.map(({ key }) => key), ...keys].some((key) => changed.has(key))) break
       const holds = compares.every(({ key, revision }) => this.#revisionOf(key) === revision)
       if (holds && keys.length > 0) {
-        bytes += puts.reduce((sum, { key, value }) => sum + key.length + value.length, 0)
-        if (group.length > 0 && bytes > mostSharedLength) break
+        for (const { key, value } of puts) length += key.length + value.length
+        for (const key of deletes) length += key.length
+        if (group.length > 0 && length > mostSharedLength) break
         group.push(next)
         for (const key of keys) changed.add(key)
         records.push(...puts, ...deletes.map((key) => ({ key, value: null })))

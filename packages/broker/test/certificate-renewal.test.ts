@@ -191,6 +191,21 @@ test.each<[what: string, files: () => Promise<Partial<Credentials>>, said: RegEx
   expect(await health()).toMatchObject({ status: 'serving', problems: [] })
 })
 
+test('a certificate that is put there before it is valid is taken over once it is', async () => {
+  const { broker, lines, from, write, look } = await started(await issue('first', 90))
+  await write(await issue('early', 90, 1))
+  await look()
+  await look()
+  expect(lines.at(-1)).toMatch(/^error .* is not valid before/)
+  const told = lines.length
+  await look()
+  expect(lines).toHaveLength(told)
+  await look(dayMs)
+  expect(from(told)).toEqual([expect.stringMatching(/^info TLS uses the certificate of CN=early/)])
+  const shown = await connect(broker.port, { rejectUnauthorized: false })
+  expect(shown.getPeerCertificate().subject.CN).toBe('early')
+})
+
 test('files that are gone are an error, and their return none', async () => {
   const first = await issue('first', 90)
   const { broker, lines, files, write, look } = await started(first)

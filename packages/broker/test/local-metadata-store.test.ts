@@ -1,7 +1,8 @@
 // The metadata log is the only thing that knows which topics there are. A transaction that is half replayed, or a
 // damaged log that is replayed up to the damage, would make the broker put aside directories full of records.
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { openDataDirectory } from '@varve/log'
+import { expect, onTestFinished, test } from 'vitest'
 import { LocalMetadataStore, metadataLogName } from '../src/local-metadata-store.js'
 import { MemoryDisk } from './memory-log.js'
 import { temporaryDirectory } from './support/test-broker.js'
@@ -100,6 +101,18 @@ test('a transaction has at most 128 operations, and one of that size is one batc
   expect(disk.log(metadataLogName).endOffset).toBe(0)
   expect(await store.txn({ puts })).toEqual({ succeeded: true, revision: 1 })
   expect(disk.log(metadataLogName).groups).toEqual([1])
+})
+
+test('however many keys are deleted at once, no batch becomes larger than a log takes', async () => {
+  const directory = await openDataDirectory(await temporaryDirectory())
+  onTestFinished(() => directory.close())
+  const store = await LocalMetadataStore.open(directory, 'os')
+  const long = 'k'.repeat(240)
+  const deletions = Array.from({ length: 50 }, (_, each) =>
+    store.txn({ deletes: Array.from({ length: 128 }, (_unused, index) => `/${each}/${index}/${long}`) }),
+  )
+  const results = await Promise.all(deletions)
+  expect(results.every(({ succeeded }) => succeeded)).toBe(true)
 })
 
 test('a damaged metadata log is not opened, in one line that names it', async () => {
