@@ -12,6 +12,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { Authority, type Credentials } from '../../../test/support/certificates.js'
 import { resolveOptions } from '../src/broker-options.js'
 import { opensslCipher } from '../src/cipher-suites.js'
+import type { SslOptions } from '../src/ssl-options.js'
 import { startBroker } from '../src/start-broker.js'
 import { BROKER, described } from './support/configs.js'
 import { RawClient } from './support/raw-client.js'
@@ -135,6 +136,20 @@ test('certificate and key may be a keystore of PKCS12, and DescribeConfigs says 
     const found = await described(client, BROKER, '0')
     expect(found.get('ssl.keystore.type')).toMatchObject({ value: 'PKCS12', readOnly: true })
   }
+})
+
+test('a configuration may say which form the files have, and has to be right', async () => {
+  const started = (ssl: SslOptions, configs: Record<string, string>) =>
+    startTestBroker({ listeners: 'SSL://127.0.0.1:0', ssl, configs })
+  const pfx = { pfx: keystore, passphrase: 'secret' }
+  const { broker } = await started(pfx, { 'ssl.keystore.type': 'PKCS12', 'ssl.truststore.type': 'PEM' })
+  const client = await connectSecurely(broker.port, { rejectUnauthorized: false })
+  expect((await described(client, BROKER, '0')).get('ssl.keystore.type')!.value).toBe('PKCS12')
+  await started(server, { 'ssl.keystore.type': 'PEM' })
+  await expect(started(server, { 'ssl.keystore.type': 'PKCS12' })).rejects.toThrow(/PKCS12, but ssl has PEM/)
+  await expect(started(pfx, { 'ssl.keystore.type': 'PEM' })).rejects.toThrow(/PEM, but ssl has PKCS12/)
+  await expect(started(pfx, { 'ssl.keystore.type': 'JKS' })).rejects.toThrow(/JKS is not read: convert/)
+  await expect(started(pfx, { 'ssl.truststore.type': 'PKCS12' })).rejects.toThrow(/PKCS12 is not read/)
 })
 
 test('versions and cipher suites are those that were given, and DescribeConfigs tells them', async () => {

@@ -113,14 +113,17 @@ test("Kafka's way of leaving queued.max.request.bytes open leaves it open", asyn
 
 test('a keystore of Kafka, versions of TLS and cipher suites', async () => {
   const file = `ssl.keystore.location: /k.p12
+ssl.keystore.type: PKCS12
+ssl.truststore.location: /ca.pem
 ssl.keystore.password: secret
 ssl.enabled.protocols: TLSv1.2, TLSv1.3
 ssl.cipher.suites: TLS_AES_128_GCM_SHA256
 `
   const { options, configs } = await resolve([], {}, file)
-  expect(configs).toEqual({})
+  expect(configs).toEqual({ 'ssl.keystore.type': 'PKCS12' })
   expect(options).toMatchObject({
     sslPfx: '/k.p12',
+    sslCa: '/ca.pem',
     sslKeyPassword: 'secret',
     sslProtocols: ['TLSv1.2', 'TLSv1.3'],
     sslCiphers: ['TLS_AES_128_GCM_SHA256'],

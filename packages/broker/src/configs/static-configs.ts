@@ -60,9 +60,14 @@ const optionsInstead: Readonly<Record<string, string>> = {
   'ssl.keystore.key': 'ssl',
   'ssl.keystore.location': 'ssl',
   'ssl.keystore.password': 'ssl',
-  'ssl.keystore.type': 'ssl',
   'ssl.truststore.certificates': 'ssl',
-  'ssl.truststore.type': 'ssl',
+  'ssl.truststore.location': 'ssl',
+}
+
+/** Forms of files that are read, which Kafka's configurations name beside the files. */
+const formsOfFiles: Readonly<Record<string, readonly string[]>> = {
+  'ssl.keystore.type': ['PEM', 'PKCS12'],
+  'ssl.truststore.type': ['PEM'],
 }
 
 /**
@@ -87,6 +92,10 @@ export function checkGiven(given: GivenConfigs): ConfigValues {
     if (definition.service === 'fixed' || name === 'process.roles') {
       throw refused(`the configuration ${name} does not act in this broker; leave it out`)
     }
+    const forms = formsOfFiles[name]
+    if (forms !== undefined && !forms.includes(String(raw))) {
+      throw refused(`${name} ${raw} is not read: convert the file to ${forms.join(' or ')}, and say so here`)
+    }
     try {
       values.set(name, normalizeValue(definition, String(raw)))
     } catch (error) {
@@ -100,9 +109,15 @@ export function checkGiven(given: GivenConfigs): ConfigValues {
 /**
  * Options under which those that a configuration gives have its value.
  *
- * @throws VarveError `VARVE_INVALID_OPTION` when both are given
+ * @throws VarveError `VARVE_INVALID_OPTION` when both are given, or files of another form than a configuration says
  */
 export function withGiven(options: BrokerOptions, given: ConfigValues): BrokerOptions {
+  const form = given.get('ssl.keystore.type')
+  if (form !== undefined && options.ssl !== undefined && form !== keystoreType(options.ssl)) {
+    throw refused(
+      `ssl.keystore.type is ${form}, but ssl has ${keystoreType(options.ssl)}: pfx is PKCS12, cert and key are PEM`,
+    )
+  }
   const groups = merged({ ...options.groups }, given, groupOptionNames)
   return { ...merged({ ...options }, given, { ...optionNames, ...textOptionNames }), groups }
 }
@@ -164,12 +179,16 @@ export function staticConfigs(
   return values
 }
 
+function keystoreType({ pfx }: SslOptions): string {
+  return pfx === undefined ? 'PEM' : 'PKCS12'
+}
+
 function sslConfigs({ clientAuth, protocols, ciphers, pfx, ca }: SslOptions) {
   return {
     'ssl.client.auth': clientAuth,
     'ssl.enabled.protocols': protocols?.join(','),
     'ssl.cipher.suites': ciphers?.join(','),
-    'ssl.keystore.type': pfx === undefined ? 'PEM' : 'PKCS12',
+    'ssl.keystore.type': keystoreType({ pfx }),
     'ssl.truststore.type': ca === undefined ? undefined : 'PEM',
   }
 }

@@ -109,7 +109,7 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'ssl-ca',
     flags: '--ssl-ca <file>',
-    kafka: ['ssl.truststore.certificates'],
+    kafka: ['ssl.truststore.certificates', 'ssl.truststore.location'],
     description: 'PEM file of who signs the certificates of clients',
   },
   {
