@@ -91,6 +91,8 @@ test(
     expect((await varve(`topic delete-records --offset-json-file ${file}`)).stderr).toContain(
       'must be such as',
     )
+    // Whichever was meant, the other one would delete something else.
+    expect((await varve(`topic delete-records --offset-json-file ${file} --before 5`)).status).toBe(2)
     expect((await varve('topic delete-records cut')).status).toBe(2)
     expect((await varve('topic delete-records')).status).toBe(2)
   },
@@ -144,6 +146,8 @@ test('groups are moved together, by what was written down before', { timeout: 60
   expect((await varve(`group reset-offsets three --from-file ${file}`)).stderr).toContain(
     'line 2: it must be',
   )
+  for (const part of ['--topic other', '--all-topics'])
+    expect((await varve(`group reset-offsets one --from-file ${file} ${part}`)).status).toBe(2)
   expect((await varve('group reset-offsets --all-topics --to-latest')).status).toBe(2)
   expect((await varve('group reset-offsets one --all-topics --to-latest --dry-run --execute')).status).toBe(2)
 

@@ -102,7 +102,12 @@ export function topicCommand(): Command {
         'an offset, latest for all records, or a time, in UTC if no zone is given',
       ).argParser(deletedBefore),
     )
-    .option('--offset-json-file <path>', 'offsets by partition, as kafka-delete-records.sh takes them')
+    .addOption(
+      new Option(
+        '--offset-json-file <path>',
+        'offsets by partition, as kafka-delete-records.sh takes them',
+      ).conflicts('before'),
+    )
     .addOption(jsonOption())
     .action(async (topics: TopicPartitions[], options: DeleteRecordsOptions) =>
       (await import('./delete-records.js')).deleteRecords(topics, options),
@@ -188,7 +193,9 @@ export function groupCommand(): Command {
     .option('--to-datetime <time>', 'the first record as late as this, in UTC if no zone is given', time)
     .option('--by-duration <duration>', 'the first record of the last so much time, such as PT1H', duration)
     .option('--shift-by <count>', 'so many records on, or back', signedInteger)
-    .option('--from-file <path>', 'what --export has written')
+    .addOption(
+      new Option('--from-file <path>', 'what --export has written').conflicts(['topic', 'allTopics']),
+    )
     .addOption(new Option('--dry-run', 'only show it, as without --execute').conflicts('execute'))
     .option('--execute', 'do it')
     .addOption(
