@@ -136,7 +136,7 @@ const supported: readonly SupportedApi[] = [
     api: describeConfigs,
     advertised: [1, 4],
     served: [1, 4],
-    notes: 'Topics and brokers, with every configuration that Kafka 4.4 lists.',
+    notes: 'Topics, brokers and groups, with every configuration that Kafka 4.4 lists.',
   },
   {
     api: alterConfigs,
