@@ -371,7 +371,7 @@ test('nothing that is said not to act has a value of this broker', async () => {
     durability: 'fsync',
     maxConnections: 10,
     maxConnectionsPerIpOverrides: '127.0.0.1:9',
-    groups: { offsetsTopicSegmentBytes: 1_000_000 },
+    groups: { offsetsTopicSegmentBytes: 2_000_000 },
   }
   const { connect } = await startTestBroker(options)
   const own = [...(await described(await connect(), BROKER, '0')).values()].filter(

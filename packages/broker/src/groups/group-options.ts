@@ -24,7 +24,10 @@ export interface GroupOptions {
    * one broker gains nothing by more. What is there stays as it is.
    */
   offsetsTopicPartitions?: number
-  /** The size of its segments when it is created, in bytes: `offsets.topic.segment.bytes`. Default 100 MiB. */
+  /**
+   * The size of its segments when it is created, in bytes: `offsets.topic.segment.bytes`. At least 1 MiB, as of any topic; default
+   * 100 MiB.
+   */
   offsetsTopicSegmentBytes?: number
   /**
    * What its batches are compressed with: `offsets.topic.compression.codec`, Kafka's number of a codec: 0 for none, 1 gzip,
@@ -50,7 +53,7 @@ const limits = {
   offsetsRetentionMinutes: { default: 7 * 24 * 60, min: 1, max: int32Max },
   offsetsRetentionCheckIntervalMs: { default: 10 * minute, min: 1, max: int32Max },
   offsetsTopicPartitions: { default: 1, min: 1, max: 10_000 },
-  offsetsTopicSegmentBytes: { default: 100 * 1024 * 1024, min: 1, max: int32Max },
+  offsetsTopicSegmentBytes: { default: 100 * 1024 * 1024, min: 1024 * 1024, max: int32Max },
   offsetsTopicCompressionCodec: { default: 0, min: 0, max: 4 },
   offsetsCommitTimeoutMs: { default: 5_000, min: 1, max: int32Max },
 } as const satisfies Record<keyof GroupOptions, { default: number; min: number; max: number }>

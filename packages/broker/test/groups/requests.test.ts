@@ -378,6 +378,11 @@ test('a broker that closes does not wait for those who wait for a rebalance', as
 
 test.each([
   [{ maxSize: 0 }, 'groups.maxSize must be an integer from 1 to 2147483647, not 0'],
+  // A topic with smaller ones could never be altered.
+  [
+    { offsetsTopicSegmentBytes: 1_000_000 },
+    'groups.offsetsTopicSegmentBytes must be an integer from 1048576 to 2147483647, not 1000000',
+  ],
   [
     { minSessionTimeoutMs: 9, maxSessionTimeoutMs: 8 },
     'groups.minSessionTimeoutMs, 9, is above maxSessionTimeoutMs, 8',
