@@ -3,6 +3,7 @@ import { brokerFailure } from './broker-failure.js'
 import { Each } from './each.js'
 import { Failure } from './failure.js'
 import { printJson, table } from './table.js'
+import { placeName } from './topic-places.js'
 import { kafkaNameOf, withAdmin, type AdminCommandOptions } from './with-admin.js'
 
 export interface ListGroupsOptions extends AdminCommandOptions {
@@ -30,8 +31,6 @@ interface Progress {
   readonly host: string | null
   readonly clientId: string | null
 }
-
-const where = ({ topic, partition }: { topic: string; partition: number }): string => `${topic}-${partition}`
 
 export function groupFailure(error: unknown, group: string): unknown {
   const name = kafkaNameOf(error)
@@ -143,17 +142,17 @@ async function progressOf(
   { members }: GroupDescription,
   committed: readonly CommittedOffset[],
 ): Promise<Progress[]> {
-  const offsets = new Map(committed.map((each) => [where(each), each.offset]))
+  const offsets = new Map(committed.map((each) => [placeName(each), each.offset]))
   const readers = new Map<string, GroupMember>()
-  for (const member of members) for (const each of member.assignment) readers.set(where(each), member)
+  for (const member of members) for (const each of member.assignment) readers.set(placeName(each), member)
   const all = new Map(
-    [...committed, ...members.flatMap(({ assignment }) => assignment)].map((each) => [where(each), each]),
+    [...committed, ...members.flatMap(({ assignment }) => assignment)].map((each) => [placeName(each), each]),
   )
   const ends = await endOffsets(admin, [...all.values()])
   return [...all.values()]
     .sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1))
     .map(({ topic, partition }) => {
-      const key = where({ topic, partition })
+      const key = placeName({ topic, partition })
       const currentOffset = offsets.get(key) ?? null
       const logEndOffset = ends.get(key) ?? null
       const reader = readers.get(key)
@@ -180,7 +179,7 @@ async function endOffsets(
     ({ topic, partition }) => (topics.get(topic)?.partitions[partition]?.leader ?? -1) >= 0,
   )
   const found = await admin.listOffsets(there.map((each) => ({ ...each, timestamp: 'latest' as const })))
-  return new Map(found.map((each) => [where(each), each.offset]))
+  return new Map(found.map((each) => [placeName(each), each.offset]))
 }
 
 function progressText(rows: readonly Progress[]): string {
@@ -207,7 +206,7 @@ function membersText(members: readonly GroupMember[]): string {
       { head: 'HOST', cell: ({ clientHost }) => clientHost },
       { head: 'CLIENT-ID', cell: ({ clientId }) => clientId },
       { head: 'PARTITIONS', right: true, cell: ({ assignment }) => assignment.length },
-      { head: 'ASSIGNMENT', cell: ({ assignment }) => assignment.map(where).join(' ') },
+      { head: 'ASSIGNMENT', cell: ({ assignment }) => assignment.map(placeName).join(' ') },
     ],
     members,
   )
