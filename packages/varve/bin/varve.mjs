@@ -13,7 +13,8 @@ if (major < 20 || (major === 20 && minor < 19) || major === 21 || (major === 22 
   import('../dist/bundle/main.js').then(
     ({ main }) => main(process.argv.slice(2)),
     (error) => {
-      if (error.code !== 'ERR_MODULE_NOT_FOUND' || !String(error.message).includes('main.js')) throw error
+      // A package that is missing is another matter: the message names main.js as who wants it.
+      if (!/^Cannot find module '[^']*main\.js'/.test(error.message)) throw error
       console.error('varve is not built here. In a clone, run: npm run build')
       process.exitCode = 1
     },

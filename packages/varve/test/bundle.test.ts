@@ -3,9 +3,17 @@
  * starts as slowly as if there were none, which nobody notices: everything works. A command line that loads the broker to
  * print its version is felt at each prompt.
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -97,4 +105,17 @@ test('a stack names the sources', async () => {
   await once(child, 'close')
   expect(said).toMatch(/at .*packages\/varve\/src\/cli\/log-directory\.ts:\d+:\d+/)
   expect(said).not.toContain('dist/bundle')
+})
+
+test('a bundle that is not there is told from a package that is not there', () => {
+  const missing = 'a-package-that-is-missing'
+  const folder = temporaryDirectory()
+  mkdirSync(join(folder, 'bin'))
+  copyFileSync(bin, join(folder, 'bin', 'varve.mjs'))
+  const run = () => spawnSync(process.execPath, [join(folder, 'bin', 'varve.mjs')], { encoding: 'utf8' })
+  expect(run().stderr).toBe('varve is not built here. In a clone, run: npm run build\n')
+  mkdirSync(join(folder, 'dist', 'bundle'), { recursive: true })
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
+  writeFileSync(join(folder, 'dist', 'bundle', 'main.js'), `import ${JSON.stringify(missing)}`)
+  expect(run().stderr).toContain(`Cannot find package '${missing}'`)
 })
