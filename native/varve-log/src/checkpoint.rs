@@ -26,6 +26,8 @@ struct Offsets {
     by_log: BTreeMap<String, i64>,
     /// Counts the changes.
     version: u64,
+    /// The logs whose offset on disk is another one, each with the version that it changed with.
+    changed: BTreeMap<String, u64>,
 }
 
 impl OffsetCheckpoint {
@@ -33,7 +35,7 @@ impl OffsetCheckpoint {
     /// durable: if not, the first change of anything writes it anew.
     pub fn read(storage: &dyn Storage, dir: &Path, file: &'static str, trusted: bool) -> Result<Self> {
         let by_log = read_file(storage, dir, file)?.and_then(|text| parse_offsets(&text)).unwrap_or_default();
-        let state = Mutex::new(Offsets { by_log, version: u64::from(!trusted) });
+        let state = Mutex::new(Offsets { by_log, version: u64::from(!trusted), changed: BTreeMap::new() });
         Ok(Self { file, state, written: AtomicU64::new(0) })
     }
 
@@ -54,7 +56,19 @@ impl OffsetCheckpoint {
         };
         if before != offset {
             state.version += 1;
+            let version = state.version;
+            state.changed.insert(log.to_string(), version);
         }
+    }
+
+    /// Whether the disk may hold another offset of the log, or one that is forgotten.
+    pub fn differs_on_disk(&self, log: &str) -> bool {
+        self.state().changed.contains_key(log)
+    }
+
+    /// The same of any log.
+    pub fn has_changed(&self) -> bool {
+        !self.state().changed.is_empty()
     }
 
     /// Makes durable what was noted. Calls of several threads share a write.
@@ -70,6 +84,7 @@ impl OffsetCheckpoint {
         };
         replace_file(storage, dir, self.file, text.as_bytes())?;
         self.written.store(version, Ordering::Relaxed);
+        self.state().changed.retain(|_, changed| *changed > version);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::checkpoint::{CheckpointWriter, OffsetCheckpoint, read_file, replace_file};
@@ -53,18 +53,12 @@ pub struct DataDir {
     /// Up to where the logs that are compacted have been.
     cleaned_offsets: OffsetCheckpoint,
     compacting: AtomicBool,
-    closings: Mutex<Closings>,
+    /// The closes of logs that have been asked for and are not over. Their recovery points are written once, by the last of
+    /// them: until then the older ones, from which a recovery would only read more, are as true.
+    closings: AtomicUsize,
 }
 
-/// The closes of logs that have been asked for and are not over. Their recovery points are written once, by the last of
-/// them: until then the older ones, from which a recovery would only read more, are as true.
-#[derive(Default)]
-struct Closings {
-    under_way: usize,
-    has_noted: bool,
-}
-
-/// One of them.
+/// One of the closes that are not over.
 pub struct ClosingTurn {
     directory: Arc<DataDir>,
     is_over: bool,
@@ -111,8 +105,7 @@ impl Drop for CompactionTurn {
 impl ClosingTurn {
     /// Takes the recovery point of a log that has been flushed.
     pub(crate) fn note_recovery_point(&self, name: &str, offset: i64) {
-        self.directory.recovery_points.note(name, Some(offset));
-        self.directory.closings().has_noted = true;
+        self.directory.note_recovery_point(name, offset);
     }
 
     /// Writes what was noted if no other close is under way.
@@ -123,9 +116,7 @@ impl ClosingTurn {
     /// Whether no other is under way.
     fn leave(&mut self) -> bool {
         self.is_over = true;
-        let mut closings = self.directory.closings();
-        closings.under_way -= 1;
-        closings.under_way == 0
+        self.directory.closings.fetch_sub(1, Ordering::AcqRel) == 1
     }
 }
 
@@ -187,7 +178,7 @@ impl DataDir {
             start_offsets,
             cleaned_offsets,
             compacting: AtomicBool::new(false),
-            closings: Mutex::default(),
+            closings: AtomicUsize::new(0),
         }))
     }
 
@@ -195,22 +186,15 @@ impl DataDir {
         self.state.lock().expect("the directory's lock is never held across a panic")
     }
 
-    fn closings(&self) -> MutexGuard<'_, Closings> {
-        self.closings.lock().expect("never held across a panic")
-    }
-
     /// Called as soon as a log is to be closed.
     pub(crate) fn begin_closing(self: &Arc<Self>) -> ClosingTurn {
-        self.closings().under_way += 1;
+        self.closings.fetch_add(1, Ordering::AcqRel);
         ClosingTurn { directory: self.clone(), is_over: false }
     }
 
     /// Writes the recovery points of logs that have closed, if that is still to be done.
     fn write_noted(&self) -> Result<()> {
-        let has_noted = std::mem::take(&mut self.closings().has_noted);
-        let written = if has_noted { self.write(&self.recovery_points) } else { Ok(()) };
-        self.closings().has_noted |= written.is_err();
-        written
+        if self.recovery_points.has_changed() { self.write_recovery_points() } else { Ok(()) }
     }
 
     /// Where the log `name` lives; the empty name is the directory itself.
@@ -261,26 +245,26 @@ impl DataDir {
     }
 
     /// Forgets what is known of a log that was deleted: what its successor writes must not be measured by that. Returns
-    /// whether there was anything, and [`DataDir::write_offsets`] has to come before the successor.
+    /// whether there may be anything of it on disk, and [`DataDir::write_offsets`] has to come before the successor: it may
+    /// have been forgotten before and not durably, by [`DataDir::log_discarded`] or because the disk failed.
     fn note_successor(&self, name: &str) -> bool {
-        let mut is_stale = false;
         if self.recovery_points.get(name).is_some_and(|stale| stale > 0) {
             self.recovery_points.note(name, Some(0));
-            is_stale = true;
         }
-        for offsets in [&self.start_offsets, &self.cleaned_offsets] {
-            if offsets.get(name).is_some() {
-                offsets.note(name, None);
-                is_stale = true;
-            }
-        }
-        is_stale
+        self.start_offsets.note(name, None);
+        self.cleaned_offsets.note(name, None);
+        self.offsets().iter().any(|offsets| offsets.differs_on_disk(name))
     }
 
-    /// Makes durable whatever is known of logs.
-    pub(crate) fn write_offsets(&self) -> Result<()> {
+    fn offsets(&self) -> [&OffsetCheckpoint; 3] {
         [&self.recovery_points, &self.start_offsets, &self.cleaned_offsets]
+    }
+
+    /// Makes durable whatever has changed of what is known of logs.
+    pub(crate) fn write_offsets(&self) -> Result<()> {
+        self.offsets()
             .into_iter()
+            .filter(|offsets| offsets.has_changed())
             .try_for_each(|offsets| self.write(offsets))
     }
 
@@ -302,9 +286,7 @@ impl DataDir {
     /// Called when a log has closed that is about to be removed. Nothing has to be durable: should it stay after a crash, it
     /// counts as one that came from elsewhere.
     pub(crate) fn log_discarded(&self, name: &str) {
-        for offsets in [&self.recovery_points, &self.start_offsets, &self.cleaned_offsets] {
-            offsets.note(name, None);
-        }
+        self.offsets().iter().for_each(|offsets| offsets.note(name, None));
         self.state().unclean.remove(name);
     }
 

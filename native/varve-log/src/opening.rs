@@ -239,7 +239,10 @@ fn on_threads<T: Send, U: Send>(items: Vec<T>, threads: usize, work: impl Fn(T) 
         }
     };
     std::thread::scope(|scope| {
-        (1..threads.min(places.len())).for_each(|_| drop(scope.spawn(lane)));
+        for _ in 1..threads.min(places.len()) {
+            // Fewer are slower, and that is all.
+            drop(std::thread::Builder::new().spawn_scoped(scope, lane));
+        }
         lane();
     });
     let done = |place: Mutex<(Option<T>, Option<U>)>| place.into_inner().expect("no thread panicked").1;

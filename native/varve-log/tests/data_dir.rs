@@ -4,13 +4,13 @@
 mod simulation;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use simulation::{DATA, SimRunner, batch_of, config, edit};
+use simulation::{DATA, SimRunner, Solo, batch_of, config, edit};
 use varve_log::sim::{SimStorage, Survival};
 use varve_log::storage::{File, LockGuard, OpenMode, Storage};
-use varve_log::{DataDir, Durability, Identity, Log, LogError};
+use varve_log::{DataDir, Durability, Identity, Log, LogError, Phase};
 
 const META: &str = "/srv/data/meta.properties";
 const MARKER: &str = "/srv/data/.kafka_cleanshutdown";
@@ -142,6 +142,85 @@ fn a_log_that_nobody_opened_after_a_crash_keeps_the_directory_unclean() {
     open_log(&directory, "a").unwrap().close().unwrap();
     directory.close().unwrap();
     assert!(open(&storage).clean_shutdown);
+}
+
+fn open_solo(directory: &Arc<DataDir>) -> Solo {
+    let runner = Arc::new(SimRunner::default());
+    let log = Log::open(directory.clone(), "a", config(Durability::Fsync), runner.clone(), Box::new(|_| {}));
+    Solo { directory: directory.clone(), log: log.unwrap(), runner }
+}
+
+/// A log of four records, the first three of which are deleted, and where it lives.
+fn log_with_deleted_records(directory: &Arc<DataDir>) -> (Solo, PathBuf) {
+    let solo = open_solo(directory);
+    solo.append_all(&["one", "two", "three", "four"]);
+    assert_eq!(solo.answer(|log, answer| log.delete_before(3, answer)).unwrap(), 3);
+    solo.drain();
+    (solo, Path::new(DATA).join("a"))
+}
+
+fn remove_durably(storage: &SimStorage, dir: &Path) {
+    for name in storage.list(dir).unwrap() {
+        storage.remove(&dir.join(name)).unwrap();
+    }
+    storage.remove(dir).unwrap();
+    storage.sync_dir(Path::new(DATA)).unwrap();
+}
+
+#[test]
+fn a_log_that_was_discarded_leaves_no_offsets_to_its_successor() {
+    let storage = SimStorage::new(1);
+    let directory = open(&storage);
+    let (solo, dir) = log_with_deleted_records(&directory);
+    solo.log.discard();
+    remove_durably(&storage, &dir);
+    let successor = open_solo(&directory);
+    successor.append_all(&["new"]);
+    successor.log.close().unwrap();
+    directory.close().unwrap();
+    let successor = open_log(&open(&storage), "a").unwrap();
+    assert_eq!((successor.start_offset(), successor.end_offset()), (0, 1));
+}
+
+#[test]
+fn a_power_loss_while_a_successor_is_created_leaves_a_log_that_opens() {
+    let mut operations = 1;
+    loop {
+        let storage = SimStorage::new(1);
+        let directory = open(&storage);
+        let (solo, dir) = log_with_deleted_records(&directory);
+        solo.log.discard();
+        remove_durably(&storage, &dir);
+        storage.crash_at(storage.operation_count() + operations);
+        let crashed = open_log(&directory, "a").is_err();
+        for survival in [Survival::Nothing, Survival::Everything] {
+            let storage = storage.power_loss(survival, 1);
+            let opened = open_log(&open(&storage), "a").unwrap();
+            assert!(matches!(opened.phase(), Phase::Open), "operation {operations}: {:?}", opened.phase());
+            assert_eq!((opened.start_offset(), opened.end_offset()), (0, 0), "operation {operations}");
+        }
+        if !crashed {
+            break;
+        }
+        operations += 1;
+    }
+    assert!(operations > 10, "{operations}");
+}
+
+#[test]
+fn what_was_forgotten_and_could_not_be_written_is_forgotten_again() {
+    let storage = SimStorage::new(1);
+    let directory = open(&storage);
+    let (solo, dir) = log_with_deleted_records(&directory);
+    solo.log.close().unwrap();
+    remove_durably(&storage, &dir);
+    storage.fail_at(storage.operation_count() + 1, 28);
+    assert!(open_log(&directory, "a").is_err());
+    let successor = open_solo(&directory);
+    successor.append_all(&["new"]);
+    successor.log.close().unwrap();
+    let successor = open_log(&open(&storage.process_crash()), "a").unwrap();
+    assert_eq!((successor.start_offset(), successor.end_offset()), (0, 1));
 }
 
 #[test]
