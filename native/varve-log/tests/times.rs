@@ -6,6 +6,7 @@ mod simulation;
 use simulation::{Solo, batch_of, config, edit, segment_file};
 use varve_log::sim::SimStorage;
 use varve_log::{Durability, LogConfig, LogError, Phase};
+use varve_records::{BatchHeader, BatchValidation, Codec, HEADER_BYTES, recompress, seal};
 
 const T: i64 = 1_700_000_000_000;
 
@@ -92,4 +93,22 @@ fn a_bad_batch_on_the_way_is_told_and_not_taken_for_the_end() {
     let error = solo.log.batch_for_time(T, 0).unwrap_err();
     assert!(matches!(error, LogError::Corrupt { position: 0, offset: 0, .. }), "{error}");
     assert!(matches!(solo.log.phase(), Phase::Failed(_)), "{:?}", solo.log.phase());
+}
+
+#[test]
+fn a_batch_that_cannot_be_decoded_is_an_error_and_no_damage() {
+    let storage = SimStorage::new(1);
+    let trusting = LogConfig { batch_validation: BatchValidation::Header, ..config(Durability::Fsync) };
+    let solo = Solo::open(&storage, trusting).unwrap();
+    let plain = batch_of(T, &[b"value"]);
+    let mut batch = recompress(BatchHeader::parse(&plain).unwrap(), &plain, Codec::Gzip, 1000).unwrap();
+    batch[HEADER_BYTES..].fill(7);
+    seal(&mut batch);
+    assert_eq!(solo.append(batch).unwrap(), 0);
+    solo.drain();
+    for found in [solo.log.offset_for_time(T), solo.log.max_timestamp()] {
+        assert_eq!(found.unwrap_err().code(), "VARVE_BATCH_INVALID");
+    }
+    assert!(matches!(solo.log.phase(), Phase::Open), "{:?}", solo.log.phase());
+    assert_eq!(solo.append(batch_of(T, &[b"value"])).unwrap(), 1);
 }

@@ -275,7 +275,8 @@ export interface Log extends AsyncDisposable, LogTransactions {
   /**
    * The first record at or after `timestamp` (ms since 1970, a whole number); `null` when all are older.
    *
-   * @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`
+   * @throws VarveError `VARVE_INVALID_OPTION`, `VARVE_LOG_CORRUPT`, `VARVE_LOG_CLOSED`, `VARVE_IO`, `VARVE_BATCH_INVALID` for a
+   * batch that cannot be decoded, which `batchValidation: 'header'` may let in
    * @example
    * ```ts
    * import { openLog } from '@varve/log'
