@@ -18,7 +18,12 @@ test.skipIf(disk === null)(
   `appends are refused before a disk is full, and taken when there is room again${howToGetOne(disk)}`,
   { timeout: 60_000 },
   async () => {
-    const broker = await BrokerProcess.start(join(disk!, 'data'), ['--admin-port', '0'])
+    const broker = await BrokerProcess.start(join(disk!, 'data'), [
+      '--admin-port',
+      '0',
+      '--log-level',
+      'info',
+    ])
     onTestFinished(() => void broker.stop('SIGKILL'))
     const [url] = /http:\/\/[\d.:]+/.exec(broker.banner)!
     const health = async (): Promise<{ status: string; problems: string[] }> =>

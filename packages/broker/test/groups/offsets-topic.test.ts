@@ -235,7 +235,10 @@ test('a topic of the same name that comes later does not inherit offsets', async
   const topicId = await first.createTopic('t')
   await commit(await first.connect(), 8, 3)
   const earlier = { offset: 9, leaderEpoch: 0, metadata: '', commitTimestamp: 0, expireTimestamp: null }
-  const record = offsetRecord('g', 't', 0, { ...earlier, topicId: topicId.replace(/^./, '_') })
+  const record = offsetRecord('g', 't', 0, {
+    ...earlier,
+    topicId: topicId.replace(/^./, (first) => (first === 'A' ? 'B' : 'A')),
+  })
   await disk.log('__consumer_offsets-0').append([encodeRecord(record, 0)])
   await first.broker.close()
 
