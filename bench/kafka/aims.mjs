@@ -73,6 +73,7 @@ export const aims = [
     work: 'produce in 16 KB batches',
     aim: 'CPU time of the broker at most 1/4',
     section: 'kafka-produce',
+    obstacle: "two fifths of it is the kernel's in system calls, two fifths Node's own, a fifth ours",
     judge: (_, cells) =>
       against(
         having(cells, ({ batch }) => batch === '16 KB'),
@@ -84,6 +85,7 @@ export const aims = [
     work: 'produce in large batches',
     aim: 'CPU time of the broker at most 1/3',
     section: 'kafka-produce',
+    obstacle: "two thirds of it is the kernel's copy into new pages of the page cache, which both pay",
     judge: (_, cells) =>
       against(
         having(cells, ({ batch }) => batch === '1 MB'),
@@ -101,6 +103,8 @@ export const aims = [
     work: 'produce where the broker is the limit: with the native client',
     aim: 'throughput at least 2×',
     section: 'kafka-produce',
+    obstacle:
+      'at a million records a second the page cache and the loopback are the limit, of which both have the same',
     judge: (_, cells) =>
       against(
         having(cells, ({ client }) => client === 'native'),
@@ -112,6 +116,7 @@ export const aims = [
     work: '100 connections with one small batch each',
     aim: 'as cheap for each batch as one connection with 100',
     section: 'kafka-requests',
+    obstacle: 'each connection is read from and written to by itself, which is more than a third of it',
     judge(find) {
       const [many, one] = [100, 1].map((connections) =>
         medianOf(
@@ -142,6 +147,7 @@ export const aims = [
     work: 'with fsync, 16 KB batches',
     aim: 'throughput at least 10×, at a lower latency',
     section: 'kafka-fsync',
+    obstacle: 'the Java tool compiles itself while it is measured, and is the slower one of the two',
     judge(_, cells) {
       const chosen = having(
         cells,
@@ -158,6 +164,8 @@ export const aims = [
     work: 'with fsync, single records from 64 connections',
     aim: 'at least 60 k/s',
     section: 'kafka-fsync',
+    obstacle:
+      'a request costs the event loop about 20 µs, whether there is an fsync or not, and the client has its share of the two processors',
     judge(find) {
       const cell = find(({ connections }) => connections === 64)
       const verdict = atMost(
@@ -173,6 +181,8 @@ export const aims = [
     work: 'consume with `sendfile`',
     aim: 'CPU time of the broker at most 1/3',
     section: 'kafka-consume',
+    obstacle:
+      "more than four fifths of it is the kernel's in `sendfile`, a third of that for waking a client that waits for the next 64 KB; both pay it",
     judge: (_, cells) =>
       against(
         having(cells, ({ tls }) => !tls),
@@ -184,6 +194,7 @@ export const aims = [
     work: 'consume, with `sendfile` or without',
     aim: 'throughput at least 1.5×',
     section: 'kafka-consume',
+    obstacle: 'the client and the kernel are the limit on two processors',
     judge: (_, cells) =>
       against(
         having(cells, ({ tls }) => !tls),
@@ -195,6 +206,8 @@ export const aims = [
     work: `from producer to consumer at ${share * 100} % of what Kafka can`,
     aim: 'p50 and p99 at most 1/2',
     section: 'kafka-end-to-end',
+    obstacle:
+      'not profiled; broker and client sleep in between, and are woken by the kernel, with Kafka as with varve',
     judge(find) {
       const cells = [find((cell) => cell.share === share)]
       return every(against(cells, figures.p50, 1 / 2), against(cells, figures.p99, 1 / 2))
@@ -205,7 +218,7 @@ export const aims = [
       'create',
       'createMilliseconds',
       show.milliseconds,
-      'each log has a handle of its own in the event loop, and libuv walks all of them at each call',
+      'a directory and four files for each partition, which the kernel makes one after the other',
     ],
     ['list', 'listMilliseconds', show.milliseconds],
     ['produce to all', 'produceMilliseconds', show.milliseconds],
@@ -221,7 +234,6 @@ export const aims = [
     work: 'start',
     aim: 'at most 150 ms',
     section: 'kafka-footprint',
-    obstacle: 'measured before the command line was bundled; what that changed is told below',
     judge: (_, [cell]) => atMost(cell, ({ readyMilliseconds }) => readyMilliseconds, 150, show.milliseconds),
   },
   {

@@ -7,7 +7,7 @@ const introduction = `varve beside Apache Kafka: the same load on one broker aft
 generated from the raw results in [bench/results](../bench/results) by the command that makes them:
 
 \`\`\`sh
-npm run bench:kafka                       # the default cells; no run of all of them has ended yet
+npm run bench:kafka                       # the default cells, in less than ten minutes
 npm run bench:kafka -- produce            # what has "produce" in its name
 npm run bench:kafka -- "native, 1 MB"     # cells, named as in the tables
 npm run bench:kafka -- --full             # every cell, for hours; started again, it goes on where it ended
