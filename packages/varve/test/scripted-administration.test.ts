@@ -217,7 +217,7 @@ test('the cluster, its directories and its producers', { timeout: 60_000 }, asyn
   const { nodeId, port } = nodes[0]!
   expect(await json('cluster describe')).toEqual({ clusterId, controllerId: nodeId, nodes })
   const text = await printed('cluster describe')
-  expect(text.split('\n')[0]).toBe(`${clusterId}  controller ${nodeId}`)
+  expect(text.split('\n')[0]).toBe(`cluster ${clusterId}, controller ${nodeId}`)
   expect(text).toContain(String(port))
   const [dir] = broker.dataDirectories
   expect(await json('cluster log-dirs --topic stored:1')).toMatchObject([

@@ -79,9 +79,7 @@ export async function handleProduce(
   })
   if (appends.length > 0) {
     const all = appends.length === 1 ? appends[0]! : Promise.all(appends)
-    if (acks === -1) observer?.delayed('Produce', 1)
     await (acks === -1 ? withinTimeout(all, responses, timeoutMs, context) : all)
-    if (acks === -1) observer?.delayed('Produce', -1)
   }
   if (observer !== null) {
     for (const [index, { partitionResponses }] of responses.entries()) {
@@ -182,21 +180,20 @@ async function withinTimeout(
   all: Promise<unknown>,
   responses: TopicResponse[],
   timeoutMs: number,
-  { broker: { clock }, retain }: RequestContext,
+  { broker: { clock, observer }, retain }: RequestContext,
 ): Promise<void> {
-  let settled = false
   let timer: unknown
-  const timedOut = new Promise<void>((resolve) => {
-    timer = clock.setTimeout(resolve, Math.max(0, timeoutMs))
-  })
-  await Promise.race([
-    all.then(() => {
-      settled = true
-    }),
-    timedOut,
-  ])
-  clock.clearTimeout(timer)
-  if (settled) return
+  observer?.delayed('Produce', 1)
+  try {
+    const inTime = await new Promise<boolean>((resolve, reject) => {
+      timer = clock.setTimeout(() => resolve(false), Math.max(0, timeoutMs))
+      all.then(() => resolve(true), reject)
+    })
+    if (inTime) return
+  } finally {
+    clock.clearTimeout(timer)
+    observer?.delayed('Produce', -1)
+  }
   // What has been appended stays appended, and its buffers stay the log's until it has finished with them.
   retain(all)
   for (const topic of responses) {

@@ -16,7 +16,7 @@ export async function describeCluster(options: AdminCommandOptions): Promise<voi
     if (options.json) return printJson(cluster)
     const { clusterId, controllerId, nodes } = cluster
     process.stdout.write(
-      `${clusterId}  controller ${controllerId < 0 ? 'none' : controllerId}\n${table(
+      `cluster ${clusterId}, controller ${controllerId < 0 ? 'none' : controllerId}\n${table(
         [
           { head: 'NODE', right: true, cell: ({ nodeId }) => nodeId },
           { head: 'HOST', cell: ({ host }) => host },
