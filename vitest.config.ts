@@ -1,4 +1,17 @@
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
+
+/** What takes minutes, and has an `npm run prove:…`. */
+const isLongRun = process.env['VARVE_LONG_RUN'] !== undefined
+
+/** Our clients and a real Kafka; without one each of these tests is skipped, and says so. */
+const againstKafka: TestProjectInlineConfiguration = {
+  extends: true,
+  test: {
+    name: 'against Kafka',
+    globalSetup: './packages/client/test/real-broker/kafka.ts',
+    include: ['packages/client/test/real-broker/**/*.test.ts'],
+  },
+}
 
 export default defineConfig({
   test: {
@@ -15,21 +28,13 @@ export default defineConfig({
             'packages/client/test/real-broker/only-kafka/**',
             // A real Kafka is asked by `npm run record:kafka` and `npm run prove:kafka`, foreign clients whatever they can do by
             // `npm run prove:clients`: each takes minutes.
-            ...((process.env['VARVE_RECORD_KAFKA'] ?? process.env['VARVE_LONG_RUN'])
+            ...(process.env['VARVE_RECORD_KAFKA'] !== undefined || isLongRun
               ? []
               : ['test/conformance/differential-recording.test.ts', 'test/conformance/in-depth/**']),
           ],
         },
       },
-      {
-        // Our clients and a real Kafka; without one each of these tests is skipped, and says so.
-        extends: true,
-        test: {
-          name: 'against Kafka',
-          globalSetup: './packages/client/test/real-broker/kafka.ts',
-          include: ['packages/client/test/real-broker/**/*.test.ts'],
-        },
-      },
+      ...(isLongRun ? [againstKafka] : []),
       {
         // The CRC in TypeScript, which takes over where the addon does not load.
         extends: true,

@@ -25,6 +25,12 @@ const interleavings = {
   env: { VARVE_INTERLEAVINGS: '200000' },
 }
 
+/** Our own clients' tests with a real Kafka. */
+const againstKafka = {
+  command: process.execPath,
+  args: [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', 'against Kafka'],
+}
+
 /** Of each its command, or several that run one behind the other. */
 const suites = {
   kill: vitest(
@@ -47,18 +53,12 @@ const suites = {
   interleavings,
   model: [engineTests('model', 'keyed_model', 'producer_model'), vitest('packages/log/test/model.test.ts')],
   groups: vitest('packages/broker/test/groups/model.test.ts'),
-  clients: vitest('test/conformance/client-table.test.ts', 'test/conformance/in-depth'),
+  clients: [vitest('test/conformance/client-table.test.ts', 'test/conformance/in-depth'), againstKafka],
   messages: vitest(
     'packages/protocol/test/broken-pieces.test.ts',
     'packages/broker/test/broken-requests.test.ts',
   ),
-  kafka: [
-    vitest('test/conformance/differential-recording.test.ts'),
-    {
-      command: process.execPath,
-      args: [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', 'against Kafka'],
-    },
-  ],
+  kafka: vitest('test/conformance/differential-recording.test.ts'),
   soak: vitest('test/soak'),
   fuzz: { command: process.execPath, args: [join('scripts', 'fuzz.mjs'), '--seconds', String(4 * 3600)] },
 }
