@@ -236,6 +236,8 @@ test('errors, times and traffic are told by request and topic, and by no name th
   expect(median).toBeGreaterThan(0)
   expect(last).toBeGreaterThanOrEqual(median)
   const topics = 'kafka_server_brokertopicmetrics_'
+  const waiting = 'kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation="Produce"}'
+  expect(await valueOf(at, waiting)).toBe(0)
   expect(await valueOf(at, `${topics}totalproducerequests_total`)).toBe(3)
   expect(await valueOf(at, `${topics}totalproducerequests_total{topic="orders"}`)).toBe(2)
   expect(await valueOf(at, `${topics}totalfetchrequests_total{topic="orders"}`)).toBe(1)
