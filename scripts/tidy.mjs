@@ -17,6 +17,7 @@ export const packageDirection = {
   '@varve/partitioning': [],
   '@varve/protocol': [],
   '@varve/records': ['@varve/native'],
+  '@varve/replication': ['@varve/partitioning'],
   '@varve/log': ['@varve/native', '@varve/partitioning', '@varve/records'],
   '@varve/client': ['@varve/partitioning', '@varve/protocol', '@varve/records'],
   '@varve/broker': [
