@@ -52,12 +52,12 @@ export class DiskImage {
 
   /** Disarms it as well. */
   async unmount(): Promise<void> {
-    await this.#end('')
+    await this.#end()
     execFileSync('umount', [this.dir], { stdio: 'pipe' })
     mounted.delete(this)
   }
 
-  async #end(command: string): Promise<void> {
+  async #end(command?: string): Promise<void> {
     const ending = this.#switch
     this.#switch = null
     if (ending === null) return

@@ -41,9 +41,9 @@ export class BrokerProcess {
       [bin, 'serve', ...SOON, ...QUIET, '--port', '0', '--data', data, ...args],
       {
         env: { ...process.env, ...env },
+        stdio: ['ignore', 'pipe', 'pipe'],
       },
     )
-    child.stdin!.end()
     let output = ''
     let errors = ''
     const onError = (text: string): unknown => (errors += text)

@@ -23,6 +23,8 @@ export function startChild(
   alive.add(child)
   child.once('exit', () => alive.delete(child))
   child.once('error', () => alive.delete(child))
+  // It may end without reading what it was sent: how it ended and what it said tell whether it should have.
+  child.stdin?.on('error', () => {})
   return child
 }
 
@@ -33,20 +35,21 @@ export interface Finished {
   readonly stderr: string
 }
 
-/** Runs a process to its end, feeding it `input`. */
+/** Runs a process to its end, feeding it `input`, if there is any. */
 export async function runChild(
   command: string,
   args: readonly string[],
-  { input = '', ...options }: SpawnOptions & { input?: string | Buffer } = {},
+  { input, ...options }: SpawnOptions & { input?: string | Buffer } = {},
 ): Promise<Finished> {
-  const child = startChild(command, args, options)
+  const child = startChild(command, args, {
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    ...options,
+  })
   const stdout: Buffer[] = []
   const stderr: Buffer[] = []
   child.stdout!.on('data', (chunk: Buffer) => stdout.push(chunk))
   child.stderr!.on('data', (chunk: Buffer) => stderr.push(chunk))
-  // A process may end without reading all of its input.
-  child.stdin!.on('error', () => {})
-  child.stdin!.end(input)
+  child.stdin?.end(input)
   const [code] = (await once(child, 'close')) as [number | null]
   return { code, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() }
 }

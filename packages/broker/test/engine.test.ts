@@ -178,12 +178,14 @@ const kcat = ['/usr/bin/kcat', '/usr/local/bin/kcat', '/opt/homebrew/bin/kcat'].
   existsSync(path),
 )
 
-function runKcat(args: readonly string[], input = ''): Promise<string> {
+function runKcat(args: readonly string[], input?: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = execFile(kcat!, args, { timeout: 15_000, maxBuffer: 1 << 26 }, (error, stdout) => {
       if (error === null) resolve(stdout)
       else reject(error)
     })
+    // It may end without reading all of it.
+    child.stdin!.on('error', () => {})
     child.stdin!.end(input)
   })
 }

@@ -42,6 +42,8 @@ export function startScript(
   })
   alive.add(child)
   child.once('exit', () => alive.delete(child))
+  // It may end without reading what it is sent: how it ended and what it wrote tell whether it should have.
+  child.stdin.on('error', () => {})
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))

@@ -12,14 +12,18 @@ export interface Ran {
   readonly stderr: string
 }
 
-/** Runs the command line to its end, without a terminal. */
-export async function runVarve(args: readonly string[], input = ''): Promise<Ran> {
-  const child = spawn(process.execPath, [bin, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+/** Runs the command line to its end, without a terminal, feeding it `input`, if there is any. */
+export async function runVarve(args: readonly string[], input?: string): Promise<Ran> {
+  const child = spawn(process.execPath, [bin, ...args], {
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  })
   onTestFinished(() => void child.kill())
-  child.stdin.end(input)
+  // It may end without reading all of it.
+  child.stdin?.on('error', () => {})
+  child.stdin?.end(input)
   const [stdout, stderr, [status]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
+    text(child.stdout!),
+    text(child.stderr!),
     once(child, 'exit') as Promise<[number]>,
   ])
   return { status, stdout, stderr }

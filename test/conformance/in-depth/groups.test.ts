@@ -34,8 +34,7 @@ class Member {
 
   constructor(client: GroupClient, broker: string, group: string, topic: string) {
     const [command, ...args] = client.member(broker, group, topic)
-    this.child = startChild(command, args)
-    this.child.stdin!.end()
+    this.child = startChild(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     let text = ''
     this.child.stdout!.setEncoding('utf8').on('data', (more: string) => {
       text += more

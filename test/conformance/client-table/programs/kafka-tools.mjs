@@ -3,24 +3,16 @@
  * each tool. The arguments before the broker are the command that runs a class.
  */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { Admin, Producer } from '@varve/client'
 import { broker, run, until } from './cells.mjs'
+import { ended, start, temporaryDirectory } from './processes.mjs'
 
 const [, , version, command, ...options] = process.argv.slice(0, -2)
 
-const directory = mkdtempSync(join(tmpdir(), 'varve-kafka-tools-'))
-const alive = new Set()
-process.once('exit', () => {
-  for (const child of alive) child.kill('SIGKILL')
-  rmSync(directory, { recursive: true, force: true })
-})
-process.once('SIGTERM', () => process.exit(1))
+const directory = temporaryDirectory()
 
 /** Only prepares what a cell is not about: a tool needs a second to do so. */
 const admin = new Admin({ brokers: [broker] })
@@ -37,29 +29,17 @@ function file(name, content) {
   return path
 }
 
-function start(tool, args) {
-  const child = spawn(command, [...options, `org.apache.kafka.tools.${tool}`, ...args])
-  alive.add(child)
-  child.once('exit', () => alive.delete(child))
-  return child
-}
+const commandOf = (tool, args) => [command, [...options, `org.apache.kafka.tools.${tool}`, ...args]]
 
 /** What a tool said, and how it ended. */
-async function ended(tool, args, input = '') {
-  const child = start(tool, args)
-  child.stdin.on('error', () => {})
-  child.stdin.end(input)
-  const [output, errors, [code]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, 'close'),
-  ])
-  return { output, errors, code }
+async function endOf(tool, args, input) {
+  const { output, ...how } = await ended(...commandOf(tool, args), input)
+  return { output: output.toString(), ...how }
 }
 
 /** What a tool printed that has to end well. */
 async function tool(name, args, input) {
-  const { output, errors, code } = await ended(name, args, input)
+  const { output, errors, code } = await endOf(name, args, input)
   assert.equal(code, 0, `${name} ${args.join(' ')}: ${errors}${output}`)
   return output
 }
@@ -84,7 +64,9 @@ const consume = async (topic, count, ...args) =>
 
 /** A member of a group, and the values that it has read. */
 function member(group, topic, ...args) {
-  const child = start('consumer.ConsoleConsumer', consumer(topic, '--group', `kafka-tools-${group}`, ...args))
+  const child = start(
+    ...commandOf('consumer.ConsoleConsumer', consumer(topic, '--group', `kafka-tools-${group}`, ...args)),
+  )
   const values = []
   let rest = ''
   child.stderr.resume()
@@ -124,7 +106,7 @@ async function large() {
   await produce(topic, [value])
   assert.deepEqual(await consume(topic, 1, '--from-beginning'), [value])
   const small = await create('small', 1, { 'max.message.bytes': '10000' })
-  const refused = await ended('ConsoleProducer', consumer(small, '--sync'), `${'x'.repeat(20_000)}\n`)
+  const refused = await endOf('ConsoleProducer', consumer(small, '--sync'), `${'x'.repeat(20_000)}\n`)
   assert.notEqual(refused.code, 0)
   assert.match(refused.errors, /RecordTooLargeException/)
   await produce(small, ['small'])
@@ -235,7 +217,7 @@ async function configs() {
   await change('brokers', '0', '--delete-config', 'log.retention.ms')
   assert.match(await describe('brokers', '0', '--all'), /num\.partitions=1 /)
   const wrong = [...at, '--alter', '--entity-type', 'topics', '--entity-name', topic]
-  const refused = await ended('ConfigCommand', [...wrong, '--add-config', 'retention.ms=soon'])
+  const refused = await endOf('ConfigCommand', [...wrong, '--add-config', 'retention.ms=soon'])
   assert.notEqual(refused.code, 0)
   assert.match(refused.errors, /InvalidConfigurationException/)
 }
@@ -295,8 +277,8 @@ async function consoleConsumer() {
   const late = ['--timeout-ms', '3000']
   const [one, last, rest, named] = await Promise.all([
     consume(topic, 1, ...partition, '--offset', '1', ...shown),
-    ended('consumer.ConsoleConsumer', consumer(topic, ...partition, ...late)),
-    ended('consumer.ConsoleConsumer', consumer(topic, '--from-beginning', ...late)),
+    endOf('consumer.ConsoleConsumer', consumer(topic, ...partition, ...late)),
+    endOf('consumer.ConsoleConsumer', consumer(topic, '--from-beginning', ...late)),
     tool('consumer.ConsoleConsumer', [
       ...at,
       '--include',
@@ -353,7 +335,7 @@ async function consumerGroups() {
     new RegExp(`^${group} \\S+ \\S+ \\S+ 1 .*${topic}.*0`, 'm'),
   )
   const busy = [...at, '--reset-offsets', ...named, '--topic', topic, '--to-earliest', '--execute']
-  const refused = await ended('consumer.group.ConsumerGroupCommand', busy)
+  const refused = await endOf('consumer.group.ConsumerGroupCommand', busy)
   assert.match(refused.output + refused.errors, /current state is Stable/)
   await joined.leave()
   assert.match(await askGroups('--describe', ...named), new RegExp(`^${group} ${topic} 0 12 12 0 `, 'm'))

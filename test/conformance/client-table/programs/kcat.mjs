@@ -1,21 +1,11 @@
 /** Every cell of the table that kcat can do, with its default settings but for what a cell is about. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { buffer, text } from 'node:stream/consumers'
 import { Admin } from '@varve/client'
 import { broker, largeValue, run, until } from './cells.mjs'
-
-const directory = mkdtempSync(join(tmpdir(), 'varve-kcat-'))
-const alive = new Set()
-process.once('exit', () => {
-  for (const child of alive) child.kill('SIGKILL')
-  rmSync(directory, { recursive: true, force: true })
-})
-process.once('SIGTERM', () => process.exit(1))
+import { ended, start, temporaryDirectory } from './processes.mjs'
 
 const admin = new Admin({ brokers: [broker] })
 
@@ -26,41 +16,23 @@ async function create(name, partitions = 1, configs = {}) {
   return topic
 }
 
-function start(...args) {
-  const child = spawn('kcat', args)
-  alive.add(child)
-  child.once('exit', () => alive.delete(child))
-  return child
-}
-
-async function ended(input, ...args) {
-  const child = start(...args)
-  child.stdin.end(input)
-  const [output, errors, [code]] = await Promise.all([
-    buffer(child.stdout),
-    text(child.stderr),
-    once(child, 'close'),
-  ])
-  return { output, errors, code }
-}
-
-async function kcat(...how) {
-  const { output, errors, code } = await ended(...how)
+async function kcat(args, input) {
+  const { output, errors, code } = await ended('kcat', args, input)
   assert.equal(code, 0, errors)
   return output
 }
 
 const produce = (topic, lines, ...settings) =>
-  kcat(lines.map((line) => `${line}\n`).join(''), '-P', '-b', broker, '-t', topic, ...settings)
+  kcat(['-P', '-b', broker, '-t', topic, ...settings], lines.map((line) => `${line}\n`).join(''))
 
 const consume = (topic, ...format) =>
-  kcat('', '-C', '-b', broker, '-t', topic, '-p', '0', '-o', 'beginning', '-e', '-q', ...format)
+  kcat(['-C', '-b', broker, '-t', topic, '-p', '0', '-o', 'beginning', '-e', '-q', ...format])
 
 const linesOf = (output) => output.toString().trim().split('\n')
 
 /** A member of a group, what it says that it has been assigned, and the values that it has read. */
 function member(group, topic, ...settings) {
-  const child = start('-b', broker, '-u', ...settings, '-G', group, topic)
+  const child = start('kcat', ['-b', broker, '-u', ...settings, '-G', group, topic])
   const joined = { partitions: 0, values: [] }
   const eachLine = (stream, take) => {
     let rest = ''
@@ -102,12 +74,12 @@ async function codec(name) {
 
 async function large() {
   const topic = await create('large')
-  const file = join(directory, 'large')
+  const file = join(temporaryDirectory(), 'large')
   writeFileSync(file, largeValue)
-  await kcat('', '-P', '-b', broker, '-t', topic, file)
+  await kcat(['-P', '-b', broker, '-t', topic, file])
   assert.ok((await consume(topic, '-f', '%s')).equals(largeValue))
   const small = await create('small', 1, { 'max.message.bytes': '10000' })
-  const refused = await ended('x'.repeat(20_000), '-P', '-b', broker, '-t', small)
+  const refused = await ended('kcat', ['-P', '-b', broker, '-t', small], 'x'.repeat(20_000))
   assert.match(refused.errors, /Message size too large/)
   await produce(small, ['small'])
   assert.deepEqual(linesOf(await consume(small)), ['small'])
@@ -177,7 +149,7 @@ async function reset() {
   await late.leave()
 }
 
-const [, version, librdkafka] = /Version (\S+) .*librdkafka (\S+)/.exec(await kcat('', '-V'))
+const [, version, librdkafka] = /Version (\S+) .*librdkafka (\S+)/.exec(await kcat(['-V']))
 
 await run(`${version} (librdkafka ${librdkafka})`, {
   ...Object.fromEntries(['none', 'gzip', 'snappy', 'lz4', 'zstd'].map((name) => [name, () => codec(name)])),
