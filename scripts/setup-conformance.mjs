@@ -135,8 +135,8 @@ function goClients() {
   }
 }
 
-/** What goes into the cache, and takes its time to compile or to arrive. */
-const ofOurs = [
+/** What takes its time to compile. */
+const compiled = [
   {
     name: `cargo-fuzz ${CARGO_FUZZ}`,
     present: () => has(join(cache, 'cargo', 'bin', 'cargo-fuzz'), '--version'),
@@ -149,6 +149,10 @@ const ofOurs = [
   },
   load,
   goClients(),
+]
+
+/** What npm fetches. */
+const ofNpm = [
   {
     name: `jest ${JEST} (runs an example of docs/testing.md)`,
     present: () =>
@@ -203,7 +207,7 @@ try {
   const inTurn = async (steps) => {
     for (const step of steps) await set(step)
   }
-  await Promise.all([inTurn(ofTheSystem), inTurn(ofOurs)])
+  await Promise.all([ofTheSystem, compiled, ofNpm].map(inTurn))
 } catch (error) {
   if (!(error instanceof Failure)) throw error
   process.stderr.write(`${error.message}\n`)

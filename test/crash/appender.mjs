@@ -30,7 +30,7 @@ const {
 /** The kind of word behind which this process stops until it is told to go on: nothing else happens in it before. */
 let stopBehind = null
 process.stdin.setEncoding('utf8').on('data', (kind) => (stopBehind = kind))
-process.stdin.unref()
+process.stdin.unref?.()
 
 function say(kind, ...words) {
   process.stdout.write(`${[kind, ...words].join(' ')}\n`)

@@ -41,8 +41,8 @@ async function run(
   const own = ['-f', '--seccomp-bpf', '-q', '-o', trace]
   const child = startChild('strace', [...own, ...flags, '--', command, ...args], {
     env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
-  child.stdin!.end()
   let [stdout, stderr] = ['', '']
   child.stdout!.setEncoding('utf8').on('data', (text: string) => (stdout += text))
   child.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr += text))
