@@ -17,3 +17,12 @@ export type {
 } from './assignor.js'
 export { rangeAssignor, roundRobinAssignor } from './eager-assignors.js'
 export { cooperativeStickyAssignor, stickyAssignor } from './sticky-assignors.js'
+export {
+  PlacementError,
+  placeReplicas,
+  replaceReplica,
+  type PlacementBroker,
+  type PlacementErrorCode,
+  type ReplicaPlacement,
+  type ReplicaReplacement,
+} from './replica-placement.js'
