@@ -1,32 +1,22 @@
-/** How much each of them has: of what is being shared out, and besides. */
-export interface Load<Bearer> {
-  readonly own: Map<Bearer, number>
-  readonly others: ReadonlyMap<Bearer, number>
-}
-
-/** Tells each bearer to which one thing of `from` could go as things are, and how to let it. */
+/** Tells to whom one thing of `from` could go as things are, and how to let it. */
 export type Moves<Bearer> = (from: Bearer, each: (to: Bearer, move: () => void) => void) => void
 
 /**
- * Moves things until no better spread exists: with what is shared out as even as the moves allow, and then with the rest as
- * even. One move alone may not do it, so a whole chain is looked for, from one who has more over others to one who has less;
- * while there is none that helps, the spread is the best (as in a flow of minimum cost). Each chain lowers the sum of the squares,
- * so there is an end.
+ * Moves things until the spread is as even as the moves allow. One move alone may not do it, so a whole chain is looked for, from
+ * one who has two more over others to whom it has; while there is none, no spread is better (as in a flow of minimum cost). Each
+ * chain lowers the sum of the squares, so there is an end.
+ *
+ * @param load how many each of the bearers has; kept up
  */
-export function leveled<Bearer extends object>(
-  bearers: readonly Bearer[],
-  load: Load<Bearer>,
-  moves: Moves<Bearer>,
-): void {
-  while (bearers.some((from) => moveAlongChain(from, load, moves)));
+export function level<Bearer extends object>(load: Map<Bearer, number>, moves: Moves<Bearer>): void {
+  while ([...load.keys()].some((from) => moveAlongChain(from, load, moves)));
 }
 
 function moveAlongChain<Bearer extends object>(
   start: Bearer,
-  load: Load<Bearer>,
+  load: Map<Bearer, number>,
   moves: Moves<Bearer>,
 ): boolean {
-  const { own } = load
   // The shortest chains come first, and only in those no move stands in the way of another one.
   const reached = new Map<Bearer, { from: Bearer; move: () => void }>()
   for (const queue = [start]; queue.length > 0;) {
@@ -37,20 +27,14 @@ function moveAlongChain<Bearer extends object>(
       queue.push(to)
     })
   }
-  const end = [...reached.keys()].find((bearer) => isBetter(load, start, bearer))
+  const end = [...reached.keys()].find((bearer) => load.get(start)! - load.get(bearer)! > 1)
   if (end === undefined) return false
   for (let at = end; at !== start;) {
     const { from, move } = reached.get(at)!
     move()
     at = from
   }
-  own.set(start, own.get(start)! - 1)
-  own.set(end, own.get(end)! + 1)
+  load.set(start, load.get(start)! - 1)
+  load.set(end, load.get(end)! + 1)
   return true
-}
-
-/** Whether it is more even with one thing less at `from` and one more at `to`. */
-function isBetter<Bearer>({ own, others }: Load<Bearer>, from: Bearer, to: Bearer): boolean {
-  const difference = own.get(from)! - own.get(to)!
-  return difference > 1 || (difference === 1 && others.get(from)! > others.get(to)!)
 }

@@ -1,8 +1,9 @@
-import { leveled, type Load } from './leveling.js'
+import { level } from './leveling.js'
 import type { Random } from './partitioner.js'
 
 /** A broker that may get replicas. */
 export interface PlacementBroker {
+  /** As the cluster numbers it. */
   readonly id: number
   /** Null for none. Brokers without one are one rack together, as in Kafka's own placement (KRaft's). */
   readonly rack: string | null
@@ -97,7 +98,7 @@ export function placeReplicas(placement: ReplicaPlacement): number[][] {
     }
     return replicas
   })
-  leveled(brokers, load, (from, each) => {
+  level(load.own, (from, each) => {
     for (const replicas of placed) {
       if (!replicas.has(from)) continue
       for (const to of brokers) {
@@ -141,11 +142,17 @@ function inTurn(brokers: readonly PlacementBroker[], random: Random = () => 0): 
   return [...sorted.slice(start), ...sorted.slice(0, start)]
 }
 
+/** How many replicas, or leaders, each broker has. */
+interface Load {
+  readonly own: Map<PlacementBroker, number>
+  readonly others: ReadonlyMap<PlacementBroker, number>
+}
+
 function loadOf(
   brokers: readonly PlacementBroker[],
   existing: readonly (readonly number[])[],
   others: readonly (readonly number[])[],
-): Load<PlacementBroker> {
+): Load {
   const count = (lists: readonly (readonly number[])[]): Map<PlacementBroker, number> => {
     const counts = new Map<number, number>()
     for (const list of lists) for (const id of list) counts.set(id, (counts.get(id) ?? 0) + 1)
@@ -157,7 +164,7 @@ function loadOf(
 function leastLoaded(
   brokers: readonly PlacementBroker[],
   replicas: ReadonlySet<PlacementBroker>,
-  { own, others }: Load<PlacementBroker>,
+  { own, others }: Load,
 ): PlacementBroker {
   const onRack = countRacks(replicas)
   const rank = (broker: PlacementBroker): number[] => [
@@ -201,7 +208,7 @@ function withLeaders(
     load.own.set(leader, load.own.get(leader)! + 1)
     return leader
   })
-  leveled(brokers, load, (from, each) => {
+  level(load.own, (from, each) => {
     for (const [partition, replicas] of placed.entries()) {
       if (leaders[partition] !== from) continue
       for (const to of replicas) {

@@ -103,6 +103,25 @@ test('racks of different sizes are within one of each other where the racks allo
   }
 })
 
+test('what the least loaded broker in turn does not give is evened out', () => {
+  const [two, three] = [onRacks('a', 'a', 'b', 'b', 'b'), onRacks('a', 'a', 'b', 'b', 'b', 'a', 'b')]
+  const placed = placeReplicas({ brokers: two, partitions: 10, replicationFactor: 3 })
+  expect(counts(two, placed)).toEqual([6, 6, 6, 6, 6])
+  const led = placeReplicas({ brokers: three, partitions: 8, replicationFactor: 2 })
+  expect(spread(counts(three, leaders(led)))).toBe(1)
+})
+
+test('a leadership goes from one to another over a third where that is the only way', () => {
+  const brokers = onRacks('a', 'c', 'a', 'b', 'b', 'b', 'a')
+  const existing = [
+    [6, 5, 4, 3, 2],
+    [3, 2, 1],
+    [1, 2],
+  ]
+  const placed = placeReplicas({ brokers, partitions: 10, replicationFactor: 4, existing })
+  expect(spread(counts(brokers, leaders([...existing, ...placed])))).toBe(1)
+})
+
 test('no placement has a smaller sum of squares: small ones are compared with all there are', () => {
   const squares = (numbers: readonly number[]): number => numbers.reduce((sum, n) => sum + n * n, 0)
   const small = fc.record({
