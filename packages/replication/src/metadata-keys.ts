@@ -29,6 +29,12 @@ export function partitionKey(topicId: string, partition: number): string {
   return `${partitionKeyPrefix}${topicId}/${partition}`
 }
 
+/** The partition that a {@link partitionKey} is of; null when it is none. */
+export function partitionOfKey(key: string): { readonly topicId: string; readonly partition: number } | null {
+  const match = /^([^/]+)\/(0|[1-9]\d{0,9})$/.exec(key.slice(partitionKeyPrefix.length))
+  return match === null ? null : { topicId: match[1]!, partition: Number(match[2]) }
+}
+
 /** What the metadata store holds of a topic. It is put behind its partitions and removed before them. */
 export interface TopicRegistration {
   readonly name: string
@@ -74,14 +80,12 @@ export function encodePartitionState(state: PartitionState): string {
 
 /** @throws ReplicationError `VARVE_METADATA_CORRUPT` when the value is not one that {@link encodePartitionState} wrote */
 export function decodePartitionState(entry: MetadataEntry): PartitionState {
-  const [topicId, partition, ...rest] = entry.key.slice(partitionKeyPrefix.length).split('/')
+  const of = partitionOfKey(entry.key)
   const value = decoded(entry, formVersion)
   const { replicas, addingReplicas, removingReplicas, leader, leaderEpoch, isr } = value
   const { eligibleLeaderReplicas, lastKnownLeader, minInsyncReplicas } = value
   if (
-    !topicId ||
-    !isDecimal(partition) ||
-    rest.length > 0 ||
+    of === null ||
     !areBrokers(replicas) ||
     replicas.length === 0 ||
     !areBrokers(addingReplicas) ||
@@ -97,8 +101,7 @@ export function decodePartitionState(entry: MetadataEntry): PartitionState {
     throw corrupt(entry)
   }
   return {
-    topicId,
-    partition: Number(partition),
+    ...of,
     replicas,
     addingReplicas,
     removingReplicas,
@@ -239,8 +242,8 @@ function areStrings(value: unknown): value is Record<string, string> {
   )
 }
 
-function isDecimal(value: string | undefined): value is string {
-  return value !== undefined && /^(0|[1-9]\d{0,9})$/.test(value)
+function isDecimal(value: string): boolean {
+  return /^(0|[1-9]\d{0,9})$/.test(value)
 }
 
 function corrupt(entry: MetadataEntry, cause?: unknown): ReplicationError {

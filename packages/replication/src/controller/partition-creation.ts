@@ -1,0 +1,84 @@
+import { placeReplicas } from '@varve/partitioning'
+import type { ClusterImage } from '../cluster-image.js'
+import { encodeTopicRegistration, topicKey, type TopicRegistration } from '../metadata-keys.js'
+import { isAmong, putMissingPartitions, type NewPartitions } from './partition-puts.js'
+import { placementBrokers, replicasOfOtherTopics } from './placement.js'
+import { targetReplicas } from './reassignment.js'
+import { resultOf, type ControllerErrorName, type CreatePartitionsRequest } from './request.js'
+import { configuredMinimum } from './topic-configs.js'
+import { checkedAssignments } from './topic-creation.js'
+import type { PendingRequest, RequestStep } from './pending-request.js'
+
+/** The creation of more partitions of a topic: the partitions first, and their number last. */
+export class PartitionCreation implements PendingRequest {
+  readonly #request: CreatePartitionsRequest
+  readonly #image: ClusterImage
+  readonly #defaultMinInsyncReplicas: number
+  #partitions: NewPartitions | null = null
+
+  constructor(request: CreatePartitionsRequest, image: ClusterImage, defaultMinInsyncReplicas: number) {
+    this.#request = request
+    this.#image = image
+    this.#defaultMinInsyncReplicas = defaultMinInsyncReplicas
+  }
+
+  get topic(): string {
+    return this.#request.name
+  }
+
+  next(): RequestStep {
+    const { name, count } = this.#request
+    const topic = this.#image.topics.get(name)
+    if (topic === undefined || (this.#partitions !== null && this.#partitions.topicId !== topic.topicId)) {
+      return { kind: 'done', result: resultOf('UNKNOWN_TOPIC_OR_PARTITION') }
+    }
+    if (topic.partitions >= count) {
+      return { kind: 'done', result: resultOf(this.#partitions === null ? 'INVALID_PARTITIONS' : null) }
+    }
+    if (this.#partitions === null) {
+      if (this.#image.partitionsOfTopic(topic.topicId).size > topic.partitions) {
+        // An earlier controller's, with other replicas perhaps: they are removed first.
+        return { kind: 'wait' }
+      }
+      const assignments = this.#assignments(topic)
+      if (typeof assignments === 'string') {
+        return { kind: 'done', result: resultOf(assignments) }
+      }
+      this.#partitions = { topicId: topic.topicId, first: topic.partitions, assignments }
+    }
+    const minimum = configuredMinimum(topic.configs, this.#defaultMinInsyncReplicas)
+    const missing = putMissingPartitions(this.#image, this.#partitions, minimum)
+    return {
+      kind: 'transaction',
+      transaction: missing ?? {
+        compares: [{ key: topicKey(name), revision: topic.revision }],
+        puts: [{ key: topicKey(name), value: encodeTopicRegistration({ ...topic, partitions: count }) }],
+      },
+    }
+  }
+
+  makes(topicId: string, partition: number): boolean {
+    return this.#partitions !== null && isAmong(this.#partitions, topicId, partition)
+  }
+
+  #assignments({
+    topicId,
+    partitions,
+  }: TopicRegistration): readonly (readonly number[])[] | ControllerErrorName {
+    const { count, assignments } = this.#request
+    const existing = [...this.#image.partitionsOfTopic(topicId).values()].map(targetReplicas)
+    const replicationFactor = existing[0]?.length ?? 1
+    if (assignments !== undefined) {
+      return assignments.length === count - partitions
+        ? checkedAssignments(assignments, replicationFactor, this.#image)
+        : 'INVALID_REPLICA_ASSIGNMENT'
+    }
+    const brokers = placementBrokers(this.#image)
+    if (replicationFactor > brokers.length) {
+      return 'INVALID_REPLICATION_FACTOR'
+    }
+    const others = replicasOfOtherTopics(this.#image, topicId)
+    const added = { partitions: count - partitions, replicationFactor }
+    return placeReplicas({ brokers, existing, others, ...added })
+  }
+}

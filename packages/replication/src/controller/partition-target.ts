@@ -1,0 +1,109 @@
+import type { BrokerRegistration } from '../broker-registration.js'
+import { withInSyncReplicas } from '../partition/in-sync-set.js'
+import type { PartitionState } from '../partition-state.js'
+import { elect, electPreferred, withoutLeader } from './election.js'
+import { withMinimum } from './minimum.js'
+import { completeReassignment } from './reassignment.js'
+
+/** What the state of a partition is to follow from. */
+export interface PartitionRules {
+  readonly registration: (brokerId: number) => BrokerRegistration | undefined
+  /** `min.insync.replicas` as configured. */
+  readonly minInsyncReplicas: number
+  /** Whether a replica that may lack committed records is elected rather than none. */
+  readonly unclean: boolean
+  /** Whether the preferred leader is to lead, if it is in sync. */
+  readonly preferred: boolean
+}
+
+/**
+ * What the rules make of a partition's state: who is gone, or about to go, leaves the ISR, who may have lost records is not eligible
+ * either, a reassignment that can be complete is, and one that is live leads if there is one.
+ *
+ * @returns `state` itself when there is nothing to change
+ */
+export function targetState(state: PartitionState, rules: PartitionRules): PartitionState {
+  const isLive = (brokerId: number): boolean => mayLead(rules.registration(brokerId), state)
+  let next = withMinimum(state, rules.minInsyncReplicas)
+  next = withoutUnavailable(next, rules, isLive)
+  next = completeReassignment(next, rules.minInsyncReplicas)
+  if (!next.isr.includes(next.leader)) {
+    next = elect(next, { isLive, unclean: rules.unclean }) ?? withoutLeader(next)
+  }
+  if (rules.preferred) {
+    next = electPreferred(next, { isLive }) ?? next
+  }
+  return areEqual(state, next) ? state : next
+}
+
+/** Whether a broker may lead a partition, and be in its ISR (KIP-841). */
+export function mayLead(
+  registration: BrokerRegistration | undefined,
+  { topicId, partition }: PartitionState,
+): boolean {
+  return (
+    registration !== undefined &&
+    !registration.fenced &&
+    !registration.shuttingDown &&
+    !registration.offlineReplicas.includes(`${topicId}:${partition}`)
+  )
+}
+
+/**
+ * Whether a registration still stands in a partition's state for what its broker was before, so that it cannot be unfenced: until then its
+ * leader epoch may be one in which a former life wrote what is lost.
+ */
+export function isUnsettled(state: PartitionState, registration: BrokerRegistration): boolean {
+  const { brokerId } = registration
+  return (
+    state.leader === brokerId ||
+    state.isr.includes(brokerId) ||
+    (mayLack(registration) && state.eligibleLeaderReplicas.includes(brokerId))
+  )
+}
+
+/** Once it is unfenced, what it reports it has. */
+function mayLack(registration: BrokerRegistration | undefined): boolean {
+  return registration !== undefined && registration.fenced && registration.mayHaveLostRecords
+}
+
+function withoutUnavailable(
+  state: PartitionState,
+  { registration }: PartitionRules,
+  isLive: (brokerId: number) => boolean,
+): PartitionState {
+  const lost = state.replicas.filter((replica) => mayLack(registration(replica)))
+  const next = withInSyncReplicas(state, state.isr.filter(isLive), { lost })
+  const isLed = next.isr.length > 0 || next.eligibleLeaderReplicas.some(isLive)
+  return isLed || !isStoppingLeader(state, registration(state.leader))
+    ? next
+    : withInSyncReplicas(state, [state.leader], { lost })
+}
+
+/** A leader that is about to stop, but serves until there is another. */
+function isStoppingLeader(state: PartitionState, registration: BrokerRegistration | undefined): boolean {
+  return (
+    registration !== undefined &&
+    state.isr.includes(registration.brokerId) &&
+    mayLead({ ...registration, shuttingDown: false }, state)
+  )
+}
+
+function areEqual(a: PartitionState, b: PartitionState): boolean {
+  return (
+    a.leader === b.leader &&
+    a.leaderEpoch === b.leaderEpoch &&
+    a.lastKnownLeader === b.lastKnownLeader &&
+    a.minInsyncReplicas === b.minInsyncReplicas &&
+    haveEqual(a.replicas, b.replicas) &&
+    haveEqual(a.addingReplicas, b.addingReplicas) &&
+    haveEqual(a.removingReplicas, b.removingReplicas) &&
+    haveEqual(a.isr, b.isr) &&
+    haveEqual(a.eligibleLeaderReplicas, b.eligibleLeaderReplicas)
+  )
+}
+
+/** Whether two lists have the same elements in the same order. */
+export function haveEqual(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((each, index) => each === b[index])
+}
