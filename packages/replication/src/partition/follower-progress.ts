@@ -1,0 +1,62 @@
+import type { FollowerFetch } from './fetch.js'
+
+/** What a leader knows of one follower in its epoch. */
+export class FollowerProgress {
+  /** The broker epoch of its Fetches; -1 before the first (KIP-903). */
+  brokerEpoch = -1
+  /** Where its log ends, as far as it has told. */
+  fetchOffset = -1
+  /** How far its log is durable: with this it counts for the high watermark and the in-sync replicas. */
+  durableOffset = -1
+  logStartOffset = -1
+  /** The log start that it was told. */
+  toldLogStartOffset = -1
+  highWatermark = -1
+  /** The latest time at which the leader had nothing that this follower does not have now. */
+  lastCaughtUpTime: number
+  /** Once the follower has this, it has what the leader had at `#markTime`. */
+  #markOffset = Infinity
+  #markTime = -Infinity
+
+  constructor(lastCaughtUpTime: number) {
+    this.lastCaughtUpTime = lastCaughtUpTime
+  }
+
+  /**
+   * Takes note of a valid Fetch, as late and as often as it may arrive: in a leader epoch the log of a follower that has once
+   * agreed with the leader's only grows, so the highest counts. A newer life of the broker starts from nothing.
+   */
+  record(fetch: FollowerFetch, leader: { startOffset: number; endOffset: number }, now: number): void {
+    if (fetch.replicaEpoch > this.brokerEpoch) {
+      this.#reset(fetch.replicaEpoch)
+    }
+    this.fetchOffset = Math.max(this.fetchOffset, fetch.fetchOffset)
+    this.durableOffset = Math.max(this.durableOffset, Math.min(fetch.durableOffset, fetch.fetchOffset))
+    this.logStartOffset = Math.max(this.logStartOffset, fetch.logStartOffset)
+    this.highWatermark = Math.max(this.highWatermark, fetch.highWatermark)
+    this.toldLogStartOffset = leader.startOffset
+    this.#noteCaughtUp(leader.endOffset, now)
+  }
+
+  #reset(brokerEpoch: number): void {
+    this.brokerEpoch = brokerEpoch
+    this.fetchOffset = -1
+    this.durableOffset = -1
+    this.logStartOffset = -1
+    this.highWatermark = -1
+    this.#markOffset = Infinity
+  }
+
+  /** While the leader writes nobody is ever at its end, so what it has at one Fetch is compared with what comes later. */
+  #noteCaughtUp(leaderEndOffset: number, now: number): void {
+    if (this.durableOffset >= leaderEndOffset) {
+      this.lastCaughtUpTime = now
+    } else if (this.durableOffset >= this.#markOffset) {
+      this.lastCaughtUpTime = this.#markTime
+    } else if (this.#markOffset !== Infinity) {
+      return
+    }
+    this.#markOffset = leaderEndOffset
+    this.#markTime = now
+  }
+}
