@@ -1,4 +1,10 @@
 export type { BrokerRegistration } from './broker-registration.js'
+export {
+  BrokerSession,
+  type BrokerSessionOptions,
+  type BrokerSessionOutput,
+  type BrokerSessionState,
+} from './broker/session.js'
 export type { ReplicationErrorName } from './error-name.js'
 export { ClusterImage, type ClusterChange } from './cluster-image.js'
 export {

@@ -1,0 +1,508 @@
+// Two brokers with one id, a broker in two lives at once, or one that forgets that its disk has lost records: each of them would
+// make the cluster count on records that are not there.
+
+import { expect, test } from 'vitest'
+import {
+  BrokerSession,
+  ClusterImage,
+  decodeBrokerRegistration,
+  encodeBrokerRegistration,
+  encodePartitionState,
+  type BrokerRegistration,
+  type BrokerSessionOptions,
+  type BrokerSessionOutput,
+  type MetadataOutcome,
+} from '../../src/index.js'
+import { StoreDouble } from './store-double.js'
+
+type Transaction = Extract<BrokerSessionOutput, { kind: 'transaction' }>
+
+/** A process: a session, its image, and what it wants done that is not done yet. */
+class Process {
+  now = 0
+  readonly image = new ClusterImage()
+  readonly session: BrokerSession
+  readonly pending: BrokerSessionOutput[] = []
+  readonly kept: string[] = []
+  readonly #store: StoreDouble
+  #seen: number
+
+  constructor(store: StoreDouble, options: Partial<BrokerSessionOptions> = {}) {
+    this.#store = store
+    this.image.reset(store.entries.values(), store.revision)
+    this.#seen = store.events.length
+    this.session = new BrokerSession({
+      brokerId: 1,
+      incarnationId: 'first',
+      directoryId: 'disk',
+      rack: null,
+      endpoints: { PLAINTEXT: 'localhost:9092' },
+      mayHaveLostRecords: false,
+      image: this.image,
+      now: this.now,
+      ...options,
+    })
+  }
+
+  /** What it wants done, without doing it. */
+  wants(): BrokerSessionOutput[] {
+    this.pending.push(...this.session.take())
+    return this.pending.splice(0)
+  }
+
+  watch(): void {
+    const events = this.#store.events.slice(this.#seen)
+    this.#seen += events.length
+    for (const event of events) this.image.apply(event)
+    if (events.length > 0) this.session.imageChanged(this.now)
+  }
+
+  do(output: BrokerSessionOutput): void {
+    if (output.kind === 'grant lease') this.session.leaseGranted(this.#store.grant(), this.now)
+    if (output.kind === 'revoke lease') this.#store.revoke(output.lease)
+    if (output.kind === 'transaction')
+      this.session.settled(output.id, this.#store.transaction(output.transaction), this.now)
+    if (output.kind === 'keep alive') {
+      this.kept.push(output.lease)
+      if (!this.#store.has(output.lease)) this.session.leaseLost(output.lease, this.now)
+    }
+  }
+
+  /** Does all of it, and sees what comes of it. */
+  run(): this {
+    for (let outputs = this.wants(); outputs.length > 0; outputs = this.wants()) {
+      for (const output of outputs) this.do(output)
+      this.watch()
+    }
+    this.watch()
+    return this
+  }
+
+  pass(ms: number): this {
+    this.now += ms
+    this.session.tick(this.now)
+    return this
+  }
+}
+
+const key = '/brokers/1'
+const registration = (store: StoreDouble, brokerKey = key): BrokerRegistration =>
+  decodeBrokerRegistration(store.entries.get(brokerKey)!)
+
+/** What the controller does of it: the registration with another flag. */
+function change(store: StoreDouble, fields: Partial<BrokerRegistration>, brokerKey = key): void {
+  const now = registration(store, brokerKey)
+  store.transaction({
+    puts: [{ key: brokerKey, value: encodeBrokerRegistration({ ...now, ...fields }), lease: now.lease }],
+  })
+}
+
+const transactions = (outputs: readonly BrokerSessionOutput[]): Transaction[] =>
+  outputs.filter((output) => output.kind === 'transaction')
+
+const concerns = (outputs: readonly BrokerSessionOutput[], concern: string): Transaction[] =>
+  transactions(outputs).filter(({ transaction }) => transaction.puts![0]!.key === concern)
+
+function running(store: StoreDouble, options: Partial<BrokerSessionOptions> = {}): Process {
+  const process = new Process(store, options).run()
+  change(store, { fenced: false }, `/brokers/${options.brokerId ?? 1}`)
+  process.watch()
+  return process.run()
+}
+
+test('a broker registers on a lease, is fenced until the controller has noted it, and then runs', () => {
+  const store = new StoreDouble()
+  const process = new Process(store)
+  expect(process.session.state).toBe('starting')
+  expect(process.session.brokerEpoch).toBe(-1)
+  expect(process.wants()).toEqual([{ kind: 'grant lease', ttlSeconds: 9 }])
+  process.do({ kind: 'grant lease', ttlSeconds: 9 })
+  const [put] = transactions(process.wants())
+  expect(put!.transaction.compares).toEqual([{ key, revision: 0 }])
+  process.do(put!)
+  process.watch()
+  expect(process.session.state).toBe('fenced')
+  expect(registration(store)).toMatchObject({
+    brokerEpoch: 2,
+    fenced: true,
+    shuttingDown: false,
+    mayHaveLostRecords: false,
+    lease: 'lease 1',
+    incarnationId: 'first',
+  })
+  process.run()
+  expect(process.session.hasBeenUnfenced).toBe(false)
+  change(store, { fenced: false })
+  process.watch()
+  expect(process.session.state).toBe('running')
+  expect(process.session.hasBeenUnfenced).toBe(true)
+  expect(process.session.brokerEpoch).toBe(2)
+  expect(process.run().wants()).toEqual([])
+})
+
+test('a lease is kept alive three times in its life, whether or not that is answered', () => {
+  const process = running(new StoreDouble(), { leaseTtlSeconds: 6 })
+  expect(process.session.nextTick).toBe(2000)
+  process.pass(1999)
+  expect(process.wants()).toEqual([])
+  process.pass(1)
+  expect(process.wants()).toEqual([{ kind: 'keep alive', lease: 'lease 1' }])
+  process.pass(2000)
+  expect(process.wants()).toEqual([{ kind: 'keep alive', lease: 'lease 1' }])
+  expect(process.session.nextTick).toBe(6000)
+})
+
+test('a clock that goes back keeps no lease from being kept alive', () => {
+  const process = running(new StoreDouble(), { leaseTtlSeconds: 6 })
+  process.pass(-1_000_000)
+  expect(process.session.nextTick).toBe(-998_000)
+  process.pass(2000)
+  expect(process.wants()).toEqual([{ kind: 'keep alive', lease: 'lease 1' }])
+})
+
+test('a lease that was not granted is asked for again after a while', () => {
+  const process = new Process(new StoreDouble(), { retryBackoffMs: 50 })
+  process.wants()
+  process.session.leaseNotGranted(0)
+  expect(process.wants()).toEqual([])
+  process.pass(49)
+  expect(process.wants()).toEqual([])
+  process.pass(1)
+  expect(process.wants()).toEqual([{ kind: 'grant lease', ttlSeconds: 9 }])
+  process.pass(1000)
+  expect(process.wants()).toEqual([])
+})
+
+test('a lease too many is given back', () => {
+  const process = new Process(new StoreDouble())
+  process.wants()
+  process.session.leaseGranted('a', 0)
+  process.wants()
+  process.session.leaseGranted('a', 0)
+  expect(process.wants()).toEqual([])
+  process.session.leaseGranted('b', 0)
+  expect(process.wants()).toEqual([{ kind: 'revoke lease', lease: 'b' }])
+  expect(process.session.lease).toBe('a')
+})
+
+test('a former life is taken over at once, whatever its lease', () => {
+  const store = new StoreDouble()
+  const former = running(store)
+  const next = new Process(store, { incarnationId: 'second' }).run()
+  expect(registration(store)).toMatchObject({ incarnationId: 'second', fenced: true, lease: 'lease 2' })
+  expect(registration(store).brokerEpoch).toBe(registration(store).revision)
+  expect(next.session.state).toBe('fenced')
+  // And is over, should it have been paused only.
+  former.watch()
+  expect(former.session.state).toBe('stopped')
+  expect(former.session.refusal).toBe('DUPLICATE_BROKER_REGISTRATION')
+  expect(former.wants()).toEqual([{ kind: 'revoke lease', lease: 'lease 1' }])
+  expect(registration(store).incarnationId).toBe('second')
+})
+
+test('a foreign broker with the same id is left alone until it vanishes', () => {
+  const store = new StoreDouble()
+  running(store, { directoryId: 'another disk', incarnationId: 'foreign' })
+  const process = new Process(store).run()
+  expect(process.session.refusal).toBe('DUPLICATE_BROKER_REGISTRATION')
+  expect(process.session.state).toBe('starting')
+  process.pass(100_000).run()
+  expect(registration(store).directoryId).toBe('another disk')
+  expect(store.entries.get('/controller')?.lease).toBe('lease 1')
+  store.revoke('lease 1')
+  process.watch()
+  process.run()
+  expect(process.session.refusal).toBeNull()
+  expect(process.session.state).toBe('fenced')
+  expect(registration(store).directoryId).toBe('disk')
+})
+
+test('after its lease is lost it registers anew, with another epoch, and has lost nothing', () => {
+  const store = new StoreDouble()
+  const process = running(store, { mayHaveLostRecords: true })
+  const { brokerEpoch } = process.session
+  expect(registration(store).mayHaveLostRecords).toBe(true)
+  store.revoke('lease 1')
+  process.pass(3000).run()
+  expect(registration(store)).toMatchObject({ lease: 'lease 2', mayHaveLostRecords: false, fenced: true })
+  expect(process.session.brokerEpoch).toBeGreaterThan(brokerEpoch)
+  expect(process.session.state).toBe('fenced')
+})
+
+test('what it may have lost stays said until the controller has noted it', () => {
+  const store = new StoreDouble()
+  const process = new Process(store, { mayHaveLostRecords: true }).run()
+  store.revoke('lease 1')
+  process.pass(3000).run()
+  expect(registration(store)).toMatchObject({ lease: 'lease 2', mayHaveLostRecords: true })
+})
+
+test('what a former life may have lost is inherited, unless it was noted', () => {
+  for (const fenced of [true, false]) {
+    const store = new StoreDouble()
+    new Process(store, { mayHaveLostRecords: true }).run()
+    change(store, { fenced })
+    const next = new Process(store, { incarnationId: 'second' }).run()
+    expect(registration(store)).toMatchObject({ incarnationId: 'second', mayHaveLostRecords: fenced })
+    // The new life's lease goes as well.
+    store.revoke('lease 2')
+    next.pass(3000).run()
+    expect(registration(store)).toMatchObject({ lease: 'lease 3', mayHaveLostRecords: fenced })
+  }
+})
+
+test('a registration that vanishes means a lease that is gone', () => {
+  const store = new StoreDouble()
+  const process = running(store)
+  store.transaction({ deletes: [key] })
+  process.watch()
+  expect(process.session.state).toBe('starting')
+  expect(process.wants()).toEqual([{ kind: 'grant lease', ttlSeconds: 9 }])
+})
+
+test('a lost lease is replaced before the image shows that the registration is gone', () => {
+  const store = new StoreDouble()
+  const process = running(store)
+  process.session.leaseLost('lease 1', process.now)
+  process.run()
+  expect(registration(store)).toMatchObject({ lease: 'lease 2', incarnationId: 'first' })
+  process.session.leaseLost('lease 1', process.now)
+  expect(process.session.lease).toBe('lease 2')
+})
+
+test('while the image is behind its own put nothing is put twice', () => {
+  const store = new StoreDouble()
+  const process = new Process(store)
+  process.do(process.wants()[0]!)
+  for (const output of process.wants()) process.do(output)
+  expect(store.entries.has(key)).toBe(true)
+  process.pass(1000)
+  expect(transactions(process.wants())).toEqual([])
+  process.watch()
+  expect(process.session.state).toBe('fenced')
+})
+
+test.each([true, false])('an unknown outcome is tried again, had it been applied (%s) or not', (applied) => {
+  const store = new StoreDouble()
+  const process = new Process(store)
+  process.do(process.wants()[0]!)
+  const [put] = transactions(process.wants())
+  if (applied) store.transaction(put!.transaction)
+  process.session.settled(put!.id, { kind: 'unknown' }, 0)
+  expect(process.wants()).toEqual([])
+  process.pass(99)
+  expect(process.wants()).toEqual([])
+  process.pass(1)
+  const [again] = transactions(process.wants())
+  expect(again!.transaction).toEqual(put!.transaction)
+  expect(again!.id).not.toBe(put!.id)
+  process.do(again!)
+  process.watch()
+  process.pass(100).run()
+  expect(process.session.state).toBe('fenced')
+  const { brokerEpoch } = process.session
+  process.pass(1000).run()
+  expect(process.session.brokerEpoch).toBe(brokerEpoch)
+  expect(registration(store).brokerEpoch).toBe(brokerEpoch)
+})
+
+test('a second outcome of one transaction changes nothing', () => {
+  const store = new StoreDouble()
+  const process = new Process(store)
+  process.do(process.wants()[0]!)
+  const [put] = transactions(process.wants())
+  const late: MetadataOutcome = store.transaction(put!.transaction)
+  process.session.settled(put!.id, late, 0)
+  process.session.settled(put!.id, { kind: 'failed' }, 0)
+  process.watch()
+  expect(concerns(process.wants(), '/controller')).toHaveLength(1)
+})
+
+test('the first to find no controller is it, and another one when it vanishes', () => {
+  const store = new StoreDouble()
+  const one = running(store)
+  const two = running(store, { brokerId: 2, incarnationId: 'two', directoryId: 'disk 2' })
+  const { revision } = store.entries.get('/controller')!
+  expect([one.session.controllerRevision, two.session.controllerRevision]).toEqual([revision, null])
+  store.revoke('lease 1')
+  two.watch()
+  two.run()
+  expect(store.entries.get('/controller')!.lease).toBe('lease 2')
+  expect(two.session.controllerRevision).toBe(store.entries.get('/controller')!.revision)
+  // Who was it notices.
+  one.watch()
+  expect(one.session.controllerRevision).toBeNull()
+})
+
+test('who was controller in a former life does not wait for that lease to expire', () => {
+  const store = new StoreDouble()
+  running(store)
+  const { revision } = store.entries.get('/controller')!
+  const next = new Process(store, { incarnationId: 'second' })
+  expect(next.session.controllerRevision).toBeNull()
+  next.run()
+  expect(store.entries.get('/controller')).toMatchObject({ lease: 'lease 2' })
+  expect(next.session.controllerRevision).toBeGreaterThan(revision)
+})
+
+test('nobody stands for controller without a registration', () => {
+  const store = new StoreDouble()
+  const process = new Process(store)
+  process.do(process.wants()[0]!)
+  expect(concerns(process.wants(), '/controller')).toEqual([])
+})
+
+test('a controller that has lost its lease is none any more', () => {
+  const store = new StoreDouble()
+  const process = running(store)
+  process.session.leaseLost('lease 1', 0)
+  expect(process.session.controllerRevision).toBeNull()
+})
+
+test('an attempt that failed waits, and sees then who it is', () => {
+  const store = new StoreDouble()
+  const process = new Process(store)
+  process.do(process.wants()[0]!)
+  process.do(transactions(process.wants())[0]!)
+  process.watch()
+  const [put] = concerns(process.wants(), '/controller')
+  process.session.settled(put!.id, { kind: 'failed' }, 0)
+  process.watch()
+  expect(process.wants()).toEqual([])
+  process.pass(100)
+  expect(concerns(process.wants(), '/controller')).toHaveLength(1)
+})
+
+test('logs that have failed are said in the registration, which keeps its epoch and what the controller put', () => {
+  const store = new StoreDouble()
+  const process = running(store)
+  const before = registration(store)
+  process.session.setOfflineReplicas(['topic:3'], 0)
+  process.run()
+  expect(registration(store)).toEqual({
+    ...before,
+    offlineReplicas: ['topic:3'],
+    revision: store.entries.get(key)!.revision,
+  })
+  process.session.setOfflineReplicas([], 0)
+  process.run()
+  expect(registration(store).offlineReplicas).toEqual([])
+  store.revoke('lease 1')
+  process.session.setOfflineReplicas(['topic:4'], 0)
+  process.pass(3000).run()
+  process.pass(100).run()
+  expect(registration(store)).toMatchObject({ lease: 'lease 2', offlineReplicas: ['topic:4'] })
+})
+
+const state = (fields: { leader: number; isr: number[] }): string =>
+  encodePartitionState({
+    topicId: 'topic',
+    partition: 0,
+    replicas: [1, 2],
+    addingReplicas: [],
+    removingReplicas: [],
+    leaderEpoch: 1,
+    eligibleLeaderReplicas: [],
+    lastKnownLeader: 1,
+    minInsyncReplicas: 1,
+    partitionEpoch: 0,
+    ...fields,
+  })
+
+function twoBrokers(): { store: StoreDouble; one: Process; two: Process } {
+  const store = new StoreDouble()
+  const one = running(store)
+  const two = running(store, { brokerId: 2, incarnationId: 'two', directoryId: 'disk 2' })
+  store.transaction({ puts: [{ key: '/partitions/topic/0', value: state({ leader: 1, isr: [1, 2] }) }] })
+  one.watch()
+  two.watch()
+  return { store, one, two }
+}
+
+test('shutting down, a broker says so, waits until it leads nothing, and gives its lease back', () => {
+  const { store, one } = twoBrokers()
+  one.session.shutDown(30_000, 0)
+  one.run()
+  expect(one.session.state).toBe('shutting down')
+  expect(registration(store)).toMatchObject({ shuttingDown: true, fenced: false })
+  store.transaction({ puts: [{ key: '/partitions/topic/0', value: state({ leader: 2, isr: [2] }) }] })
+  one.watch()
+  expect(one.session.state).toBe('stopped')
+  expect(one.wants()).toEqual([{ kind: 'revoke lease', lease: 'lease 1' }])
+  expect(one.session.nextTick).toBeNull()
+  expect(one.session.controllerRevision).toBeNull()
+})
+
+test('it does not go before its registration says that it goes', () => {
+  const { store, one } = twoBrokers()
+  store.transaction({ puts: [{ key: '/partitions/topic/0', value: state({ leader: 2, isr: [1, 2] }) }] })
+  one.watch()
+  one.session.shutDown(30_000, 0)
+  expect(one.session.state).toBe('shutting down')
+  one.run()
+  expect(one.session.state).toBe('stopped')
+  expect(store.entries.has(key)).toBe(false)
+})
+
+test('it does not wait for what nobody else could lead', () => {
+  for (const unfit of [{ fenced: true }, { shuttingDown: true }]) {
+    const { store, one } = twoBrokers()
+    one.session.shutDown(30_000, 0)
+    one.run()
+    change(store, unfit, '/brokers/2')
+    one.watch()
+    expect(one.session.state).toBe('stopped')
+  }
+  const alone = running(new StoreDouble())
+  alone.session.shutDown(30_000, 0)
+  expect(alone.run().session.state).toBe('stopped')
+})
+
+test('it goes when it has waited for long enough', () => {
+  const { one } = twoBrokers()
+  one.session.shutDown(30_000, 0)
+  one.run()
+  one.pass(29_999).run()
+  expect(one.session.state).toBe('shutting down')
+  one.session.shutDown(30_000, one.now)
+  one.pass(1)
+  expect(one.session.state).toBe('stopped')
+})
+
+test('without a registration there is nothing to hand over', () => {
+  const store = new StoreDouble()
+  const process = new Process(store)
+  process.session.shutDown(30_000, 0)
+  expect(process.session.state).toBe('stopped')
+  process.run()
+  expect(store.has('lease 1')).toBe(false)
+  const { one } = twoBrokers()
+  one.session.shutDown(30_000, 0)
+  one.session.leaseLost('lease 1', 0)
+  expect(one.session.state).toBe('stopped')
+})
+
+test('who is about to stop becomes controller only if everybody is', () => {
+  const { store, one, two } = twoBrokers()
+  two.session.shutDown(30_000, 0)
+  store.transaction({ puts: [{ key: '/partitions/topic/0', value: state({ leader: 2, isr: [1, 2] }) }] })
+  two.run()
+  store.transaction({ deletes: ['/controller'] })
+  two.watch()
+  expect(two.wants()).toEqual([])
+  change(store, { shuttingDown: true })
+  // Somebody whom the partition could go to, so that it does not stop.
+  running(store, { brokerId: 3, incarnationId: 'three', directoryId: 'disk 3' })
+  store.transaction({ deletes: ['/controller'] })
+  change(store, { shuttingDown: true }, '/brokers/3')
+  change(store, { shuttingDown: false }, key)
+  two.watch()
+  expect(concerns(two.wants(), '/controller')).toEqual([])
+  expect(one.session.state).toBe('running')
+})
+
+test.each([0, 1.5, -3, NaN])('a lease of %d seconds is refused', (leaseTtlSeconds) => {
+  expect(() => new Process(new StoreDouble(), { leaseTtlSeconds })).toThrow(
+    expect.objectContaining({ code: 'VARVE_INVALID_OPTION' }),
+  )
+})
