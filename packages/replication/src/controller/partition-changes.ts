@@ -86,7 +86,7 @@ export class PartitionChanges {
         wanted = step
       }
     }
-    const next = targetState(wanted.state, wanted.rules)
+    const next = targetState(wanted.state, wanted.rules, state)
     if (next === state) {
       return null
     }

@@ -20,9 +20,14 @@ export interface PartitionRules {
  * What the rules make of a partition's state: who is gone, or about to go, leaves the ISR, who may have lost records is not eligible
  * either, a reassignment that can be complete is, and one that is live leads if there is one.
  *
- * @returns `state` itself when there is nothing to change
+ * @param before the state as it is, where `state` has something else asked for in it
+ * @returns `before` itself when there is nothing to change
  */
-export function targetState(state: PartitionState, rules: PartitionRules): PartitionState {
+export function targetState(
+  state: PartitionState,
+  rules: PartitionRules,
+  before: PartitionState = state,
+): PartitionState {
   const isLive = (brokerId: number): boolean => mayLead(rules.registration(brokerId), state)
   let next = withMinimum(state, rules.minInsyncReplicas)
   next = withoutUnavailable(next, rules, isLive)
@@ -33,7 +38,8 @@ export function targetState(state: PartitionState, rules: PartitionRules): Parti
   if (rules.preferred) {
     next = electPreferred(next, { isLive }) ?? next
   }
-  return areEqual(state, next) ? state : next
+  next = withoutFormerReplicas(next, before)
+  return areEqual(before, next) ? before : next
 }
 
 /** Whether a broker may lead a partition, and be in its ISR (KIP-841). */
@@ -78,6 +84,17 @@ function withoutUnavailable(
   return isLed || !isStoppingLeader(state, registration(state.leader))
     ? next
     : withInSyncReplicas(state, [state.leader], { lost })
+}
+
+/**
+ * Raises the leader epoch where a replica has left, also of a leader that stays: should it be added again, it begins with an empty log, and a leader
+ * takes what it knows of a follower in its epoch for what that still has.
+ */
+function withoutFormerReplicas(next: PartitionState, before: PartitionState): PartitionState {
+  const hasLeft = before.replicas.some((replica) => !next.replicas.includes(replica))
+  return hasLeft && next.leaderEpoch === before.leaderEpoch
+    ? { ...next, leaderEpoch: next.leaderEpoch + 1 }
+    : next
 }
 
 /** A leader that is about to stop, but serves until there is another. */
