@@ -194,12 +194,13 @@ test('follows a log while it is written and rolls, and ends well with Ctrl-C', a
     (await tail.lines.next()).value as string
   for (let n = 90; n < 100; n++) expect(await next(tails[0]!)).toBe(`before ${n}`)
   for (let n = 0; n < 100; n++) expect(JSON.parse(await next(tails[1]!))).toMatchObject({ offset: n })
-  for (let n = 100; n < 300; n++) {
-    // One batch is larger than what is read at once.
-    const value = `after ${n}${n === 200 ? 'x'.repeat((1 << 20) - 200) : ''}`
-    await log.append([{ value }])
-    expect(await next(tails[0]!)).toBe(value)
-    if (n < 105) expect(JSON.parse(await next(tails[1]!))).toMatchObject({ offset: n, value })
+  // One batch is larger than what is read at once.
+  const after = (n: number): string => `after ${n}${n === 200 ? 'x'.repeat((1 << 20) - 200) : ''}`
+  // It looks ten times a second: it finds one new record, or several and a new segment behind them.
+  for (let n = 100, more = 1; n < 300; n += more, more = n < 105 ? 1 : 15) {
+    for (let i = n; i < n + more; i++) await log.append([{ value: after(i) }])
+    for (let i = n; i < n + more; i++) expect(await next(tails[0]!)).toBe(after(i))
+    if (n < 105) expect(JSON.parse(await next(tails[1]!))).toMatchObject({ offset: n, value: after(n) })
   }
   for (const { child, ended } of tails) {
     child.kill('SIGINT')
