@@ -16,17 +16,23 @@ export async function until(done, what, seconds = 90) {
   }
 }
 
-/** Does the cells that the last argument lists, each with its function of `named`. */
-export async function run(version, named) {
+/**
+ * Does the cells that the last argument lists, each with its function of `named`: one after the other, or all at once where most
+ * of their time is waiting.
+ */
+export async function run(version, named, { atOnce = false } = {}) {
   console.log(JSON.stringify({ version }))
-  for (const cell of process.argv.at(-1).split(',')) {
+  const said = async (cell) => {
     try {
       await named[cell]()
-      console.log(JSON.stringify({ cell }))
+      return { cell }
     } catch (error) {
-      console.log(JSON.stringify({ cell, failure: `${error.name}: ${error.message}` }))
+      return { cell, failure: `${error.name}: ${error.message}` }
     }
   }
+  const cells = process.argv.at(-1).split(',')
+  const running = atOnce ? cells.map(said) : []
+  for (const [i, cell] of cells.entries()) console.log(JSON.stringify(await (running[i] ?? said(cell))))
   // What a failed cell left open would keep the process.
   process.exit()
 }

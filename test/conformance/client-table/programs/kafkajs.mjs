@@ -189,7 +189,7 @@ async function groups() {
   assert.ok(!(await listed()).includes('kafkajs-listed'))
 }
 
-await run(createRequire(import.meta.url)('kafkajs/package.json').version, {
+const cells = {
   none: () => codec('none'),
   gzip: () => codec('gzip'),
   large,
@@ -198,4 +198,6 @@ await run(createRequire(import.meta.url)('kafkajs/package.json').version, {
   reset,
   administration,
   groups,
-})
+}
+// A consumer that disconnects waits for its last fetch, for five seconds.
+await run(createRequire(import.meta.url)('kafkajs/package.json').version, cells, { atOnce: true })
