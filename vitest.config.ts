@@ -47,8 +47,9 @@ export default defineConfig({
       },
     ],
     pool: 'forks',
-    // The suites start brokers and clients of their own, which need a core as much as the tests do.
-    maxWorkers: 2,
+    // The suites start brokers and clients of their own, which need a core as much as the tests do; but half of the time they
+    // wait, for processes, disks and timeouts.
+    maxWorkers: 3,
     testTimeout: 20_000,
     hookTimeout: 20_000,
     teardownTimeout: 5_000,

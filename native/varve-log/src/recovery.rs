@@ -490,7 +490,7 @@ impl Opening<'_> {
     fn any_batch_parses(&self, segment: &Segment, from: u64, next_offset: i64) -> Result<bool> {
         let (path, end) = (segment.log_path(), segment.bytes());
         let file = segment.file(Access::Blocking)?;
-        let mut chunk = vec![0; COPY_BYTES + HEADER_BYTES];
+        let mut chunk = vec![0; end.saturating_sub(from).min((COPY_BYTES + HEADER_BYTES) as u64) as usize];
         let mut budget = SEARCH_FACTOR * (end - from);
         let mut at = from;
         while at + (HEADER_BYTES as u64) <= end {
@@ -567,7 +567,7 @@ fn copy_range(
     end: u64,
     mut write: impl FnMut(&[u8], u64) -> Result<()>,
 ) -> Result<()> {
-    let mut buffer = vec![0; COPY_BYTES];
+    let mut buffer = vec![0; end.saturating_sub(from).min(COPY_BYTES as u64) as usize];
     let mut position = from;
     while position < end {
         let wanted = (end - position).min(COPY_BYTES as u64) as usize;
