@@ -1,9 +1,9 @@
 /**
  * The process that the crash suites kill, disturb or cut off from its disk. It appends, follows its own log, changes it
  * elsewhere than at its end, and says on its standard output what it asks for, what it was promised and what it was shown;
- * another process keeps that. Node writes to a pipe synchronously, so that a line has left this process before anything else
- * happens in it.
+ * another process keeps that. A line has left this process before anything else happens in it.
  */
+import { writeFileSync } from 'node:fs'
 import { openLog } from '@varve/log'
 
 const {
@@ -32,11 +32,14 @@ let stopBehind = null
 process.stdin.setEncoding('utf8').on('data', (kind) => (stopBehind = kind))
 process.stdin.unref?.()
 
+// A stream would keep what a slow reader has not taken yet, and a process that has stopped would never say it.
+const tell = (line) => writeFileSync(1, `${line}\n`)
+
 function say(kind, ...words) {
-  process.stdout.write(`${[kind, ...words].join(' ')}\n`)
+  tell([kind, ...words].join(' '))
   if (kind !== stopBehind) return
   stopBehind = null
-  process.stdout.write('stopped\n')
+  tell('stopped')
   process.kill(process.pid, 'SIGSTOP')
 }
 const fail = (where, error) => say('error', where, error.code ?? error.stack.replaceAll('\n', ' '))
