@@ -19,7 +19,7 @@ import {
   withClientTables,
 } from './client-table/page.js'
 
-/** A client that hangs is ended; the slowest need three minutes. */
+/** A client that hangs is ended; the slowest need two minutes. */
 const CLIENT_TIMEOUT = 5 * 60_000
 
 const data = join(temporaryDirectory(), 'data')
