@@ -26,6 +26,7 @@ export const packageDirection = {
     '@varve/partitioning',
     '@varve/protocol',
     '@varve/records',
+    '@varve/replication',
   ],
   varve: [
     '@varve/broker',

@@ -1,14 +1,9 @@
 import { readdir } from 'node:fs/promises'
 import type { DataDirectory, Durability, Log } from '@varve/log'
 import { VarveError, type RecordInput } from '@varve/records'
+import { maxTransactionOperations, type MetadataEntry, type MetadataTransaction } from '@varve/replication'
 import { messageOf } from './broker-log.js'
-import {
-  maxTransactionOperations,
-  type MetadataEntry,
-  type MetadataStore,
-  type MetadataTransaction,
-  type MetadataTransactionResult,
-} from './metadata-store.js'
+import type { MetadataStore, MetadataTransactionResult } from './metadata-store.js'
 
 /** The directory of the metadata log inside the data directory. */
 export const metadataLogName = '__varve_metadata-0'

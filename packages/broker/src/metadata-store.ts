@@ -1,30 +1,4 @@
-/** The most comparisons, and the most puts and deletes together, that one transaction may carry (etcd's limit). */
-export const maxTransactionOperations = 128
-
-/** A key as the store holds it. */
-export interface MetadataEntry {
-  readonly key: string
-  readonly value: string
-  /** The revision of the transaction that last put this key. */
-  readonly revision: number
-}
-
-/** Holds when the key was last put at exactly `revision`; 0 means that the key does not exist. */
-export interface MetadataCompare {
-  readonly key: string
-  readonly revision: number
-}
-
-export interface MetadataPut {
-  readonly key: string
-  readonly value: string
-}
-
-export interface MetadataTransaction {
-  readonly compares?: readonly MetadataCompare[]
-  readonly puts?: readonly MetadataPut[]
-  readonly deletes?: readonly string[]
-}
+import type { MetadataEntry, MetadataTransaction } from '@varve/replication'
 
 export interface MetadataTransactionResult {
   /** False when a comparison did not hold; then nothing was changed. */

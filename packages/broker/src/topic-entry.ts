@@ -1,6 +1,6 @@
 import { VarveError } from '@varve/records'
+import type { MetadataEntry } from '@varve/replication'
 import { type ConfigValues, isConfigs, noValues } from './configs/stored-configs.js'
-import type { MetadataEntry } from './metadata-store.js'
 
 /** The prefix of all topics' keys in the metadata store. */
 export const topicKeyPrefix = '/topics/'

@@ -75,3 +75,4 @@ export { PartitionReplica, type PartitionReplicaOptions, type ReplicaRole } from
 export { ReplicationThrottle } from './partition/replication-throttle.js'
 export { mayHaveLostRecords, type FoundData } from './partition/unclean-restart.js'
 export type { EpochEnd, ReplicaLog } from './replica-log.js'
+export { nextProducerIdBlock, producerIdBlockSize, type ProducerIdBlock } from './producer-id-blocks.js'

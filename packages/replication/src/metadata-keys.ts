@@ -246,7 +246,8 @@ function isDecimal(value: string): boolean {
   return /^(0|[1-9]\d{0,9})$/.test(value)
 }
 
-function corrupt(entry: MetadataEntry, cause?: unknown): ReplicationError {
+/** What is thrown where an entry is not what this version wrote. */
+export function corrupt(entry: MetadataEntry, cause?: unknown): ReplicationError {
   return new ReplicationError(
     'VARVE_METADATA_CORRUPT',
     `the metadata entry ${entry.key} is not one that this version wrote: ${entry.value.slice(0, 120)}`,

@@ -1,5 +1,5 @@
 import { VarveError } from '@varve/records'
-import type { MetadataEntry } from '../metadata-store.js'
+import type { MetadataEntry } from '@varve/replication'
 
 /** Values by the name of their configuration, as they were set: one level of those that Kafka stacks. */
 export type ConfigValues = ReadonlyMap<string, string>
