@@ -113,6 +113,8 @@ test('a broker about to stop is given no leadership', () => {
 
 test('a reset connection revokes the lease of that broker, never of this one', () => {
   const harness = settledHarness()
+  harness.register(9)
+  harness.run()
   harness.controller.connectionReset(2)
   harness.controller.connectionReset(9)
   harness.controller.connectionReset(77)
