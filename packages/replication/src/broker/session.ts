@@ -337,16 +337,9 @@ export class BrokerSession {
     // One of a former life, of which nothing is left but its lease, would have to expire first.
     const isVacant =
       controller === null || (controller.brokerId === brokerId && this.controllerRevision === null)
-    if (!isVacant || (this.#isShuttingDown && this.#othersStay())) return
+    if (!isVacant || this.#isShuttingDown) return
     const value = encodeControllerRegistration({ brokerId })
     this.#put('controller', controllerKey, controller?.revision ?? 0, value, lease)
-  }
-
-  #othersStay(): boolean {
-    const { brokerId } = this.#options
-    return [...this.#image.brokers.values()].some(
-      (other) => other.brokerId !== brokerId && !other.shuttingDown,
-    )
   }
 
   #mayPut(concern: Concern): boolean {
