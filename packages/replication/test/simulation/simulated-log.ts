@@ -300,12 +300,24 @@ export class SimulatedLog implements ReplicaLog {
     if (this.durability === 'fsync') this.#tell()
   }
 
+  /** As when a flush fails. */
+  fail(): void {
+    if (this.#state !== 'open') return
+    this.#flush?.cancel()
+    this.#flush = null
+    this.#stopWrites()
+  }
+
   #failed(): boolean {
     if (!this.#disk.failFlush) return false
+    this.#stopWrites()
+    return true
+  }
+
+  #stopWrites(): void {
     this.#state = 'failed'
     this.#hasFailed = true
     this.#tell()
-    return true
   }
 
   #tell(): void {

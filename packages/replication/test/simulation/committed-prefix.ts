@@ -1,0 +1,117 @@
+import type { SimulatedBatch } from './simulated-batch.js'
+import type { SimulatedLog } from './simulated-log.js'
+import { Violation } from './violation.js'
+
+/**
+ * What has been committed of a partition: everything that any of its leaders has had below its high watermark. It only
+ * ever grows, but for what an unclean election gives up.
+ */
+export class CommittedPrefix {
+  readonly partition: string
+  readonly #batches: SimulatedBatch[] = []
+  readonly #nextSequences = new Map<number, number>()
+  #end = 0
+  /** How often records were given up. */
+  generation = 0
+  /** Leaders of earlier epochs are not bound by what is committed since; an unclean election raises it. */
+  boundFromEpoch = 0
+  /** There was an unclean election whose leader has not begun yet: what is committed is open until then. */
+  isOpen = false
+
+  constructor(partition: string) {
+    this.partition = partition
+  }
+
+  get end(): number {
+    return this.#end
+  }
+
+  batchAt(offset: number): SimulatedBatch | undefined {
+    let low = 0
+    let high = this.#batches.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      const { baseOffset, count } = this.#batches[middle]!
+      if (baseOffset + count <= offset) low = middle + 1
+      else high = middle
+    }
+    return this.#batches[low]
+  }
+
+  /** Takes in what a log has below a high watermark. */
+  advance(log: SimulatedLog, highWatermark: number): void {
+    while (this.#end < highWatermark) {
+      const batch = log.batchAt(this.#end)
+      if (batch === undefined || batch.baseOffset > this.#end)
+        throw new Violation(
+          'committed prefix',
+          `${this.partition}: offset ${this.#end} is committed and was never there`,
+        )
+      this.#add(batch)
+    }
+    if (this.#end > highWatermark && highWatermark > log.startOffset) {
+      const batch = log.batchAt(highWatermark - 1)
+      if (batch !== this.batchAt(highWatermark - 1))
+        throw new Violation(
+          'committed prefix',
+          `${this.partition}: the record at ${highWatermark - 1} has changed`,
+        )
+    }
+  }
+
+  /** Whether a log has everything up to an offset, by its last record: the rest is compared at the end of the run. */
+  isIn(log: SimulatedLog | undefined, end: number, upTo = this.#end): boolean {
+    if (upTo === 0) return true
+    if (log === undefined) return false
+    if (end < upTo) return false
+    return log.startOffset >= upTo || log.batchAt(upTo - 1) === this.batchAt(upTo - 1)
+  }
+
+  /** Where a log that should have everything differs; null where it has it. */
+  differenceTo(log: SimulatedLog): string | null {
+    for (const batch of this.#batches) {
+      if (batch.baseOffset + batch.count <= log.startOffset) continue
+      const there = log.batchAt(batch.baseOffset)
+      if (there !== batch)
+        return `offset ${batch.baseOffset} is ${describe(batch)}, and there ${describe(there)}`
+    }
+    return null
+  }
+
+  /** After an unclean election: what the elected replica does not have is given up. */
+  giveUpBehind(log: SimulatedLog): void {
+    const first = this.#batches.findIndex(
+      (batch) => batch.baseOffset + batch.count > log.startOffset && log.batchAt(batch.baseOffset) !== batch,
+    )
+    if (first !== -1) {
+      const kept = this.#batches.slice(0, first)
+      this.#batches.length = 0
+      this.#nextSequences.clear()
+      this.#end = kept[0]?.baseOffset ?? 0
+      for (const batch of kept) this.#add(batch)
+    }
+    this.generation++
+    this.isOpen = false
+  }
+
+  #add(batch: SimulatedBatch): void {
+    const { producerId, baseSequence, count } = batch
+    if (producerId !== -1) {
+      const expected = this.#nextSequences.get(producerId) ?? 0
+      if (baseSequence !== expected)
+        throw new Violation(
+          'idempotent producer',
+          `${this.partition}: producer ${producerId} has sequence ${baseSequence} committed at offset ${batch.baseOffset}, where ${expected} should follow`,
+        )
+      this.#nextSequences.set(producerId, baseSequence + count)
+    }
+    this.#batches.push(batch)
+    this.#end = batch.baseOffset + count
+  }
+}
+
+export function describe(batch: SimulatedBatch | undefined): string {
+  if (batch === undefined) return 'nothing'
+  const { baseOffset, count, leaderEpoch, values } = batch
+  return `[${baseOffset}, ${baseOffset + count}) of epoch ${leaderEpoch} with ${values.join(' ')}`
+}

@@ -1,0 +1,274 @@
+import {
+  brokerKeyPrefix,
+  decodeBrokerRegistration,
+  decodePartitionState,
+  noBroker,
+  partitionKeyPrefix,
+  type MetadataEvent,
+  type PartitionState,
+} from '@varve/replication'
+import type { HostedReplica, SimulatedBroker } from './broker.js'
+import { CommittedPrefix, describe } from './committed-prefix.js'
+import type { CommittedTransaction } from './etcd.js'
+import type { FaultModel } from './fault-model.js'
+import type { SimulatedBatch } from './simulated-batch.js'
+import { Violation } from './violation.js'
+
+/**
+ * What must hold at every step of a run. It sees everything at once, as no broker can: what the store has committed, each
+ * log, and each leader.
+ */
+export class Invariants {
+  readonly #brokers: ReadonlyMap<number, SimulatedBroker>
+  readonly #faultModel: FaultModel
+  readonly #durability: 'os' | 'fsync'
+  /** The states as they are committed in the store. */
+  readonly states = new Map<string, PartitionState>()
+  readonly #prefixes = new Map<string, CommittedPrefix>()
+  /** By partition and epoch, the life of a broker that leads in it. */
+  readonly #leaders = new Map<string, string>()
+  /** By partition: from this epoch on a leader's end of committed records must not be below this offset. */
+  readonly #endsAtElection = new Map<string, { epoch: number; end: number }>()
+  /** Topics, by id, in which an operator has allowed an unclean election. */
+  readonly uncleanAllowed = new Set<string>()
+
+  constructor(
+    brokers: ReadonlyMap<number, SimulatedBroker>,
+    faultModel: FaultModel,
+    durability: 'os' | 'fsync',
+  ) {
+    this.#brokers = brokers
+    this.#faultModel = faultModel
+    this.#durability = durability
+  }
+
+  prefix(partition: string): CommittedPrefix {
+    let prefix = this.#prefixes.get(partition)
+    if (prefix === undefined) this.#prefixes.set(partition, (prefix = new CommittedPrefix(partition)))
+    return prefix
+  }
+
+  /** What the store has just committed. */
+  committed({ events }: CommittedTransaction): void {
+    for (const event of events) {
+      if (event.key.startsWith(partitionKeyPrefix)) this.#partitionCommitted(event)
+      else if (event.key.startsWith(brokerKeyPrefix) && event.kind === 'put') this.#brokerCommitted(event)
+    }
+  }
+
+  #partitionCommitted(event: MetadataEvent): void {
+    const partition = event.key
+    if (event.kind === 'delete') {
+      this.states.delete(partition)
+      this.#prefixes.delete(partition)
+      this.#faultModel.partitionRemoved(partition)
+      return
+    }
+    const state = decodePartitionState(event)
+    const before = this.states.get(partition)
+    this.states.set(partition, state)
+    if (before !== undefined) this.#checkChange(partition, before, state)
+    this.#faultModel.stateCommitted(partition, state)
+    this.#checkEligible(partition)
+  }
+
+  #checkChange(partition: string, before: PartitionState, state: PartitionState): void {
+    const wrong = (what: string): Violation => new Violation('leader election', `${partition}: ${what}`)
+    if (state.leaderEpoch < before.leaderEpoch) throw wrong('the leader epoch went back')
+    if (state.leader !== before.leader && state.leaderEpoch === before.leaderEpoch)
+      throw wrong(`from ${before.leader} to ${state.leader} in one epoch`)
+    for (const broker of [...state.isr, ...state.eligibleLeaderReplicas]) {
+      if (!state.replicas.includes(broker)) throw wrong(`${broker} is in sync and no replica`)
+    }
+    if (state.leader !== noBroker && !state.isr.includes(state.leader))
+      throw wrong(`${state.leader} leads and is not in sync`)
+    if (state.leaderEpoch === before.leaderEpoch || state.leader === noBroker) return
+    const isClean = before.isr.includes(state.leader) || before.eligibleLeaderReplicas.includes(state.leader)
+    const prefix = this.prefix(partition)
+    if (!isClean) {
+      if (!this.uncleanAllowed.has(state.topicId))
+        throw wrong(
+          `${state.leader} was elected, in sync are ${before.isr.join(' ')} and eligible ${before.eligibleLeaderReplicas.join(' ')}`,
+        )
+      prefix.isOpen = true
+      prefix.boundFromEpoch = state.leaderEpoch
+      this.#endsAtElection.delete(partition)
+    } else if (!prefix.isOpen) {
+      this.#endsAtElection.set(partition, { epoch: state.leaderEpoch, end: prefix.end })
+    }
+  }
+
+  #brokerCommitted(event: MetadataEvent & { kind: 'put' }): void {
+    const registration = decodeBrokerRegistration(event)
+    const { brokerId, fenced, mayHaveLostRecords, brokerEpoch, revision } = registration
+    if (brokerEpoch === revision) this.#faultModel.registered(brokerId)
+    if (fenced || !mayHaveLostRecords) return
+    for (const [partition, { isr, eligibleLeaderReplicas }] of this.states) {
+      if (!this.#faultModel.isExcused(partition, brokerId)) continue
+      if (isr.includes(brokerId) || eligibleLeaderReplicas.includes(brokerId))
+        throw new Violation(
+          'unclean restart',
+          `${partition}: broker ${brokerId} may have lost records and is unfenced while it counts as in sync or eligible`,
+        )
+    }
+  }
+
+  /** Every replica that may be elected cleanly has the whole committed prefix. */
+  #checkEligible(partition: string): void {
+    const state = this.states.get(partition)
+    const prefix = this.#prefixes.get(partition)
+    if (state === undefined || prefix === undefined || prefix.isOpen) return
+    for (const broker of state.isr) this.#checkHolds(broker, prefix, 'in sync')
+    for (const broker of state.eligibleLeaderReplicas) this.#checkHolds(broker, prefix, 'eligible')
+  }
+
+  #checkHolds(brokerId: number, prefix: CommittedPrefix, as: string): void {
+    if (this.#faultModel.isExcused(prefix.partition, brokerId)) return
+    const log = this.#brokers.get(brokerId)!.logs.get(prefix.partition)
+    const end = log === undefined ? 0 : this.#durability === 'os' ? log.endOffset : log.durableOffset
+    if (!prefix.isIn(log, end))
+      throw new Violation(
+        'eligible replicas hold what is committed',
+        `${prefix.partition}: broker ${brokerId} is ${as} and has records up to ${end}, the last ${describe(log?.batchAt(end - 1))}; committed is up to ${prefix.end}, the last ${describe(prefix.batchAt(prefix.end - 1))}`,
+      )
+  }
+
+  /** To be called after each event, for the broker that it happened on. */
+  check(broker: SimulatedBroker): void {
+    if (broker.life === null) return
+    for (const hosted of broker.life.replicas.values()) this.#checkReplica(broker, hosted)
+  }
+
+  /** To be called when a broker's disk has changed by a fault or a restart. */
+  checkDisk(broker: SimulatedBroker): void {
+    for (const partition of broker.logs.keys()) {
+      if (this.states.has(partition)) this.#checkEligible(partition)
+    }
+  }
+
+  #checkReplica(broker: SimulatedBroker, hosted: HostedReplica): void {
+    const { leader, follower } = hosted.replica
+    const { checked } = hosted
+    const state = this.states.get(hosted.partition)
+    if (state === undefined) return
+    if (leader !== null) {
+      const { highWatermark } = leader
+      if (checked.role === leader && checked.highWatermark === highWatermark) return
+      const prefix = this.prefix(hosted.partition)
+      if (checked.role !== leader) this.#checkNewLeader(broker, hosted, prefix)
+      else if (highWatermark < checked.highWatermark)
+        throw new Violation(
+          'high watermark',
+          `${hosted.partition}: it went back from ${checked.highWatermark} to ${highWatermark} on broker ${broker.id} in epoch ${leader.leaderEpoch}`,
+        )
+      checked.role = leader
+      checked.highWatermark = highWatermark
+      if (prefix.isOpen || leader.leaderEpoch < prefix.boundFromEpoch) return
+      const end = prefix.end
+      prefix.advance(hosted.log, highWatermark)
+      if (prefix.end > end) this.#checkEligible(hosted.partition)
+      this.#checkLatestOffset(hosted)
+    } else if (follower !== null) {
+      const { highWatermark } = follower
+      if (checked.role === follower && checked.highWatermark === highWatermark) return
+      checked.role = follower
+      checked.highWatermark = highWatermark
+      const prefix = this.prefix(hosted.partition)
+      if (prefix.isOpen || prefix.generation > 0) return
+      if (highWatermark > prefix.end || !prefix.isIn(hosted.log, hosted.log.endOffset, highWatermark))
+        throw new Violation(
+          'high watermark of a follower',
+          `${hosted.partition}: ${highWatermark} on broker ${broker.id}, whose log ends at ${hosted.log.endOffset}; committed is up to ${prefix.end}`,
+        )
+    }
+  }
+
+  #checkNewLeader(broker: SimulatedBroker, hosted: HostedReplica, prefix: CommittedPrefix): void {
+    const leader = hosted.replica.leader!
+    const epoch = `${hosted.partition} ${leader.leaderEpoch}`
+    const life = `${broker.id} (life ${broker.node.incarnation})`
+    const other = this.#leaders.get(epoch)
+    if (other !== undefined && other !== life)
+      throw new Violation('one leader per epoch', `${epoch}: broker ${life} leads where ${other} did`)
+    this.#leaders.set(epoch, life)
+    if (leader.leaderEpoch < prefix.boundFromEpoch) return
+    if (prefix.isOpen) {
+      prefix.giveUpBehind(hosted.log)
+      return
+    }
+    // One of an epoch that is over already may never have had what was committed since.
+    if (this.states.get(hosted.partition)!.leaderEpoch !== leader.leaderEpoch) return
+    const difference = prefix.differenceTo(hosted.log)
+    if (difference !== null)
+      throw new Violation(
+        'a leader has what is committed',
+        `${hosted.partition}: broker ${broker.id} leads in epoch ${leader.leaderEpoch}; ${difference}`,
+      )
+  }
+
+  /** KIP-207: after a failover no smaller end is told than was told before. */
+  #checkLatestOffset(hosted: HostedReplica): void {
+    const leader = hosted.replica.leader!
+    const atElection = this.#endsAtElection.get(hosted.partition)
+    if (atElection === undefined || atElection.epoch !== leader.leaderEpoch) return
+    const latest = leader.latestOffset('read_uncommitted')
+    if (typeof latest === 'number' && latest < atElection.end)
+      throw new Violation(
+        'offsets do not go back',
+        `${hosted.partition}: the leader of epoch ${leader.leaderEpoch} tells ${latest} as its end, and ${atElection.end} was committed when it was elected`,
+      )
+  }
+
+  /** A leader is about to acknowledge a batch. */
+  acknowledged(brokerId: number, hosted: HostedReplica, acks: 1 | -1, batch: SimulatedBatch): void {
+    this.#checkReplica(this.#brokers.get(brokerId)!, hosted)
+    const { partition, log } = hosted
+    const leaderEpoch = hosted.replica.leader!.leaderEpoch
+    const end = batch.baseOffset + batch.count
+    if (log.durableOffset < end)
+      throw new Violation(
+        'durability',
+        `${partition}: ${describe(batch)} is acknowledged, durable is up to ${log.durableOffset}`,
+      )
+    if (acks !== -1 || !this.states.has(partition)) return
+    const prefix = this.prefix(partition)
+    if (prefix.isOpen || leaderEpoch < prefix.boundFromEpoch) return
+    if (prefix.batchAt(batch.baseOffset) !== batch)
+      throw new Violation(
+        'acknowledged records are committed',
+        `${partition}: ${describe(batch)} is acknowledged in epoch ${leaderEpoch}; committed is up to ${prefix.end}, there ${describe(prefix.batchAt(batch.baseOffset))}`,
+      )
+  }
+
+  /** What a consumer that reads now from a replica in this epoch has to find again; −1 when nothing binds it. */
+  generation(partition: string, leaderEpoch: number): number {
+    const prefix = this.prefix(partition)
+    return prefix.isOpen || leaderEpoch < prefix.boundFromEpoch ? -1 : prefix.generation
+  }
+
+  /** A consumer has got these records. */
+  consumed(partition: string, batches: readonly SimulatedBatch[], generation: number): void {
+    const prefix = this.#prefixes.get(partition)
+    if (prefix === undefined || prefix.isOpen || prefix.generation !== generation) return
+    for (const batch of batches) {
+      if (prefix.batchAt(batch.baseOffset) !== batch)
+        throw new Violation(
+          'consumers see what stays',
+          `${partition}: a consumer got ${describe(batch)}; committed is up to ${prefix.end}, there ${describe(prefix.batchAt(batch.baseOffset))}`,
+        )
+    }
+  }
+
+  /** When everything has come to rest: every in-sync log has all that is committed, from first to last. */
+  checkAtEnd(): void {
+    for (const [partition, state] of this.states) {
+      const prefix = this.prefix(partition)
+      for (const broker of state.isr) {
+        const log = this.#brokers.get(broker)!.logs.get(partition)
+        const difference = log === undefined ? 'it has no log' : prefix.differenceTo(log)
+        if (difference !== null)
+          throw new Violation('in-sync logs agree', `${partition}: broker ${broker}: ${difference}`)
+      }
+    }
+  }
+}

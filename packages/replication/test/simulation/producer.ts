@@ -1,0 +1,203 @@
+import { noBroker } from '@varve/replication'
+import { SimulatedClient, retryBackoffMs } from './client.js'
+import type { SimulatedNode } from './node.js'
+import type { Simulation } from './simulation.js'
+import type { ProducedBatch } from './simulated-batch.js'
+
+interface Batch {
+  readonly produced: ProducedBatch
+  state: 'waiting' | 'in flight' | 'acknowledged'
+  attempts: number
+}
+
+/** What a producer has for one partition, in its order. */
+interface Lane {
+  readonly partition: string
+  producerId: number
+  nextSequence: number
+  readonly batches: Batch[]
+  isBackingOff: boolean
+  /**
+   * Something of this id has been acknowledged. A leader that knows nothing of a producer takes any sequence for its first, so
+   * until then a second batch could overtake the first one.
+   */
+  isKnown: boolean
+}
+
+/**
+ * How many batches from the earliest that is not acknowledged on may be under way, as `max.in.flight.requests.per.connection`:
+ * a leader remembers five of a producer.
+ */
+const maxInFlight = 3
+
+/** A producer that goes on until its batch is acknowledged, or with `acks` 0 or 1 until it takes it for acknowledged. */
+export class SimulatedProducer extends SimulatedClient {
+  readonly name: string
+  readonly acks: 0 | 1 | -1
+  readonly #isIdempotent: boolean
+  readonly #meanIntervalMs: number
+  readonly #lanes = new Map<string, Lane>()
+  #isProducing = true
+  acknowledged = 0
+
+  constructor(simulation: Simulation, node: SimulatedNode, index: number) {
+    super(simulation, node)
+    this.name = `producer ${index}`
+    this.acks = index === 0 ? -1 : this.random.pick([-1, -1, -1, 1, 0])
+    this.#isIdempotent = this.acks === -1 && this.random.chance(0.75)
+    this.#meanIntervalMs = this.random.pick([60, 150, 400])
+    this.#produceLater()
+  }
+
+  /** No more records from now on; those that there are still go out. */
+  stop(): void {
+    this.#isProducing = false
+  }
+
+  /** Whether nothing waits for an acknowledgement. */
+  get isDone(): boolean {
+    for (const { batches } of this.#lanes.values()) if (batches.length > 0) return false
+    return true
+  }
+
+  get waiting(): string {
+    return [...this.#lanes.values()]
+      .filter(({ batches }) => batches.length > 0)
+      .map(({ partition, batches }) => `${batches.length} for ${partition}`)
+      .join(', ')
+  }
+
+  #produceLater(): void {
+    this.node.after(this.random.exponential(this.#meanIntervalMs), () => {
+      if (!this.#isProducing) return
+      this.#produce()
+      this.#produceLater()
+    })
+  }
+
+  #produce(): void {
+    const { partitions } = this.metadata
+    if (partitions.length === 0) {
+      this.refresh(() => {})
+      return
+    }
+    const { partition } = this.random.pick(partitions)
+    let lane = this.#lanes.get(partition)
+    if (lane === undefined) {
+      lane = {
+        partition,
+        producerId: this.#isIdempotent ? this.simulation.nextProducerId() : -1,
+        nextSequence: 0,
+        batches: [],
+        isBackingOff: false,
+        isKnown: false,
+      }
+      this.#lanes.set(partition, lane)
+    }
+    if (lane.batches.length >= 20) return
+    const count = this.random.int(1, 4)
+    const values = Array.from({ length: count }, () => this.simulation.nextValue())
+    this.#add(lane, values)
+    this.#send(lane)
+  }
+
+  #add(lane: Lane, values: readonly number[]): void {
+    const produced: ProducedBatch = {
+      producerId: lane.producerId,
+      producerEpoch: lane.producerId === -1 ? -1 : 0,
+      baseSequence: lane.producerId === -1 ? -1 : lane.nextSequence,
+      values,
+    }
+    lane.nextSequence += values.length
+    lane.batches.push({ produced, state: 'waiting', attempts: 0 })
+  }
+
+  #send(lane: Lane): void {
+    if (lane.isBackingOff) return
+    const leader = this.find(lane.partition)?.leader ?? noBroker
+    if (leader === noBroker) {
+      this.#backOff(lane)
+      return
+    }
+    for (const batch of lane.batches.slice(0, lane.isKnown ? maxInFlight : 1)) {
+      if (batch.state !== 'waiting') continue
+      // Without sequences a retry behind a later batch would change their order.
+      if (!this.#isIdempotent && batch !== lane.batches[0]) return
+      batch.state = 'in flight'
+      batch.attempts++
+      this.#sendBatch(lane, batch, leader)
+    }
+  }
+
+  #sendBatch(lane: Lane, batch: Batch, leader: number): void {
+    const { partition } = lane
+    if (this.acks === 0) {
+      this.simulation.network.send(this.node.id, leader, {
+        kind: 'produce',
+        partition,
+        requestId: -1,
+        acks: 0,
+        batch: batch.produced,
+      })
+      lane.batches.shift()
+      // Nobody tells it that the leader has changed.
+      if (this.random.chance(0.1)) this.refresh(() => {})
+      return
+    }
+    this.ask(
+      leader,
+      (requestId) => ({ kind: 'produce', partition, requestId, acks: this.acks, batch: batch.produced }),
+      (answer) => {
+        if (batch.state !== 'in flight') return
+        batch.state = 'waiting'
+        const error = answer === null ? 'REQUEST_TIMED_OUT' : answer.kind === 'produced' ? answer.error : ''
+        if (error === null) {
+          this.acknowledged++
+          this.tell(this.name, () => `${batch.produced.values.join(' ')} acknowledged`)
+          batch.state = 'acknowledged'
+          lane.isKnown = true
+          while (lane.batches[0]?.state === 'acknowledged') lane.batches.shift()
+          this.#send(lane)
+        } else {
+          this.#failed(lane, batch, error)
+        }
+      },
+    )
+  }
+
+  #failed(lane: Lane, batch: Batch, error: string): void {
+    this.tell(this.name, () => `${batch.produced.values.join(' ')} ${error}`)
+    if (error === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && batch === lane.batches[0]) this.#startOver(lane, batch)
+    this.#backOff(lane)
+  }
+
+  /**
+   * The earliest that is not acknowledged does not follow what the leader has: only what an unclean election gave up can
+   * be missing. What is left goes out under another id, as a producer's new epoch does.
+   */
+  #startOver(lane: Lane, batch: Batch): void {
+    if (lane.batches.some((each) => each !== batch && each.state === 'in flight')) return
+    this.simulation.sequenceLost(lane.partition, lane.producerId, batch.produced.baseSequence)
+    const values = lane.batches
+      .filter(({ state }) => state !== 'acknowledged')
+      .map(({ produced }) => produced.values)
+    lane.batches.length = 0
+    lane.producerId = this.simulation.nextProducerId()
+    lane.nextSequence = 0
+    lane.isKnown = false
+    for (const each of values) this.#add(lane, each)
+  }
+
+  #backOff(lane: Lane): void {
+    if (lane.isBackingOff) return
+    lane.isBackingOff = true
+    this.node.after(this.random.float(retryBackoffMs / 2, retryBackoffMs * 2), () =>
+      this.refresh(() => {
+        lane.isBackingOff = false
+        // Its topic has been deleted.
+        if (this.simulation.isDeleted(lane.partition)) lane.batches.length = 0
+        else this.#send(lane)
+      }),
+    )
+  }
+}

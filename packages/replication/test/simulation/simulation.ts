@@ -1,0 +1,199 @@
+import { Administrator } from './administrator.js'
+import { SimulatedBroker } from './broker.js'
+import { SimulatedConsumer } from './consumer.js'
+import { Etcd } from './etcd.js'
+import { EtcdServer } from './etcd-server.js'
+import { FaultModel } from './fault-model.js'
+import { Faults, storeNode } from './faults.js'
+import { Invariants } from './invariants.js'
+import { Liveness } from './liveness.js'
+import type { Message } from './messages.js'
+import { Network } from './network.js'
+import { SimulatedNode } from './node.js'
+import { SimulatedProducer } from './producer.js'
+import { Random } from './random.js'
+import { drawScenario, type Scenario } from './scenario.js'
+import { Timeline } from './timeline.js'
+import { Violation } from './violation.js'
+import { VirtualTime } from './virtual-time.js'
+
+/** A cluster, its clients and its store, and everything that goes on in them. */
+export class Simulation {
+  readonly scenario: Scenario
+  readonly random: Random
+  readonly time = new VirtualTime()
+  readonly timeline: Timeline
+  readonly network: Network<Message>
+  readonly etcd: Etcd
+  readonly etcdServer: EtcdServer
+  readonly brokers = new Map<number, SimulatedBroker>()
+  readonly brokerIds: readonly number[]
+  readonly faultModel: FaultModel
+  readonly invariants: Invariants
+  readonly producers: readonly SimulatedProducer[]
+  readonly consumers: readonly SimulatedConsumer[]
+  readonly administrator: Administrator
+  readonly faults: Faults
+  readonly #liveness: Liveness
+  readonly #deleted = new Set<string>()
+  #producerIds = 0
+  #values = 0
+
+  constructor(seed: number, { scenario, record = false }: SimulateOptions = {}) {
+    this.random = new Random(seed)
+    const drawn = drawScenario(this.random.fork('scenario'))
+    this.scenario = { ...drawn, ...scenario }
+    const { brokers, racks, durability } = this.scenario
+    this.timeline = new Timeline(() => this.time.now, record)
+    const { time, random } = this
+    this.network = new Network<Message>({ time, random: random.fork('network') })
+    this.etcd = new Etcd({
+      time,
+      random: random.fork('store'),
+      lateExpiry: { chance: 0.2, maxMs: 3000 },
+    })
+    const node = new SimulatedNode(time, storeNode)
+    this.network.join(node, () => {})
+    this.etcdServer = new EtcdServer({
+      time,
+      random: random.fork('store server'),
+      etcd: this.etcd,
+      network: this.network,
+      node,
+    })
+    this.faultModel = new FaultModel(durability)
+    this.invariants = new Invariants(this.brokers, this.faultModel, durability)
+    this.etcd.onCommit = (transaction) => {
+      this.invariants.committed(transaction)
+      for (const event of transaction.events)
+        if (event.kind === 'delete' && event.key.startsWith('/partitions/')) this.#deleted.add(event.key)
+    }
+    for (let id = 1; id <= brokers; id++)
+      this.brokers.set(id, new SimulatedBroker(this, new SimulatedNode(time, id), `rack-${id % racks}`))
+    this.brokerIds = [...this.brokers.keys()]
+    this.faults = new Faults(this)
+    this.administrator = new Administrator(this)
+    this.#liveness = new Liveness(this)
+    for (const broker of this.brokers.values()) broker.life === null && broker.startFirst()
+    for (const topic of this.scenario.topics) this.administrator.create(topic)
+    let client = 100
+    this.producers = Array.from(
+      { length: this.scenario.producers },
+      (_, index) => new SimulatedProducer(this, new SimulatedNode(time, client++), index),
+    )
+    this.consumers = Array.from(
+      { length: this.scenario.consumers },
+      (_, index) =>
+        new SimulatedConsumer(this, new SimulatedNode(time, client++), index, `rack-${index % racks}`),
+    )
+  }
+
+  /** @throws Violation */
+  run(): void {
+    const { scenario, time, faults } = this
+    time.after(1000, () => faults.begin())
+    if (scenario.operations.length > 0) this.#operateLater()
+    time.after(1000 + scenario.faultsMs, () => {
+      faults.end()
+      this.#liveness.begin()
+    })
+    while (!this.#liveness.isReached && time.runNext()) {
+      for (const broker of this.brokers.values()) this.invariants.check(broker)
+    }
+    this.invariants.checkAtEnd()
+  }
+
+  #operateLater(): void {
+    const random = this.random.fork('operations')
+    const { scenario, time } = this
+    const next = (): void => {
+      time.after(random.exponential(scenario.meanOperationMs), () => {
+        if (this.#liveness.hasBegun) return
+        this.administrator.operate(random.pick(scenario.operations))
+        next()
+      })
+    }
+    time.after(2000, next)
+  }
+
+  brokerStopped(broker: SimulatedBroker): void {
+    this.faults.stopped(broker)
+  }
+
+  nextProducerId(): number {
+    return this.#producerIds++
+  }
+
+  /** Each record has a value of its own. */
+  nextValue(): number {
+    return this.#values++
+  }
+
+  isDeleted(partition: string): boolean {
+    return this.#deleted.has(partition)
+  }
+
+  /** A producer's earliest batch does not follow what the leader has. */
+  sequenceLost(partition: string, producerId: number, baseSequence: number): void {
+    const { generation, isOpen } = this.invariants.prefix(partition)
+    if (generation > 0 || isOpen) return
+    throw new Violation(
+      'idempotent producer',
+      `${partition}: the leader does not know what producer ${producerId} had acknowledged before sequence ${baseSequence}`,
+    )
+  }
+
+  tell(who: string, text: () => string): void {
+    if (this.timeline.recording) this.timeline.tell(who, text())
+  }
+}
+
+export interface SimulateOptions {
+  /** In place of what the seed would draw. */
+  readonly scenario?: Partial<Scenario>
+  /** Keep the timeline. */
+  readonly record?: boolean
+}
+
+export interface SimulationResult {
+  readonly seed: number
+  readonly scenario: Scenario
+  /** What did not hold; null when everything did. */
+  readonly violation: Violation | null
+  readonly events: number
+  readonly virtualMs: number
+  /** Batches that were acknowledged. */
+  readonly acknowledged: number
+  /** Records that were committed, of all partitions that there are in the end. */
+  readonly committed: number
+  readonly timeline: readonly string[]
+}
+
+/** Runs the cluster of a seed from its first start until it has recovered from all that was done to it. */
+export function simulate(seed: number, options: SimulateOptions = {}): SimulationResult {
+  const simulation = new Simulation(seed, options)
+  let violation: Violation | null = null
+  try {
+    simulation.run()
+  } catch (error) {
+    violation =
+      error instanceof Violation
+        ? error
+        : new Violation(
+            'no exception',
+            error instanceof Error ? (error.stack ?? error.message) : String(error),
+          )
+    simulation.tell('violation', () => violation!.message)
+  }
+  const { scenario, time, producers, timeline, invariants } = simulation
+  return {
+    seed,
+    scenario,
+    violation,
+    events: time.executed,
+    virtualMs: time.now,
+    acknowledged: producers.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
+    committed: [...invariants.states.keys()].reduce((sum, key) => sum + invariants.prefix(key).end, 0),
+    timeline: timeline.lines,
+  }
+}
