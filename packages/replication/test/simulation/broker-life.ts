@@ -37,7 +37,6 @@ export class BrokerLife {
   #session: BrokerSession | null = null
   #controller: Controller | null = null
   #controllerRevision = -1
-  readonly #askers = new Map<number, (result: unknown) => void>()
   #isPumping = false
 
   constructor(broker: SimulatedBroker, simulation: Simulation) {
@@ -280,8 +279,6 @@ export class BrokerLife {
       }
       case 'reply': {
         this.tell(() => `as controller answers ${JSON.stringify(output.result)}`)
-        this.#askers.get(output.requestId)?.(output.result)
-        this.#askers.delete(output.requestId)
       }
     }
   }
@@ -302,12 +299,14 @@ export class BrokerLife {
       .join('; ')
   }
 
-  /** An administrator's request; false where this broker is not the controller. */
-  administer(request: ControllerRequest, done: (result: unknown) => void): boolean {
-    if (this.#controller === null) return false
-    this.#askers.set(this.#controller.request(request, this.now()), done)
+  get isController(): boolean {
+    return this.#controller !== null
+  }
+
+  /** What an administrator wants of the controller. Whether it was answered nobody waits for: what has become of it is seen. */
+  administer(request: ControllerRequest): void {
+    this.#controller?.request(request, this.now())
     this.pump()
-    return true
   }
 
   /** As a DeleteRecords request to the leader does. */

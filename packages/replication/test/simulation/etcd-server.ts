@@ -163,7 +163,9 @@ export class EtcdServer {
     const before = this.#watches.get(node.id)
     if (before !== undefined) {
       const { life, operation: of } = before
-      if (life.incarnation === incarnation && of.attempt > operation.attempt) return
+      const isLater =
+        life.incarnation > incarnation || (life.incarnation === incarnation && of.attempt > operation.attempt)
+      if (isLater) return
       before.end()
     }
     const watch = new EtcdWatch(this, request.from, operation)

@@ -81,6 +81,11 @@ export class FaultModel {
     const loss = this.#losses.get(partition)?.get(broker)
     return loss !== undefined && !loss.left
   }
+
+  /** Whether a broker has registered after it lost records, and its replica has not left the sets that it was in. */
+  isUnsettled(partition: string, broker: number): boolean {
+    return this.isExcused(partition, broker) && this.#losses.get(partition)!.get(broker)!.registered
+  }
 }
 
 function isIn({ isr, eligibleLeaderReplicas }: PartitionState, broker: number): boolean {

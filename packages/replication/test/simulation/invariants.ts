@@ -2,10 +2,13 @@ import {
   brokerKeyPrefix,
   decodeBrokerRegistration,
   decodePartitionState,
+  decodeTopicRegistration,
   noBroker,
   partitionKeyPrefix,
+  topicKeyPrefix,
   type MetadataEvent,
   type PartitionState,
+  type TopicRegistration,
 } from '@varve/replication'
 import type { HostedReplica, SimulatedBroker } from './broker.js'
 import { CommittedPrefix, describe } from './committed-prefix.js'
@@ -22,6 +25,8 @@ export class Invariants {
   readonly #brokers: ReadonlyMap<number, SimulatedBroker>
   readonly #faultModel: FaultModel
   readonly #durability: 'os' | 'fsync'
+  /** The topics as they are committed in the store, by name. */
+  readonly topics = new Map<string, TopicRegistration>()
   /** The states as they are committed in the store. */
   readonly states = new Map<string, PartitionState>()
   readonly #prefixes = new Map<string, CommittedPrefix>()
@@ -52,7 +57,16 @@ export class Invariants {
   committed({ events }: CommittedTransaction): void {
     for (const event of events) {
       if (event.key.startsWith(partitionKeyPrefix)) this.#partitionCommitted(event)
+      else if (event.key.startsWith(topicKeyPrefix)) this.#topicCommitted(event)
       else if (event.key.startsWith(brokerKeyPrefix) && event.kind === 'put') this.#brokerCommitted(event)
+    }
+  }
+
+  #topicCommitted(event: MetadataEvent): void {
+    if (event.kind === 'delete') this.topics.delete(event.key.slice(topicKeyPrefix.length))
+    else {
+      const topic = decodeTopicRegistration(event)
+      this.topics.set(topic.name, topic)
     }
   }
 
@@ -104,7 +118,7 @@ export class Invariants {
     if (brokerEpoch === revision) this.#faultModel.registered(brokerId)
     if (fenced || !mayHaveLostRecords) return
     for (const [partition, { isr, eligibleLeaderReplicas }] of this.states) {
-      if (!this.#faultModel.isExcused(partition, brokerId)) continue
+      if (!this.#faultModel.isUnsettled(partition, brokerId)) continue
       if (isr.includes(brokerId) || eligibleLeaderReplicas.includes(brokerId))
         throw new Violation(
           'unclean restart',
@@ -248,8 +262,9 @@ export class Invariants {
 
   /** A consumer has got these records. */
   consumed(partition: string, batches: readonly SimulatedBatch[], generation: number): void {
-    const prefix = this.#prefixes.get(partition)
-    if (prefix === undefined || prefix.isOpen || prefix.generation !== generation) return
+    if (!this.states.has(partition)) return
+    const prefix = this.prefix(partition)
+    if (prefix.isOpen || prefix.generation !== generation) return
     for (const batch of batches) {
       if (prefix.batchAt(batch.baseOffset) !== batch)
         throw new Violation(
@@ -265,7 +280,8 @@ export class Invariants {
       const prefix = this.prefix(partition)
       for (const broker of state.isr) {
         const log = this.#brokers.get(broker)!.logs.get(partition)
-        const difference = log === undefined ? 'it has no log' : prefix.differenceTo(log)
+        const difference =
+          log !== undefined ? prefix.differenceTo(log) : prefix.end > 0 ? 'it has no log' : null
         if (difference !== null)
           throw new Violation('in-sync logs agree', `${partition}: broker ${broker}: ${difference}`)
       }

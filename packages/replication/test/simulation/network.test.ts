@@ -6,7 +6,7 @@ import { SimulatedNode } from './node.js'
 import { Random } from './random.js'
 import { VirtualTime } from './virtual-time.js'
 
-function connect(options: Partial<NetworkOptions> = {}, seed = 1) {
+function connect(options: Partial<NetworkOptions<number>> = {}, seed = 1) {
   const time = new VirtualTime()
   const network = new Network<number>({ time, random: new Random(seed), ...options })
   const nodes = [1, 2, 3].map((id) => new SimulatedNode(time, id))

@@ -17,7 +17,7 @@ export interface Latency {
   max: number
 }
 
-export interface NetworkOptions {
+export interface NetworkOptions<Message> {
   readonly time: VirtualTime
   readonly random: Random
   /** In ms. */
@@ -26,6 +26,8 @@ export interface NetworkOptions {
   readonly loss?: number
   readonly duplicate?: number
   readonly reorder?: number
+  /** Which messages may arrive twice; by default all. */
+  readonly mayArriveTwice?: (message: Message) => boolean
 }
 
 export interface Member<Message> {
@@ -74,10 +76,20 @@ export class Network<Message> implements Carrier {
   dropped = 0
   readonly #time: VirtualTime
   readonly #random: Random
+  readonly #mayArriveTwice: (message: Message) => boolean
   readonly #members = new Map<number, Member<Message>>()
   readonly #links = new Map<number, Link>()
 
-  constructor({ time, random, latency, loss = 0, duplicate = 0, reorder = 0 }: NetworkOptions) {
+  constructor({
+    time,
+    random,
+    latency,
+    loss = 0,
+    duplicate = 0,
+    reorder = 0,
+    mayArriveTwice = () => true,
+  }: NetworkOptions<Message>) {
+    this.#mayArriveTwice = mayArriveTwice
     this.#time = time
     this.#random = random
     this.latency = latency ?? { min: 0.2, mean: 1, max: 50 }
@@ -185,7 +197,8 @@ export class Network<Message> implements Carrier {
     const { from, fromIncarnation, to } = packet
     if (!this.#leaves(this.#member(from).node, fromIncarnation, to)) return
     this.#schedule(from, to, arrived<Message>, packet)
-    if (this.#random.chance(this.duplicate)) this.#schedule(from, to, arrived<Message>, packet)
+    if (this.#mayArriveTwice(packet.message) && this.#random.chance(this.duplicate))
+      this.#schedule(from, to, arrived<Message>, packet)
   }
 
   #leaves(node: SimulatedNode, incarnation: number, to: number): boolean {

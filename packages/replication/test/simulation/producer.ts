@@ -22,6 +22,7 @@ interface Lane {
    * until then a second batch could overtake the first one.
    */
   isKnown: boolean
+  outOfOrderSince: number
 }
 
 /**
@@ -91,6 +92,7 @@ export class SimulatedProducer extends SimulatedClient {
         batches: [],
         isBackingOff: false,
         isKnown: false,
+        outOfOrderSince: Infinity,
       }
       this.#lanes.set(partition, lane)
     }
@@ -119,6 +121,10 @@ export class SimulatedProducer extends SimulatedClient {
       this.#backOff(lane)
       return
     }
+    if (this.acks === 0) {
+      for (const batch of lane.batches.splice(0)) this.#throwAway(lane, batch, leader)
+      return
+    }
     for (const batch of lane.batches.slice(0, lane.isKnown ? maxInFlight : 1)) {
       if (batch.state !== 'waiting') continue
       // Without sequences a retry behind a later batch would change their order.
@@ -129,21 +135,21 @@ export class SimulatedProducer extends SimulatedClient {
     }
   }
 
+  /** With `acks=0`: whether it arrives nobody tells. */
+  #throwAway({ partition }: Lane, { produced }: Batch, leader: number): void {
+    this.simulation.network.send(this.node.id, leader, {
+      kind: 'produce',
+      partition,
+      requestId: -1,
+      acks: 0,
+      batch: produced,
+    })
+    // Nor that the leader has changed.
+    if (this.random.chance(0.1)) this.refresh(() => {})
+  }
+
   #sendBatch(lane: Lane, batch: Batch, leader: number): void {
     const { partition } = lane
-    if (this.acks === 0) {
-      this.simulation.network.send(this.node.id, leader, {
-        kind: 'produce',
-        partition,
-        requestId: -1,
-        acks: 0,
-        batch: batch.produced,
-      })
-      lane.batches.shift()
-      // Nobody tells it that the leader has changed.
-      if (this.random.chance(0.1)) this.refresh(() => {})
-      return
-    }
     this.ask(
       leader,
       (requestId) => ({ kind: 'produce', partition, requestId, acks: this.acks, batch: batch.produced }),
@@ -156,6 +162,7 @@ export class SimulatedProducer extends SimulatedClient {
           this.tell(this.name, () => `${batch.produced.values.join(' ')} acknowledged`)
           batch.state = 'acknowledged'
           lane.isKnown = true
+          lane.outOfOrderSince = Infinity
           while (lane.batches[0]?.state === 'acknowledged') lane.batches.shift()
           this.#send(lane)
         } else {
@@ -167,7 +174,11 @@ export class SimulatedProducer extends SimulatedClient {
 
   #failed(lane: Lane, batch: Batch, error: string): void {
     this.tell(this.name, () => `${batch.produced.values.join(' ')} ${error}`)
-    if (error === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && batch === lane.batches[0]) this.#startOver(lane, batch)
+    if (error === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && batch === lane.batches[0]) {
+      // A leader that does not know that it is none any more says so as well.
+      lane.outOfOrderSince = Math.min(lane.outOfOrderSince, this.simulation.time.now)
+      if (this.simulation.time.now - lane.outOfOrderSince > 10_000) this.#startOver(lane, batch)
+    }
     this.#backOff(lane)
   }
 
@@ -185,6 +196,7 @@ export class SimulatedProducer extends SimulatedClient {
     lane.producerId = this.simulation.nextProducerId()
     lane.nextSequence = 0
     lane.isKnown = false
+    lane.outOfOrderSince = Infinity
     for (const each of values) this.#add(lane, each)
   }
 

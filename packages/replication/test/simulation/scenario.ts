@@ -52,7 +52,7 @@ export interface Scenario {
   readonly brokers: number
   readonly racks: number
   readonly durability: 'os' | 'fsync'
-  readonly topics: readonly ScenarioTopic[]
+  readonly topics: readonly Omit<ScenarioTopic, 'name'>[]
   readonly producers: number
   readonly consumers: number
   readonly replicaLagTimeMaxMs: number
@@ -68,10 +68,9 @@ export interface Scenario {
 
 export function drawScenario(random: Random): Scenario {
   const brokers = random.pick([3, 3, 3, 4, 5, 5, 6, 7])
-  const topics = Array.from({ length: random.pick([1, 1, 2]) }, (_, index): ScenarioTopic => {
+  const topics = Array.from({ length: random.pick([1, 1, 2]) }, (): Omit<ScenarioTopic, 'name'> => {
     const replicationFactor = Math.min(brokers, random.pick([1, 2, 3, 3, 3, 3, 4, 5]))
     return {
-      name: `topic-${index}`,
       partitions: random.pick([1, 1, 2]),
       replicationFactor,
       minInsyncReplicas: Math.min(replicationFactor, random.pick([1, 2, 2, 2, 3])),

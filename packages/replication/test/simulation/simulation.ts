@@ -46,7 +46,12 @@ export class Simulation {
     const { brokers, racks, durability } = this.scenario
     this.timeline = new Timeline(() => this.time.now, record)
     const { time, random } = this
-    this.network = new Network<Message>({ time, random: random.fork('network') })
+    this.network = new Network<Message>({
+      time,
+      random: random.fork('network'),
+      // No connection repeats a request. A follower's Fetch has to bear it all the same.
+      mayArriveTwice: ({ kind }) => kind === 'fetch' || kind === 'fetched',
+    })
     this.etcd = new Etcd({
       time,
       random: random.fork('store'),
