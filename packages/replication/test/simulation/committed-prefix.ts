@@ -97,7 +97,8 @@ export class CommittedPrefix {
   #add(batch: SimulatedBatch): void {
     const { producerId, baseSequence, count } = batch
     if (producerId !== -1) {
-      const expected = this.#nextSequences.get(producerId) ?? 0
+      // What was given up may have been all that was known of a producer.
+      const expected = this.#nextSequences.get(producerId) ?? (this.generation > 0 ? baseSequence : 0)
       if (baseSequence !== expected)
         throw new Violation(
           'idempotent producer',

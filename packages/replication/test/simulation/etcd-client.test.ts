@@ -16,7 +16,7 @@ function connect({
   seed = 1,
   clients = 1,
   ...options
-}: { seed?: number; clients?: number } & Partial<NetworkOptions> & Partial<EtcdServerOptions> = {}) {
+}: { seed?: number; clients?: number } & Partial<NetworkOptions<never>> & Partial<EtcdServerOptions> = {}) {
   const time = new VirtualTime()
   const random = new Random(seed)
   const network = new Network<never>({ time, random: random.fork('network'), ...options })
