@@ -1,7 +1,7 @@
 import { placeReplicas } from '@varve/partitioning'
 import type { ClusterImage } from '../cluster-image.js'
 import { encodeTopicRegistration, topicKey, type TopicRegistration } from '../metadata-keys.js'
-import { isAmong, putMissingPartitions, type NewPartitions } from './partition-puts.js'
+import { putMissingPartitions, type NewPartitions } from './partition-puts.js'
 import { placementBrokers, replicasOfOtherTopics } from './placement.js'
 import { targetReplicas } from './reassignment.js'
 import { resultOf, type ControllerErrorName, type CreatePartitionsRequest } from './request.js'
@@ -9,7 +9,11 @@ import { configuredMinimum } from './topic-configs.js'
 import { checkedAssignments } from './topic-creation.js'
 import type { PendingRequest, RequestStep } from './pending-request.js'
 
-/** The creation of more partitions of a topic: the partitions first, and their number last. */
+/**
+ * The creation of more partitions of a topic. Their number is put together with them, and with as many as go into one transaction each time: one
+ * that the topic did not count and an interrupted request left behind could not be removed, since the partition that came in its place would
+ * begin in the same leader epoch.
+ */
 export class PartitionCreation implements PendingRequest {
   readonly #request: CreatePartitionsRequest
   readonly #image: ClusterImage
@@ -36,10 +40,6 @@ export class PartitionCreation implements PendingRequest {
       return { kind: 'done', result: resultOf(this.#partitions === null ? 'INVALID_PARTITIONS' : null) }
     }
     if (this.#partitions === null) {
-      if (this.#image.partitionsOfTopic(topic.topicId).size > topic.partitions) {
-        // An earlier controller's, with other replicas perhaps: they are removed first.
-        return { kind: 'wait' }
-      }
       const assignments = this.#assignments(topic)
       if (typeof assignments === 'string') {
         return { kind: 'done', result: resultOf(assignments) }
@@ -47,18 +47,15 @@ export class PartitionCreation implements PendingRequest {
       this.#partitions = { topicId: topic.topicId, first: topic.partitions, assignments }
     }
     const minimum = configuredMinimum(topic.configs, this.#defaultMinInsyncReplicas)
-    const missing = putMissingPartitions(this.#image, this.#partitions, minimum)
+    const { compares, puts } = putMissingPartitions(this.#image, this.#partitions, minimum)!
+    const value = encodeTopicRegistration({ ...topic, partitions: topic.partitions + puts.length })
     return {
       kind: 'transaction',
-      transaction: missing ?? {
-        compares: [{ key: topicKey(name), revision: topic.revision }],
-        puts: [{ key: topicKey(name), value: encodeTopicRegistration({ ...topic, partitions: count }) }],
+      transaction: {
+        compares: [...compares, { key: topicKey(name), revision: topic.revision }],
+        puts: [...puts, { key: topicKey(name), value }],
       },
     }
-  }
-
-  makes(topicId: string, partition: number): boolean {
-    return this.#partitions !== null && isAmong(this.#partitions, topicId, partition)
   }
 
   #assignments({

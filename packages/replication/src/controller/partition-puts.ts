@@ -3,10 +3,10 @@ import { encodePartitionState, partitionKey } from '../metadata-keys.js'
 import { maxTransactionOperations, type MetadataTransaction } from '../metadata-store.js'
 import { newPartition } from './new-partition.js'
 
-/** As many as one transaction may compare beside who is the controller. */
-const partitionsPerTransaction = maxTransactionOperations - 1
+/** As many as one transaction may compare beside who is the controller and the topic. */
+const partitionsPerTransaction = maxTransactionOperations - 2
 
-/** The partitions of a topic that are to be there before the topic says so. */
+/** The partitions of a topic that are to be there. */
 export interface NewPartitions {
   readonly topicId: string
   /** The number of the first. */
@@ -16,8 +16,8 @@ export interface NewPartitions {
 }
 
 /**
- * The next transaction that puts those of the partitions that are not there yet. Each is compared with its absence: one that is applied late
- * cannot set back what has gone on since.
+ * Puts those of the partitions that are not there yet, as many as go into one transaction. Each is compared with its absence: one that is
+ * applied late cannot set back what has gone on since.
  *
  * @returns null when all are there
  */
@@ -25,7 +25,7 @@ export function putMissingPartitions(
   image: ClusterImage,
   { topicId, first, assignments }: NewPartitions,
   configuredMinimum: number,
-): MetadataTransaction | null {
+): Required<Pick<MetadataTransaction, 'compares' | 'puts'>> | null {
   const missing = assignments
     .map((replicas, index) => ({ replicas, partition: first + index }))
     .filter(({ partition }) => image.partition(topicId, partition) === undefined)
@@ -42,13 +42,4 @@ export function putMissingPartitions(
       ),
     })),
   }
-}
-
-/** Whether a partition is one of them. */
-export function isAmong(
-  { topicId, first, assignments }: NewPartitions,
-  ofTopicId: string,
-  partition: number,
-): boolean {
-  return topicId === ofTopicId && partition >= first && partition < first + assignments.length
 }

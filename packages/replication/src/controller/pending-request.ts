@@ -2,12 +2,11 @@ import type { MetadataTransaction } from '../metadata-store.js'
 import type { ControllerResult } from './request.js'
 
 /**
- * What a request asks for next: a transaction, to be told that the store has changed, or to be answered. Each step is found from the image
+ * What a request asks for next: a transaction, or to be answered. Each step is found from the image
  * alone, so one whose transaction failed, or may yet be applied, just looks again.
  */
 export type RequestStep =
   | { readonly kind: 'transaction'; readonly transaction: MetadataTransaction }
-  | { readonly kind: 'wait' }
   | { readonly kind: 'done'; readonly result: ControllerResult }
 
 /** A request that is under way, to a topic as a whole or to a broker. */

@@ -2,7 +2,7 @@ import { placeReplicas } from '@varve/partitioning'
 import type { ClusterImage } from '../cluster-image.js'
 import { encodeTopicRegistration, partitionKey, topicKey } from '../metadata-keys.js'
 import type { MetadataTransaction } from '../metadata-store.js'
-import { isAmong, putMissingPartitions, type NewPartitions } from './partition-puts.js'
+import { putMissingPartitions, type NewPartitions } from './partition-puts.js'
 import { isValidAssignment, placementBrokers, replicasOfOtherTopics } from './placement.js'
 import { resultOf, type ControllerErrorName, type CreateTopicRequest } from './request.js'
 import { areValidConfigs, configuredMinimum } from './topic-configs.js'
@@ -45,7 +45,7 @@ export class TopicCreation implements PendingRequest {
   }
 
   makes(topicId: string, partition: number): boolean {
-    return this.#partitions !== null && isAmong(this.#partitions, topicId, partition)
+    return this.#partitions?.topicId === topicId && partition < this.#partitions.assignments.length
   }
 
   /**

@@ -122,7 +122,7 @@ test('what an earlier controller left half made or half deleted is removed by th
   harness.settle(first!, harness.commit(first!.transaction))
   harness.isHolding = false
   harness.putState({ partition: 1 })
-  expect(harness.store.entries.filter(({ key }) => key.startsWith('/partitions/new/'))).toHaveLength(127)
+  expect(harness.store.entries.filter(({ key }) => key.startsWith('/partitions/new/'))).toHaveLength(126)
   harness.begin(8)
   harness.run()
   expect([...harness.image.partitions()].map(({ topicId, partition }) => [topicId, partition])).toEqual([

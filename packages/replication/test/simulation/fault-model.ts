@@ -17,7 +17,11 @@ export class FaultModel {
   readonly #states = new Map<string, PartitionState>()
   /** The minimum that what is committed has been replicated under. */
   readonly #minimums = new Map<string, number>()
+  /** By partition, of those that were in sync or eligible. */
   readonly #losses = new Map<string, Map<number, Loss>>()
+  /** Brokers that have lost records and not been started since. */
+  readonly #unregistered = new Set<number>()
+  readonly #beyond = new Set<string>()
 
   constructor(durability: 'os' | 'fsync') {
     this.#durability = durability
@@ -31,13 +35,13 @@ export class FaultModel {
       partition,
       isr.length >= minInsyncReplicas ? minInsyncReplicas : Math.min(before, minInsyncReplicas),
     )
-    const losses = this.#losses.get(partition)
-    if (losses === undefined) return
-    for (const [broker, loss] of losses) {
-      if (!state.replicas.includes(broker)) losses.delete(broker)
-      else if (!isIn(state, broker)) loss.left ||= loss.registered
-      else if (loss.left && isr.includes(broker)) losses.delete(broker)
+    if (this.#durability === 'fsync') return
+    for (const [broker, loss] of this.#losses.get(partition) ?? []) {
+      if (!isIn(state, broker)) loss.left ||= loss.registered
+      else if (loss.left && isr.includes(broker)) this.#losses.get(partition)!.delete(broker)
     }
+    for (const broker of this.#unregistered) this.#note(partition, state, broker)
+    this.#lookBeyond(partition, state)
   }
 
   partitionRemoved(partition: string): void {
@@ -48,6 +52,7 @@ export class FaultModel {
 
   /** A broker has registered anew, after it was started. */
   registered(broker: number): void {
+    this.#unregistered.delete(broker)
     for (const [partition, losses] of this.#losses) {
       const loss = losses.get(broker)
       if (loss === undefined) continue
@@ -58,8 +63,8 @@ export class FaultModel {
 
   mayLoseRecords(broker: number): boolean {
     if (this.#durability === 'fsync') return true
-    for (const [partition, { replicas }] of this.#states) {
-      if (!replicas.includes(broker)) continue
+    for (const [partition, state] of this.#states) {
+      if (!isIn(state, broker)) continue
       const lost = new Set(this.#losses.get(partition)?.keys()).add(broker)
       if (lost.size > this.#minimums.get(partition)! - 1) return false
     }
@@ -68,12 +73,31 @@ export class FaultModel {
 
   recordsLost(broker: number): void {
     if (this.#durability === 'fsync') return
-    for (const [partition, { replicas }] of this.#states) {
-      if (!replicas.includes(broker)) continue
-      let losses = this.#losses.get(partition)
-      if (losses === undefined) this.#losses.set(partition, (losses = new Map()))
-      losses.set(broker, { registered: false, left: false })
+    this.#unregistered.add(broker)
+    for (const [partition, state] of this.#states) {
+      this.#losses.get(partition)?.delete(broker)
+      this.#note(partition, state, broker)
+      this.#lookBeyond(partition, state)
     }
+  }
+
+  #note(partition: string, state: PartitionState, broker: number): void {
+    if (!isIn(state, broker)) return
+    let losses = this.#losses.get(partition)
+    if (losses === undefined) this.#losses.set(partition, (losses = new Map()))
+    if (!losses.has(broker)) losses.set(broker, { registered: false, left: false })
+  }
+
+  /** A partition may be made of replicas that have lost before it was there. */
+  #lookBeyond(partition: string, { isr, eligibleLeaderReplicas }: PartitionState): void {
+    const holders = [...isr, ...eligibleLeaderReplicas]
+    if (holders.length > 0 && holders.every((broker) => this.isExcused(partition, broker)))
+      this.#beyond.add(partition)
+  }
+
+  /** Whether nobody is left to hold what is committed: more has been lost than the protocol promises to survive. */
+  isBeyond(partition: string): boolean {
+    return this.#beyond.has(partition)
   }
 
   /** Whether a replica is not to be held to what it had, as long as it is taken for one that has it. */

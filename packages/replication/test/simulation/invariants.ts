@@ -132,6 +132,7 @@ export class Invariants {
     const state = this.states.get(partition)
     const prefix = this.#prefixes.get(partition)
     if (state === undefined || prefix === undefined || prefix.isOpen) return
+    if (this.#faultModel.isBeyond(partition)) return
     for (const broker of state.isr) this.#checkHolds(broker, prefix, 'in sync')
     for (const broker of state.eligibleLeaderReplicas) this.#checkHolds(broker, prefix, 'eligible')
   }
@@ -164,7 +165,7 @@ export class Invariants {
     const { leader, follower } = hosted.replica
     const { checked } = hosted
     const state = this.states.get(hosted.partition)
-    if (state === undefined) return
+    if (state === undefined || this.#faultModel.isBeyond(hosted.partition)) return
     if (leader !== null) {
       const { highWatermark } = leader
       if (checked.role === leader && checked.highWatermark === highWatermark) return
@@ -244,7 +245,7 @@ export class Invariants {
         'durability',
         `${partition}: ${describe(batch)} is acknowledged, durable is up to ${log.durableOffset}`,
       )
-    if (acks !== -1 || !this.states.has(partition)) return
+    if (acks !== -1 || !this.states.has(partition) || this.#faultModel.isBeyond(partition)) return
     const prefix = this.prefix(partition)
     if (prefix.isOpen || leaderEpoch < prefix.boundFromEpoch) return
     if (prefix.batchAt(batch.baseOffset) !== batch)
@@ -262,7 +263,7 @@ export class Invariants {
 
   /** A consumer has got these records. */
   consumed(partition: string, batches: readonly SimulatedBatch[], generation: number): void {
-    if (!this.states.has(partition)) return
+    if (!this.states.has(partition) || this.#faultModel.isBeyond(partition)) return
     const prefix = this.prefix(partition)
     if (prefix.isOpen || prefix.generation !== generation) return
     for (const batch of batches) {
@@ -277,6 +278,7 @@ export class Invariants {
   /** When everything has come to rest: every in-sync log has all that is committed, from first to last. */
   checkAtEnd(): void {
     for (const [partition, state] of this.states) {
+      if (this.#faultModel.isBeyond(partition)) continue
       const prefix = this.prefix(partition)
       for (const broker of state.isr) {
         const log = this.#brokers.get(broker)!.logs.get(partition)

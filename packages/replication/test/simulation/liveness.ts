@@ -48,9 +48,10 @@ export class Liveness {
   }
 
   #missing(): string | null {
-    const { invariants, producers, consumers, brokers } = this.#simulation
+    const { invariants, producers, consumers, brokers, faultModel } = this.#simulation
     if (!this.#isProducingStopped) return 'records are still produced'
     for (const [partition, state] of invariants.states) {
+      if (faultModel.isBeyond(partition)) continue
       const { leader, isr, replicas, addingReplicas, removingReplicas, leaderEpoch } = state
       if (leader === noBroker) return `${partition} has no leader`
       if (addingReplicas.length > 0 || removingReplicas.length > 0)
@@ -62,10 +63,12 @@ export class Liveness {
       if (leading.highWatermark < brokers.get(leader)!.logs.get(partition)!.endOffset)
         return `${partition} has records that are not committed`
     }
-    for (const { name, isDone, waiting } of producers) {
-      if (!isDone) return `${name} waits for acknowledgements: ${waiting}`
+    for (const producer of producers) {
+      const waiting = producer.waitsFor((partition) => !faultModel.isBeyond(partition))
+      if (waiting !== '') return `${producer.name} waits for acknowledgements: ${waiting}`
     }
-    for (const [partition] of invariants.states) {
+    for (const partition of invariants.states.keys()) {
+      if (faultModel.isBeyond(partition)) continue
       const { end } = invariants.prefix(partition)
       const late = consumers.find((consumer) => consumer.offset(partition) < end)
       if (late !== undefined)

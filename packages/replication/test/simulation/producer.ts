@@ -55,15 +55,10 @@ export class SimulatedProducer extends SimulatedClient {
     this.#isProducing = false
   }
 
-  /** Whether nothing waits for an acknowledgement. */
-  get isDone(): boolean {
-    for (const { batches } of this.#lanes.values()) if (batches.length > 0) return false
-    return true
-  }
-
-  get waiting(): string {
+  /** What waits for an acknowledgement; nothing is ''. */
+  waitsFor(counts: (partition: string) => boolean): string {
     return [...this.#lanes.values()]
-      .filter(({ batches }) => batches.length > 0)
+      .filter(({ partition, batches }) => batches.length > 0 && counts(partition))
       .map(({ partition, batches }) => `${batches.length} for ${partition}`)
       .join(', ')
   }
