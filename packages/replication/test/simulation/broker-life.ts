@@ -97,9 +97,9 @@ export class BrokerLife {
       now: this.now(),
     })
     this.#imageChanged(null)
-    for (const { topicId, partition } of [...this.image.partitionsOfBroker(this.id)])
+    for (const { topicId, partition } of this.image.partitionsOfBroker(this.id))
       this.#partitionChanged(partitionKey(topicId, partition))
-    for (const partition of [...this.#broker.logs.keys()]) this.#partitionChanged(partition)
+    for (const partition of this.#broker.logs.keys()) this.#partitionChanged(partition)
     this.pump()
   }
 

@@ -79,7 +79,7 @@ export class Simulation {
     this.faults = new Faults(this)
     this.administrator = new Administrator(this)
     this.#liveness = new Liveness(this)
-    for (const broker of this.brokers.values()) broker.life === null && broker.startFirst()
+    for (const broker of this.brokers.values()) broker.startFirst()
     for (const topic of this.scenario.topics) this.administrator.create(topic)
     let client = 100
     this.producers = Array.from(

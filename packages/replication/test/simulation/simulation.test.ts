@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest'
+import { loadSimulation } from '../../../../scripts/simulation.mjs'
+
+/** As many as fit beside the other tests; `.ci/run` has more, and `npm run simulate -- --seeds 100000` as many as you like. */
+const seeds = Number(process.env['VARVE_SIMULATED_SEEDS'] ?? 500)
+
+test(
+  `whatever breaks, nothing acknowledged is lost, and the cluster recovers: ${seeds} seeds`,
+  async () => {
+    const { simulate } = await loadSimulation()
+    let acknowledged = 0
+    for (let seed = 0; seed < seeds; seed++) {
+      const result = simulate(seed)
+      acknowledged += result.acknowledged
+      if (result.violation !== null)
+        expect.fail(`npm run simulate -- --seed ${seed}: ${result.violation.message}`)
+    }
+    expect(acknowledged).toBeGreaterThan(100 * seeds)
+  },
+  seeds * 200,
+)
