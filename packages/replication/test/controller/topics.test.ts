@@ -90,7 +90,25 @@ test('a deleted topic goes first, its partitions after it', () => {
   expect(harness.ask({ kind: 'delete topic', name: 'events' })!.error).toBe('UNKNOWN_TOPIC_OR_PARTITION')
 })
 
-test('partitions are added, and the topic says so last', () => {
+test('partitions are never there without their number: what came in their place would begin in the same leader epoch', () => {
+  const harness = settledHarness()
+  harness.isHolding = true
+  const { partitions } = harness.image.topics.get('orders')!
+  harness.controller.request({ kind: 'create partitions', name: 'orders', count: partitions + 200 }, 0)
+  harness.run()
+  const [first] = harness.waiting.splice(0)
+  harness.settle(first!, harness.commit(first!.transaction))
+  harness.run()
+  const added = harness.image.topics.get('orders')!.partitions
+  expect(added).toBe(partitions + 126)
+  expect(harness.image.partitionsOfTopic('id').size).toBe(added - partitions + 1)
+  harness.isHolding = false
+  harness.begin(8)
+  harness.run()
+  expect(harness.store.events.filter(({ kind }) => kind === 'delete')).toEqual([])
+})
+
+test('partitions are added, and the topic says so', () => {
   const harness = settledHarness()
   const add = (count: number): unknown => harness.ask({ kind: 'create partitions', name: 'orders', count })
   expect(add(4)).toEqual(ok)
