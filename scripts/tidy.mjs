@@ -37,6 +37,7 @@ export const packageDirection = {
     '@varve/partitioning',
     '@varve/protocol',
     '@varve/records',
+    '@varve/replication',
   ],
 }
 

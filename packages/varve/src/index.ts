@@ -1,7 +1,7 @@
 /**
  * Everything of varve in one package: the log ({@link openLog}), the broker ({@link startBroker}) and the clients
  * ({@link Producer}, {@link Consumer}, {@link Admin}). The layers below, for those who build on them, are the namespaces
- * {@link records}, {@link partitioning} and {@link protocol}.
+ * {@link records}, {@link partitioning}, {@link protocol} and {@link replication}.
  *
  * @packageDocumentation
  */
@@ -11,4 +11,5 @@ export * from '@varve/log'
 export * as partitioning from '@varve/partitioning'
 export * as protocol from '@varve/protocol'
 export * as records from '@varve/records'
+export * as replication from '@varve/replication'
 export { VarveError } from '@varve/records'
