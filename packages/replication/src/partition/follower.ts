@@ -54,11 +54,6 @@ export class PartitionFollower {
   #stepUnderWay: 'append' | 'truncate' | null = null
   /** What the answer whose records are being appended says beside. */
   #withRecords: FetchedRecords | null = null
-  /**
-   * The leader epoch that the log names last although it has no records of it, as the leader found, and the one that it really
-   * ends with.
-   */
-  #unwritten: { readonly epoch: number; readonly instead: number } | null = null
 
   constructor(options: PartitionFollowerOptions) {
     this.#brokerId = options.brokerId
@@ -116,13 +111,14 @@ export class PartitionFollower {
     return fetch
   }
 
-  /** The leader epoch of the last record, -1 for a log without any. */
+  /** The leader epoch of the last record, -1 for a log without any. The log may name one in which it led and wrote nothing. */
   get #lastEpoch(): number {
     const { startOffset, endOffset, leaderEpoch } = this.#log
     if (startOffset === endOffset) {
       return -1
     }
-    return leaderEpoch === this.#unwritten?.epoch ? this.#unwritten.instead : leaderEpoch
+    const before = this.#log.endOffsetForEpoch(leaderEpoch - 1)
+    return before?.endOffset === endOffset ? before.epoch : leaderEpoch
   }
 
   /** No answer to this Fetch will come. */
@@ -197,13 +193,11 @@ export class PartitionFollower {
   #diverged({ epoch, endOffset }: EpochEnd, answer: FetchedRecords): FollowerStep {
     const own = this.#log.endOffsetForEpoch(epoch) ?? { epoch, endOffset }
     const to = Math.min(own.endOffset, endOffset)
-    // An epoch in which this broker led without writing may leave nothing to cut. The next Fetch names a smaller one all the same.
-    this.#unwritten = { epoch: this.#log.leaderEpoch, instead: own.epoch }
     if (to < this.#log.startOffset) {
       return this.#startOver(answer)
     }
     if (to >= this.#log.endOffset) {
-      return nothing
+      return retry
     }
     this.#stepUnderWay = 'truncate'
     return { kind: 'truncate', to }

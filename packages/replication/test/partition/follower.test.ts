@@ -162,23 +162,20 @@ test('cuts at the smaller of both ends of the epoch that both have, not at its h
   expect([follower.highWatermark, follower.fetch()?.fetchOffset]).toEqual([3, 5])
 })
 
-test('where nothing is left to cut it names a smaller epoch', () => {
-  // It led in epoch 4 without writing, from where the others had more of epoch 3.
-  const leaderLog = new BatchLog()
-  leaderLog.append(12, 3)
-  const { leader, append } = leaderOf({ log: leaderLog })
-  append(5)
+test('names the epoch of its last record, not one in which it led and wrote nothing', () => {
   const log = new BatchLog()
-  log.append(10, 3)
+  log.append(10, 2)
   log.setLeaderEpoch(4)
   const { follower } = followerOf({ log })
-  leaderLog.batches = [
-    { baseOffset: 0, endOffset: 10, leaderEpoch: 3 },
-    { baseOffset: 10, endOffset: 12, leaderEpoch: 3 },
-    ...leaderLog.batches.slice(1),
-  ]
-  expect(catchUp(follower, log, leader, leaderLog).slice(0, 2)).toEqual(['nothing', 'append'])
-  expect([log.endOffset, log.leaderEpoch]).toEqual([17, 5])
+  const first = follower.fetch()!
+  expect([first.fetchOffset, first.lastFetchedEpoch]).toEqual([10, 2])
+  const records = { baseOffset: 10, endOffset: 15 }
+  expect(follower.answered(first.fetchId, { ...empty, records }).kind).toBe('append')
+  log.append(5, 3)
+  follower.appended()
+  expect([log.leaderEpoch, follower.fetch()!.lastFetchedEpoch]).toEqual([4, 3])
+  log.append(5, 5)
+  expect(follower.fetch()!.lastFetchedEpoch).toBe(5)
 })
 
 test('an unclean leader takes the high watermark back with the records', () => {
