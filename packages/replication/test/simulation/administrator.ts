@@ -105,6 +105,13 @@ export class Administrator {
         this.#ask(() => ({ kind: 'elect leaders', election: 'preferred', partitions: null }))
         return
       }
+      case 'leader changes': {
+        // Back to the first, too: what its earlier leadership has left on its way may arrive yet.
+        const gapMs = random.pick([30, 150, 600])
+        for (let change = 0; change < 4; change++)
+          this.#simulation.time.after(change * gapMs, () => this.#changeLeader(name, partition))
+        return
+      }
       case 'unclean election': {
         const topic = invariants.topics.get(name)
         if (topic === undefined) return
@@ -121,6 +128,21 @@ export class Administrator {
         this.#ask(() => ({ kind: 'drain', brokerId }))
       }
     }
+  }
+
+  /** To another one of the in-sync replicas. */
+  #changeLeader(topic: string, partition: number): void {
+    const { invariants, time } = this.#simulation
+    const topicId = invariants.topics.get(topic)?.topicId
+    const state = topicId && invariants.states.get(partitionKey(topicId, partition))
+    if (!state) return
+    const others = state.isr.filter((id) => id !== state.leader)
+    if (others.length === 0) return
+    const next = this.#random.pick(others)
+    const replicas = [next, ...state.replicas.filter((id) => id !== next)]
+    this.#ask(() => ({ kind: 'reassign', partitions: [{ topic, partition, replicas }] }))
+    const partitions = [{ topic, partition }]
+    time.after(10, () => this.#ask(() => ({ kind: 'elect leaders', election: 'preferred', partitions })))
   }
 
   /** Sends a request to whoever takes itself for the controller. */

@@ -187,10 +187,10 @@ export class Faults {
         return
       }
       case 'store unreachable': {
-        this.#tell(() => `broker ${broker.id} does not reach the store`)
-        const isOneWay = random.chance(0.4)
-        network.cut(broker.id, storeNode)
-        if (!isOneWay) network.cut(storeNode, broker.id)
+        const lost = random.pick(['everything', 'everything', 'requests', 'answers'] as const)
+        this.#tell(() => `between broker ${broker.id} and the store ${lost} get lost`)
+        if (lost !== 'answers') network.cut(broker.id, storeNode)
+        if (lost !== 'requests') network.cut(storeNode, broker.id)
         this.#mendAfter(4000, () => {
           network.heal(broker.id, storeNode)
           network.heal(storeNode, broker.id)

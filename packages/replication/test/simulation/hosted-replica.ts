@@ -185,6 +185,7 @@ export class HostedReplica {
     if (leader === null) return refuse('NOT_LEADER_OR_FOLLOWER')
     const error = leader.admits(acks)
     if (error !== null) return refuse(error)
+    if (acks === -1) this.#life.invariants.inSyncSuffice(this)
     const result = this.log.append(batch)
     if (result.kind === 'refused') return refuse(result.error)
     const appended = this.log.batchAt(result.baseOffset)!

@@ -6,6 +6,7 @@ import {
   noBroker,
   partitionKeyPrefix,
   topicKeyPrefix,
+  type BrokerRegistration,
   type MetadataEvent,
   type PartitionState,
   type TopicRegistration,
@@ -29,6 +30,7 @@ export class Invariants {
   readonly topics = new Map<string, TopicRegistration>()
   /** The states as they are committed in the store. */
   readonly states = new Map<string, PartitionState>()
+  readonly #registrations = new Map<number, BrokerRegistration>()
   readonly #prefixes = new Map<string, CommittedPrefix>()
   /** By partition and epoch, the life of a broker that leads in it. */
   readonly #leaders = new Map<string, string>()
@@ -58,7 +60,7 @@ export class Invariants {
     for (const event of events) {
       if (event.key.startsWith(partitionKeyPrefix)) this.#partitionCommitted(event)
       else if (event.key.startsWith(topicKeyPrefix)) this.#topicCommitted(event)
-      else if (event.key.startsWith(brokerKeyPrefix) && event.kind === 'put') this.#brokerCommitted(event)
+      else if (event.key.startsWith(brokerKeyPrefix)) this.#brokerCommitted(event)
     }
   }
 
@@ -94,6 +96,16 @@ export class Invariants {
     for (const broker of [...state.isr, ...state.eligibleLeaderReplicas]) {
       if (!state.replicas.includes(broker)) throw wrong(`${broker} is in sync and no replica`)
     }
+    for (const broker of state.isr) {
+      if (!before.isr.includes(broker) && !this.#isAvailable(broker, state))
+        throw wrong(`${broker} enters the in-sync replicas and is fenced, offline or about to stop`)
+    }
+    if (
+      state.leader !== noBroker &&
+      state.leader !== before.leader &&
+      !this.#isAvailable(state.leader, state)
+    )
+      throw wrong(`${state.leader} was elected and is fenced, offline or about to stop`)
     if (state.leader !== noBroker && !state.isr.includes(state.leader))
       throw wrong(`${state.leader} leads and is not in sync`)
     if (state.leaderEpoch === before.leaderEpoch || state.leader === noBroker) return
@@ -112,8 +124,21 @@ export class Invariants {
     }
   }
 
-  #brokerCommitted(event: MetadataEvent & { kind: 'put' }): void {
+  /** KIP-841: as the store has it at this moment. */
+  #isAvailable(broker: number, { topicId, partition }: PartitionState): boolean {
+    const registration = this.#registrations.get(broker)
+    if (registration === undefined) return false
+    const { fenced, shuttingDown, offlineReplicas } = registration
+    return !fenced && !shuttingDown && !offlineReplicas.includes(`${topicId}:${partition}`)
+  }
+
+  #brokerCommitted(event: MetadataEvent): void {
+    if (event.kind === 'delete') {
+      this.#registrations.delete(Number(event.key.slice(brokerKeyPrefix.length)))
+      return
+    }
     const registration = decodeBrokerRegistration(event)
+    this.#registrations.set(registration.brokerId, registration)
     const { brokerId, fenced, mayHaveLostRecords, brokerEpoch, revision } = registration
     if (brokerEpoch === revision) this.#faultModel.registered(brokerId)
     if (fenced || !mayHaveLostRecords) return
@@ -166,6 +191,7 @@ export class Invariants {
     const { checked } = hosted
     const state = this.states.get(hosted.partition)
     if (state === undefined || this.#faultModel.isBeyond(hosted.partition)) return
+    this.#checkWithin(broker, hosted)
     if (leader !== null) {
       const { highWatermark } = leader
       if (checked.role === leader && checked.highWatermark === highWatermark) return
@@ -196,6 +222,18 @@ export class Invariants {
           `${hosted.partition}: ${highWatermark} on broker ${broker.id}, whose log ends at ${hosted.log.endOffset}; committed is up to ${prefix.end}`,
         )
     }
+  }
+
+  #checkWithin({ id }: SimulatedBroker, { partition, log, replica }: HostedReplica): void {
+    const { leader, follower } = replica
+    if (follower?.isBusy) return
+    const highWatermark = (leader ?? follower)?.highWatermark
+    if (highWatermark === undefined) return
+    if (highWatermark < log.startOffset || highWatermark > log.endOffset)
+      throw new Violation(
+        'high watermark within the log',
+        `${partition}: ${highWatermark} on broker ${id}, whose log is from ${log.startOffset} to ${log.endOffset}`,
+      )
   }
 
   #checkNewLeader(broker: SimulatedBroker, hosted: HostedReplica, prefix: CommittedPrefix): void {
@@ -234,6 +272,16 @@ export class Invariants {
       )
   }
 
+  /** A leader has admitted a batch with `acks=all`, or is about to acknowledge one. */
+  inSyncSuffice({ partition, replica }: HostedReplica): void {
+    const { isr, minInsyncReplicas } = replica.leader!.state
+    if (isr.length < minInsyncReplicas)
+      throw new Violation(
+        'minimum of in-sync replicas',
+        `${partition}: ${isr.join(' ')} in sync are enough for a leader where ${minInsyncReplicas} have to be`,
+      )
+  }
+
   /** A leader is about to acknowledge a batch. */
   acknowledged(brokerId: number, hosted: HostedReplica, acks: 1 | -1, batch: SimulatedBatch): void {
     this.#checkReplica(this.#brokers.get(brokerId)!, hosted)
@@ -245,6 +293,7 @@ export class Invariants {
         'durability',
         `${partition}: ${describe(batch)} is acknowledged, durable is up to ${log.durableOffset}`,
       )
+    if (acks === -1) this.inSyncSuffice(hosted)
     if (acks !== -1 || !this.states.has(partition) || this.#faultModel.isBeyond(partition)) return
     const prefix = this.prefix(partition)
     if (prefix.isOpen || leaderEpoch < prefix.boundFromEpoch) return

@@ -54,6 +54,7 @@ export class Liveness {
       if (faultModel.isBeyond(partition)) continue
       const { leader, isr, replicas, addingReplicas, removingReplicas, leaderEpoch } = state
       if (leader === noBroker) return `${partition} has no leader`
+      if (leader !== replicas[0]) return `${partition} is led by ${leader}, preferred is ${replicas[0]}`
       if (addingReplicas.length > 0 || removingReplicas.length > 0)
         return `the reassignment of ${partition} is not complete`
       if (isr.length < replicas.length)

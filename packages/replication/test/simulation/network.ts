@@ -179,11 +179,20 @@ export class Network<Message> implements Carrier {
    */
   crash(node: number, reset: boolean): void {
     this.#member(node).node.crash()
+    this.#endConnections(node)
     if (!reset) return
     for (const [id, member] of this.#members) {
       if (id === node || member.connectionReset === undefined || this.loses(node, id)) continue
       const delivery: Reset<Message> = { member, incarnation: member.node.incarnation, peer: node }
       this.#time.after(this.delay(node, id), deliverReset<Message>, delivery)
+    }
+  }
+
+  /** What the next life of a node sends waits for nothing that this one has sent: it does not go over the same connections. */
+  #endConnections(node: number): void {
+    for (const id of this.#members.keys()) {
+      this.#link(node, id).lastArrival = 0
+      this.#link(id, node).lastArrival = 0
     }
   }
 

@@ -172,8 +172,8 @@ export class SimulatedProducer extends SimulatedClient {
     if (error === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && batch === lane.batches[0]) {
       // A leader that does not know that it is none any more says so as well.
       lane.outOfOrderSince = Math.min(lane.outOfOrderSince, this.simulation.time.now)
-      if (this.simulation.time.now - lane.outOfOrderSince > 10_000) this.#startOver(lane, batch)
     }
+    if (this.simulation.time.now - lane.outOfOrderSince > 10_000) this.#startOver(lane)
     this.#backOff(lane)
   }
 
@@ -181,9 +181,9 @@ export class SimulatedProducer extends SimulatedClient {
    * The earliest that is not acknowledged does not follow what the leader has: only what an unclean election gave up can
    * be missing. What is left goes out under another id, as a producer's new epoch does.
    */
-  #startOver(lane: Lane, batch: Batch): void {
-    if (lane.batches.some((each) => each !== batch && each.state === 'in flight')) return
-    this.simulation.sequenceLost(lane.partition, lane.producerId, batch.produced.baseSequence)
+  #startOver(lane: Lane): void {
+    if (lane.batches.some(({ state }) => state === 'in flight')) return
+    this.simulation.sequenceLost(lane.partition, lane.producerId, lane.batches[0]!.produced.baseSequence)
     const values = lane.batches
       .filter(({ state }) => state !== 'acknowledged')
       .map(({ produced }) => produced.values)

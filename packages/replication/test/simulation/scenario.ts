@@ -35,6 +35,7 @@ export const operationKinds = [
   'reassign',
   'cancel reassignment',
   'preferred election',
+  'leader changes',
   'unclean election',
   'drain',
 ] as const
