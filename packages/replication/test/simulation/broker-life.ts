@@ -178,9 +178,20 @@ export class BrokerLife {
   }
 
   #remove(partition: string): void {
-    this.replicas.get(partition)?.remove()
+    const hosted = this.replicas.get(partition)
+    const hadFailed = hosted?.log.state === 'failed'
+    hosted?.remove()
     this.replicas.delete(partition)
     this.#broker.deleteLog(partition)
+    if (hadFailed) this.#tellOffline()
+  }
+
+  #tellOffline(): void {
+    const offline = [...this.replicas.values()].filter(({ log }) => log.state === 'failed')
+    this.#session?.setOfflineReplicas(
+      offline.map(({ partition }) => partition.slice(partitionKeyPrefix.length).replace('/', ':')),
+      this.now(),
+    )
   }
 
   logChanged(partition: string): void {
@@ -188,11 +199,7 @@ export class BrokerLife {
     if (hosted === undefined) return
     if (hosted.log.state === 'failed') {
       this.tell(() => `the log of ${partition} has failed`)
-      const offline = [...this.replicas.values()].filter(({ log }) => log.state === 'failed')
-      this.#session?.setOfflineReplicas(
-        offline.map(({ partition: key }) => key.slice(partitionKeyPrefix.length).replace('/', ':')),
-        this.now(),
-      )
+      this.#tellOffline()
     }
     hosted.logChanged()
     this.pump()

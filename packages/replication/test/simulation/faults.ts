@@ -11,7 +11,7 @@ export const storeNode = 0
 export class Faults {
   readonly #simulation: Simulation
   readonly #random: Random
-  #isOver = false
+  #isBreaking = false
 
   constructor(simulation: Simulation) {
     this.#simulation = simulation
@@ -20,12 +20,23 @@ export class Faults {
 
   begin(): void {
     const { scenario } = this.#simulation
-    if (scenario.faults.length > 0) this.#next(scenario.meanFaultMs)
+    if (scenario.faults.length === 0) return
+    this.#isBreaking = true
+    this.#next(scenario.meanFaultMs)
+  }
+
+  /** The store has committed something. */
+  committed(): void {
+    const { scenario, time } = this.#simulation
+    if (!this.#isBreaking || !this.#random.chance(scenario.faultAtCommitChance)) return
+    time.after(this.#random.exponential(3), () => {
+      if (this.#isBreaking) this.#break(this.#random.pick(scenario.faults))
+    })
   }
 
   #next(meanMs: number): void {
     this.#simulation.time.after(this.#random.exponential(meanMs), () => {
-      if (this.#isOver) return
+      if (!this.#isBreaking) return
       this.#break(this.#random.pick(this.#simulation.scenario.faults))
       this.#next(meanMs)
     })
@@ -33,8 +44,8 @@ export class Faults {
 
   /** Everything is mended, and every broker runs. */
   end(): void {
-    this.#isOver = true
-    const { network, etcdServer, brokers, etcd } = this.#simulation
+    this.#isBreaking = false
+    const { network, etcdServer, brokers } = this.#simulation
     this.#simulation.tell('faults', () => 'end')
     network.healAll()
     network.loss = 0
@@ -42,7 +53,6 @@ export class Faults {
     network.duplicate = 0
     etcdServer.slowFactor = 1
     etcdServer.lateRequest = { chance: 0, maxMs: 0 }
-    void etcd
     for (const broker of brokers.values()) {
       etcdServer.delayWatch(broker.id, 0)
       broker.node.clock.setRate(1)
@@ -57,7 +67,7 @@ export class Faults {
   /** Mends it after a while, if it is not over by then. */
   #mendAfter(meanMs: number, mend: () => void): void {
     this.#simulation.time.after(this.#random.exponential(meanMs), () => {
-      if (!this.#isOver) mend()
+      if (this.#isBreaking) mend()
     })
   }
 
@@ -257,7 +267,7 @@ export class Faults {
 
   /** A broker has shut down as it was asked to. */
   stopped(broker: SimulatedBroker): void {
-    if (this.#isOver) this.#simulation.time.after(100, () => broker.start())
+    if (!this.#isBreaking) this.#simulation.time.after(100, () => broker.start())
     else this.#startAgain(broker)
   }
 }

@@ -62,6 +62,8 @@ export interface Scenario {
   readonly faultsMs: number
   /** The mean time between two faults. */
   readonly meanFaultMs: number
+  /** How often one follows at once upon a commit of the store, and meets its answer and the events of it on their way. */
+  readonly faultAtCommitChance: number
   readonly faults: readonly FaultKind[]
   readonly operations: readonly OperationKind[]
   readonly meanOperationMs: number
@@ -88,6 +90,7 @@ export function drawScenario(random: Random): Scenario {
     leaseTtlSeconds: random.pick([2, 3, 5]),
     faultsMs: random.pick([8_000, 15_000, 25_000]),
     meanFaultMs: random.pick([400, 1000, 2500]),
+    faultAtCommitChance: random.pick([0, 0, 0.03, 0.1]),
     faults: faultKinds.filter(() => random.chance(0.45)),
     operations: operationKinds.filter((kind) => random.chance(kind === 'unclean election' ? 0.1 : 0.3)),
     meanOperationMs: random.pick([1500, 4000]),

@@ -70,6 +70,7 @@ export class Simulation {
     this.invariants = new Invariants(this.brokers, this.faultModel, durability)
     this.etcd.onCommit = (transaction) => {
       this.invariants.committed(transaction)
+      this.faults.committed()
       for (const event of transaction.events)
         if (event.kind === 'delete' && event.key.startsWith('/partitions/')) this.#deleted.add(event.key)
     }
