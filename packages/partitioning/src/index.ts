@@ -26,3 +26,4 @@ export {
   type ReplicaPlacement,
   type ReplicaReplacement,
 } from './replica-placement.js'
+export { ReplicaLoad } from './replica-load.js'

@@ -1,5 +1,6 @@
 import { level } from './leveling.js'
 import type { Random } from './partitioner.js'
+import { ReplicaLoad } from './replica-load.js'
 
 /** A broker that may get replicas. */
 export interface PlacementBroker {
@@ -18,9 +19,9 @@ export interface ReplicaPlacement {
   /** How many replicas each of them gets. */
   readonly replicationFactor: number
   /** The replicas of those partitions that the topic has already, the preferred leader first. */
-  readonly existing?: readonly (readonly number[])[]
+  readonly existing?: readonly (readonly number[])[] | ReplicaLoad
   /** The replicas of other topics. They decide between brokers that have as much of this one. */
-  readonly others?: readonly (readonly number[])[]
+  readonly others?: readonly (readonly number[])[] | ReplicaLoad
   /** With which broker to begin where several are as good. Default: always with the smallest id. */
   readonly random?: Random
 }
@@ -74,7 +75,7 @@ export class PlacementError extends RangeError {
  * @throws PlacementError for fewer than one replica or partition, or more replicas than brokers
  */
 export function placeReplicas(placement: ReplicaPlacement): number[][] {
-  const { partitions, replicationFactor, existing = [], others = [] } = placement
+  const { partitions, replicationFactor } = placement
   const brokers = inTurn(placement.brokers, placement.random)
   if (!Number.isSafeInteger(partitions) || partitions < 1)
     throw new PlacementError('VARVE_NO_PARTITIONS', `Cannot place the replicas of ${partitions} partitions`)
@@ -88,7 +89,9 @@ export function placeReplicas(placement: ReplicaPlacement): number[][] {
       `Cannot place ${replicationFactor} replicas of a partition: there are ${brokers.length} brokers`,
     )
   }
-  const load = loadOf(brokers, existing, others)
+  const existing = loadOf(placement.existing)
+  const others = loadOf(placement.others)
+  const load = countsOf(brokers, existing, others, 'replicasOn')
   const placed = Array.from({ length: partitions }, () => {
     const replicas = new Set<PlacementBroker>()
     while (replicas.size < replicationFactor) {
@@ -121,7 +124,7 @@ export function placeReplicas(placement: ReplicaPlacement): number[][] {
  * @throws PlacementError `VARVE_INVALID_REPLICATION_FACTOR` when no other broker is left
  */
 export function replaceReplica(replacement: ReplicaReplacement): number[] {
-  const { replicas, leaving, existing = [], others = [] } = replacement
+  const { replicas, leaving } = replacement
   const brokers = inTurn(replacement.brokers, replacement.random)
   const kept = new Set(brokers.filter(({ id }) => id !== leaving && replicas.includes(id)))
   const candidates = brokers.filter((broker) => broker.id !== leaving && !kept.has(broker))
@@ -131,7 +134,8 @@ export function replaceReplica(replacement: ReplicaReplacement): number[] {
       `Cannot replace broker ${leaving} among the replicas ${replicas.join(', ')}: there is no other broker`,
     )
   }
-  const { id } = leastLoaded(candidates, kept, loadOf(brokers, existing, others))
+  const load = countsOf(brokers, loadOf(replacement.existing), loadOf(replacement.others), 'replicasOn')
+  const { id } = leastLoaded(candidates, kept, load)
   return replicas.map((replica) => (replica === leaving ? id : replica))
 }
 
@@ -142,29 +146,31 @@ function inTurn(brokers: readonly PlacementBroker[], random: Random = () => 0): 
   return [...sorted.slice(start), ...sorted.slice(0, start)]
 }
 
+function loadOf(partitions: ReplicaPlacement['others'] = []): ReplicaLoad {
+  return partitions instanceof ReplicaLoad ? partitions : new ReplicaLoad(partitions)
+}
+
 /** How many replicas, or leaders, each broker has. */
-interface Load {
+interface Counts {
   readonly own: Map<PlacementBroker, number>
   readonly others: ReadonlyMap<PlacementBroker, number>
 }
 
-function loadOf(
+function countsOf(
   brokers: readonly PlacementBroker[],
-  existing: readonly (readonly number[])[],
-  others: readonly (readonly number[])[],
-): Load {
-  const count = (lists: readonly (readonly number[])[]): Map<PlacementBroker, number> => {
-    const counts = new Map<number, number>()
-    for (const list of lists) for (const id of list) counts.set(id, (counts.get(id) ?? 0) + 1)
-    return new Map(brokers.map((broker) => [broker, counts.get(broker.id) ?? 0]))
-  }
+  existing: ReplicaLoad,
+  others: ReplicaLoad,
+  what: 'replicasOn' | 'preferredLeadersOn',
+): Counts {
+  const count = (load: ReplicaLoad): Map<PlacementBroker, number> =>
+    new Map(brokers.map((broker) => [broker, load[what](broker.id)]))
   return { own: count(existing), others: count(others) }
 }
 
 function leastLoaded(
   brokers: readonly PlacementBroker[],
   replicas: ReadonlySet<PlacementBroker>,
-  { own, others }: Load,
+  { own, others }: Counts,
 ): PlacementBroker {
   const onRack = countRacks(replicas)
   const rank = (broker: PlacementBroker): number[] => [
@@ -198,11 +204,10 @@ function countRacks(replicas: Iterable<PlacementBroker>): Map<string | null, num
 function withLeaders(
   brokers: readonly PlacementBroker[],
   placed: readonly ReadonlySet<PlacementBroker>[],
-  existing: readonly (readonly number[])[],
-  others: readonly (readonly number[])[],
+  existing: ReplicaLoad,
+  others: ReplicaLoad,
 ): PlacementBroker[][] {
-  const first = (lists: readonly (readonly number[])[]): number[][] => lists.map((list) => list.slice(0, 1))
-  const load = loadOf(brokers, first(existing), first(others))
+  const load = countsOf(brokers, existing, others, 'preferredLeadersOn')
   const leaders = placed.map((replicas) => {
     const leader = leastLoaded([...replicas], new Set(), load)
     load.own.set(leader, load.own.get(leader)! + 1)

@@ -3,7 +3,13 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { placeReplicas, PlacementError, replaceReplica, type PlacementBroker } from '../src/index.js'
+import {
+  placeReplicas,
+  PlacementError,
+  ReplicaLoad,
+  replaceReplica,
+  type PlacementBroker,
+} from '../src/index.js'
 
 const onRacks = (...racks: Array<string | null>): PlacementBroker[] => racks.map((rack, id) => ({ id, rack }))
 const withoutRacks = (count: number): PlacementBroker[] =>
@@ -229,4 +235,26 @@ test('a broker that is gone from the brokers can be replaced, and without anothe
   expect(() => replaceReplica({ brokers: onRacks('a', 'b'), replicas: [0, 1], leaving: 1 })).toThrow(
     expect.objectContaining({ code: 'VARVE_INVALID_REPLICATION_FACTOR' }),
   )
+})
+
+test('a load that is kept up counts as the lists do that it was made of', () => {
+  const brokers = withoutRacks(5)
+  const existing = [
+    [0, 1],
+    [1, 2],
+  ]
+  const others = [
+    [3, 4],
+    [3, 0],
+  ]
+  const all = new ReplicaLoad([...existing, [2, 2]])
+  all.remove([2, 2])
+  for (const replicas of others) all.add(replicas)
+  const own = new ReplicaLoad(existing)
+  const loads = { existing: own, others: all.without(own) }
+  const added = { brokers, partitions: 7, replicationFactor: 2 }
+  expect(placeReplicas({ ...added, ...loads })).toEqual(placeReplicas({ ...added, existing, others }))
+  const leaving = { brokers, replicas: [0, 1], leaving: 1 }
+  expect(replaceReplica({ ...leaving, ...loads })).toEqual(replaceReplica({ ...leaving, existing, others }))
+  expect([3, 4].map((id) => loads.others.preferredLeadersOn(id))).toEqual([2, 0])
 })

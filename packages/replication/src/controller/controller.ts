@@ -15,6 +15,7 @@ import { PartitionChanges, type PartitionChange } from './partition-changes.js'
 import { PartitionCreation } from './partition-creation.js'
 import { inNeedOf, wishesOf, type PartitionsRequest } from './partition-request.js'
 import type { PendingRequest } from './pending-request.js'
+import { ReplicaSpread } from './placement.js'
 import {
   resultOf,
   type ControllerErrorName,
@@ -85,6 +86,7 @@ export class Controller {
   readonly #queue: WorkQueue
   readonly #admission: Admission
   readonly #partitions: PartitionChanges
+  readonly #spread: ReplicaSpread
   /** The keys of partitions whose last transaction failed. */
   readonly #failed = new Set<string>()
   /** By name, as they were when last looked at. */
@@ -113,6 +115,9 @@ export class Controller {
     const defaults = { defaultMinInsyncReplicas, uncleanLeaderElection }
     this.#partitions = new PartitionChanges(image, defaults, (topicId, partition) =>
       [...this.#requests.values()].some((request) => request.makes?.(topicId, partition)),
+    )
+    this.#spread = new ReplicaSpread(image, () =>
+      [...this.#requests.values()].flatMap(({ partitions }) => partitions ?? []),
     )
     this.#work(now)
   }
@@ -320,9 +325,9 @@ export class Controller {
   #pendingRequest(request: ControllerRequest): PendingRequest | null {
     switch (request.kind) {
       case 'create topic':
-        return new TopicCreation(request, this.#image, this.#defaultMinInsyncReplicas)
+        return new TopicCreation(request, this.#image, this.#spread, this.#defaultMinInsyncReplicas)
       case 'create partitions':
-        return new PartitionCreation(request, this.#image, this.#defaultMinInsyncReplicas)
+        return new PartitionCreation(request, this.#image, this.#spread, this.#defaultMinInsyncReplicas)
       case 'delete topic':
         return new TopicDeletion(request, this.#image)
       case 'alter topic configs':
@@ -335,7 +340,7 @@ export class Controller {
   }
 
   #beginPartitions(requestId: number, request: PartitionsRequest): void {
-    const wishes = wishesOf(request, this.#image)
+    const wishes = wishesOf(request, this.#image, this.#spread)
     const results: (PartitionResult | undefined)[] = wishes.map(() => undefined)
     let left = wishes.length
     const resolve = (index: number, error: ControllerErrorName | null): void => {

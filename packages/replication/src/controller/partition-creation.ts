@@ -2,7 +2,7 @@ import { placeReplicas } from '@varve/partitioning'
 import type { ClusterImage } from '../cluster-image.js'
 import { encodeTopicRegistration, topicKey, type TopicRegistration } from '../metadata-keys.js'
 import { putMissingPartitions, type NewPartitions } from './partition-puts.js'
-import { placementBrokers, replicasOfOtherTopics } from './placement.js'
+import { placementBrokers, type ReplicaSpread } from './placement.js'
 import { targetReplicas } from './reassignment.js'
 import { resultOf, type ControllerErrorName, type CreatePartitionsRequest } from './request.js'
 import { configuredMinimum } from './topic-configs.js'
@@ -17,17 +17,28 @@ import type { PendingRequest, RequestStep } from './pending-request.js'
 export class PartitionCreation implements PendingRequest {
   readonly #request: CreatePartitionsRequest
   readonly #image: ClusterImage
+  readonly #spread: ReplicaSpread
   readonly #defaultMinInsyncReplicas: number
   #partitions: NewPartitions | null = null
 
-  constructor(request: CreatePartitionsRequest, image: ClusterImage, defaultMinInsyncReplicas: number) {
+  constructor(
+    request: CreatePartitionsRequest,
+    image: ClusterImage,
+    spread: ReplicaSpread,
+    defaultMinInsyncReplicas: number,
+  ) {
     this.#request = request
     this.#image = image
+    this.#spread = spread
     this.#defaultMinInsyncReplicas = defaultMinInsyncReplicas
   }
 
   get topic(): string {
     return this.#request.name
+  }
+
+  get partitions(): NewPartitions | null {
+    return this.#partitions
   }
 
   next(): RequestStep {
@@ -44,6 +55,7 @@ export class PartitionCreation implements PendingRequest {
       if (typeof assignments === 'string') {
         return { kind: 'done', result: resultOf(assignments) }
       }
+      this.#spread.placed(assignments)
       this.#partitions = { topicId: topic.topicId, first: topic.partitions, assignments }
     }
     const minimum = configuredMinimum(topic.configs, this.#defaultMinInsyncReplicas)
@@ -63,8 +75,8 @@ export class PartitionCreation implements PendingRequest {
     partitions,
   }: TopicRegistration): readonly (readonly number[])[] | ControllerErrorName {
     const { count, assignments } = this.#request
-    const existing = [...this.#image.partitionsOfTopic(topicId).values()].map(targetReplicas)
-    const replicationFactor = existing[0]?.length ?? 1
+    const [first] = this.#image.partitionsOfTopic(topicId).values()
+    const replicationFactor = first === undefined ? 1 : targetReplicas(first).length
     if (assignments !== undefined) {
       return assignments.length === count - partitions
         ? checkedAssignments(assignments, replicationFactor, this.#image)
@@ -74,8 +86,8 @@ export class PartitionCreation implements PendingRequest {
     if (replicationFactor > brokers.length) {
       return 'INVALID_REPLICATION_FACTOR'
     }
-    const others = replicasOfOtherTopics(this.#image, topicId)
-    const added = { partitions: count - partitions, replicationFactor }
-    return placeReplicas({ brokers, existing, others, ...added })
+    const existing = this.#spread.ofTopic(topicId)
+    const others = this.#spread.all.without(existing)
+    return placeReplicas({ brokers, existing, others, partitions: count - partitions, replicationFactor })
   }
 }

@@ -1,10 +1,10 @@
-import { replaceReplica } from '@varve/partitioning'
+import { replaceReplica, ReplicaLoad } from '@varve/partitioning'
 import type { ClusterImage } from '../cluster-image.js'
 import type { PartitionState } from '../partition-state.js'
 import { preferredLeader } from './election.js'
 import { mayLead } from './partition-target.js'
 import type { PartitionWish } from './partition-intent.js'
-import { placementBrokers } from './placement.js'
+import { placementBrokers, type ReplicaSpread } from './placement.js'
 import { targetReplicas } from './reassignment.js'
 import type {
   ControllerErrorName,
@@ -23,7 +23,11 @@ export interface PartitionsWish extends TopicPartition {
 }
 
 /** What a request wishes of which partitions. */
-export function wishesOf(request: PartitionsRequest, image: ClusterImage): readonly PartitionsWish[] {
+export function wishesOf(
+  request: PartitionsRequest,
+  image: ClusterImage,
+  spread: ReplicaSpread,
+): readonly PartitionsWish[] {
   switch (request.kind) {
     case 'reassign':
       return request.partitions.map(({ topic, partition, replicas }) => ({
@@ -41,7 +45,7 @@ export function wishesOf(request: PartitionsRequest, image: ClusterImage): reado
       }))
     }
     case 'drain':
-      return drain(request.brokerId, image)
+      return drain(request.brokerId, image, spread)
   }
 }
 
@@ -73,31 +77,31 @@ function needs(
 }
 
 /** Each replica of the broker goes to another one, where racks and numbers of replicas suggest it. */
-function drain(brokerId: number, image: ClusterImage): readonly PartitionsWish[] {
+function drain(brokerId: number, image: ClusterImage, spread: ReplicaSpread): readonly PartitionsWish[] {
   const brokers = placementBrokers(image).filter(({ id }) => id !== brokerId)
-  const targets = new Map<PartitionState, readonly number[]>()
-  for (const state of image.partitions()) {
-    targets.set(state, targetReplicas(state))
-  }
+  const ofAll = spread.all.without(new ReplicaLoad())
+  const ofTopics = new Map<string, ReplicaLoad>()
   const wishes: PartitionsWish[] = []
   for (const state of image.partitionsOfBroker(brokerId)) {
-    const topic = image.topicById(state.topicId)?.name
-    const replicas = targets.get(state)!
+    const { topicId, partition } = state
+    const topic = image.topicById(topicId)?.name
+    const replicas = targetReplicas(state)
     if (topic === undefined || !replicas.includes(brokerId)) {
       continue
     }
     if (brokers.every(({ id }) => replicas.includes(id))) {
-      wishes.push({ topic, partition: state.partition, wish: 'INVALID_REPLICATION_FACTOR' })
+      wishes.push({ topic, partition, wish: 'INVALID_REPLICATION_FACTOR' })
       continue
     }
-    const existing: (readonly number[])[] = []
-    const others: (readonly number[])[] = []
-    for (const [{ topicId }, target] of targets) {
-      ;(topicId === state.topicId ? existing : others).push(target)
-    }
+    const existing = ofTopics.get(topicId) ?? spread.ofTopic(topicId)
+    ofTopics.set(topicId, existing)
+    const others = ofAll.without(existing)
     const target = replaceReplica({ brokers, replicas, leaving: brokerId, existing, others })
-    targets.set(state, target)
-    wishes.push({ topic, partition: state.partition, wish: { kind: 'reassign', replicas: target } })
+    for (const load of [existing, ofAll]) {
+      load.remove(replicas)
+      load.add(target)
+    }
+    wishes.push({ topic, partition, wish: { kind: 'reassign', replicas: target } })
   }
   return wishes
 }

@@ -1,4 +1,5 @@
 import type { MetadataTransaction } from '../metadata-store.js'
+import type { NewPartitions } from './partition-puts.js'
 import type { ControllerResult } from './request.js'
 
 /**
@@ -14,6 +15,8 @@ export interface PendingRequest {
   /** Those to one topic take their turn. */
   readonly topic: string | null
   next(): RequestStep
+  /** Those that the request makes, once their replicas are placed. */
+  readonly partitions?: NewPartitions | null
   /** Whether a partition belongs to what the request is making, and so is not one that was left behind. */
   makes?(topicId: string, partition: number): boolean
 }

@@ -3,7 +3,7 @@ import type { ClusterImage } from '../cluster-image.js'
 import { encodeTopicRegistration, partitionKey, topicKey } from '../metadata-keys.js'
 import type { MetadataTransaction } from '../metadata-store.js'
 import { putMissingPartitions, type NewPartitions } from './partition-puts.js'
-import { isValidAssignment, placementBrokers, replicasOfOtherTopics } from './placement.js'
+import { isValidAssignment, placementBrokers, type ReplicaSpread } from './placement.js'
 import { resultOf, type ControllerErrorName, type CreateTopicRequest } from './request.js'
 import { areValidConfigs, configuredMinimum } from './topic-configs.js'
 import type { PendingRequest, RequestStep } from './pending-request.js'
@@ -12,12 +12,19 @@ import type { PendingRequest, RequestStep } from './pending-request.js'
 export class TopicCreation implements PendingRequest {
   readonly #request: CreateTopicRequest
   readonly #image: ClusterImage
+  readonly #spread: ReplicaSpread
   readonly #defaultMinInsyncReplicas: number
   #partitions: NewPartitions | null = null
 
-  constructor(request: CreateTopicRequest, image: ClusterImage, defaultMinInsyncReplicas: number) {
+  constructor(
+    request: CreateTopicRequest,
+    image: ClusterImage,
+    spread: ReplicaSpread,
+    defaultMinInsyncReplicas: number,
+  ) {
     this.#request = request
     this.#image = image
+    this.#spread = spread
     this.#defaultMinInsyncReplicas = defaultMinInsyncReplicas
   }
 
@@ -37,11 +44,16 @@ export class TopicCreation implements PendingRequest {
       if (typeof assignments === 'string') {
         return { kind: 'done', result: resultOf(assignments) }
       }
+      this.#spread.placed(assignments)
       this.#partitions = { topicId, first: 0, assignments }
     }
     const minimum = configuredMinimum(configs, this.#defaultMinInsyncReplicas)
     const missing = putMissingPartitions(this.#image, this.#partitions, minimum)
     return { kind: 'transaction', transaction: missing ?? this.#putTopic(this.#partitions) }
+  }
+
+  get partitions(): NewPartitions | null {
+    return this.#partitions
   }
 
   makes(topicId: string, partition: number): boolean {
@@ -70,7 +82,7 @@ export class TopicCreation implements PendingRequest {
   }
 
   #assignments(): readonly (readonly number[])[] | ControllerErrorName {
-    const { topicId, partitions, configs = {} } = this.#request
+    const { partitions, configs = {} } = this.#request
     if (!areValidConfigs(configs)) {
       return 'INVALID_CONFIG'
     }
@@ -85,8 +97,7 @@ export class TopicCreation implements PendingRequest {
     if (!isCount(replicationFactor) || replicationFactor > brokers.length) {
       return 'INVALID_REPLICATION_FACTOR'
     }
-    const others = replicasOfOtherTopics(this.#image, topicId)
-    return placeReplicas({ brokers, partitions: count, replicationFactor, others })
+    return placeReplicas({ brokers, partitions: count, replicationFactor, others: this.#spread.all })
   }
 }
 

@@ -209,3 +209,31 @@ test('a registration is taken away when it is asked for', () => {
   expect(harness.state().isr).toEqual([1, 3])
   expect(harness.ask({ kind: 'unregister', brokerId: 2 })!.error).toBe('BROKER_ID_NOT_REGISTERED')
 })
+
+test('topics that are created at once do not all get the same brokers, whatever becomes of the transactions', () => {
+  const harness = settledHarness()
+  harness.isHolding = true
+  for (let number = 0; number < 8; number += 1) {
+    const name = `at-once-${number}`
+    const partitions = { count: 1, replicationFactor: 1 }
+    harness.controller.request(creation({ name, topicId: name, partitions }), harness.now)
+    if (number === 3) {
+      harness.register(7)
+      harness.run()
+    }
+  }
+  harness.run()
+  harness.isHolding = false
+  for (const transaction of harness.waiting.splice(0)) {
+    harness.settle(transaction, { kind: 'unknown' })
+  }
+  harness.pass(200)
+  const leaders = new Map<number, number>()
+  for (let number = 0; number < 8; number += 1) {
+    const { leader } = harness.state(0, `at-once-${number}`)
+    leaders.set(leader, (leaders.get(leader) ?? 0) + 1)
+  }
+  // Broker 4 has none of the partition that there is, so the first goes there.
+  expect(Math.max(...leaders.values()) - Math.min(...leaders.values())).toBeLessThanOrEqual(1)
+  expect(leaders.size).toBe(4)
+})
