@@ -61,7 +61,7 @@ export {
   type MetadataPut,
   type MetadataTransaction,
 } from './metadata-store.js'
-export { noBroker, type PartitionState } from './partition-state.js'
+export { isUnderMinIsr, isUnderReplicated, noBroker, type PartitionState } from './partition-state.js'
 export type { FetchedRecords, FollowerFetch, FollowerFetchAnswer } from './partition/fetch.js'
 export { PartitionFollower, type FollowerStep, type PartitionFollowerOptions } from './partition/follower.js'
 export type { FollowerProgress } from './partition/follower-progress.js'
@@ -71,7 +71,13 @@ export { withInSyncReplicas } from './partition/in-sync-set.js'
 export { LeaderEpochs } from './partition/leader-epochs.js'
 export { PartitionLeader, type BrokerLookup, type PartitionLeaderOptions } from './partition/leader.js'
 export { closestReplica, type ReadCandidate } from './partition/read-replica.js'
-export { PartitionReplica, type PartitionReplicaOptions, type ReplicaRole } from './partition/replica.js'
+export type { IsolationLevel } from './partition/readable-end.js'
+export {
+  PartitionReplica,
+  type ClientError,
+  type PartitionReplicaOptions,
+  type ReplicaRole,
+} from './partition/replica.js'
 export { ReplicationThrottle } from './partition/replication-throttle.js'
 export { mayHaveLostRecords, type FoundData } from './partition/unclean-restart.js'
 export type { EpochEnd, ReplicaLog } from './replica-log.js'

@@ -39,3 +39,23 @@ export interface PartitionState {
    */
   readonly partitionEpoch: number
 }
+
+/** Whether fewer replicas are in sync than have to be for a record to be committed (Kafka's UnderMinIsrPartitionCount). */
+export function isUnderMinIsr({
+  isr,
+  minInsyncReplicas,
+}: Pick<PartitionState, 'isr' | 'minInsyncReplicas'>): boolean {
+  return isr.length < minInsyncReplicas
+}
+
+/**
+ * Whether fewer replicas are in sync than the partition is to have (Kafka's UnderReplicatedPartitions): those that a reassignment is adding are no
+ * part of that yet, though one that is in sync counts (KIP-455).
+ */
+export function isUnderReplicated({
+  replicas,
+  addingReplicas,
+  isr,
+}: Pick<PartitionState, 'replicas' | 'addingReplicas' | 'isr'>): boolean {
+  return isr.length < replicas.length - addingReplicas.length
+}

@@ -2,6 +2,7 @@ import { ReplicationError } from '../error.js'
 import type { PartitionState } from '../partition-state.js'
 import type { EpochEnd, ReplicaLog } from '../replica-log.js'
 import type { FetchedRecords, FollowerFetch } from './fetch.js'
+import { readableEnd, type IsolationLevel } from './readable-end.js'
 
 /**
  * What a follower does about an answer. While a step other than `'nothing'` and `'retry'` is under way nothing is fetched, until
@@ -67,6 +68,11 @@ export class PartitionFollower {
   /** Everything below is committed, as far as this log has it. It goes back only with a log that is cut below it. */
   get highWatermark(): number {
     return this.#highWatermark
+  }
+
+  /** Everything below is committed, as far as this log has it, and of no open transaction (KIP-98). */
+  get lastStableOffset(): number {
+    return Math.min(this.#highWatermark, this.#log.lastStableOffset)
   }
 
   /** Everything below may be deleted: the leader has done so. Never above the high watermark. */
@@ -246,5 +252,10 @@ export class PartitionFollower {
       return 'OFFSET_OUT_OF_RANGE'
     }
     return fetchOffset > this.#highWatermark ? 'OFFSET_NOT_AVAILABLE' : null
+  }
+
+  /** Where what a consumer may read ends, as at the leader. */
+  readableEnd(isolation: IsolationLevel): number {
+    return readableEnd(isolation, this, this.#log)
   }
 }

@@ -1,4 +1,4 @@
-import type { PartitionState } from '../partition-state.js'
+import { isUnderMinIsr, type PartitionState } from '../partition-state.js'
 
 /**
  * When does the high watermark advance? When every replica of the maximal in-sync set has more than it covers (KIP-497), unless
@@ -15,7 +15,7 @@ export function advancedHighWatermark(
   maximal: readonly number[],
   endOf: (replicaId: number) => number,
 ): number {
-  if (committed.isr.length < committed.minInsyncReplicas) {
+  if (isUnderMinIsr(committed)) {
     return current
   }
   let reachedByAll = Infinity

@@ -1,13 +1,14 @@
 import type { BrokerRegistration } from '../broker-registration.js'
 import { ReplicationError } from '../error.js'
 import type { MetadataOutcome, MetadataTransaction } from '../metadata-store.js'
-import type { PartitionState } from '../partition-state.js'
-import type { ReplicaLog } from '../replica-log.js'
+import { isUnderMinIsr, type PartitionState } from '../partition-state.js'
+import type { EpochEnd, ReplicaLog } from '../replica-log.js'
 import type { FollowerFetch, FollowerFetchAnswer } from './fetch.js'
 import { FollowerProgress } from './follower-progress.js'
 import { advancedHighWatermark } from './high-watermark.js'
 import { includesCompares, inSyncChange, type InSyncChange } from './in-sync-change.js'
 import { closestReplica } from './read-replica.js'
+import { readableEnd, type IsolationLevel } from './readable-end.js'
 
 /** The registration of a broker as this broker's image of the store has it; `undefined` when it has none. */
 export type BrokerLookup = (brokerId: number) => BrokerRegistration | undefined
@@ -41,8 +42,8 @@ export class PartitionLeader {
   #followers = new Map<number, FollowerProgress>()
 
   #changeInFlight: InSyncChange | null = null
-  /** Asked for, from the state as it is known, without an answer: each may be applied yet. */
-  #changesInDoubt: InSyncChange[] = []
+  /** The replicas of all changes that were asked for, from the state as it is known, without an answer: each may be applied yet. */
+  #inDoubt = new Set<number>()
   /** What failed once fails for ever: revisions do not come back. */
   #failedTransaction: MetadataTransaction | null = null
   #maximalInSyncReplicas: readonly number[] = []
@@ -212,7 +213,7 @@ export class PartitionLeader {
     this.#followers = followers
     // Whatever was asked for has been applied in this state, or can be no more.
     this.#changeInFlight = null
-    this.#changesInDoubt = []
+    this.#inDoubt.clear()
     this.#failedTransaction = null
     this.#inSyncReplicasChanged()
   }
@@ -285,25 +286,24 @@ export class PartitionLeader {
     if (outcome.kind === 'failed') {
       this.#failedTransaction = change.transaction
     } else {
-      this.#changesInDoubt.push(change)
+      for (const id of change.state.isr) {
+        this.#inDoubt.add(id)
+      }
     }
     this.#inSyncReplicasChanged()
   }
 
   #inSyncReplicasChanged(): void {
-    const maximal = new Set([this.#brokerId, ...this.#state.isr, ...(this.#changeInFlight?.state.isr ?? [])])
-    for (const { state } of this.#changesInDoubt) {
-      for (const id of state.isr) {
-        maximal.add(id)
-      }
-    }
-    this.#maximalInSyncReplicas = [...maximal]
+    const asked = this.#changeInFlight?.state.isr ?? []
+    this.#maximalInSyncReplicas = [
+      ...new Set([this.#brokerId, ...this.#state.isr, ...asked, ...this.#inDoubt]),
+    ]
     this.#advance()
   }
 
   /** Whether a batch may be appended with these `acks`. */
   admits(acks: 0 | 1 | -1): null | 'NOT_ENOUGH_REPLICAS' {
-    return acks === -1 && this.#isBelowMinimum ? 'NOT_ENOUGH_REPLICAS' : null
+    return acks === -1 && isUnderMinIsr(this.#state) ? 'NOT_ENOUGH_REPLICAS' : null
   }
 
   /** How a batch that was appended and ends before `endOffset` is to be answered. */
@@ -320,22 +320,37 @@ export class PartitionLeader {
     if (this.#highWatermark < endOffset) {
       return 'waiting'
     }
-    return this.#isBelowMinimum ? 'NOT_ENOUGH_REPLICAS_AFTER_APPEND' : 'acknowledged'
-  }
-
-  get #isBelowMinimum(): boolean {
-    return this.#state.isr.length < this.#state.minInsyncReplicas
+    return isUnderMinIsr(this.#state) ? 'NOT_ENOUGH_REPLICAS_AFTER_APPEND' : 'acknowledged'
   }
 
   /**
    * The end of what a consumer may read, as ListOffsets tells it. A new leader does not know it before the high watermark has
    * reached its epoch: it could go back from what an earlier one told (KIP-207).
    */
-  latestOffset(isolation: 'read_uncommitted' | 'read_committed'): number | 'OFFSET_NOT_AVAILABLE' {
+  latestOffset(isolation: IsolationLevel): number | 'OFFSET_NOT_AVAILABLE' {
     if (this.#highWatermark < this.epochStartOffset) {
       return 'OFFSET_NOT_AVAILABLE'
     }
     return isolation === 'read_committed' ? this.lastStableOffset : this.#highWatermark
+  }
+
+  /** Why a consumer cannot be served from here, `null` when it can. */
+  consumerFetchError(fetchOffset: number): null | 'OFFSET_OUT_OF_RANGE' {
+    const { startOffset, endOffset } = this.#log
+    return fetchOffset < startOffset || fetchOffset > endOffset ? 'OFFSET_OUT_OF_RANGE' : null
+  }
+
+  /** Where what a consumer may read ends. An offset from there on is answered without records. */
+  readableEnd(isolation: IsolationLevel): number {
+    return readableEnd(isolation, this, this.#log)
+  }
+
+  /**
+   * What OffsetForLeaderEpoch answers: the end of a leader epoch in this log, of a skipped one that of the largest smaller one; `null`, which
+   * Kafka's protocol writes as epoch and offset -1, for one larger than any (KIP-101, KIP-279, KIP-320).
+   */
+  endOffsetForEpoch(epoch: number): EpochEnd | null {
+    return this.#log.endOffsetForEpoch(epoch)
   }
 
   /** The replica from which a consumer of this rack better reads `fetchOffset`; `null` for this one (KIP-392). */

@@ -1,3 +1,4 @@
+import type { ReplicationErrorName } from '../error-name.js'
 import { ReplicationError } from '../error.js'
 import { noBroker, type PartitionState } from '../partition-state.js'
 import type { ReplicaLog } from '../replica-log.js'
@@ -6,6 +7,16 @@ import { PartitionLeader, type BrokerLookup } from './leader.js'
 
 /** `'waiting'`: neither, as there is no leader, or this broker may not lead yet, or is no replica any more. */
 export type ReplicaRole = 'leader' | 'follower' | 'waiting'
+
+/** Why a replica does not answer a client. */
+export type ClientError = Extract<
+  ReplicationErrorName,
+  | 'FENCED_LEADER_EPOCH'
+  | 'KAFKA_STORAGE_ERROR'
+  | 'NOT_LEADER_OR_FOLLOWER'
+  | 'UNKNOWN_LEADER_EPOCH'
+  | 'UNKNOWN_TOPIC_OR_PARTITION'
+>
 
 export interface PartitionReplicaOptions {
   readonly brokerId: number
@@ -62,6 +73,31 @@ export class PartitionReplica {
   get highWatermark(): number {
     const role = this.#leader ?? this.#follower ?? this.#last
     return role?.highWatermark ?? this.#options.highWatermark ?? this.#options.log.startOffset
+  }
+
+  /**
+   * Why a client's request about this partition is not answered from here, in the order in which Kafka finds it; `null` when it is.
+   *
+   * @param request.currentLeaderEpoch the leader epoch that the client knows (KIP-320); -1 when it does not say
+   * @param request.fromFollower whether a follower may answer, as it may a consumer's Fetch (KIP-392)
+   */
+  clientError(request: {
+    readonly currentLeaderEpoch: number
+    readonly fromFollower: boolean
+  }): ClientError | null {
+    const { currentLeaderEpoch, fromFollower } = request
+    const { state } = this
+    if (this.#logFailed) {
+      return 'KAFKA_STORAGE_ERROR'
+    }
+    if (state === null) {
+      return 'UNKNOWN_TOPIC_OR_PARTITION'
+    }
+    if (currentLeaderEpoch >= 0 && currentLeaderEpoch !== state.leaderEpoch) {
+      return currentLeaderEpoch < state.leaderEpoch ? 'FENCED_LEADER_EPOCH' : 'UNKNOWN_LEADER_EPOCH'
+    }
+    const serves = this.#leader !== null || (fromFollower && this.#follower !== null)
+    return serves ? null : 'NOT_LEADER_OR_FOLLOWER'
   }
 
   /**

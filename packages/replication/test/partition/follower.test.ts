@@ -248,3 +248,18 @@ test('serves consumers up to the high watermark', () => {
     'OFFSET_OUT_OF_RANGE',
   ])
 })
+
+test('shows consumers nothing that its own power loss may take back, and with read_committed no open transaction', () => {
+  const log = new BatchLog('fsync')
+  log.append(6, 1)
+  log.flush()
+  log.append(4, 1)
+  const { follower } = followerOf({ log, highWatermark: 8 })
+  let stable = 9
+  Object.defineProperty(log, 'lastStableOffset', { get: () => stable })
+  const ends = () =>
+    (['read_uncommitted', 'read_committed'] as const).map((each) => follower.readableEnd(each))
+  expect([follower.lastStableOffset, ...ends()]).toEqual([8, 6, 6])
+  stable = 5
+  expect([follower.lastStableOffset, ...ends()]).toEqual([5, 6, 5])
+})

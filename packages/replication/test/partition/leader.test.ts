@@ -484,3 +484,29 @@ test('names a follower of the rack that is in sync, live, and has the offset', (
   leader.stateChanged(stateOf({ isr: [1, 2], partitionEpoch: 101 }), 0)
   expect(leader.readReplica({ rack: 'b', fetchOffset: 5 })).toBeNull()
 })
+
+test('consumers read up to the high watermark or the last stable offset, and OffsetForLeaderEpoch tells the log itself', () => {
+  const log = new BatchLog()
+  log.append(4, 2)
+  const { append, fetch, leader } = leaderOf({ log })
+  append(6)
+  fetch(2, 8)
+  fetch(3, 7)
+  Object.defineProperty(log, 'lastStableOffset', { get: () => 5 })
+  expect([leader.readableEnd('read_uncommitted'), leader.readableEnd('read_committed')]).toEqual([7, 5])
+  log.deleteBefore(2)
+  expect([1, 2, 7, 9, 10, 11].map((offset) => leader.consumerFetchError(offset))).toEqual([
+    'OFFSET_OUT_OF_RANGE',
+    null,
+    null,
+    null,
+    null,
+    'OFFSET_OUT_OF_RANGE',
+  ])
+  expect([2, 4, 5, 6].map((epoch) => leader.endOffsetForEpoch(epoch))).toEqual([
+    { epoch: 2, endOffset: 4 },
+    { epoch: 2, endOffset: 4 },
+    { epoch: 5, endOffset: 10 },
+    null,
+  ])
+})

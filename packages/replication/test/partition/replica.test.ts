@@ -133,3 +133,25 @@ test('neither leads nor follows once its log has failed', () => {
   expect(replica.stateChanged(stateOf({ leader: 2, leaderEpoch: 6, partitionEpoch: 101 }), 0)).toBeNull()
   expect(replica.role).toBe('waiting')
 })
+
+test('answers clients that know the leader epoch, as a follower only those that may read from one', () => {
+  const { replica } = replicaOf()
+  const errors = () =>
+    [-1, 4, 5, 6].map((currentLeaderEpoch) => [
+      replica.clientError({ currentLeaderEpoch, fromFollower: false }),
+      replica.clientError({ currentLeaderEpoch, fromFollower: true }),
+    ])
+  const both = (error: string | null) => [error, error]
+  expect(errors()).toEqual(Array(4).fill(both('UNKNOWN_TOPIC_OR_PARTITION')))
+  const fenced = both('FENCED_LEADER_EPOCH')
+  const unknown = both('UNKNOWN_LEADER_EPOCH')
+  const noLeader = 'NOT_LEADER_OR_FOLLOWER'
+  replica.stateChanged(stateOf({ leader: noBroker, partitionEpoch: 100 }), 0)
+  expect(errors()).toEqual([both(noLeader), fenced, both(noLeader), unknown])
+  replica.stateChanged(stateOf({ leader: 2, partitionEpoch: 101 }), 0)
+  expect(errors()).toEqual([[noLeader, null], fenced, [noLeader, null], unknown])
+  replica.stateChanged(stateOf({ leaderEpoch: 6, partitionEpoch: 102 }), 0)
+  expect(errors()).toEqual([both(null), fenced, fenced, both(null)])
+  replica.logFailed(0)
+  expect(errors()).toEqual(Array(4).fill(both('KAFKA_STORAGE_ERROR')))
+})

@@ -3,6 +3,8 @@ import { expect, test } from 'vitest'
 import {
   advancedHighWatermark,
   closestReplica,
+  isUnderMinIsr,
+  isUnderReplicated,
   LeaderEpochs,
   mayHaveLostRecords,
   ReplicationThrottle,
@@ -173,4 +175,15 @@ test('a throttle earns nothing from a clock that goes back, and may be lifted', 
   expect(throttle.exceeded(-8_399)).toBe(false)
   throttle.record(1e12, -8_399)
   expect(throttle.exceeded(-8_399)).toBe(false)
+})
+
+test('a partition is under-replicated without one of its replicas, those being added excepted, and under the minimum with fewer', () => {
+  const counts = (changes: Parameters<typeof stateOf>[0]) => {
+    const state = stateOf(changes)
+    return [isUnderReplicated(state), isUnderMinIsr(state)]
+  }
+  expect(counts({})).toEqual([false, false])
+  expect(counts({ isr: [1, 2] })).toEqual([true, false])
+  expect(counts({ isr: [1] })).toEqual([true, true])
+  expect(counts({ replicas: [1, 2, 3, 4], addingReplicas: [4] })).toEqual([false, false])
 })

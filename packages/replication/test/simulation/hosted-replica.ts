@@ -287,16 +287,13 @@ export class HostedReplica {
     }
     const served = leader ?? (fromLeader ? null : follower)
     if (served === null) return answer('NOT_LEADER_OR_FOLLOWER')
+    const error = served.consumerFetchError(offset)
+    if (error !== null) return answer(error)
     if (leader !== null) {
-      if (offset < this.log.startOffset || offset > this.log.endOffset) return answer('OFFSET_OUT_OF_RANGE')
       const preferred = leader.readReplica({ rack, fetchOffset: offset })
       if (preferred !== null && preferred !== this.#life.id) return answer(null, [], preferred)
-    } else {
-      const error = follower!.consumerFetchError(offset)
-      if (error !== null) return answer(error)
     }
-    // A follower's own power loss may take back what no fsync has covered.
-    const upTo = Math.min(served.highWatermark, this.log.durableOffset)
+    const upTo = served.readableEnd('read_uncommitted')
     answer(null, offset < upTo ? this.log.read(offset, upTo, batchesPerConsume) : [])
   }
 
