@@ -52,6 +52,10 @@ const suites = {
   'system-calls': vitest('test/faults'),
   interleavings,
   model: [engineTests('model', 'keyed_model', 'producer_model'), vitest('packages/log/test/model.test.ts')],
+  replication: {
+    command: process.execPath,
+    args: [join('scripts', 'run.mjs'), 'simulate', '--seeds', '100000'],
+  },
   groups: vitest('packages/broker/test/groups/model.test.ts'),
   clients: [vitest('test/conformance/client-table.test.ts', 'test/conformance/in-depth'), againstKafka],
   messages: vitest(

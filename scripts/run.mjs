@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm start`, `build`, `test`, `prove`, `check`, `bench`, `bench:kafka` and `npm run pack`. Each builds what is missing first; none needs anything but Node, npm and Rust. */
+/** `npm start`, `build`, `test`, `prove`, `simulate`, `check`, `bench`, `bench:kafka` and `npm run pack`. Each builds what is missing first; none needs anything but Node, npm and Rust. */
 import { pathToFileURL } from 'node:url'
 import { join } from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
@@ -28,6 +28,12 @@ const commands = {
     await bootstrap()
     const { prove } = await import('./prove.mjs')
     process.exitCode = await prove(args)
+  },
+  async simulate() {
+    // The simulator runs from the sources of the rules.
+    await bootstrap({ only: 'dependencies' })
+    const { simulateCommand } = await import('./simulate.mjs')
+    process.exitCode = await simulateCommand(args)
   },
   async check() {
     // Not the rest: what does not compile is one of the things that a check reports.

@@ -1,4 +1,4 @@
-import type * as simulation from '../packages/replication/test/simulation/simulation.js'
+import type * as simulation from '../packages/replication/test/simulation/index.js'
 
 export interface Mutation {
   readonly file: string

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Failure } from './failure.mjs'
 import { root } from './paths.mjs'
 
-const entry = join(root, 'packages', 'replication', 'test', 'simulation', 'simulation.ts')
+const entry = join(root, 'packages', 'replication', 'test', 'simulation', 'index.ts')
 const sources = {
   '@varve/replication': join(root, 'packages', 'replication', 'src', 'index.ts'),
   '@varve/partitioning': join(root, 'packages', 'partitioning', 'src', 'index.ts'),
@@ -44,8 +44,14 @@ export async function renderSimulation(mutation) {
 
 /** The module itself. */
 export async function loadSimulation(mutation) {
-  const code = await renderSimulation(mutation)
-  return import(`data:text/javascript;base64,${Buffer.from(code).toString('base64')}`)
+  return importSimulation(await renderSimulation(mutation))
+}
+
+/** The module of a text that {@link renderSimulation} has made. */
+export function importSimulation(code) {
+  // Its name in stacks, which would show all of it otherwise.
+  const named = `${code}\n//# sourceURL=simulation.mjs`
+  return import(`data:text/javascript;base64,${Buffer.from(named).toString('base64')}`)
 }
 
 function mutate({ replace, by }, path) {

@@ -2,6 +2,7 @@ import { partitionKey, type ControllerRequest } from '@varve/replication'
 import type { Random } from './random.js'
 import type { OperationKind, ScenarioTopic } from './scenario.js'
 import type { Simulation } from './simulation.js'
+import { inWords } from './timeline.js'
 
 const retryMs = 1500
 
@@ -13,6 +14,8 @@ export class Administrator {
   readonly #topics = new Map<string, ScenarioTopic>()
   #names = 0
   #topicIds = 0
+  /** How often each kind has been done. */
+  readonly done: Partial<Record<OperationKind, number>> = {}
 
   constructor(simulation: Simulation) {
     this.#simulation = simulation
@@ -20,7 +23,7 @@ export class Administrator {
   }
 
   create(topic: Omit<ScenarioTopic, 'name'>): void {
-    const name = `topic-${this.#names++}`
+    const name = topicName(this.#names++)
     this.#topics.set(name, { ...topic, name })
     this.#ask(() => this.#creation(name), 'until it is so')
   }
@@ -28,60 +31,67 @@ export class Administrator {
   #creation(name: string): ControllerRequest | null {
     const topic = this.#topics.get(name)
     if (topic === undefined || this.#simulation.invariants.topics.has(name)) return null
+    const topicId = `id-${this.#topicIds++}`
+    this.#simulation.timeline.nameTopic(topicId, name)
     return {
       kind: 'create topic',
       name,
-      topicId: `id-${this.#topicIds++}`,
+      topicId,
       partitions: { count: topic.partitions, replicationFactor: topic.replicationFactor },
       configs: { 'min.insync.replicas': String(topic.minInsyncReplicas) },
     }
   }
 
   operate(kind: OperationKind): void {
+    if (this.#carryOut(kind)) this.done[kind] = (this.done[kind] ?? 0) + 1
+  }
+
+  /** Whether there was something to do. */
+  #carryOut(kind: OperationKind): boolean {
     const random = this.#random
     const { invariants, brokerIds, brokers } = this.#simulation
     const topics = [...this.#topics.values()]
-    if (topics.length === 0) return
+    if (topics.length === 0) return false
     const { name, partitions, replicationFactor } = random.pick(topics)
     const partition = random.int(0, partitions - 1)
     switch (kind) {
       case 'create topic': {
-        if (topics.length >= 3) return
+        if (topics.length >= 3) return false
         const factor = random.int(1, Math.min(3, brokerIds.length))
         this.create({
           partitions: 1,
           replicationFactor: factor,
           minInsyncReplicas: random.int(1, factor),
         })
-        return
+        return true
       }
       case 'delete topic': {
-        if (topics.length < 2) return
+        if (topics.length < 2) return false
         this.#topics.delete(name)
         this.#ask(
           () => (invariants.topics.has(name) ? { kind: 'delete topic', name } : null),
           'until it is so',
         )
-        return
+        return true
       }
       case 'add partitions': {
-        if (partitions >= 3) return
+        if (partitions >= 3) return false
         const topic = this.#topics.get(name)!
         this.#topics.set(name, { ...topic, partitions: partitions + 1 })
         this.#ask(() => {
           const isMissing = (invariants.topics.get(name)?.partitions ?? Infinity) <= partitions
           return isMissing ? { kind: 'create partitions', name, count: partitions + 1 } : null
         }, 'until it is so')
-        return
+        return true
       }
       case 'delete records': {
         const topic = invariants.topics.get(name)
-        if (topic === undefined) return
+        if (topic === undefined) return false
         const key = partitionKey(topic.topicId, partition)
         const leader = invariants.states.get(key)?.leader ?? -1
-        if (brokers.get(leader)?.node.isUp)
-          brokers.get(leader)!.life!.deleteRecords(key, random.float(0.3, 1))
-        return
+        if (!brokers.get(leader)?.node.isUp) return false
+        brokers.get(leader)!.life!.deleteRecords(key, random.float(0.3, 1))
+        return true
       }
       case 'minimum': {
         const minimum = String(random.int(1, replicationFactor))
@@ -90,42 +100,43 @@ export class Administrator {
           name,
           configs: { 'min.insync.replicas': minimum },
         }))
-        return
+        return true
       }
       case 'reassign': {
         const replicas = random.shuffle([...brokerIds]).slice(0, replicationFactor)
         this.#ask(() => ({ kind: 'reassign', partitions: [{ topic: name, partition, replicas }] }))
-        return
+        return true
       }
       case 'cancel reassignment': {
         this.#ask(() => ({ kind: 'reassign', partitions: [{ topic: name, partition, replicas: null }] }))
-        return
+        return true
       }
       case 'preferred election': {
         this.#ask(() => ({ kind: 'elect leaders', election: 'preferred', partitions: null }))
-        return
+        return true
       }
       case 'leader changes': {
         // Back to the first, too: what its earlier leadership has left on its way may arrive yet.
         const gapMs = random.pick([30, 150, 600])
         for (let change = 0; change < 4; change++)
           this.#simulation.time.after(change * gapMs, () => this.#changeLeader(name, partition))
-        return
+        return true
       }
       case 'unclean election': {
         const topic = invariants.topics.get(name)
-        if (topic === undefined) return
+        if (topic === undefined) return false
         invariants.uncleanAllowed.add(topic.topicId)
         this.#ask(() => ({
           kind: 'elect leaders',
           election: 'unclean',
           partitions: [{ topic: name, partition }],
         }))
-        return
+        return true
       }
       case 'drain': {
         const brokerId = random.pick(brokerIds)
         this.#ask(() => ({ kind: 'drain', brokerId }))
+        return true
       }
     }
   }
@@ -152,9 +163,17 @@ export class Administrator {
     const { time, brokers } = this.#simulation
     const controllers = [...brokers.values()].filter(({ node, life }) => node.isUp && life?.isController)
     if (controllers.length > 0) {
-      this.#simulation.tell('admin', () => `asks for ${JSON.stringify(request)}`)
+      this.#simulation.tell('administrator', 'admin', () => `asks: ${inWords(request)}`)
       this.#random.pick(controllers).life!.administer(request)
     }
     if (persistence === 'until it is so') time.after(retryMs, () => this.#ask(makeRequest, persistence))
   }
+}
+
+const names = ['orders', 'payments', 'clicks', 'users', 'invoices', 'metrics']
+
+/** The name of a topic that has not been there before. */
+function topicName(index: number): string {
+  const round = Math.floor(index / names.length)
+  return `${names[index % names.length]}${round === 0 ? '' : round + 1}`
 }

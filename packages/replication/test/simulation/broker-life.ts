@@ -4,6 +4,7 @@ import {
   Controller,
   decodePartitionState,
   mayHaveLostRecords,
+  noBroker,
   partitionKey,
   partitionKeyPrefix,
   partitionOfKey,
@@ -11,6 +12,7 @@ import {
   type ControllerRequest,
   type MetadataEntry,
   type MetadataEvent,
+  type MetadataTransaction,
   type PartitionState,
 } from '@varve/replication'
 import type { SimulatedBroker } from './broker.js'
@@ -20,6 +22,7 @@ import type { Invariants } from './invariants.js'
 import type { ClientMetadata, Message } from './messages.js'
 import type { Packet } from './network.js'
 import type { Simulation } from './simulation.js'
+import { inWords, type EntryKind } from './timeline.js'
 import type { Timer } from './virtual-time.js'
 
 /** How often a broker looks at what only time changes. */
@@ -69,9 +72,9 @@ export class BrokerLife {
     return this.#broker.node.after(ms, run)
   }
 
-  tell(text: () => string): void {
+  tell(kind: EntryKind, text: () => string, partition: string | null = null): void {
     const { timeline } = this.#simulation
-    if (timeline.recording) timeline.tell(`broker ${this.id}`, text())
+    if (timeline.recording) timeline.tell(kind, `broker ${this.id}`, text(), partition)
   }
 
   send(broker: number, message: Message): void {
@@ -130,7 +133,7 @@ export class BrokerLife {
     if (revision === null) {
       this.#controller = null
     } else if (this.#controller === null || this.#controllerRevision !== revision) {
-      this.tell(() => `is the controller, at revision ${revision}`)
+      this.tell('controller', () => `is the controller, at revision ${revision}`)
       this.#controllerRevision = revision
       this.#controller = new Controller({
         brokerId: this.id,
@@ -198,7 +201,7 @@ export class BrokerLife {
     const hosted = this.replicas.get(partition)
     if (hosted === undefined) return
     if (hosted.log.state === 'failed') {
-      this.tell(() => `the log of ${partition} has failed`)
+      this.tell('log', () => 'its log has failed', partition)
       this.#tellOffline()
     }
     hosted.logChanged()
@@ -247,7 +250,7 @@ export class BrokerLife {
         const { lease } = output
         this.store.keepAlive(lease, (answer) => {
           if (answer !== 'lost') return
-          this.tell(() => 'has lost its lease')
+          this.tell('brokers', () => 'has lost its lease')
           session.leaseLost(lease, this.now())
           this.#becomeController()
           this.pump()
@@ -272,9 +275,9 @@ export class BrokerLife {
     const controller = this.#controller!
     switch (output.kind) {
       case 'transaction': {
-        this.tell(() => `as controller: ${this.#describe(output.transaction.puts ?? [])}`)
+        this.#tellTransaction(output.transaction)
         this.store.transaction(output.transaction, (outcome) => {
-          if (outcome.kind !== 'succeeded') this.tell(() => `as controller: ${outcome.kind}`)
+          if (outcome.kind !== 'succeeded') this.tell('controller', () => `its transaction: ${outcome.kind}`)
           controller.settled(output.id, outcome, this.now())
           this.pump()
         })
@@ -285,25 +288,22 @@ export class BrokerLife {
         return
       }
       case 'reply': {
-        this.tell(() => `as controller answers ${JSON.stringify(output.result)}`)
+        this.tell('controller', () => `answers ${inWords(output.result)}`)
       }
     }
   }
 
-  #describe(puts: readonly { key: string; value: string }[]): string {
-    return puts
-      .map(({ key, value }) => {
-        if (!key.startsWith(partitionKeyPrefix)) return key
-        const { leader, leaderEpoch, isr, eligibleLeaderReplicas, replicas } = decodePartitionState({
-          key,
-          value,
-          revision: 0,
-        })
-        const eligible =
-          eligibleLeaderReplicas.length > 0 ? `, eligible ${eligibleLeaderReplicas.join(' ')}` : ''
-        return `${key}: leader ${leader} in epoch ${leaderEpoch}, in sync ${isr.join(' ')} of ${replicas.join(' ')}${eligible}`
-      })
-      .join('; ')
+  #tellTransaction({ puts = [], deletes = [] }: MetadataTransaction): void {
+    if (!this.#simulation.timeline.recording) return
+    for (const { key, value } of puts) {
+      if (key.startsWith(partitionKeyPrefix))
+        this.tell('controller', () => describeState(decodePartitionState({ key, value, revision: 0 })), key)
+      else this.tell('controller', () => `puts ${key.slice(1)}`)
+    }
+    for (const key of deletes) {
+      if (key.startsWith(partitionKeyPrefix)) this.tell('controller', () => 'removes it', key)
+      else this.tell('controller', () => `removes ${key.slice(1)}`)
+    }
   }
 
   get isController(): boolean {
@@ -396,6 +396,18 @@ export class BrokerLife {
     }
     return { controller: this.image.controller?.brokerId ?? -1, partitions }
   }
+}
+
+function describeState({
+  leader,
+  leaderEpoch,
+  isr,
+  eligibleLeaderReplicas,
+  replicas,
+}: PartitionState): string {
+  const led = leader === noBroker ? 'no leader' : `leader ${leader}`
+  const eligible = eligibleLeaderReplicas.length > 0 ? `, eligible ${eligibleLeaderReplicas.join(' ')}` : ''
+  return `puts ${led} in epoch ${leaderEpoch}, in sync ${isr.join(' ')} of ${replicas.join(' ')}${eligible}`
 }
 
 function notThere(partition: string, fetchId: number): Message {

@@ -113,6 +113,6 @@ export class SimulatedBroker {
 
   tell(what: string): void {
     const { timeline } = this.#simulation
-    if (timeline.recording) timeline.tell(`broker ${this.id}`, what)
+    if (timeline.recording) timeline.tell('brokers', `broker ${this.id}`, what)
   }
 }

@@ -3,6 +3,7 @@ import type { Packet } from './network.js'
 import type { SimulatedNode } from './node.js'
 import type { Random } from './random.js'
 import type { Simulation } from './simulation.js'
+import type { EntryKind } from './timeline.js'
 import type { Timer } from './virtual-time.js'
 
 const requestTimeoutMs = 1500
@@ -75,8 +76,8 @@ export class SimulatedClient {
     return this.metadata.partitions.find((each) => each.partition === partition)
   }
 
-  tell(who: string, text: () => string): void {
+  protected tell(kind: EntryKind, who: string, text: () => string, partition: string): void {
     const { timeline } = this.simulation
-    if (timeline.recording) timeline.tell(who, text())
+    if (timeline.recording) timeline.tell(kind, who, text(), partition)
   }
 }

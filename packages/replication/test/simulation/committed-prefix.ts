@@ -113,6 +113,11 @@ export class CommittedPrefix {
 
 export function describe(batch: SimulatedBatch | undefined): string {
   if (batch === undefined) return 'nothing'
-  const { baseOffset, count, leaderEpoch, values } = batch
-  return `[${baseOffset}, ${baseOffset + count}) of epoch ${leaderEpoch} with ${values.join(' ')}`
+  const { baseOffset, leaderEpoch, values } = batch
+  return `${describeValues(values)} at offset ${baseOffset} in epoch ${leaderEpoch}`
+}
+
+/** Records have their numbers one behind the other. */
+export function describeValues(values: readonly number[]): string {
+  return values.length === 1 ? `record ${values[0]}` : `records ${values[0]}–${values.at(-1)}`
 }

@@ -77,8 +77,10 @@ export class SimulatedConsumer extends SimulatedClient {
         if (last !== undefined) {
           this.#offsets.set(partition, last.baseOffset + last.count)
           this.tell(
+            'consumers',
             this.name,
-            () => `${partition} has read up to ${last.baseOffset + last.count} from broker ${replica}`,
+            () => `has read up to ${last.baseOffset + last.count} from broker ${replica}`,
+            partition,
           )
         }
         again(last === undefined ? pollMs : 20)

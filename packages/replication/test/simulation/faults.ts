@@ -12,6 +12,9 @@ export class Faults {
   readonly #simulation: Simulation
   readonly #random: Random
   #isBreaking = false
+  /** How often each kind has begun. */
+  readonly done: Partial<Record<FaultKind, number>> = {}
+  endedAt = Infinity
 
   constructor(simulation: Simulation) {
     this.#simulation = simulation
@@ -46,7 +49,8 @@ export class Faults {
   end(): void {
     this.#isBreaking = false
     const { network, etcdServer, brokers } = this.#simulation
-    this.#simulation.tell('faults', () => 'end')
+    this.endedAt = this.#simulation.time.now
+    this.#tell(() => 'all is mended, and no more begin')
     network.healAll()
     network.loss = 0
     network.reorder = 0
@@ -72,7 +76,12 @@ export class Faults {
   }
 
   #tell(text: () => string): void {
-    this.#simulation.tell('faults', text)
+    this.#simulation.tell('faults', 'faults', text)
+  }
+
+  #begin(kind: FaultKind, text: () => string): void {
+    this.done[kind] = (this.done[kind] ?? 0) + 1
+    this.#tell(text)
   }
 
   #break(kind: FaultKind): void {
@@ -83,12 +92,14 @@ export class Faults {
     switch (kind) {
       case 'crash': {
         if (node.state === 'down') return
+        this.#begin(kind, () => `broker ${broker.id} crashes`)
         broker.crash()
         this.#startAgain(broker)
         return
       }
       case 'power loss': {
         if (broker.isStopped || !faultModel.mayLoseRecords(broker.id)) return
+        this.#begin(kind, () => `the machine of broker ${broker.id} loses power`)
         const isDown = node.state === 'down'
         broker.losePower()
         if (!isDown) this.#startAgain(broker)
@@ -96,7 +107,7 @@ export class Faults {
       }
       case 'pause': {
         if (node.state !== 'up') return
-        this.#tell(() => `broker ${broker.id} is paused`)
+        this.#begin(kind, () => `broker ${broker.id} is paused`)
         node.pause()
         this.#mendAfter(3000, () => {
           if (node.state !== 'paused') return
@@ -106,7 +117,9 @@ export class Faults {
         return
       }
       case 'shutdown': {
-        if (node.state === 'up') broker.life!.shutDown()
+        if (node.state !== 'up') return
+        this.#begin(kind, () => `broker ${broker.id} is asked to shut down`)
+        broker.life!.shutDown()
         return
       }
       case 'cut': {
@@ -114,7 +127,10 @@ export class Faults {
         const to = random.pick(brokerIds)
         if (from === to) return
         const isOneWay = random.chance(0.5)
-        this.#tell(() => `cut from ${from} to ${to}${isOneWay ? '' : ' and back'}`)
+        this.#begin(
+          kind,
+          () => `the link from broker ${from} to broker ${to}${isOneWay ? '' : ' and back'} is cut`,
+        )
         network.cut(from, to)
         if (!isOneWay) network.cut(to, from)
         this.#mendAfter(3000, () => {
@@ -129,7 +145,11 @@ export class Faults {
         const group = shuffled.slice(0, size)
         const others = shuffled.slice(size)
         if (random.chance(0.5)) others.push(storeNode)
-        this.#tell(() => `split ${group.join(' ')} from ${others.join(' ')}`)
+        this.#begin(
+          kind,
+          () =>
+            `the network splits: ${group.map(nodeName).join(', ')} from ${others.map(nodeName).join(', ')}`,
+        )
         network.split(group, others)
         this.#mendAfter(3000, () => {
           for (const one of group) {
@@ -145,14 +165,17 @@ export class Faults {
         const from = random.pick([storeNode, ...brokerIds])
         const to = random.pick(brokerIds)
         const factor = random.pick([20, 200])
-        this.#tell(() => `${factor} times slower from ${from} to ${to}`)
+        this.#begin(
+          kind,
+          () => `the link from ${nodeName(from)} to ${nodeName(to)} is ${factor} times slower`,
+        )
         network.slow(from, to, factor)
         this.#mendAfter(3000, () => network.slow(from, to, 1))
         return
       }
       case 'loss': {
         network.loss = random.pick([0.01, 0.05, 0.2])
-        this.#tell(() => `of messages ${network.loss} get lost`)
+        this.#begin(kind, () => `${network.loss * 100} % of the messages get lost`)
         this.#mendAfter(3000, () => {
           network.loss = 0
         })
@@ -160,7 +183,7 @@ export class Faults {
       }
       case 'reordering': {
         network.reorder = random.pick([0.05, 0.3])
-        this.#tell(() => `of messages ${network.reorder} overtake others`)
+        this.#begin(kind, () => `${network.reorder * 100} % of the messages overtake others`)
         this.#mendAfter(4000, () => {
           network.reorder = 0
         })
@@ -168,7 +191,7 @@ export class Faults {
       }
       case 'duplication': {
         network.duplicate = random.pick([0.02, 0.2])
-        this.#tell(() => `of messages ${network.duplicate} arrive twice`)
+        this.#begin(kind, () => `${network.duplicate * 100} % of the messages arrive twice`)
         this.#mendAfter(4000, () => {
           network.duplicate = 0
         })
@@ -177,19 +200,19 @@ export class Faults {
       case 'clock': {
         if (random.chance(0.5)) node.clock.jump(random.float(-5000, 20_000))
         else node.clock.setRate(random.pick([0.5, 0.9, 1, 1.1, 2]))
-        this.#tell(() => `the clock of broker ${broker.id} is wrong`)
+        this.#begin(kind, () => `the clock of broker ${broker.id} is wrong`)
         return
       }
       case 'store leader': {
         const pauseMs = random.float(100, 3000)
-        this.#tell(() => `the store is without a leader for ${Math.round(pauseMs)} ms`)
+        this.#begin(kind, () => `the store is without a leader for ${Math.round(pauseMs)} ms`)
         etcdServer.changeLeader(pauseMs)
         return
       }
       case 'store slow': {
         etcdServer.slowFactor = random.pick([20, 300])
         etcdServer.lateRequest = { chance: 0.2, maxMs: 4000 }
-        this.#tell(() => `the store is ${etcdServer.slowFactor} times slower`)
+        this.#begin(kind, () => `the store is ${etcdServer.slowFactor} times slower`)
         this.#mendAfter(3000, () => {
           etcdServer.slowFactor = 1
           etcdServer.lateRequest = { chance: 0, maxMs: 0 }
@@ -198,7 +221,7 @@ export class Faults {
       }
       case 'store unreachable': {
         const lost = random.pick(['everything', 'everything', 'requests', 'answers'] as const)
-        this.#tell(() => `between broker ${broker.id} and the store ${lost} get lost`)
+        this.#begin(kind, () => `between broker ${broker.id} and the store ${lost} get lost`)
         if (lost !== 'answers') network.cut(broker.id, storeNode)
         if (lost !== 'requests') network.cut(storeNode, broker.id)
         this.#mendAfter(4000, () => {
@@ -209,26 +232,26 @@ export class Faults {
       }
       case 'store stale': {
         const ms = random.pick([200, 1000, 4000])
-        this.#tell(() => `broker ${broker.id} hears from the store ${ms} ms late`)
+        this.#begin(kind, () => `broker ${broker.id} hears from the store ${ms} ms late`)
         etcdServer.delayWatch(broker.id, ms)
         this.#mendAfter(5000, () => etcdServer.delayWatch(broker.id, 0))
         return
       }
       case 'store compaction': {
-        this.#tell(() => `the store is compacted at ${etcd.revision}`)
+        this.#begin(kind, () => `the store is compacted at revision ${etcd.revision}`)
         etcd.compact(etcd.revision)
         return
       }
       case 'lease expiry': {
         const lease = etcd.get(`/brokers/${broker.id}`)?.lease
         if (lease === undefined) return
-        this.#tell(() => `the lease of broker ${broker.id} expires before its time`)
+        this.#begin(kind, () => `the lease of broker ${broker.id} expires before its time`)
         etcd.revoke(lease)
         return
       }
       case 'failed flush': {
         if (node.state === 'down' || !faultModel.mayLoseRecords(broker.id)) return
-        this.#tell(() => `the disk of broker ${broker.id} fails`)
+        this.#begin(kind, () => `the disk of broker ${broker.id} fails`)
         // Which replicas it costs has to be known at once where their number matters.
         faultModel.recordsLost(broker.id)
         if (scenario.durability === 'fsync') disk.failFlush = true
@@ -242,7 +265,7 @@ export class Faults {
         return
       }
       case 'full disk': {
-        this.#tell(() => `the disk of broker ${broker.id} is full`)
+        this.#begin(kind, () => `the disk of broker ${broker.id} is full`)
         disk.full = true
         this.#mendAfter(4000, () => {
           disk.full = false
@@ -250,7 +273,7 @@ export class Faults {
         return
       }
       case 'slow disk': {
-        this.#tell(() => `the disk of broker ${broker.id} is slow`)
+        this.#begin(kind, () => `the disk of broker ${broker.id} is slow`)
         disk.flushMs = random.pick([50, 400])
         this.#mendAfter(4000, () => {
           disk.flushMs = healthyDisk().flushMs
@@ -270,4 +293,8 @@ export class Faults {
     if (!this.#isBreaking) this.#simulation.time.after(100, () => broker.start())
     else this.#startAgain(broker)
   }
+}
+
+function nodeName(id: number): string {
+  return id === storeNode ? 'the store' : `broker ${id}`
 }

@@ -14,6 +14,7 @@ import type { Message } from './messages.js'
 import type { Packet } from './network.js'
 import type { SimulatedBatch } from './simulated-batch.js'
 import type { SimulatedLog } from './simulated-log.js'
+import type { EntryKind } from './timeline.js'
 import type { Timer } from './virtual-time.js'
 
 type MessageOf<Kind extends Message['kind']> = Message & { readonly kind: Kind }
@@ -65,6 +66,10 @@ export class HostedReplica {
     this.log = log
   }
 
+  #tell(kind: EntryKind, text: () => string): void {
+    this.#life.tell(kind, text, this.partition)
+  }
+
   stateChanged(state: PartitionState): void {
     this.replica.stateChanged(state, this.#life.now())
     this.pump()
@@ -106,17 +111,18 @@ export class HostedReplica {
     const { leader, follower } = this.replica
     if (leader !== null) {
       this.log.setLeaderEpoch(leader.leaderEpoch)
-      this.#life.tell(
+      this.#tell(
+        'roles',
         () =>
-          `${this.partition} leads in epoch ${leader.leaderEpoch} from offset ${this.log.endOffset}, in sync ${leader.state.isr.join(' ')}`,
+          `leads in epoch ${leader.leaderEpoch} from offset ${this.log.endOffset}, in sync ${leader.state.isr.join(' ')}`,
       )
     } else if (follower !== null) {
-      this.#life.tell(
-        () =>
-          `${this.partition} follows ${follower.leader} in epoch ${follower.leaderEpoch} from offset ${this.log.endOffset}`,
+      this.#tell(
+        'roles',
+        () => `follows ${follower.leader} in epoch ${follower.leaderEpoch} from offset ${this.log.endOffset}`,
       )
     } else {
-      this.#life.tell(() => `${this.partition} neither leads nor follows`)
+      this.#tell('roles', () => 'neither leads nor follows')
     }
   }
 
@@ -144,12 +150,13 @@ export class HostedReplica {
 
   #putChange(leader: PartitionLeader, change: InSyncChange): void {
     const { isr, eligibleLeaderReplicas } = change.state
-    this.#life.tell(
+    this.#tell(
+      'in-sync',
       () =>
-        `${this.partition} asks for in sync ${isr.join(' ')}${eligibleLeaderReplicas.length > 0 ? `, eligible ${eligibleLeaderReplicas.join(' ')}` : ''}`,
+        `asks for in sync ${isr.join(' ')}${eligibleLeaderReplicas.length > 0 ? `, eligible ${eligibleLeaderReplicas.join(' ')}` : ''}`,
     )
     this.#life.store.transaction(change.transaction, (outcome) => {
-      this.#life.tell(() => `${this.partition} in sync ${isr.join(' ')}: ${outcome.kind}`)
+      this.#tell('in-sync', () => `in sync ${isr.join(' ')}: ${outcome.kind}`)
       leader.changeSettled(change, outcome, this.#life.now())
       if (this.replica.leader === leader) this.pump()
     })
@@ -189,7 +196,7 @@ export class HostedReplica {
     const result = this.log.append(batch)
     if (result.kind === 'refused') return refuse(result.error)
     const appended = this.log.batchAt(result.baseOffset)!
-    this.#life.tell(() => `${this.partition} ${result.kind} ${describe(appended)}`)
+    this.#tell('log', () => `${result.kind} ${describe(appended)}`)
     if (acks !== 0) this.#produces.push({ packet, requestId, acks, batch: appended })
     leader.logChanged()
     this.pump()
@@ -309,7 +316,7 @@ export class HostedReplica {
 
   #deleteBefore(offset: number): void {
     if (this.#isDeleting || offset <= this.log.startOffset || this.log.state !== 'open') return
-    this.#life.tell(() => `${this.partition} deletes what is before ${offset}`)
+    this.#tell('log', () => `deletes what is before ${offset}`)
     this.#isDeleting = true
     this.log.deleteBefore(offset, () => {
       this.#isDeleting = false
@@ -351,8 +358,7 @@ export class HostedReplica {
     switch (step.kind) {
       case 'append': {
         const refusal = this.log.appendReplicated(batches)
-        if (refusal !== null)
-          this.#life.tell(() => `${this.partition} cannot append ${describe(batches[0])}: ${refusal}`)
+        if (refusal !== null) this.#tell('log', () => `cannot append ${describe(batches[0])}: ${refusal}`)
         if (refusal === null) follower.appended()
         else {
           follower.stepFailed()
@@ -361,12 +367,12 @@ export class HostedReplica {
         return
       }
       case 'truncate': {
-        this.#life.tell(() => `${this.partition} truncates from ${this.log.endOffset} to ${step.to}`)
+        this.#tell('log', () => `truncates from ${this.log.endOffset} to ${step.to}`)
         this.log.truncateTo(step.to, this.#stepEnds(follower))
         return
       }
       case 'start over': {
-        this.#life.tell(() => `${this.partition} starts over at ${step.at}`)
+        this.#tell('log', () => `starts over at ${step.at}`)
         this.log.truncateFullyAndStartAt(step.at, this.#stepEnds(follower))
         return
       }

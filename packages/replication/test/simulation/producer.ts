@@ -1,5 +1,6 @@
 import { noBroker } from '@varve/replication'
 import { SimulatedClient, retryBackoffMs } from './client.js'
+import { describeValues } from './committed-prefix.js'
 import type { SimulatedNode } from './node.js'
 import type { Simulation } from './simulation.js'
 import type { ProducedBatch } from './simulated-batch.js'
@@ -35,7 +36,7 @@ const maxInFlight = 3
 export class SimulatedProducer extends SimulatedClient {
   readonly name: string
   readonly acks: 0 | 1 | -1
-  readonly #isIdempotent: boolean
+  readonly isIdempotent: boolean
   readonly #meanIntervalMs: number
   readonly #lanes = new Map<string, Lane>()
   #isProducing = true
@@ -45,7 +46,7 @@ export class SimulatedProducer extends SimulatedClient {
     super(simulation, node)
     this.name = `producer ${index}`
     this.acks = index === 0 ? -1 : this.random.pick([-1, -1, -1, 1, 0])
-    this.#isIdempotent = this.acks === -1 && this.random.chance(0.75)
+    this.isIdempotent = this.acks === -1 && this.random.chance(0.75)
     this.#meanIntervalMs = this.random.pick([60, 150, 400])
     this.#produceLater()
   }
@@ -82,7 +83,7 @@ export class SimulatedProducer extends SimulatedClient {
     if (lane === undefined) {
       lane = {
         partition,
-        producerId: this.#isIdempotent ? this.simulation.nextProducerId() : -1,
+        producerId: this.isIdempotent ? this.simulation.nextProducerId() : -1,
         nextSequence: 0,
         batches: [],
         isBackingOff: false,
@@ -123,7 +124,7 @@ export class SimulatedProducer extends SimulatedClient {
     for (const batch of lane.batches.slice(0, lane.isKnown ? maxInFlight : 1)) {
       if (batch.state !== 'waiting') continue
       // Without sequences a retry behind a later batch would change their order.
-      if (!this.#isIdempotent && batch !== lane.batches[0]) return
+      if (!this.isIdempotent && batch !== lane.batches[0]) return
       batch.state = 'in flight'
       batch.attempts++
       this.#sendBatch(lane, batch, leader)
@@ -154,7 +155,7 @@ export class SimulatedProducer extends SimulatedClient {
         const error = answer === null ? 'REQUEST_TIMED_OUT' : answer.kind === 'produced' ? answer.error : ''
         if (error === null) {
           this.acknowledged++
-          this.tell(this.name, () => `${batch.produced.values.join(' ')} acknowledged`)
+          this.#tell(lane, () => `${describeValues(batch.produced.values)} acknowledged`)
           batch.state = 'acknowledged'
           lane.isKnown = true
           lane.outOfOrderSince = Infinity
@@ -167,8 +168,12 @@ export class SimulatedProducer extends SimulatedClient {
     )
   }
 
+  #tell({ partition }: Lane, text: () => string): void {
+    this.tell('producers', this.name, text, partition)
+  }
+
   #failed(lane: Lane, batch: Batch, error: string): void {
-    this.tell(this.name, () => `${batch.produced.values.join(' ')} ${error}`)
+    this.#tell(lane, () => `${describeValues(batch.produced.values)}: ${error}`)
     if (error === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && batch === lane.batches[0]) {
       // A leader that does not know that it is none any more says so as well.
       lane.outOfOrderSince = Math.min(lane.outOfOrderSince, this.simulation.time.now)

@@ -12,8 +12,8 @@ import { Network } from './network.js'
 import { SimulatedNode } from './node.js'
 import { SimulatedProducer } from './producer.js'
 import { Random } from './random.js'
-import { drawScenario, type Scenario } from './scenario.js'
-import { Timeline } from './timeline.js'
+import { drawScenario, type FaultKind, type OperationKind, type Scenario } from './scenario.js'
+import { Timeline, type EntryKind, type TimelineEntry } from './timeline.js'
 import { Violation } from './violation.js'
 import { VirtualTime } from './virtual-time.js'
 
@@ -41,8 +41,7 @@ export class Simulation {
 
   constructor(seed: number, { scenario, record = false }: SimulateOptions = {}) {
     this.random = new Random(seed)
-    const drawn = drawScenario(this.random.fork('scenario'))
-    this.scenario = { ...drawn, ...scenario }
+    this.scenario = { ...scenarioOf(seed), ...scenario }
     const { brokers, racks, durability } = this.scenario
     this.timeline = new Timeline(() => this.time.now, record)
     const { time, random } = this
@@ -149,9 +148,14 @@ export class Simulation {
     )
   }
 
-  tell(who: string, text: () => string): void {
-    if (this.timeline.recording) this.timeline.tell(who, text())
+  tell(kind: EntryKind, who: string, text: () => string): void {
+    if (this.timeline.recording) this.timeline.tell(kind, who, text())
   }
+}
+
+/** What a seed draws. */
+export function scenarioOf(seed: number): Scenario {
+  return drawScenario(new Random(seed).fork('scenario'))
 }
 
 export interface SimulateOptions {
@@ -164,42 +168,67 @@ export interface SimulateOptions {
 export interface SimulationResult {
   readonly seed: number
   readonly scenario: Scenario
-  /** What did not hold; null when everything did. */
+  /** What did not hold; null when everything did. Partitions have the names that people know them by. */
   readonly violation: Violation | null
+  /** The partition that the violation names; null when it names none. */
+  readonly violated: string | null
   readonly events: number
   readonly virtualMs: number
+  /** From the end of the faults until all was as it should be; null when that did not happen. */
+  readonly recoveryMs: number | null
   /** Batches that were acknowledged. */
   readonly acknowledged: number
   /** Records that were committed, of all partitions that there are in the end. */
   readonly committed: number
-  readonly timeline: readonly string[]
+  /** Partitions that lost more than the protocol promises to survive; nothing was asked of them from then on. */
+  readonly beyond: readonly string[]
+  /** Partitions that there are in the end, and of which an unclean election gave up records. */
+  readonly givenUp: readonly string[]
+  /** How often each kind was done. */
+  readonly faults: Readonly<Partial<Record<FaultKind, number>>>
+  readonly operations: Readonly<Partial<Record<OperationKind, number>>>
+  readonly timeline: readonly TimelineEntry[]
 }
 
 /** Runs the cluster of a seed from its first start until it has recovered from all that was done to it. */
 export function simulate(seed: number, options: SimulateOptions = {}): SimulationResult {
   const simulation = new Simulation(seed, options)
+  const { scenario, time, producers, timeline, invariants, faults, administrator, faultModel } = simulation
+  const partitions = invariants.states
   let violation: Violation | null = null
+  let violated: string | null = null
   try {
     simulation.run()
   } catch (error) {
-    violation =
-      error instanceof Violation
-        ? error
-        : new Violation(
-            'no exception',
-            error instanceof Error ? (error.stack ?? error.message) : String(error),
-          )
-    simulation.tell('violation', () => violation!.message)
+    const found = asViolation(error)
+    violation = new Violation(found.invariant, timeline.named(found.what))
+    const key = /\/partitions\/[^\s/]+\/\d+/.exec(found.what)?.[0]
+    violated = key === undefined ? null : timeline.named(key)
+    timeline.tell('violation', 'violation', found.message, key)
   }
-  const { scenario, time, producers, timeline, invariants } = simulation
+  const named = (keys: readonly string[]): string[] => keys.map((key) => timeline.named(key))
   return {
     seed,
     scenario,
     violation,
+    violated,
     events: time.executed,
     virtualMs: time.now,
+    recoveryMs: violation === null ? time.now - faults.endedAt : null,
     acknowledged: producers.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
-    committed: [...invariants.states.keys()].reduce((sum, key) => sum + invariants.prefix(key).end, 0),
-    timeline: timeline.lines,
+    committed: [...partitions.keys()].reduce((sum, key) => sum + invariants.prefix(key).end, 0),
+    beyond: named([...partitions.keys()].filter((key) => faultModel.isBeyond(key))),
+    givenUp: named([...partitions.keys()].filter((key) => invariants.prefix(key).generation > 0)),
+    faults: faults.done,
+    operations: administrator.done,
+    timeline: timeline.entries,
   }
+}
+
+function asViolation(error: unknown): Violation {
+  if (error instanceof Violation) return error
+  return new Violation(
+    'no exception',
+    error instanceof Error ? (error.stack ?? error.message) : String(error),
+  )
 }

@@ -1,24 +1,86 @@
+/** What an entry is about. */
+export const entryKinds = [
+  'faults',
+  'administrator',
+  'controller',
+  'brokers',
+  'roles',
+  'in-sync',
+  'log',
+  'producers',
+  'consumers',
+  'violation',
+] as const
+export type EntryKind = (typeof entryKinds)[number]
+
+export interface TimelineEntry {
+  /** In ms of virtual time. */
+  readonly at: number
+  /** Such as `broker 2`. */
+  readonly who: string
+  /** Such as `orders-0`; null when it concerns none, or many. */
+  readonly partition: string | null
+  readonly kind: EntryKind
+  readonly text: string
+}
+
 /** What happened in a run, for people. Collects nothing unless it is asked to, since most runs are read by nobody. */
 export class Timeline {
-  readonly #lines: string[] | null
+  readonly #entries: TimelineEntry[] | null
   readonly #now: () => number
+  readonly #names = new Map<string, string>()
 
   constructor(now: () => number, recording: boolean) {
     this.#now = now
-    this.#lines = recording ? [] : null
+    this.#entries = recording ? [] : null
   }
 
   /** Ask before a text is put together. */
   get recording(): boolean {
-    return this.#lines !== null
+    return this.#entries !== null
   }
 
-  tell(who: string, what: string): void {
-    const seconds = (this.#now() / 1000).toFixed(3).padStart(8)
-    this.#lines?.push(`${seconds}  ${who.padEnd(10)}  ${what}`)
+  /** Keys of partitions are told by this name from now on. */
+  nameTopic(topicId: string, name: string): void {
+    this.#names.set(topicId, name)
   }
 
-  get lines(): readonly string[] {
-    return this.#lines ?? []
+  /** With `orders-0` where the store's key of that partition stands. */
+  named(text: string): string {
+    return text.replaceAll(
+      /\/partitions\/([^\s/]+)\/(\d+)/g,
+      (_, topicId: string, partition: string) => `${this.#names.get(topicId) ?? topicId}-${partition}`,
+    )
   }
+
+  /** `partition` is its key in the store. */
+  tell(kind: EntryKind, who: string, text: string, partition: string | null = null): void {
+    const about = partition === null ? null : this.named(partition)
+    this.#entries?.push({ at: this.#now(), who, partition: about, kind, text: this.named(text) })
+  }
+
+  get entries(): readonly TimelineEntry[] {
+    return this.#entries ?? []
+  }
+}
+
+/** Such as `reassign, partitions: topic orders, partition 0, replicas 1 2`, for a request or an answer. */
+export function inWords(value: object): string {
+  return Object.entries(value)
+    .filter(
+      ([key, each]) => key !== 'topicId' && each !== null && !(Array.isArray(each) && each.length === 0),
+    )
+    .map(([key, each]) => (key === 'kind' ? String(each) : `${wordsOf(key)} ${valueInWords(each)}`))
+    .join(', ')
+}
+
+function valueInWords(value: unknown): string {
+  if (Array.isArray(value)) return value.map(valueInWords).join(typeof value[0] === 'object' ? '; ' : ' ')
+  if (typeof value === 'object' && value !== null) return `(${inWords(value)})`
+  return String(value)
+}
+
+/** `replicationFactor` as `replication factor`; names with dots stay. */
+function wordsOf(key: string): string {
+  return key.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 }
