@@ -197,8 +197,8 @@ export class PartitionFollower {
    * watermark this has nothing to do: the one that is known may be far behind.
    */
   #diverged({ epoch, endOffset }: EpochEnd, answer: FetchedRecords): FollowerStep {
-    const own = this.#log.endOffsetForEpoch(epoch) ?? { epoch, endOffset }
-    const to = Math.min(own.endOffset, endOffset)
+    const ownEndOffset = this.#log.endOffsetForEpoch(epoch)?.endOffset ?? endOffset
+    const to = Math.min(ownEndOffset, endOffset)
     if (to < this.#log.startOffset) {
       return this.#startOver(answer)
     }

@@ -22,7 +22,7 @@ export class LeaderEpochs {
    * a larger one starts at the same offset.
    */
   assign(epoch: number, startOffset: number): boolean {
-    if (epoch < 0 || epoch <= this.latest) {
+    if (epoch <= this.latest) {
       return false
     }
     this.truncateFromEnd(startOffset)

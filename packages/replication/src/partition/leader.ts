@@ -178,7 +178,7 @@ export class PartitionLeader {
     return (
       follower !== undefined &&
       (this.#log.endOffset > follower.fetchOffset ||
-        Math.min(this.#highWatermark, follower.fetchOffset) > follower.highWatermark ||
+        this.#highWatermark > follower.highWatermark ||
         this.#log.startOffset > follower.toldLogStartOffset)
     )
   }
@@ -214,7 +214,6 @@ export class PartitionLeader {
     // Whatever was asked for has been applied in this state, or can be no more.
     this.#changeInFlight = null
     this.#inDoubt.clear()
-    this.#failedTransaction = null
     this.#inSyncReplicasChanged()
   }
 
@@ -357,9 +356,6 @@ export class PartitionLeader {
   readReplica(consumer: { readonly rack: string | null; readonly fetchOffset: number }): number | null {
     const { rack, fetchOffset } = consumer
     const ownRack = this.#brokers(this.#brokerId)?.rack ?? null
-    if (rack === null || rack === ownRack) {
-      return null
-    }
     const candidates = []
     for (const [brokerId, follower] of this.#followers) {
       const registration = this.#brokers(brokerId)

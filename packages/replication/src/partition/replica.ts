@@ -192,7 +192,6 @@ export class PartitionReplica {
     } else {
       this.#follower = new PartitionFollower(options)
     }
-    this.#last = null
   }
 
   /**

@@ -48,7 +48,7 @@ export class ReplicationThrottle {
 
   /** A clock that goes back earns nothing until it goes on. */
   #earn(now: number): void {
-    const elapsed = Math.max(0, now - this.#time)
+    const elapsed = now - this.#time
     this.#time = now
     if (elapsed > 0) {
       this.#allowance = Math.min(this.#most, this.#allowance + (this.#bytesPerSecond * elapsed) / 1_000)

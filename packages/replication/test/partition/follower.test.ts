@@ -44,7 +44,10 @@ test('sends another Fetch only for what the one under way does not say, and neve
   expect(follower.fetch()).toBeNull()
   brokerEpoch = 13
   const second = sent(follower)
+  expect(second).not.toBe(first)
   follower.lost(first)
+  expect(follower.fetch()).toBeNull()
+  follower.lost(99)
   expect(follower.fetch()).toBeNull()
   expect(follower.answered(second, { ...empty, records: { baseOffset: 0, endOffset: 4 } })).toEqual({
     kind: 'append',
@@ -141,6 +144,8 @@ test('lets go of what the leader has deleted, but of nothing above its high wate
   follower.answered(sent(follower), { ...empty, highWatermark: 4, logStartOffset: 6 })
   expect(follower.logStartOffset).toBe(4)
   follower.answered(sent(follower), { ...empty, highWatermark: 8, logStartOffset: 6 })
+  expect(follower.logStartOffset).toBe(6)
+  follower.answered(sent(follower), { ...empty, highWatermark: 8, logStartOffset: 5 })
   expect(follower.logStartOffset).toBe(6)
 })
 
@@ -262,4 +267,74 @@ test('shows consumers nothing that its own power loss may take back, and with re
   expect([follower.lastStableOffset, ...ends()]).toEqual([8, 6, 6])
   stable = 5
   expect([follower.lastStableOffset, ...ends()]).toEqual([5, 6, 5])
+})
+
+test('goes by the epoch of its last record, not by its end alone', () => {
+  const log = new BatchLog('fsync')
+  log.append(5, 1)
+  log.append(5, 2)
+  const { follower } = followerOf({ log })
+  const first = sent(follower)
+  log.flush()
+  const second = sent(follower)
+  expect(follower.answered(first, { ...empty, diverging: { epoch: 1, endOffset: 5 } }).kind).toBe('truncate')
+  log.truncate(5)
+  follower.truncated()
+  const records = (baseOffset: number) => ({ ...empty, records: { baseOffset, endOffset: baseOffset + 5 } })
+  expect(follower.answered(sent(follower), records(5)).kind).toBe('append')
+  log.append(5, 3)
+  log.flush()
+  follower.appended()
+  // The second Fetch was sent from the same end, but of records that are gone.
+  expect(follower.fetch()).toMatchObject({ fetchOffset: 10, lastFetchedEpoch: 3 })
+  expect(follower.answered(second, records(10)).kind).toBe('nothing')
+})
+
+test('drops an answer that would leave a gap', () => {
+  const { log, follower } = followerOf()
+  log.append(4, 5)
+  const fetchId = sent(follower)
+  log.append(4, 5)
+  expect(follower.answered(fetchId, { ...empty, records: { baseOffset: 8, endOffset: 9 } }).kind).toBe(
+    'nothing',
+  )
+})
+
+test('an empty log starts over only elsewhere than where it is, and where it is told', () => {
+  const { follower } = followerOf()
+  const outOfRange = (logStartOffset: number) =>
+    follower.answered(sent(follower), { ...empty, error: 'OFFSET_OUT_OF_RANGE', logStartOffset })
+  expect([outOfRange(0), outOfRange(-1)]).toEqual([{ kind: 'retry' }, { kind: 'retry' }])
+  expect(outOfRange(7)).toEqual({ kind: 'start over', at: 7 })
+})
+
+test('cuts down to the start of its log, and by what it is told where it knows no better', () => {
+  const log = new BatchLog()
+  log.append(10, 1)
+  log.append(10, 1)
+  log.deleteBefore(10)
+  const { follower } = followerOf({ log })
+  const diverging = (epoch: number, endOffset: number) =>
+    follower.answered(sent(follower), { ...empty, diverging: { epoch, endOffset } })
+  expect(diverging(9, 15)).toEqual({ kind: 'truncate', to: 15 })
+  follower.stepFailed()
+  expect(diverging(1, 10)).toEqual({ kind: 'truncate', to: 10 })
+})
+
+test('what a step that failed has cut all the same is not below the high watermark any more', () => {
+  const log = new BatchLog()
+  log.append(10, 1)
+  const { follower } = followerOf({ log, highWatermark: 10 })
+  follower.answered(sent(follower), { ...empty, diverging: { epoch: 1, endOffset: 4 } })
+  log.truncate(4)
+  follower.stepFailed()
+  expect(follower.highWatermark).toBe(4)
+})
+
+test('knows everything before the start of its log as committed', () => {
+  const log = new BatchLog()
+  log.append(10, 1)
+  log.append(10, 1)
+  log.deleteBefore(10)
+  expect(followerOf({ log, highWatermark: 0 }).follower.highWatermark).toBe(10)
 })

@@ -75,8 +75,14 @@ test('an older life of a broker is not listened to, a newer one starts from noth
   append(10)
   fetch(2, 4)
   expect(leader.highWatermark).toBe(4)
-  fetch(2, 2, { replicaEpoch: 50 })
-  expect(leader.follower(2)?.durableOffset).toBe(2)
+  fetch(2, 4, { logStartOffset: 3, highWatermark: 4 })
+  fetch(2, 0, { replicaEpoch: 50 })
+  expect(leader.follower(2)).toMatchObject({
+    fetchOffset: 0,
+    durableOffset: 0,
+    logStartOffset: 0,
+    highWatermark: 0,
+  })
   expect(fetch(2, 10)).toEqual({ kind: 'error', error: 'NOT_LEADER_OR_FOLLOWER' })
   expect(leader.highWatermark).toBe(4)
   fetch(2, 6, { replicaEpoch: 50 })
@@ -147,9 +153,17 @@ test('outside of the log there is nothing to fetch', () => {
   log.deleteBefore(10)
   const outOfRange = { kind: 'error', error: 'OFFSET_OUT_OF_RANGE', logStartOffset: 10 }
   expect(fetch(2, 5, { lastFetchedEpoch: 1 })).toEqual(outOfRange)
+  expect(fetch(2, 5, { lastFetchedEpoch: 3 })).toEqual(outOfRange)
   expect(fetch(2, 25, { lastFetchedEpoch: -1 })).toEqual(outOfRange)
   expect(leader.follower(2)?.fetchOffset).toBe(-1)
-  expect(fetch(2, 10, { lastFetchedEpoch: -1 })).toMatchObject({ kind: 'records', from: 10, upTo: 20 })
+  expect(fetch(2, 10, { lastFetchedEpoch: 3 })).toMatchObject({ kind: 'diverging', epoch: 2, endOffset: 20 })
+  expect(fetch(2, 10, { lastFetchedEpoch: -1 })).toEqual({
+    kind: 'records',
+    from: 10,
+    upTo: 20,
+    highWatermark: 0,
+    logStartOffset: 10,
+  })
 })
 
 test('a waiting Fetch has news when the log, the high watermark or the log start have moved', () => {
@@ -178,8 +192,10 @@ test('a follower that has not had everything for too long leaves, and stays elig
   expect(leader.change(lagMs)).toBeNull()
   const change = leader.change(lagMs + 1)!
   expect(change.state).toMatchObject({ isr: [1, 2], eligibleLeaderReplicas: [], partitionEpoch: 100 })
+  expect(change.partitionEpoch).toBe(100)
   expect(change.transaction.compares).toEqual([{ key, revision: 100 }])
   const [put] = change.transaction.puts!
+  expect(put!.key).toBe(key)
   expect(decodePartitionState({ key, value: put!.value, revision: 100 })).toEqual(change.state)
   // Who leaves counts until that is committed.
   append(10)
@@ -238,7 +254,9 @@ test('a follower enters at the high watermark and the start of the epoch, and co
   expect(leader.highWatermark).toBe(15)
   fetch(3, 14)
   expect(leader.change(0)).toBeNull()
-  // The lag is measured from what the leader had when it fetched first.
+  // It has what is committed, but has never yet had all that the leader had.
+  fetch(3, 16)
+  expect(leader.change(0)).toBeNull()
   fetch(3, 20)
   append(5)
   const change = leader.change(0)!
@@ -261,8 +279,30 @@ test('the start of the epoch has to be reached even where the high watermark is 
   expect(leader.change(0)?.state.isr).toEqual([1, 2, 3])
   const other = leaderOf({ log, state: { isr: [1, 2] } })
   other.fetch(3, 9)
-  // It is not lagging: all it lacks is the start of the epoch.
+  // It has never had all that the leader had, so it lags.
   expect(other.leader.change(0)).toBeNull()
+})
+
+test('a follower that had everything a moment ago does not enter below the high watermark', () => {
+  const { leader, append, fetch } = leaderOf({ state: { isr: [1, 2] } })
+  append(10)
+  fetch(3, 10)
+  append(10)
+  fetch(2, 20)
+  expect(leader.highWatermark).toBe(20)
+  expect(leader.change(0)).toBeNull()
+})
+
+test('a follower that was taken out a moment ago does not enter below the start of the epoch', () => {
+  const log = new BatchLog()
+  log.append(10, 1)
+  const { leader, fetch } = leaderOf({ log })
+  leader.stateChanged(stateOf({ isr: [1, 2], partitionEpoch: 101 }), 0)
+  fetch(3, 9)
+  expect(leader.highWatermark).toBe(0)
+  expect(leader.change(0)).toBeNull()
+  fetch(3, 10)
+  expect(leader.change(0)?.state.isr).toEqual([1, 2, 3])
 })
 
 test.each([
@@ -397,6 +437,7 @@ test('a state that another leads in, or in another epoch, is no state to lead by
 test('records of another leader epoch than the one that is led in are an error of who appends', () => {
   const { log, leader } = leaderOf()
   log.setLeaderEpoch(4)
+  expect(() => leader.logChanged()).not.toThrow()
   log.append(1)
   expect(() => leader.logChanged()).toThrow(expect.objectContaining({ code: 'VARVE_WRONG_LEADER_EPOCH' }))
 })
@@ -445,6 +486,7 @@ test('the last stable offset ends before an open transaction, and at the high wa
   expect(leader.lastStableOffset).toBe(5)
   fetch(2, 10)
   expect([leader.lastStableOffset, leader.latestOffset('read_committed')]).toEqual([6, 6])
+  expect(leader.latestOffset('read_uncommitted')).toBe(10)
 })
 
 test('a high watermark that the log does not have is cut to it', () => {
@@ -465,24 +507,12 @@ test('the low watermark is the smallest log start of the live replicas', () => {
   expect(leader.lowWatermark).toBe(3)
   brokers.set(3, registrationOf(3, { fenced: true }))
   expect(leader.lowWatermark).toBe(8)
-})
-
-test('names a follower of the rack that is in sync, live, and has the offset', () => {
-  const { leader, brokers, append, fetch } = leaderOf({ racks: { 1: 'a', 2: 'b', 3: 'b' } })
-  append(10)
-  fetch(2, 8)
-  fetch(3, 10)
-  expect(leader.readReplica({ rack: 'b', fetchOffset: 5 })).toBe(3)
-  expect(leader.readReplica({ rack: 'a', fetchOffset: 5 })).toBeNull()
-  expect(leader.readReplica({ rack: 'c', fetchOffset: 5 })).toBeNull()
-  expect(leader.readReplica({ rack: null, fetchOffset: 5 })).toBeNull()
-  fetch(2, 10)
-  expect(leader.readReplica({ rack: 'b', fetchOffset: 5 })).toBe(2)
-  expect(leader.readReplica({ rack: 'b', fetchOffset: 11 })).toBeNull()
-  brokers.set(2, registrationOf(2, { rack: 'b', fenced: true }))
-  expect(leader.readReplica({ rack: 'b', fetchOffset: 5 })).toBe(3)
-  leader.stateChanged(stateOf({ isr: [1, 2], partitionEpoch: 101 }), 0)
-  expect(leader.readReplica({ rack: 'b', fetchOffset: 5 })).toBeNull()
+  brokers.set(3, registrationOf(3))
+  // The order in which they are looked at does not matter, nor does a Fetch that comes late.
+  fetch(3, 10, { logStartOffset: 8 })
+  leader.stateChanged(stateOf({ replicas: [1, 3, 2], partitionEpoch: 101 }), 0)
+  fetch(3, 10, { logStartOffset: 3 })
+  expect(leader.lowWatermark).toBe(8)
 })
 
 test('consumers read up to the high watermark or the last stable offset, and OffsetForLeaderEpoch tells the log itself', () => {

@@ -69,6 +69,32 @@ test('leader epochs agree with the epochs of single records, wherever they are c
   )
 })
 
+test('a leader epoch that wrote nothing is forgotten', () => {
+  const epochs = new LeaderEpochs()
+  expect(epochs.truncateFromEnd(1)).toBe(false)
+  epochs.assign(2, 10)
+  epochs.assign(3, 10)
+  epochs.assign(4, 20)
+  expect(epochs.entries).toEqual([
+    { epoch: 3, startOffset: 10 },
+    { epoch: 4, startOffset: 20 },
+  ])
+  expect([epochs.truncateFromEnd(21), epochs.truncateFromEnd(20), epochs.latest]).toEqual([false, true, 3])
+})
+
+test('the leader epochs start where the log does, and say whether they did not', () => {
+  const epochs = new LeaderEpochs()
+  expect(epochs.truncateFromStart(0)).toBe(false)
+  epochs.assign(2, 10)
+  epochs.assign(3, 20)
+  epochs.assign(4, 30)
+  expect([epochs.truncateFromStart(9), epochs.truncateFromStart(10)]).toEqual([false, false])
+  expect(epochs.truncateFromStart(15)).toBe(true)
+  expect(epochs.entries[0]).toEqual({ epoch: 2, startOffset: 15 })
+  expect(epochs.truncateFromStart(30)).toBe(true)
+  expect(epochs.entries).toEqual([{ epoch: 4, startOffset: 30 }])
+})
+
 test('who leaves an in-sync set that is below the minimum stays eligible until it is back (KIP-966)', () => {
   const state = stateOf({ replicas: [3, 1, 2, 4], isr: [1, 2, 3], minInsyncReplicas: 2 })
   expect(withInSyncReplicas(state, [2, 1])).toEqual({ ...state, isr: [1, 2] })
@@ -117,6 +143,7 @@ test('a consumer reads from the replica of its rack that has most', () => {
     { brokerId: 2, rack: 'b', endOffset: 10 },
     { brokerId: 4, rack: 'b', endOffset: 9 },
     { brokerId: 5, rack: null, endOffset: 99 },
+    { brokerId: 1, rack: 'b', endOffset: 8 },
   ]
   expect(closestReplica('b', 'a', candidates)).toBe(2)
   expect(closestReplica('b', 'b', candidates)).toBeNull()
@@ -186,4 +213,34 @@ test('a partition is under-replicated without one of its replicas, those being a
   expect(counts({ isr: [1, 2] })).toEqual([true, false])
   expect(counts({ isr: [1] })).toEqual([true, true])
   expect(counts({ replicas: [1, 2, 3, 4], addingReplicas: [4] })).toEqual([false, false])
+})
+
+test('a throttle saves up a second of its rate, or the window that it is given, and no more', () => {
+  for (const [options, most] of [
+    [{}, 1_000],
+    [{ windowMs: 2_000 }, 2_000],
+  ] as const) {
+    const throttle = new ReplicationThrottle({ bytesPerSecond: 1_000, now: 0, ...options })
+    throttle.record(most - 1, 0)
+    expect(throttle.exceeded(0)).toBe(false)
+    throttle.record(1, 0)
+    expect(throttle.exceeded(0)).toBe(true)
+    // What is replicated later does not use up what is earned later still.
+    throttle.record(most, 100_000)
+    expect(throttle.exceeded(100_000)).toBe(true)
+  }
+})
+
+test('another rate holds from then on, for what is saved up as well', () => {
+  const throttle = new ReplicationThrottle({ bytesPerSecond: 1_000, now: 0 })
+  throttle.record(1_000, 0)
+  throttle.setRate(10_000, 500)
+  throttle.record(500, 500)
+  expect(throttle.exceeded(500)).toBe(true)
+  throttle.setRate(100, 10_000)
+  throttle.record(100, 10_000)
+  expect(throttle.exceeded(10_000)).toBe(true)
+  throttle.record(1, 10_000)
+  throttle.setRate(1_000, 10_000)
+  expect(throttle.exceeded(10_000)).toBe(true)
 })
