@@ -16,7 +16,10 @@ export interface ReplicaLog {
    * `'fsync'`. What is behind it, a power loss may take back.
    */
   readonly durableOffset: number
-  /** The first offset of the earliest transaction that has not ended, or the end. */
+  /**
+   * The first offset of the earliest transaction that has not ended, or the end. A marker at or behind the high watermark has ended none yet, or
+   * what read_committed shows could go back with a leader: a log that is told the high watermark, as `Log` is, knows.
+   */
   readonly lastStableOffset: number
   /** The leader epoch of the last record, or a later one in which this log led without writing. */
   readonly leaderEpoch: number

@@ -143,11 +143,11 @@ export class PartitionFollower {
     if (sent === undefined || this.isBusy || !this.#isFromHere(sent)) {
       return nothing
     }
-    if (answer.error === 'OFFSET_OUT_OF_RANGE') {
-      return this.#outOfRange(answer)
-    }
-    if (answer.error !== null || answer.leaderEpoch !== this.leaderEpoch) {
+    if (answer.leaderEpoch !== this.leaderEpoch) {
       return retry
+    }
+    if (answer.error !== null) {
+      return answer.error === 'OFFSET_OUT_OF_RANGE' ? this.#outOfRange(answer) : retry
     }
     if (answer.diverging !== null) {
       return this.#diverged(answer.diverging, answer)

@@ -223,6 +223,14 @@ test('starts over where an unclean leader ends before its start, with records or
   }
 })
 
+test('does not start over for a leader of another epoch', () => {
+  const { log, follower } = followerOf()
+  log.append(10, 4)
+  const answer = { ...empty, error: 'OFFSET_OUT_OF_RANGE' as const, logStartOffset: 20 }
+  expect(follower.answered(sent(follower), { ...answer, leaderEpoch: 4 }).kind).toBe('retry')
+  expect(follower.answered(sent(follower), answer)).toEqual({ kind: 'start over', at: 20 })
+})
+
 test('keeps what it has when told to be out of range within its log', () => {
   const { log, follower } = followerOf()
   log.append(10, 5)
