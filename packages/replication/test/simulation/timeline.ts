@@ -64,20 +64,20 @@ export class Timeline {
   }
 }
 
-/** Such as `reassign, partitions: topic orders, partition 0, replicas 1 2`, for a request or an answer. */
+/** Such as `reassign, partitions (topic orders, partition 0, replicas 1 2)`, for a request or an answer. */
 export function inWords(value: object): string {
-  return Object.entries(value)
-    .filter(
-      ([key, each]) => key !== 'topicId' && each !== null && !(Array.isArray(each) && each.length === 0),
-    )
+  const words = Object.entries(value)
+    .filter(([key, each]) => key !== 'topicId' && !(key === 'error' && each === null) && !isEmpty(each))
     .map(([key, each]) => (key === 'kind' ? String(each) : `${wordsOf(key)} ${valueInWords(each)}`))
-    .join(', ')
+  return words.join(', ') || 'that it is done'
 }
+
+const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0
 
 function valueInWords(value: unknown): string {
   if (Array.isArray(value)) return value.map(valueInWords).join(typeof value[0] === 'object' ? '; ' : ' ')
   if (typeof value === 'object' && value !== null) return `(${inWords(value)})`
-  return String(value)
+  return value === null ? 'none' : String(value)
 }
 
 /** `replicationFactor` as `replication factor`; names with dots stay. */
