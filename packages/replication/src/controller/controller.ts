@@ -13,6 +13,7 @@ import type { MetadataEvent, MetadataOutcome, MetadataTransaction } from '../met
 import { Admission } from './admission.js'
 import { PartitionChanges, type PartitionChange } from './partition-changes.js'
 import { PartitionCreation } from './partition-creation.js'
+import type { PartitionIntent } from './partition-intent.js'
 import { inNeedOf, wishesOf, type PartitionsRequest } from './partition-request.js'
 import type { PendingRequest } from './pending-request.js'
 import { ReplicaSpread } from './placement.js'
@@ -87,6 +88,8 @@ export class Controller {
   readonly #admission: Admission
   readonly #partitions: PartitionChanges
   readonly #spread: ReplicaSpread
+  /** What is in the store, and in the image from a revision on. */
+  #granted: { readonly revision: number; readonly intents: readonly PartitionIntent[] }[] = []
   /** The keys of partitions whose last transaction failed. */
   readonly #failed = new Set<string>()
   /** By name, as they were when last looked at. */
@@ -217,6 +220,7 @@ export class Controller {
       this.#markAll()
     }
     this.#queue.imageReached(this.#image.revision)
+    this.#answerGranted()
     this.#beginRequests()
     for (let due = this.#queue.takeDue(now); due.length > 0; due = this.#queue.takeDue(now)) {
       this.#lookAt(due)
@@ -225,6 +229,7 @@ export class Controller {
 
   #end(): void {
     this.#notBegun = []
+    this.#granted = []
     this.#requests.clear()
     for (const requestId of this.#unanswered) {
       this.#reply(requestId, resultOf('NOT_CONTROLLER'))
@@ -373,7 +378,9 @@ export class Controller {
     for (const key of keys) {
       if (key.startsWith(partitionKeyPrefix)) {
         const change = this.#partitions.changeOf(key)
-        if (change !== null) {
+        if (change === null) {
+          this.#failed.delete(key)
+        } else {
           changes.push(change)
         }
       } else if (key.startsWith(brokerKeyPrefix)) {
@@ -394,18 +401,33 @@ export class Controller {
     }
   }
 
-  #partitionsSettled(batch: readonly PartitionChange[], { kind }: MetadataOutcome): void {
+  #partitionsSettled(batch: readonly PartitionChange[], outcome: MetadataOutcome): void {
     for (const { key, intents } of batch) {
-      if (kind === 'succeeded') {
+      if (outcome.kind === 'succeeded') {
         this.#failed.delete(key)
-        this.#partitions.resolve(key, intents, null)
-      } else if (kind === 'failed') {
+        if (intents.length > 0) {
+          this.#partitions.remove(key, intents)
+          this.#granted.push({ revision: outcome.revision, intents })
+        }
+      } else if (outcome.kind === 'failed') {
         this.#failed.add(key)
       } else {
         for (const intent of intents) {
           intent.attempted = true
         }
       }
+    }
+  }
+
+  /** Whoever asked finds it in the image. */
+  #answerGranted(): void {
+    const { revision } = this.#image
+    const seen = this.#granted.filter((each) => each.revision <= revision)
+    if (seen.length > 0) {
+      this.#granted = this.#granted.filter((each) => each.revision > revision)
+    }
+    for (const { resolve } of seen.flatMap(({ intents }) => intents)) {
+      resolve(null)
     }
   }
 

@@ -49,14 +49,19 @@ export class PartitionChanges {
     return this.#intents.has(key)
   }
 
-  resolve(key: string, resolved: readonly PartitionIntent[], error: ControllerErrorName | null): void {
-    const left = (this.#intents.get(key) ?? []).filter((intent) => !resolved.includes(intent))
+  /** What was wanted is wanted no more. */
+  remove(key: string, intents: readonly PartitionIntent[]): void {
+    const left = (this.#intents.get(key) ?? []).filter((intent) => !intents.includes(intent))
     if (left.length === 0) {
       this.#intents.delete(key)
     } else {
       this.#intents.set(key, left)
     }
-    for (const intent of resolved) {
+  }
+
+  #resolve(key: string, intents: readonly PartitionIntent[], error: ControllerErrorName | null): void {
+    this.remove(key, intents)
+    for (const intent of intents) {
       intent.resolve(error)
     }
   }
@@ -69,7 +74,7 @@ export class PartitionChanges {
     if (state !== undefined && topic !== undefined && partition < topic.partitions) {
       return this.#changeOfState(key, state, this.#rulesOf(topic.configs))
     }
-    this.resolve(key, this.#intents.get(key) ?? [], 'UNKNOWN_TOPIC_OR_PARTITION')
+    this.#resolve(key, this.#intents.get(key) ?? [], 'UNKNOWN_TOPIC_OR_PARTITION')
     if (state === undefined || this.#isBeingMade(topicId, partition)) {
       return null
     }
@@ -81,7 +86,7 @@ export class PartitionChanges {
     for (const intent of this.#intents.get(key) ?? []) {
       const step = grant(intent, wanted.state, wanted.rules, this.#image)
       if ('answer' in step) {
-        this.resolve(key, [intent], step.answer)
+        this.#resolve(key, [intent], step.answer)
       } else {
         wanted = step
       }

@@ -146,3 +146,19 @@ test('a reassignment that was put, but not answered, is found to have begun', ()
   harness.run()
   expect(harness.replies.get(requestId)!.partitions[0]!.error).toBeNull()
 })
+
+test('a request to partitions is answered when the image has what was asked for, not before', () => {
+  const harness = settledHarness()
+  harness.isHolding = true
+  const replicas = [1, 2, 4]
+  const partitions = [{ topic: 'orders', partition: 0, replicas }]
+  const requestId = harness.controller.request({ kind: 'reassign', partitions }, harness.now)
+  harness.run()
+  const [transaction] = harness.waiting
+  harness.settle(transaction!, harness.commit(transaction!.transaction))
+  expect(harness.controller.take()).toEqual([])
+  expect(harness.controller.isIdle).toBe(false)
+  harness.run()
+  expect(harness.replies.get(requestId)?.partitions).toEqual([{ topic: 'orders', partition: 0, error: null }])
+  expect(harness.state().addingReplicas).toEqual([4])
+})
