@@ -271,7 +271,7 @@ export class PartitionLeader {
 
   /**
    * Says how {@link change} has ended. `'failed'` is to mean that a comparison did not hold. One whose outcome is unknown counts
-   * until a later state is known, and may be put again.
+   * until a later state is known, and {@link change} asks for it again at once: it is for the caller to wait before that.
    */
   changeSettled(change: InSyncChange, outcome: MetadataOutcome, now: number): void {
     if (change !== this.#changeInFlight) {
