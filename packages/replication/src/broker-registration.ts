@@ -3,6 +3,7 @@
  * lease; a broker without one is fenced, as is one whose registration says so (KIP-841).
  */
 export interface BrokerRegistration {
+  /** Which broker it is, from 0 on. */
   readonly brokerId: number
   /**
    * The revision at which this registration was first put: every start and every new lease has one of its own (KIP-903's broker
@@ -27,5 +28,6 @@ export interface BrokerRegistration {
   readonly shuttingDown: boolean
   /** The replicas, as `topicId:partition`, whose logs have failed on this broker. */
   readonly offlineReplicas: readonly string[]
+  /** The store's lease that the registration ends with. */
   readonly lease: string
 }

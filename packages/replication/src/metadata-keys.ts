@@ -37,7 +37,9 @@ export function partitionOfKey(key: string): { readonly topicId: string; readonl
 
 /** What the metadata store holds of a topic. It is put behind its partitions and removed before them. */
 export interface TopicRegistration {
+  /** The topic's name. */
   readonly name: string
+  /** The id, which a topic of the same name created later does not share. */
   readonly topicId: string
   /** How many partitions there are: those with a lower number, and no others. */
   readonly partitions: number
@@ -49,9 +51,11 @@ export interface TopicRegistration {
 
 /** Who is the controller. */
 export interface ControllerRegistration {
+  /** The broker that is the controller. */
   readonly brokerId: number
   /** The revision at which this one became the controller; everything that it puts is compared with it. */
   readonly revision: number
+  /** The store's lease that the candidacy ends with. */
   readonly lease: string
 }
 

@@ -1,6 +1,8 @@
 /** A key as the metadata store holds it. */
 export interface MetadataEntry {
+  /** The key. */
   readonly key: string
+  /** What was put there. */
   readonly value: string
   /** The revision of the transaction that last put this key. */
   readonly revision: number
@@ -10,12 +12,17 @@ export interface MetadataEntry {
 
 /** Holds when the key was last put at exactly `revision`; 0 means that the key does not exist. */
 export interface MetadataCompare {
+  /** The key that is looked at. */
   readonly key: string
+  /** The revision that the key must have been put at last; 0 when it must not be there. */
   readonly revision: number
 }
 
+/** A key that gets a value. */
 export interface MetadataPut {
+  /** The key. */
   readonly key: string
+  /** What is put there. */
   readonly value: string
   /** The lease with which the key vanishes; `'kept'`: the one that it has. Absent: none. */
   readonly lease?: string
@@ -23,8 +30,11 @@ export interface MetadataPut {
 
 /** Applied as a whole or not at all. */
 export interface MetadataTransaction {
+  /** What all has to hold; by default nothing. */
   readonly compares?: readonly MetadataCompare[]
+  /** What is put then; by default nothing. */
   readonly puts?: readonly MetadataPut[]
+  /** The keys that are deleted then; by default none. */
   readonly deletes?: readonly string[]
 }
 

@@ -7,7 +7,9 @@ export const noBroker = -1
  * that it was made from.
  */
 export interface PartitionState {
+  /** The id of the topic. */
   readonly topicId: string
+  /** The partition's number, from 0 on. */
   readonly partition: number
   /** Broker ids in the order of the assignment; the first is the preferred leader. Those being added are among them. */
   readonly replicas: readonly number[]

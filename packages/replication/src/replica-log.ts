@@ -1,5 +1,6 @@
 /** Where a leader epoch ends in a log. */
 export interface EpochEnd {
+  /** The leader epoch. */
   readonly epoch: number
   /** The offset behind its last record. */
   readonly endOffset: number

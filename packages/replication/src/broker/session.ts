@@ -12,6 +12,7 @@ import { Waits } from './waits.js'
 
 /** What a {@link BrokerSession} is made with. */
 export interface BrokerSessionOptions {
+  /** Which broker it is, from 0 on. */
   readonly brokerId: number
   /** Of this process alone, such as a random UUID. */
   readonly incarnationId: string
@@ -103,6 +104,7 @@ export class BrokerSession {
     this.#advance()
   }
 
+  /** How far the broker is between its first lease and its end. */
   get state(): BrokerSessionState {
     if (this.#isStopped) return 'stopped'
     const own = this.#registration

@@ -43,12 +43,15 @@ export interface ControllerConfig {
   readonly retryBackoffMs?: number
 }
 
+/** What a controller is made of. */
 export interface ControllerOptions {
+  /** The broker that is the controller. */
   readonly brokerId: number
   /** The revision at which `/controller` was put for this broker. Nothing is done before the image has reached it. */
   readonly controllerRevision: number
   /** Of the store. The controller only reads it. */
   readonly image: ClusterImage
+  /** What the broker's configurations say of the cluster. */
   readonly config?: ControllerConfig
   /** Milliseconds of any clock; it may jump. */
   readonly now: number

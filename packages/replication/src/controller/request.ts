@@ -15,12 +15,16 @@ export type ControllerErrorName =
 
 /** A partition as requests name it. */
 export interface TopicPartition {
+  /** The topic's name. */
   readonly topic: string
+  /** The partition's number, from 0 on. */
   readonly partition: number
 }
 
+/** Creates a topic. */
 export interface CreateTopicRequest {
   readonly kind: 'create topic'
+  /** The topic's name. */
   readonly name: string
   /** A new one, which no topic has ever had. */
   readonly topicId: string
@@ -32,20 +36,26 @@ export interface CreateTopicRequest {
   readonly configs?: Readonly<Record<string, string>>
 }
 
+/** Deletes a topic with its partitions. */
 export interface DeleteTopicRequest {
   readonly kind: 'delete topic'
+  /** The topic's name. */
   readonly name: string
 }
 
+/** Changes configurations of a topic (IncrementalAlterConfigs). */
 export interface AlterTopicConfigsRequest {
   readonly kind: 'alter topic configs'
+  /** The topic's name. */
   readonly name: string
   /** The configurations to set; `null` for one to take back. The others stay as they are. */
   readonly configs: Readonly<Record<string, string | null>>
 }
 
+/** Gives a topic more partitions. */
 export interface CreatePartitionsRequest {
   readonly kind: 'create partitions'
+  /** The topic's name. */
   readonly name: string
   /** How many there are to be in the end. */
   readonly count: number
@@ -63,6 +73,7 @@ export interface ReassignRequest {
 /** KIP-460. */
 export interface ElectLeadersRequest {
   readonly kind: 'elect leaders'
+  /** Which kind of election; the unclean one may lose records (KIP-460). */
   readonly election: 'preferred' | 'unclean'
   /** `null`: all those that need it. */
   readonly partitions: readonly TopicPartition[] | null
@@ -71,12 +82,14 @@ export interface ElectLeadersRequest {
 /** Moves all replicas of a broker to others. It is answered when the reassignments have begun. */
 export interface DrainRequest {
   readonly kind: 'drain'
+  /** The broker whose replicas go elsewhere. */
   readonly brokerId: number
 }
 
 /** Takes the registration of a broker away; one that lives registers again. */
 export interface UnregisterRequest {
   readonly kind: 'unregister'
+  /** The broker that does not come back. */
   readonly brokerId: number
 }
 
@@ -93,6 +106,7 @@ export type ControllerRequest =
 
 /** What became of a partition of a request. */
 export interface PartitionResult extends TopicPartition {
+  /** Why it was not done; null when it was. */
   readonly error: ControllerErrorName | null
 }
 

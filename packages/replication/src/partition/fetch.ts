@@ -5,6 +5,7 @@ import type { EpochEnd } from '../replica-log.js'
 export interface FollowerFetch {
   /** Unique for the follower; its answer is matched by it. The leader takes no notice. */
   readonly fetchId: number
+  /** The broker that fetches. */
   readonly replicaId: number
   /** The follower's broker epoch (KIP-903). */
   readonly replicaEpoch: number
@@ -14,6 +15,7 @@ export interface FollowerFetch {
   readonly fetchOffset: number
   /** The leader epoch of its last record; -1 for a log without records (KIP-595). */
   readonly lastFetchedEpoch: number
+  /** Where the follower's log starts. */
   readonly logStartOffset: number
   /** How far its log is durable, at most `fetchOffset`: what it counts with. */
   readonly durableOffset: number
@@ -50,12 +52,15 @@ export type FollowerFetchAnswer =
 
 /** The answer as it reaches the follower. */
 export interface FetchedRecords {
+  /** Kafka's name of what went wrong; null when nothing did. */
   readonly error: ReplicationErrorName | null
   /** The leader epoch in which the leader answered. */
   readonly leaderEpoch: number
+  /** The leader's high watermark; −1 with an error. */
   readonly highWatermark: number
   /** -1 when the answer does not tell. */
   readonly logStartOffset: number
+  /** Where the leader's log ends the epoch at which both part; null where they agree (KIP-595). */
   readonly diverging: EpochEnd | null
   /** The range of the record batches that came along; `null` when there are none. */
   readonly records: { readonly baseOffset: number; readonly endOffset: number } | null

@@ -8,9 +8,11 @@ export class FollowerProgress {
   fetchOffset = -1
   /** How far its log is durable: with this it counts for the high watermark and the in-sync replicas. */
   durableOffset = -1
+  /** Where its log starts; -1 before its first Fetch. */
   logStartOffset = -1
   /** The log start that it was told. */
   toldLogStartOffset = -1
+  /** The high watermark that it knows; -1 before its first Fetch. */
   highWatermark = -1
   /** The latest time at which the leader had nothing that this follower does not have now. */
   lastCaughtUpTime: number

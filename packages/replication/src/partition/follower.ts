@@ -20,10 +20,13 @@ export type FollowerStep =
   /** Fetch again, but not at once: the leader is none, or one of another leader epoch. */
   | { readonly kind: 'retry' }
 
+/** What a follower is made of. */
 export interface PartitionFollowerOptions {
+  /** The broker that it is on. */
   readonly brokerId: number
   /** The broker epoch as it is now; -1 while the broker has none, and then it does not fetch. */
   readonly brokerEpoch: () => number
+  /** The log that it appends to. */
   readonly log: ReplicaLog
   /** The state in which another broker leads. */
   readonly state: PartitionState
@@ -45,6 +48,7 @@ export class PartitionFollower {
   readonly #log: ReplicaLog
   /** The broker to fetch from. */
   readonly leader: number
+  /** The epoch of the leader that is followed. */
   readonly leaderEpoch: number
 
   #highWatermark: number

@@ -10,6 +10,7 @@ export interface InSyncChange {
   readonly state: PartitionState
   /** The partition epoch of the state that it was made from. */
   readonly partitionEpoch: number
+  /** What to put to the store, as it is. */
   readonly transaction: MetadataTransaction
 }
 

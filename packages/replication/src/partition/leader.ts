@@ -13,12 +13,15 @@ import { readableEnd, type IsolationLevel } from './readable-end.js'
 /** The registration of a broker as this broker's image of the store has it; `undefined` when it has none. */
 export type BrokerLookup = (brokerId: number) => BrokerRegistration | undefined
 
+/** What a leader is made of. */
 export interface PartitionLeaderOptions {
+  /** The broker that it is on. */
   readonly brokerId: number
   /** Its `leaderEpoch` has to be the state's before anything is appended. */
   readonly log: ReplicaLog
   /** The state in which this broker leads. */
   readonly state: PartitionState
+  /** What the broker knows of the registrations of others. */
   readonly brokers: BrokerLookup
   /** The high watermark that was known before; what the log does not have of it is left out. */
   readonly highWatermark: number
@@ -66,6 +69,7 @@ export class PartitionLeader {
     return this.#state
   }
 
+  /** The epoch that it leads in. */
   get leaderEpoch(): number {
     return this.#state.leaderEpoch
   }

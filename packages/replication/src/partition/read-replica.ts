@@ -1,7 +1,10 @@
 /** A replica that may serve a consumer's reads (KIP-392). */
 export interface ReadCandidate {
+  /** The broker that the replica is on. */
   readonly brokerId: number
+  /** The rack of that broker; null when it has none. */
   readonly rack: string | null
+  /** Where the replica's log ends, as far as the leader knows. */
   readonly endOffset: number
 }
 

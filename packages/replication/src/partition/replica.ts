@@ -18,11 +18,15 @@ export type ClientError = Extract<
   | 'UNKNOWN_TOPIC_OR_PARTITION'
 >
 
+/** What a replica is made of. */
 export interface PartitionReplicaOptions {
+  /** The broker that it is on. */
   readonly brokerId: number
   /** This broker's epoch as it is now; -1 while it has none. */
   readonly brokerEpoch: () => number
+  /** The log that it reads and appends to. */
   readonly log: ReplicaLog
+  /** What the broker knows of the registrations of others. */
   readonly brokers: BrokerLookup
   /** `replica.lag.time.max.ms`. */
   readonly replicaLagTimeMaxMs: number
@@ -54,6 +58,7 @@ export class PartitionReplica {
     return this.#leader?.state ?? this.#state
   }
 
+  /** What the replica is at present. */
   get role(): ReplicaRole {
     if (this.#leader !== null) {
       return 'leader'
@@ -61,10 +66,12 @@ export class PartitionReplica {
     return this.#follower === null ? 'waiting' : 'follower'
   }
 
+  /** The leader that it is; null when it is none. */
   get leader(): PartitionLeader | null {
     return this.#leader
   }
 
+  /** The follower that it is; null when it is none. */
   get follower(): PartitionFollower | null {
     return this.#follower
   }
