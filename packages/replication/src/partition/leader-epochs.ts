@@ -62,7 +62,7 @@ export class LeaderEpochs {
   /** Forgets what lies before the log's start; the epoch that wrote the first record left starts there. */
   truncateFromStart(startOffset: number): boolean {
     const first = this.#entries.findLastIndex((entry) => entry.startOffset <= startOffset)
-    if (first === -1 || (first === 0 && this.#entries[0]!.startOffset === startOffset)) {
+    if (first === -1 || this.#entries[0]!.startOffset === startOffset) {
       return false
     }
     this.#entries.splice(0, first)

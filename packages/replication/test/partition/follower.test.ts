@@ -327,6 +327,8 @@ test('cuts down to the start of its log, and by what it is told where it knows n
   expect(diverging(9, 15)).toEqual({ kind: 'truncate', to: 15 })
   follower.stepFailed()
   expect(diverging(1, 10)).toEqual({ kind: 'truncate', to: 10 })
+  follower.stepFailed()
+  expect([diverging(1, 20), diverging(1, 30)]).toEqual([{ kind: 'retry' }, { kind: 'retry' }])
 })
 
 test('what a step that failed has cut all the same is not below the high watermark any more', () => {

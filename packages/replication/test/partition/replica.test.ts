@@ -24,6 +24,15 @@ test('takes a role when a state gives it one, and another with each leader epoch
   expect(replica.stateChanged(stateOf({ leader: 2, partitionEpoch: 100 }), 0)).toBe('follower')
   expect(replica.follower).toMatchObject({ leader: 2, leaderEpoch: 5, highWatermark: 4 })
   const followed = replica.follower!
+  followed.answered(followed.fetch()!.fetchId, {
+    error: null,
+    leaderEpoch: 5,
+    highWatermark: 6,
+    logStartOffset: 0,
+    diverging: null,
+    records: null,
+  })
+  expect(replica.highWatermark).toBe(6)
   expect(replica.stateChanged(stateOf({ leader: 2, isr: [2], partitionEpoch: 101 }), 0)).toBeNull()
   expect(replica.follower).toBe(followed)
   expect(replica.stateChanged(stateOf({ leaderEpoch: 6, partitionEpoch: 102 }), 0)).toBe('leader')

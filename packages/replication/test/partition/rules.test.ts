@@ -202,6 +202,13 @@ test('a throttle earns nothing from a clock that goes back, and may be lifted', 
   expect(throttle.exceeded(-8_399)).toBe(false)
   throttle.record(1e12, -8_399)
   expect(throttle.exceeded(-8_399)).toBe(false)
+  throttle.setRate(1_000_000, -8_399)
+  throttle.record(101_000_000, -8_399)
+  expect([throttle.exceeded(-8_399), throttle.exceeded(91_601), throttle.exceeded(91_602)]).toEqual([
+    true,
+    true,
+    false,
+  ])
 })
 
 test('a partition is under-replicated without one of its replicas, those being added excepted, and under the minimum with fewer', () => {
