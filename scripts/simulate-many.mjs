@@ -26,7 +26,6 @@ export async function simulateMany({
   const totals = new Totals()
   const count = last - first + 1
   const threads = Math.min(availableParallelism(), Math.ceil(count / BLOCK))
-  const progress = new Progress(`Simulating ${number(count)} seeds on ${threads} threads`, '', stderr)
   const started = performance.now()
 
   let next = first
@@ -37,6 +36,7 @@ export async function simulateMany({
     for (const worker of workers) void worker.terminate()
   }
   process.once('SIGINT', interrupt)
+  const progress = new Progress(`Simulating ${number(count)} seeds on ${threads} threads`, '', stderr)
 
   const runWorker = () =>
     new Promise((resolve, reject) => {

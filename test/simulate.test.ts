@@ -2,6 +2,8 @@
  * A simulator that finds a bug and tells of it so that nobody can follow, or that passes whatever breaks, has found nothing. These
  * tests let `npm run simulate` find a bug that they put into the rules.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { join } from 'node:path'
@@ -108,6 +110,18 @@ test('what breaks is told with its seed and command, and makes the command fail'
   expect(stdout).toMatch(/^ {2}npm run simulate -- --seed \d+\n {4}[\w ]+: \w+-\d: /m)
   expect(stdout).toMatch(/^npm run simulate -- --seed \d+ --without .* breaks the same:$/m)
   expect(Number(/^(\d+) seeds$/m.exec(stdout)![1])).toBeLessThan(30)
+})
+
+test('Ctrl-C ends many runs with what they came to so far', { timeout: 60_000 }, async () => {
+  const child = spawn(process.execPath, ['scripts/run.mjs', 'simulate', '--seeds', '1000000'], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const stdout = text(child.stdout)
+  child.stderr.once('data', () => child.kill('SIGINT'))
+  const [code] = await once(child, 'exit')
+  expect(code).toBe(130)
+  expect(await stdout).toMatch(/^\d+ seeds\n {2}time/)
 })
 
 test('a seed that fails is shortened, and what is left breaks the same', { timeout: 60_000 }, async () => {

@@ -407,7 +407,7 @@ function describeState({
 }: PartitionState): string {
   const led = leader === noBroker ? 'no leader' : `leader ${leader}`
   const eligible = eligibleLeaderReplicas.length > 0 ? `, eligible ${eligibleLeaderReplicas.join(' ')}` : ''
-  return `puts ${led} in epoch ${leaderEpoch}, in sync ${isr.join(' ')} of ${replicas.join(' ')}${eligible}`
+  return `puts ${led} in epoch ${leaderEpoch}, in sync ${isr.join(' ') || 'none'} of ${replicas.join(' ')}${eligible}`
 }
 
 function notThere(partition: string, fetchId: number): Message {
