@@ -514,3 +514,9 @@ test.each([0, 1.5, -3, NaN])('a lease of %d seconds is refused', (leaseTtlSecond
     expect.objectContaining({ code: 'VARVE_INVALID_OPTION' }),
   )
 })
+
+test('a lease of one second is long enough', () => {
+  expect(new Process(new StoreDouble(), { leaseTtlSeconds: 1 }).wants()).toEqual([
+    { kind: 'grant lease', ttlSeconds: 1 },
+  ])
+})
