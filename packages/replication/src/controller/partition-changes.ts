@@ -93,6 +93,8 @@ export class PartitionChanges {
     }
     const next = targetState(wanted.state, wanted.rules, state)
     if (next === state) {
+      // What is left of the intents, later ones have taken back.
+      this.#resolve(key, this.#intents.get(key) ?? [], null)
       return null
     }
     const compares: MetadataCompare[] = [{ key, revision: state.partitionEpoch }]

@@ -162,3 +162,23 @@ test('a request to partitions is answered when the image has what was asked for,
   expect(harness.replies.get(requestId)?.partitions).toEqual([{ topic: 'orders', partition: 0, error: null }])
   expect(harness.state().addingReplicas).toEqual([4])
 })
+
+test('requests are answered of which a later one takes back what an earlier one asked for', () => {
+  const harness = settledHarness()
+  harness.isHolding = true
+  const [earlier, later] = [
+    [2, 1, 3],
+    [1, 2, 3],
+  ].map((replicas) => {
+    const partitions = [{ topic: 'orders', partition: 0, replicas }]
+    const requestId = harness.controller.request({ kind: 'reassign', partitions }, harness.now)
+    harness.run()
+    return requestId
+  })
+  harness.isHolding = false
+  harness.settle(harness.waiting[0]!, { kind: 'unknown' })
+  harness.pass(100)
+  const errorOf = (requestId: number) => harness.replies.get(requestId)?.partitions[0]!.error
+  expect([errorOf(earlier!), errorOf(later!)]).toEqual([null, null])
+  expect(harness.controller.isIdle).toBe(true)
+})
