@@ -103,8 +103,13 @@ export class Administrator {
         return true
       }
       case 'reassign': {
-        const replicas = random.shuffle([...brokerIds]).slice(0, replicationFactor)
-        this.#ask(() => ({ kind: 'reassign', partitions: [{ topic: name, partition, replicas }] }))
+        const reassign = (): void => {
+          const replicas = random.shuffle([...brokerIds]).slice(0, replicationFactor)
+          this.#ask(() => ({ kind: 'reassign', partitions: [{ topic: name, partition, replicas }] }))
+        }
+        reassign()
+        // In place of the first, which may be under way.
+        if (random.chance(0.5)) this.#simulation.time.after(random.exponential(30), reassign)
         return true
       }
       case 'cancel reassignment': {
@@ -112,7 +117,8 @@ export class Administrator {
         return true
       }
       case 'preferred election': {
-        this.#ask(() => ({ kind: 'elect leaders', election: 'preferred', partitions: null }))
+        const partitions = random.chance(0.5) ? null : [{ topic: name, partition }]
+        this.#ask(() => ({ kind: 'elect leaders', election: 'preferred', partitions }))
         return true
       }
       case 'leader changes': {

@@ -275,9 +275,11 @@ export class BrokerLife {
     const controller = this.#controller!
     switch (output.kind) {
       case 'transaction': {
+        const controllerRevision = this.#controllerRevision
         this.#tellTransaction(output.transaction)
         this.store.transaction(output.transaction, (outcome) => {
           if (outcome.kind !== 'succeeded') this.tell('controller', () => `its transaction: ${outcome.kind}`)
+          else this.invariants.controllerHasPut(controllerRevision, outcome.revision)
           controller.settled(output.id, outcome, this.now())
           this.pump()
         })
@@ -407,7 +409,7 @@ function describeState({
 }: PartitionState): string {
   const led = leader === noBroker ? 'no leader' : `leader ${leader}`
   const eligible = eligibleLeaderReplicas.length > 0 ? `, eligible ${eligibleLeaderReplicas.join(' ')}` : ''
-  return `puts ${led} in epoch ${leaderEpoch}, in sync ${isr.join(' ') || 'none'} of ${replicas.join(' ')}${eligible}`
+  return `puts ${led} in epoch ${leaderEpoch}, in sync ${isr.join(' ')} of ${replicas.join(' ')}${eligible}`
 }
 
 function notThere(partition: string, fetchId: number): Message {

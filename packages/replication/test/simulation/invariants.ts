@@ -1,5 +1,6 @@
 import {
   brokerKeyPrefix,
+  controllerKey,
   decodeBrokerRegistration,
   decodePartitionState,
   decodeTopicRegistration,
@@ -31,6 +32,8 @@ export class Invariants {
   /** The states as they are committed in the store. */
   readonly states = new Map<string, PartitionState>()
   readonly #registrations = new Map<number, BrokerRegistration>()
+  /** The revisions at which the controller was another one, or none. */
+  readonly #controllers: { readonly revision: number; readonly isThere: boolean }[] = []
   readonly #prefixes = new Map<string, CommittedPrefix>()
   /** By partition and epoch, the life of a broker that leads in it. */
   readonly #leaders = new Map<string, string>()
@@ -61,6 +64,8 @@ export class Invariants {
       if (event.key.startsWith(partitionKeyPrefix)) this.#partitionCommitted(event)
       else if (event.key.startsWith(topicKeyPrefix)) this.#topicCommitted(event)
       else if (event.key.startsWith(brokerKeyPrefix)) this.#brokerCommitted(event)
+      else if (event.key === controllerKey)
+        this.#controllers.push({ revision: event.revision, isThere: event.kind === 'put' })
     }
   }
 
@@ -106,6 +111,13 @@ export class Invariants {
       !this.#isAvailable(state.leader, state)
     )
       throw wrong(`${state.leader} was elected and is fenced, offline or about to stop`)
+    const haveLeft = before.replicas.filter((broker) => !state.replicas.includes(broker))
+    if (haveLeft.some((broker) => before.isr.includes(broker)) && state.isr.length < state.minInsyncReplicas)
+      throw wrong(`${haveLeft.join(' ')} left and in sync are ${state.isr.join(' ')}`)
+    for (const broker of before.addingReplicas) {
+      const isAdded = state.replicas.includes(broker) && !state.addingReplicas.includes(broker)
+      if (isAdded && !state.isr.includes(broker)) throw wrong(`${broker} was added and is not in sync`)
+    }
     if (state.leader !== noBroker && !state.isr.includes(state.leader))
       throw wrong(`${state.leader} leads and is not in sync`)
     if (state.leaderEpoch === before.leaderEpoch || state.leader === noBroker) return
@@ -152,6 +164,16 @@ export class Invariants {
     }
   }
 
+  /** What a controller wanted put was put, at that revision. */
+  controllerHasPut(controllerRevision: number, revision: number): void {
+    const last = this.#controllers.findLast((change) => change.revision <= revision)
+    if (last?.revision !== controllerRevision || !last.isThere)
+      throw new Violation(
+        'one controller',
+        `the one of revision ${controllerRevision} has put at ${revision}, and was none since ${last?.revision}`,
+      )
+  }
+
   /** Every replica that may be elected cleanly has the whole committed prefix. */
   #checkEligible(partition: string): void {
     const state = this.states.get(partition)
@@ -184,6 +206,11 @@ export class Invariants {
     for (const partition of broker.logs.keys()) {
       if (this.states.has(partition)) this.#checkEligible(partition)
     }
+  }
+
+  /** A follower has cut its log. */
+  truncated(partition: string): void {
+    this.#checkEligible(partition)
   }
 
   #checkReplica(broker: SimulatedBroker, hosted: HostedReplica): void {
