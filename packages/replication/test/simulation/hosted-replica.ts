@@ -315,7 +315,8 @@ export class HostedReplica {
   }
 
   #deleteBefore(offset: number): void {
-    if (this.#isDeleting || offset <= this.log.startOffset || this.log.state !== 'open') return
+    const { startOffset, durableOffset, state } = this.log
+    if (this.#isDeleting || state !== 'open' || offset <= startOffset || offset > durableOffset) return
     this.#tell('log', () => `deletes what is before ${offset}`)
     this.#isDeleting = true
     this.log.deleteBefore(offset, () => {

@@ -17,6 +17,9 @@ import { Timeline, type EntryKind, type TimelineEntry } from './timeline.js'
 import { Violation } from './violation.js'
 import { VirtualTime } from './virtual-time.js'
 
+/** Fifty times as many as a run takes: something goes round in circles. */
+const mostEvents = 250_000
+
 /** A cluster, its clients and its store, and everything that goes on in them. */
 export class Simulation {
   readonly scenario: Scenario
@@ -103,6 +106,7 @@ export class Simulation {
       this.#liveness.begin()
     })
     while (!this.#liveness.isReached && time.runNext()) {
+      if (time.executed > mostEvents) throw new Violation('liveness', `${mostEvents} events have no end`)
       for (const broker of this.brokers.values()) this.invariants.check(broker)
     }
     this.invariants.checkAtEnd()
