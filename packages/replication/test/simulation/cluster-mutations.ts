@@ -1,0 +1,288 @@
+import { inFile, type Mutation } from './mutation.js'
+
+/** Of what the controller, the session of a broker and the image of the store go by. */
+export const clusterMutations: readonly Mutation[] = [
+  ...inFile('controller/partition-target.ts', [
+    {
+      name: 'the leader epoch stays when replicas leave',
+      replace: 'return hasLeft &&',
+      by: 'return hasLeft && next.leaderEpoch < 0 &&',
+      breaks: 'eligible replicas hold what is committed',
+      seeds: [971],
+    },
+    {
+      name: 'a broker that lost records stays an eligible leader',
+      replace: 'registration !== undefined && registration.fenced && registration.mayHaveLostRecords',
+      by: 'registration === undefined && registration',
+      breaks: 'unclean restart',
+      seeds: [12, 19],
+    },
+    {
+      name: 'a broker that was restarted stays in the in-sync replicas',
+      replace: 'next = withoutUnavailable(next, rules, isLive)',
+      by: 'next = withoutUnavailable(next, rules, (id) => rules.registration(id) !== undefined)',
+      breaks: 'liveness',
+      seeds: [8],
+    },
+    {
+      name: 'brokers that are gone stay in the in-sync replicas',
+      replace: 'next = withoutUnavailable(next, rules, isLive)',
+      by: '',
+      breaks: 'liveness',
+      seeds: [1, 5],
+    },
+    {
+      name: 'a broker is unfenced while it is in sync for its former life',
+      replace: 'state.isr.includes(brokerId) ||\n    (mayLack',
+      by: '(mayLack',
+      breaks: 'unclean restart',
+      seeds: [12],
+    },
+    {
+      name: 'a broker that lost records is unfenced while it is an eligible leader',
+      replace: ' ||\n    (mayLack(registration) && state.eligibleLeaderReplicas.includes(brokerId))',
+      by: '',
+      breaks: 'unclean restart',
+      seeds: [45],
+    },
+    {
+      name: 'a broker is unfenced while it leads for its former life',
+      replace: 'state.leader === brokerId ||\n    state.isr.includes(brokerId) ||',
+      by: '',
+      breaks: 'unclean restart',
+      seeds: [12, 5],
+    },
+    {
+      name: 'a fenced broker may lead',
+      replace: '    !registration.fenced &&\n',
+      by: '',
+      breaks: 'leader election',
+      seeds: [7, 8],
+    },
+    {
+      name: 'a broker that is about to stop may lead',
+      replace: '    !registration.shuttingDown &&\n',
+      by: '',
+      breaks: 'leader election',
+      seeds: [52, 71],
+    },
+    {
+      name: 'a replica whose log has failed may lead',
+      replace: ' &&\n    !registration.offlineReplicas.includes(`${topicId}:${partition}`)',
+      by: '',
+      breaks: 'leader election',
+      seeds: [27],
+    },
+  ]),
+  ...inFile('controller/admission.ts', [
+    {
+      name: 'a broker is unfenced whatever it still stands for',
+      replace: '||\n      this.#unsettled.get(brokerId)?.size !== 0',
+      by: '',
+      breaks: 'unclean restart',
+      seeds: [12, 11],
+    },
+  ]),
+  ...inFile('controller/election.ts', [
+    {
+      name: 'a leader is elected outside the in-sync replicas',
+      replace: 'state.isr.includes(replica) && isLive(replica)',
+      by: 'isLive(replica)',
+      breaks: 'leader election',
+      seeds: [8, 7],
+    },
+    {
+      name: 'eligible leaders are not elected',
+      replace: 'if (eligible !== undefined) {',
+      by: 'if (eligible === undefined && unclean) {',
+      breaks: 'liveness',
+      seeds: [8, 7],
+    },
+    {
+      name: 'an eligible leader is elected that is gone',
+      replace: 'state.eligibleLeaderReplicas.includes(replica) && isLive(replica)',
+      by: 'state.eligibleLeaderReplicas.includes(replica)',
+      breaks: 'no exception',
+      seeds: [8, 7],
+    },
+    {
+      name: 'an eligible leader is elected without being in sync',
+      replace: 'withLeader(withInSyncReplicas(state, [eligible]), eligible)',
+      by: 'withLeader(state, eligible)',
+      breaks: 'leader election',
+      seeds: [8, 7],
+    },
+    {
+      name: 'an unclean leader is elected that nobody has allowed',
+      replace: 'return unclean ? electUncleanly(state, isLive) : null',
+      by: 'return electUncleanly(state, isLive)',
+      breaks: 'leader election',
+      seeds: [34, 24],
+    },
+    {
+      name: 'an election does not raise the leader epoch',
+      replace: 'leader, leaderEpoch: state.leaderEpoch + 1,',
+      by: 'leader,',
+      breaks: 'leader election',
+      seeds: [2, 5],
+    },
+    {
+      name: 'the leader epoch stays when there is no leader to elect',
+      replace: 'leaderEpoch: state.leaderEpoch + 1, lastKnownLeader: state.leader',
+      by: 'lastKnownLeader: state.leader',
+      breaks: 'leader election',
+      seeds: [8, 7],
+    },
+  ]),
+  ...inFile('controller/partition-changes.ts', [
+    {
+      name: 'an election is not compared with the registration of who is elected',
+      replace: 'next.leader !== noBroker && next.leaderEpoch !== state.leaderEpoch',
+      by: 'next.leader !== noBroker && next.leaderEpoch < 0',
+      breaks: 'leader election',
+      seeds: [70, 31],
+    },
+    {
+      name: 'a change by the controller is not compared with the state',
+      replace: 'const compares: MetadataCompare[] = [{ key, revision: state.partitionEpoch }]',
+      by: 'const compares: MetadataCompare[] = []',
+      breaks: 'leader election',
+      seeds: [124, 46],
+    },
+    {
+      name: 'partitions that are being made are removed as ones without a topic',
+      replace: 'state === undefined || this.#isBeingMade(topicId, partition)',
+      by: 'state === undefined',
+      breaks: 'liveness',
+      seeds: [73, 56],
+    },
+    {
+      name: 'partitions of a deleted topic stay',
+      replace: 'state === undefined || this.#isBeingMade(topicId, partition)',
+      by: 'topic === undefined',
+      breaks: 'liveness',
+      seeds: [0, 2],
+    },
+  ]),
+  ...inFile('controller/controller.ts', [
+    {
+      name: 'a controller that was replaced goes on putting',
+      replace: 'compares: [isController, ...compares]',
+      by: 'compares',
+      breaks: 'one controller',
+      seeds: [46, 25],
+    },
+    {
+      name: 'the partitions of a broker that is lost are not looked at',
+      replace:
+        'this.#queue.mark(brokerKey(brokerId))\n    for (const { topicId, partition } of this.#image.partitionsOfBroker(brokerId)) {\n      this.#queue.mark(partitionKey(topicId, partition))',
+      by: 'this.#queue.mark(brokerKey(brokerId))\n    for (const { topicId, partition } of this.#image.partitionsOfBroker(brokerId)) {\n      partitionKey(topicId, partition)',
+      breaks: 'liveness',
+      seeds: [1, 5],
+    },
+    {
+      name: 'a new controller does not look at what there is',
+      replace: '      this.#markAll()\n',
+      by: '',
+      breaks: 'liveness',
+      seeds: [18, 24],
+    },
+    {
+      name: 'preferred leaders never come back',
+      replace: '        this.#returnPreferredLeaders()\n',
+      by: '',
+      breaks: 'liveness',
+      seeds: [5, 6],
+    },
+    {
+      name: 'a broker is not unfenced when its last partition is settled',
+      replace:
+        'for (const brokerId of this.#admission.partitionChanged(key, state)) {\n          this.#queue.mark(brokerKey(brokerId))',
+      by: 'for (const brokerId of this.#admission.partitionChanged(key, state)) {\n          brokerKey(brokerId)',
+      breaks: 'liveness',
+      seeds: [6, 5],
+    },
+  ]),
+  ...inFile('controller/reassignment.ts', [
+    {
+      name: 'a reassignment is complete before those added are in sync',
+      replace: '!isReassigning(state) || !areAdded ||',
+      by: '!isReassigning(state) ||',
+      breaks: 'leader election',
+      seeds: [33, 24],
+    },
+    {
+      name: 'a reassignment is complete below the minimum',
+      replace: '!areAdded || isr.length < minInsyncReplicas',
+      by: '!areAdded',
+      breaks: 'leader election',
+      seeds: [98, 93],
+    },
+    {
+      name: 'a reassignment is complete at once',
+      replace: '!isReassigning(state) || !areAdded || isr.length < minInsyncReplicas',
+      by: '!isReassigning(state)',
+      breaks: 'leader election',
+      seeds: [4, 1],
+    },
+    {
+      name: 'a reassignment that takes the place of another drops what is in sync',
+      replace:
+        '(original.includes(replica) ||\n        state.isr.includes(replica) ||\n        state.eligibleLeaderReplicas.includes(replica)),',
+      by: 'original.includes(replica),',
+      breaks: 'leader election',
+      seeds: [109, 109],
+    },
+  ]),
+  ...inFile('controller/work-queue.ts', [
+    {
+      name: 'a transaction that failed is never made anew',
+      replace: 'this.#backingOff.set(key, now)',
+      by: '',
+      breaks: 'liveness',
+      seeds: [51, 29],
+    },
+  ]),
+  ...inFile('broker/session.ts', [
+    {
+      name: 'a broker registers unfenced',
+      replace: 'fenced: own?.fenced ?? true',
+      by: 'fenced: own?.fenced ?? false',
+      breaks: 'unclean restart',
+      seeds: [5, 3],
+    },
+    {
+      name: 'a broker does not say that it may have lost records',
+      replace: 'mayHaveLostRecords: own?.mayHaveLostRecords ?? this.#mayHaveLostRecords',
+      by: 'mayHaveLostRecords: false',
+      breaks: 'a leader has what is committed',
+      seeds: [40, 24],
+    },
+  ]),
+  ...inFile('cluster-image.ts', [
+    {
+      name: 'the image keeps replicas that have left',
+      replace: 'this.#byReplica.get(replica)?.delete(key)',
+      by: 'this.#byReplica.get(replica)',
+      breaks: 'liveness',
+      seeds: [2, 37],
+    },
+    {
+      name: 'the image keeps brokers that are gone',
+      replace: 'this.#brokers.delete(brokerId)',
+      by: '',
+      breaks: 'liveness',
+      seeds: [1, 7],
+    },
+  ]),
+  ...inFile('controller/partition-intent.ts', [
+    {
+      name: 'a preferred leader is elected that is not in sync',
+      replace:
+        'state.isr.includes(preferred) && mayLead(rules.registration(preferred), state)\n    ? { state,',
+      by: 'mayLead(rules.registration(preferred), state)\n    ? { state: { ...state, isr: state.replicas },',
+      breaks: 'eligible replicas hold what is committed',
+      seeds: [29, 29],
+    },
+  ]),
+]
