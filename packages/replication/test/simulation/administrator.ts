@@ -1,4 +1,4 @@
-import { partitionKey, type ControllerRequest } from '@varve/replication'
+import { isReassigning, partitionKey, type ControllerRequest } from '@varve/replication'
 import type { Random } from './random.js'
 import type { OperationKind, ScenarioTopic } from './scenario.js'
 import type { Simulation } from './simulation.js'
@@ -38,7 +38,10 @@ export class Administrator {
       name,
       topicId,
       partitions: { count: topic.partitions, replicationFactor: topic.replicationFactor },
-      configs: { 'min.insync.replicas': String(topic.minInsyncReplicas) },
+      configs: {
+        'min.insync.replicas': String(topic.minInsyncReplicas),
+        ...(topic.isUnclean && { 'unclean.leader.election.enable': 'true' }),
+      },
     }
   }
 
@@ -112,6 +115,12 @@ export class Administrator {
         if (random.chance(0.5)) this.#simulation.time.after(random.exponential(30), reassign)
         return true
       }
+      case 'replication factor': {
+        const factor = random.int(1, Math.min(5, brokerIds.length))
+        const replicas = random.shuffle([...brokerIds]).slice(0, factor)
+        this.#ask(() => ({ kind: 'reassign', partitions: [{ topic: name, partition, replicas }] }))
+        return true
+      }
       case 'cancel reassignment': {
         this.#ask(() => ({ kind: 'reassign', partitions: [{ topic: name, partition, replicas: null }] }))
         return true
@@ -142,9 +151,25 @@ export class Administrator {
       case 'drain': {
         const brokerId = random.pick(brokerIds)
         this.#ask(() => ({ kind: 'drain', brokerId }))
+        if (random.chance(0.5)) this.#simulation.time.after(random.exponential(300), () => this.#cancelAll())
+        return true
+      }
+      case 'unregister': {
+        const brokerId = random.pick(brokerIds)
+        this.#ask(() => ({ kind: 'unregister', brokerId }))
         return true
       }
     }
+  }
+
+  /** Every reassignment that is under way. */
+  #cancelAll(): void {
+    const { topics, states } = this.#simulation.invariants
+    const names = new Map([...topics.values()].map(({ topicId, name }) => [topicId, name]))
+    const partitions = [...states.values()]
+      .filter((state) => isReassigning(state) && names.has(state.topicId))
+      .map(({ topicId, partition }) => ({ topic: names.get(topicId)!, partition, replicas: null }))
+    if (partitions.length > 0) this.#ask(() => ({ kind: 'reassign', partitions }))
   }
 
   /** To another one of the in-sync replicas. */

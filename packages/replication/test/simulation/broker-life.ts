@@ -9,6 +9,7 @@ import {
   partitionKeyPrefix,
   partitionOfKey,
   PartitionReplica,
+  ReplicationThrottle,
   type ControllerRequest,
   type MetadataEntry,
   type MetadataEvent,
@@ -21,6 +22,7 @@ import { HostedReplica } from './hosted-replica.js'
 import type { Invariants } from './invariants.js'
 import type { ClientMetadata, Message } from './messages.js'
 import type { Packet } from './network.js'
+import { ProducerIds } from './producer-ids.js'
 import type { Simulation } from './simulation.js'
 import { inWords, type EntryKind } from './timeline.js'
 import type { Timer } from './virtual-time.js'
@@ -35,11 +37,19 @@ export class BrokerLife {
   readonly invariants: Invariants
   readonly replicas = new Map<string, HostedReplica>()
   readonly image = new ClusterImage()
+  /** Of what this broker sends to replicas that are not in sync; it counts records. */
+  readonly throttle: ReplicationThrottle
+  readonly #producerIds = new ProducerIds(this)
   readonly #broker: SimulatedBroker
   readonly #simulation: Simulation
   #session: BrokerSession | null = null
   #controller: Controller | null = null
   #controllerRevision = -1
+  /**
+   * The image has this life's registration, so it is not older than the logs. Before that a log without a partition in it may be that
+   * of one that it does not know yet.
+   */
+  #isUpToDate = false
   #isPumping = false
 
   constructor(broker: SimulatedBroker, simulation: Simulation) {
@@ -48,7 +58,9 @@ export class BrokerLife {
     this.id = broker.id
     this.invariants = simulation.invariants
     const { node } = broker
-    this.store = new EtcdClient({ node, server: simulation.etcdServer })
+    const { throttle, startsStale } = simulation.scenario
+    this.throttle = new ReplicationThrottle({ bytesPerSecond: throttle, now: this.now() })
+    this.store = new EtcdClient({ node, server: simulation.etcdServer, startsStale })
     const recoveries = [...broker.logs.values()].map((log) => log.open())
     // Remembered until a controller has noted it, however often the broker is started meanwhile.
     broker.mayHaveLostRecords ||= mayHaveLostRecords({
@@ -123,6 +135,10 @@ export class BrokerLife {
     const session = this.#session!
     session.imageChanged(this.now())
     if (session.hasBeenUnfenced) this.#broker.admitted()
+    if (!this.#isUpToDate && session.brokerEpoch !== -1) {
+      this.#isUpToDate = true
+      for (const partition of this.#broker.logs.keys()) this.#partitionChanged(partition)
+    }
     if (events === null) this.#controller?.imageReset(this.now())
     else this.#controller?.imageChanged(events, this.now())
     this.#becomeController()
@@ -157,7 +173,7 @@ export class BrokerLife {
   #partitionChanged(partition: string): void {
     const state = this.#state(partition)
     if (state === undefined || !state.replicas.includes(this.id)) {
-      this.#remove(partition)
+      if (this.#isUpToDate) this.#remove(partition)
       return
     }
     let hosted = this.replicas.get(partition)
@@ -206,6 +222,11 @@ export class BrokerLife {
     }
     hosted.logChanged()
     this.pump()
+  }
+
+  /** One of its leaders is about to have an ISR changed. */
+  changesInSync(): void {
+    this.#simulation.faults.moment(this.id, true)
   }
 
   #tick(): void {
@@ -374,6 +395,13 @@ export class BrokerLife {
             batches: [],
             generation: -1,
           })
+        return
+      }
+      case 'init producer id': {
+        const { requestId } = message
+        this.#producerIds.take((producerId) =>
+          this.reply(packet, { kind: 'producer id', requestId, producerId }),
+        )
         return
       }
       case 'metadata': {

@@ -10,7 +10,7 @@ export class SimulatedBroker {
   readonly id: number
   readonly node: SimulatedNode
   readonly rack: string
-  readonly directoryId: string
+  directoryId: string
   readonly disk: SimulatedDisk = healthyDisk()
   readonly logs = new Map<string, SimulatedLog>()
   /** Whether the machine has lost power since a controller took note of the broker. */
@@ -19,6 +19,7 @@ export class SimulatedBroker {
   life: BrokerLife | null = null
   /** Its process has ended in order. */
   isStopped = false
+  #disks = 1
   readonly #simulation: Simulation
 
   constructor(simulation: Simulation, node: SimulatedNode, rack: string) {
@@ -26,7 +27,7 @@ export class SimulatedBroker {
     this.node = node
     this.id = node.id
     this.rack = rack
-    this.directoryId = `directory-${node.id}`
+    this.directoryId = `directory-${node.id}-1`
   }
 
   /** The log of a partition on this machine; a new one where there is none. */
@@ -89,9 +90,23 @@ export class SimulatedBroker {
     this.tell('loses power')
     this.#end()
     if (this.node.state !== 'down') this.#simulation.network.crash(this.id, false)
-    this.#simulation.faultModel.recordsLost(this.id)
+    this.#simulation.faultModel.powerLost(this.id)
     for (const log of this.logs.values()) log.powerLoss()
     this.rebooted = true
+    this.#simulation.invariants.checkDisk(this)
+  }
+
+  /** Its data is gone for good. It begins anew under the id that it had. */
+  replaceDisk(): void {
+    this.tell('gets an empty disk')
+    this.#end()
+    if (this.node.state !== 'down') this.#simulation.network.crash(this.id, false)
+    this.#simulation.faultModel.recordsLost(this.id)
+    for (const log of this.logs.values()) log.powerLoss()
+    this.logs.clear()
+    this.directoryId = `directory-${this.id}-${++this.#disks}`
+    this.rebooted = false
+    this.mayHaveLostRecords = true
     this.#simulation.invariants.checkDisk(this)
   }
 

@@ -90,8 +90,18 @@ export class CommittedPrefix {
       this.#end = kept[0]?.baseOffset ?? 0
       for (const batch of kept) this.#add(batch)
     }
+    this.#forgetProducersBefore(log.startOffset)
     this.generation++
     this.isOpen = false
+  }
+
+  /** Of a producer a log may know nothing that starts behind all of its records. */
+  #forgetProducersBefore(offset: number): void {
+    const known = new Set<number>()
+    for (const { baseOffset, count, producerId } of this.#batches)
+      if (baseOffset + count > offset) known.add(producerId)
+    for (const producerId of this.#nextSequences.keys())
+      if (!known.has(producerId)) this.#nextSequences.delete(producerId)
   }
 
   #add(batch: SimulatedBatch): void {

@@ -19,6 +19,8 @@ export interface EtcdClientOptions {
   readonly requestTimeoutMs?: number
   /** Between two tries to list or watch. */
   readonly retryMs?: number
+  /** Whether the first list may be behind, as a serializable read is. */
+  readonly startsStale?: boolean
 }
 
 interface Pending extends EtcdRequest {
@@ -34,6 +36,7 @@ export class EtcdClient implements WatchClient {
   readonly #server: EtcdServer
   readonly #requestTimeoutMs: number
   readonly #retryMs: number
+  readonly #startsStale: boolean
   #isClosed = false
   #prefix = ''
   #follower: Follower | null = null
@@ -42,11 +45,18 @@ export class EtcdClient implements WatchClient {
   /** Counts the tries to list or to watch. Each one ends those before. */
   #attempt = 0
 
-  constructor({ node, server, requestTimeoutMs = 2000, retryMs = 200 }: EtcdClientOptions) {
+  constructor({
+    node,
+    server,
+    requestTimeoutMs = 2000,
+    retryMs = 200,
+    startsStale = false,
+  }: EtcdClientOptions) {
     this.#life = { node, incarnation: node.incarnation }
     this.#server = server
     this.#requestTimeoutMs = requestTimeoutMs
     this.#retryMs = retryMs
+    this.#startsStale = startsStale
   }
 
   transaction(transaction: MetadataTransaction, done: (outcome: MetadataOutcome) => void): void {
@@ -108,7 +118,8 @@ export class EtcdClient implements WatchClient {
 
   #listAll(): void {
     const attempt = ++this.#attempt
-    this.list(this.#prefix, (listing) => {
+    const serializable = this.#startsStale && this.#revision === 0
+    const listed = (listing: Listing | null): void => {
       if (listing === null) return this.#retry(listAgain, attempt)
       // What an older watch has told meanwhile may be newer.
       if (listing.revision > this.#revision) {
@@ -116,7 +127,8 @@ export class EtcdClient implements WatchClient {
         this.#follower?.reset(listing.entries, listing.revision)
       }
       this.#openWatch()
-    })
+    }
+    this.list(this.#prefix, listed, { serializable })
   }
 
   #openWatch(): void {

@@ -9,8 +9,8 @@ interface Loss {
 }
 
 /**
- * Which losses the protocol promises to survive. Under `'fsync'` any number; under `'os'`, of each partition, at most
- * `min.insync.replicas` − 1 replicas between two times at which they were in sync.
+ * Which losses the protocol promises to survive: of each partition, at most `min.insync.replicas` − 1 replicas between two times
+ * at which they were in sync. A power loss is one under `'os'` only, a disk that is replaced under `'fsync'`, too.
  */
 export class FaultModel {
   readonly #durability: 'os' | 'fsync'
@@ -35,7 +35,6 @@ export class FaultModel {
       partition,
       isr.length >= minInsyncReplicas ? minInsyncReplicas : Math.min(before, minInsyncReplicas),
     )
-    if (this.#durability === 'fsync') return
     for (const [broker, loss] of this.#losses.get(partition) ?? []) {
       if (!isIn(state, broker)) loss.left ||= loss.registered
       else if (loss.left && isr.includes(broker)) this.#losses.get(partition)!.delete(broker)
@@ -61,8 +60,16 @@ export class FaultModel {
     }
   }
 
+  /** What no fsync has covered. */
+  mayLosePower(broker: number): boolean {
+    return this.#durability === 'fsync' || this.mayLoseRecords(broker)
+  }
+
+  powerLost(broker: number): void {
+    if (this.#durability === 'os') this.recordsLost(broker)
+  }
+
   mayLoseRecords(broker: number): boolean {
-    if (this.#durability === 'fsync') return true
     for (const [partition, state] of this.#states) {
       if (!isIn(state, broker)) continue
       const lost = new Set(this.#losses.get(partition)?.keys()).add(broker)
@@ -72,7 +79,6 @@ export class FaultModel {
   }
 
   recordsLost(broker: number): void {
-    if (this.#durability === 'fsync') return
     this.#unregistered.add(broker)
     for (const [partition, state] of this.#states) {
       this.#losses.get(partition)?.delete(broker)

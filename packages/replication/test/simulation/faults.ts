@@ -1,4 +1,6 @@
+import { controllerKey, decodeControllerRegistration } from '@varve/replication'
 import type { SimulatedBroker } from './broker.js'
+import { SecondProcess } from './second-process.js'
 import { healthyDisk } from './simulated-log.js'
 import type { Random } from './random.js'
 import type { FaultKind } from './scenario.js'
@@ -15,6 +17,9 @@ export class Faults {
   /** How often each kind has begun. */
   readonly done: Partial<Record<FaultKind, number>> = {}
   endedAt = Infinity
+  /** Whose ISR change was the last to be put. */
+  #lastChanger = -1
+  #secondProcesses: SecondProcess[] = []
 
   constructor(simulation: Simulation) {
     this.#simulation = simulation
@@ -28,20 +33,41 @@ export class Faults {
     this.#next(scenario.meanFaultMs)
   }
 
-  /** The store has committed something. */
-  committed(): void {
-    const { scenario, time } = this.#simulation
-    if (!this.#isBreaking || !this.#random.chance(scenario.faultAtCommitChance)) return
-    time.after(this.#random.exponential(3), () => {
-      if (this.#isBreaking) this.#break(this.#random.pick(scenario.faults))
-    })
-  }
-
   #next(meanMs: number): void {
     this.#simulation.time.after(this.#random.exponential(meanMs), () => {
       if (!this.#isBreaking) return
-      this.#break(this.#random.pick(this.#simulation.scenario.faults))
+      this.#break(this.#random.pick(this.#simulation.scenario.faults), this.#target())
       this.#next(meanMs)
+    })
+  }
+
+  /** Now and then the one that it hurts most. */
+  #target(): SimulatedBroker {
+    const { brokers, brokerIds, invariants, etcd, scenario } = this.#simulation
+    const random = this.#random
+    const leaders = [...invariants.states.values()].map(({ leader }) => leader)
+    if (scenario.isAimed && leaders.length > 0 && random.chance(0.6)) {
+      const controller = etcd.get(controllerKey)
+      const aims = [
+        random.pick(leaders),
+        this.#lastChanger,
+        controller === undefined ? -1 : decodeControllerRegistration(controller).brokerId,
+      ]
+      const aim = brokers.get(random.pick(aims))
+      if (aim !== undefined) return aim
+    }
+    return brokers.get(random.pick(brokerIds))!
+  }
+
+  /** A leader is about to have the ISR changed, or a state has just been committed: at times something breaks right then. */
+  moment(leader: number, isChanging = false): void {
+    if (isChanging) this.#lastChanger = leader
+    const { scenario, brokers, time } = this.#simulation
+    const broker = brokers.get(leader)
+    if (broker === undefined || !this.#isBreaking || !this.#random.chance(scenario.faultAtCommitChance))
+      return
+    time.after(this.#random.exponential(3), () => {
+      if (this.#isBreaking) this.#break(this.#random.pick(scenario.faults), broker)
     })
   }
 
@@ -51,6 +77,7 @@ export class Faults {
     const { network, etcdServer, brokers } = this.#simulation
     this.endedAt = this.#simulation.time.now
     this.#tell(() => 'all is mended, and no more begin')
+    for (const process of this.#secondProcesses) process.crash()
     network.healAll()
     network.loss = 0
     network.reorder = 0
@@ -84,10 +111,9 @@ export class Faults {
     this.#tell(text)
   }
 
-  #break(kind: FaultKind): void {
+  #break(kind: FaultKind, broker: SimulatedBroker): void {
     const random = this.#random
-    const { network, etcdServer, etcd, brokers, brokerIds, faultModel, scenario } = this.#simulation
-    const broker = brokers.get(random.pick(brokerIds))!
+    const { network, etcdServer, etcd, brokerIds, faultModel, scenario } = this.#simulation
     const { node, disk } = broker
     switch (kind) {
       case 'crash': {
@@ -98,18 +124,29 @@ export class Faults {
         return
       }
       case 'power loss': {
+        this.#losePower(broker)
+        if (random.chance(0.3)) this.#losePowerSoon(this.#companion(broker))
+        return
+      }
+      case 'disk replacement': {
         if (broker.isStopped || !faultModel.mayLoseRecords(broker.id)) return
-        this.#begin(kind, () => `the machine of broker ${broker.id} loses power`)
+        this.#begin(kind, () => `broker ${broker.id} gets an empty disk`)
         const isDown = node.state === 'down'
-        broker.losePower()
+        broker.replaceDisk()
         if (!isDown) this.#startAgain(broker)
+        return
+      }
+      case 'second process': {
+        this.#startSecondProcess(broker)
         return
       }
       case 'pause': {
         if (node.state !== 'up') return
         this.#begin(kind, () => `broker ${broker.id} is paused`)
         node.pause()
-        this.#mendAfter(3000, () => {
+        // At times for longer than its lease.
+        const meanMs = random.pick([3000, 1000 * scenario.leaseTtlSeconds + 3000])
+        this.#mendAfter(meanMs, () => {
           if (node.state !== 'paused') return
           this.#tell(() => `broker ${broker.id} goes on`)
           node.resume()
@@ -123,7 +160,7 @@ export class Faults {
         return
       }
       case 'cut': {
-        const from = random.pick(brokerIds)
+        const from = broker.id
         const to = random.pick(brokerIds)
         if (from === to) return
         const isOneWay = random.chance(0.5)
@@ -250,10 +287,10 @@ export class Faults {
         return
       }
       case 'failed flush': {
-        if (node.state === 'down' || !faultModel.mayLoseRecords(broker.id)) return
+        if (node.state === 'down' || !faultModel.mayLosePower(broker.id)) return
         this.#begin(kind, () => `the disk of broker ${broker.id} fails`)
         // Which replicas it costs has to be known at once where their number matters.
-        faultModel.recordsLost(broker.id)
+        faultModel.powerLost(broker.id)
         if (scenario.durability === 'fsync') disk.failFlush = true
         else for (const log of broker.logs.values()) log.fail()
         this.#mendAfter(4000, () => {
@@ -280,6 +317,58 @@ export class Faults {
         })
       }
     }
+  }
+
+  #losePower(broker: SimulatedBroker): void {
+    if (broker.isStopped || !this.#simulation.faultModel.mayLosePower(broker.id)) return
+    this.#begin('power loss', () => `the machine of broker ${broker.id} loses power`)
+    const isDown = broker.node.state === 'down'
+    broker.losePower()
+    if (!isDown) this.#startAgain(broker)
+  }
+
+  #losePowerSoon(broker: SimulatedBroker): void {
+    this.#simulation.time.after(this.#random.float(0, 500), () => {
+      if (this.#isBreaking) this.#losePower(broker)
+    })
+  }
+
+  /** One that has a partition in common with a broker, if there is any. */
+  #companion(broker: SimulatedBroker): SimulatedBroker {
+    const { invariants, brokers } = this.#simulation
+    const others = [...invariants.states.values()]
+      .filter(({ replicas }) => replicas.includes(broker.id))
+      .flatMap(({ replicas }) => replicas.filter((id) => id !== broker.id))
+    return others.length === 0 ? broker : brokers.get(this.#random.pick(others))!
+  }
+
+  /** With the directory of the first, which may be paused meanwhile, or by mistake on another machine. */
+  #startSecondProcess(broker: SimulatedBroker): void {
+    const { faultModel } = this.#simulation
+    const { node, id } = broker
+    if (!node.isUp) return
+    const isOfSameData = this.#random.chance(0.6)
+    // A machine with an empty disk is all that the cluster sees of it.
+    if (!isOfSameData) {
+      if (!faultModel.mayLoseRecords(id)) return
+      faultModel.recordsLost(id)
+    }
+    const isPaused = isOfSameData && this.#random.chance(0.5)
+    if (isPaused) node.pause()
+    const second = new SecondProcess(this.#simulation, {
+      brokerId: id,
+      directoryId: isOfSameData ? broker.directoryId : `directory-of-another-${id}`,
+      mayHaveLostRecords: isOfSameData ? broker.mayHaveLostRecords : true,
+      rack: broker.rack,
+    })
+    this.#secondProcesses.push(second)
+    this.#begin(
+      'second process',
+      () =>
+        `${second.name} is another process of broker ${id}, with ${isOfSameData ? 'its' : 'other'} data${isPaused ? ', and it is paused' : ''}`,
+    )
+    if (isPaused) this.#mendAfter(3000, () => node.resume())
+    this.#mendAfter(4000, () => second.crash())
   }
 
   #startAgain(broker: SimulatedBroker): void {

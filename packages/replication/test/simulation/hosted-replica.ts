@@ -144,7 +144,8 @@ export class HostedReplica {
     if (change !== null) this.#putChange(leader, change)
     if (this.#produces.length > 0) this.#answerProduces(leader)
     for (const [replicaId, waiting] of this.#fetches) {
-      if (leader.hasNewsFor(replicaId)) this.#answerFetch(replicaId, waiting)
+      if (leader.hasNewsFor(replicaId) && !this.#isThrottled(leader, replicaId))
+        this.#answerFetch(replicaId, waiting)
     }
   }
 
@@ -155,6 +156,7 @@ export class HostedReplica {
       () =>
         `asks for in sync ${isr.join(' ')}${eligibleLeaderReplicas.length > 0 ? `, eligible ${eligibleLeaderReplicas.join(' ')}` : ''}`,
     )
+    this.#life.changesInSync()
     this.#life.store.transaction(change.transaction, (outcome) => {
       this.#tell('in-sync', () => `in sync ${isr.join(' ')}: ${outcome.kind}`)
       leader.changeSettled(change, outcome, this.#life.now())
@@ -244,8 +246,9 @@ export class HostedReplica {
       this.#fetched(packet, fetch, { ...known, diverging: { epoch, endOffset }, records: null }, [])
       return
     }
-    const batches = this.log.read(answer.from, answer.upTo, batchesPerFetch)
-    if (batches.length === 0 && mayWait && !leader.hasNewsFor(fetch.replicaId)) {
+    const isThrottled = this.#isThrottled(leader, fetch.replicaId)
+    const batches = isThrottled ? [] : this.log.read(answer.from, answer.upTo, batchesPerFetch)
+    if (batches.length === 0 && mayWait && (isThrottled || !leader.hasNewsFor(fetch.replicaId))) {
       const timer = this.#life.after(fetchWaitMs, () => {
         const waiting = this.#fetches.get(fetch.replicaId)
         if (waiting?.fetch === fetch) this.#answerFetch(fetch.replicaId, waiting)
@@ -254,11 +257,18 @@ export class HostedReplica {
       return
     }
     const last = batches.at(-1)
+    if (last !== undefined && !leader.isInSync(fetch.replicaId))
+      this.#life.throttle.record(last.baseOffset + last.count - answer.from, this.#life.now())
     const records =
       last === undefined
         ? null
         : { baseOffset: batches[0]!.baseOffset, endOffset: last.baseOffset + last.count }
     this.#fetched(packet, fetch, { ...known, diverging: null, records }, batches)
+  }
+
+  /** KIP-73: who is in sync must not fall behind, whatever the rest has to be copied. */
+  #isThrottled(leader: PartitionLeader, replicaId: number): boolean {
+    return !leader.isInSync(replicaId) && this.#life.throttle.exceeded(this.#life.now())
   }
 
   #fetched(

@@ -10,6 +10,7 @@ import {
   type BrokerRegistration,
   type MetadataEvent,
   type PartitionState,
+  type ProducerIdBlock,
   type TopicRegistration,
 } from '@varve/replication'
 import type { HostedReplica, SimulatedBroker } from './broker.js'
@@ -35,6 +36,7 @@ export class Invariants {
   /** The revisions at which the controller was another one, or none. */
   readonly #controllers: { readonly revision: number; readonly isThere: boolean }[] = []
   readonly #prefixes = new Map<string, CommittedPrefix>()
+  readonly #producerIdBlocks: Omit<ProducerIdBlock, 'transaction'>[] = []
   /** By partition and epoch, the life of a broker that leads in it. */
   readonly #leaders = new Map<string, string>()
   /** By partition: from this epoch on a leader's end of committed records must not be below this offset. */
@@ -74,6 +76,7 @@ export class Invariants {
     else {
       const topic = decodeTopicRegistration(event)
       this.topics.set(topic.name, topic)
+      if (topic.configs['unclean.leader.election.enable'] === 'true') this.uncleanAllowed.add(topic.topicId)
     }
   }
 
@@ -307,6 +310,19 @@ export class Invariants {
         'minimum of in-sync replicas',
         `${partition}: ${isr.join(' ')} in sync are enough for a leader where ${minInsyncReplicas} have to be`,
       )
+  }
+
+  /** A broker knows that a block of producer ids is its own. */
+  producerIdsTaken({ firstProducerId, endProducerId }: ProducerIdBlock): void {
+    const overlaps = this.#producerIdBlocks.some(
+      (other) => other.firstProducerId < endProducerId && firstProducerId < other.endProducerId,
+    )
+    if (overlaps)
+      throw new Violation(
+        'producer ids',
+        `the block of ${firstProducerId} up to ${endProducerId} overlaps with another one`,
+      )
+    this.#producerIdBlocks.push({ firstProducerId, endProducerId })
   }
 
   /** A leader is about to acknowledge a batch. */

@@ -24,6 +24,8 @@ export type Message =
       readonly error: string | null
       readonly baseOffset: number
     }
+  | { readonly kind: 'init producer id'; readonly requestId: number }
+  | { readonly kind: 'producer id'; readonly requestId: number; readonly producerId: number }
   | { readonly kind: 'metadata'; readonly requestId: number }
   | { readonly kind: 'metadata answer'; readonly requestId: number; readonly metadata: ClientMetadata }
   | {

@@ -14,7 +14,9 @@ interface Batch {
 /** What a producer has for one partition, in its order. */
 interface Lane {
   readonly partition: string
-  producerId: number
+  /** Null while it is asked for; what is to go out under it is in `withoutId`. */
+  producerId: number | null
+  withoutId: readonly (readonly number[])[]
   nextSequence: number
   readonly batches: Batch[]
   isBackingOff: boolean
@@ -59,8 +61,9 @@ export class SimulatedProducer extends SimulatedClient {
   /** What waits for an acknowledgement; nothing is ''. */
   waitsFor(counts: (partition: string) => boolean): string {
     return [...this.#lanes.values()]
-      .filter(({ partition, batches }) => batches.length > 0 && counts(partition))
-      .map(({ partition, batches }) => `${batches.length} for ${partition}`)
+      .map(({ partition, batches, withoutId }) => ({ partition, count: batches.length + withoutId.length }))
+      .filter(({ partition, count }) => count > 0 && counts(partition))
+      .map(({ partition, count }) => `${count} for ${partition}`)
       .join(', ')
   }
 
@@ -83,7 +86,8 @@ export class SimulatedProducer extends SimulatedClient {
     if (lane === undefined) {
       lane = {
         partition,
-        producerId: this.isIdempotent ? this.simulation.nextProducerId() : -1,
+        producerId: this.isIdempotent ? null : -1,
+        withoutId: [],
         nextSequence: 0,
         batches: [],
         isBackingOff: false,
@@ -91,19 +95,40 @@ export class SimulatedProducer extends SimulatedClient {
         outOfOrderSince: Infinity,
       }
       this.#lanes.set(partition, lane)
+      if (lane.producerId === null) this.#initProducerId(lane)
     }
-    if (lane.batches.length >= 20) return
+    if (lane.producerId === null || lane.batches.length >= 20) return
     const count = this.random.int(1, 4)
     const values = Array.from({ length: count }, () => this.simulation.nextValue())
     this.#add(lane, values)
     this.#send(lane)
   }
 
+  /** Any broker has some. One that was given out and did not arrive is given to nobody else. */
+  #initProducerId(lane: Lane): void {
+    const broker = this.random.pick(this.simulation.brokerIds)
+    this.ask(
+      broker,
+      (requestId) => ({ kind: 'init producer id', requestId }),
+      (answer) => {
+        if (answer?.kind !== 'producer id') {
+          this.node.after(retryBackoffMs, () => this.#initProducerId(lane))
+          return
+        }
+        lane.producerId = answer.producerId
+        for (const values of lane.withoutId) this.#add(lane, values)
+        lane.withoutId = []
+        this.#send(lane)
+      },
+    )
+  }
+
   #add(lane: Lane, values: readonly number[]): void {
+    const producerId = lane.producerId!
     const produced: ProducedBatch = {
-      producerId: lane.producerId,
-      producerEpoch: lane.producerId === -1 ? -1 : 0,
-      baseSequence: lane.producerId === -1 ? -1 : lane.nextSequence,
+      producerId,
+      producerEpoch: producerId === -1 ? -1 : 0,
+      baseSequence: producerId === -1 ? -1 : lane.nextSequence,
       values,
     }
     lane.nextSequence += values.length
@@ -188,16 +213,17 @@ export class SimulatedProducer extends SimulatedClient {
    */
   #startOver(lane: Lane): void {
     if (lane.batches.some(({ state }) => state === 'in flight')) return
-    this.simulation.sequenceLost(lane.partition, lane.producerId, lane.batches[0]!.produced.baseSequence)
-    const values = lane.batches
+    const { producerId, baseSequence } = lane.batches[0]!.produced
+    this.simulation.sequenceLost(lane.partition, producerId, baseSequence)
+    lane.withoutId = lane.batches
       .filter(({ state }) => state !== 'acknowledged')
       .map(({ produced }) => produced.values)
     lane.batches.length = 0
-    lane.producerId = this.simulation.nextProducerId()
+    lane.producerId = null
     lane.nextSequence = 0
     lane.isKnown = false
     lane.outOfOrderSince = Infinity
-    for (const each of values) this.#add(lane, each)
+    this.#initProducerId(lane)
   }
 
   #backOff(lane: Lane): void {

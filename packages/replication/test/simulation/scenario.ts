@@ -4,6 +4,8 @@ import type { Random } from './random.js'
 export const faultKinds = [
   'crash',
   'power loss',
+  'disk replacement',
+  'second process',
   'pause',
   'shutdown',
   'cut',
@@ -33,11 +35,13 @@ export const operationKinds = [
   'delete records',
   'minimum',
   'reassign',
+  'replication factor',
   'cancel reassignment',
   'preferred election',
   'leader changes',
   'unclean election',
   'drain',
+  'unregister',
 ] as const
 export type OperationKind = (typeof operationKinds)[number]
 
@@ -46,6 +50,8 @@ export interface ScenarioTopic {
   readonly partitions: number
   readonly replicationFactor: number
   readonly minInsyncReplicas: number
+  /** Rather any leader than none (`unclean.leader.election.enable`). */
+  readonly isUnclean?: boolean
 }
 
 /** Everything about a run that is decided before it begins; all of it follows from the seed. */
@@ -65,18 +71,30 @@ export interface Scenario {
   /** How often one follows at once upon a commit of the store, and meets its answer and the events of it on their way. */
   readonly faultAtCommitChance: number
   readonly faults: readonly FaultKind[]
+  /** Whether they often strike where it hurts: the controller, a leader, or who has just had an ISR changed. */
+  readonly isAimed: boolean
+  /** Records in a second from each leader to replicas that are not in sync. */
+  readonly throttle: number
+  /** Whether what a broker reads first of the store may be behind. */
+  readonly startsStale: boolean
   readonly operations: readonly OperationKind[]
   readonly meanOperationMs: number
 }
 
 export function drawScenario(random: Random): Scenario {
-  const brokers = random.pick([3, 3, 3, 4, 5, 5, 6, 7])
+  const isWide = random.chance(0.1)
+  const brokers = random.pick(isWide ? [5, 6, 7] : [3, 3, 3, 4, 5, 5, 6, 7])
   const topics = Array.from({ length: random.pick([1, 1, 2]) }, (): Omit<ScenarioTopic, 'name'> => {
-    const replicationFactor = Math.min(brokers, random.pick([1, 2, 3, 3, 3, 3, 4, 5]))
+    const isUnclean = random.chance(0.1)
+    const replicationFactor = Math.min(brokers, isWide ? 5 : random.pick([1, 2, 3, 3, 3, 3, 4, 5]))
     return {
       partitions: random.pick([1, 1, 2]),
       replicationFactor,
-      minInsyncReplicas: Math.min(replicationFactor, random.pick([1, 2, 2, 2, 3])),
+      minInsyncReplicas: Math.min(
+        replicationFactor,
+        isWide ? 3 : isUnclean ? 1 : random.pick([1, 2, 2, 2, 3]),
+      ),
+      isUnclean,
     }
   })
   return {
@@ -92,6 +110,9 @@ export function drawScenario(random: Random): Scenario {
     meanFaultMs: random.pick([400, 1000, 2500]),
     faultAtCommitChance: random.pick([0, 0, 0.03, 0.1]),
     faults: faultKinds.filter(() => random.chance(0.45)),
+    isAimed: random.chance(0.5),
+    throttle: random.pick([Infinity, Infinity, 400, 100]),
+    startsStale: random.chance(0.3),
     operations: operationKinds.filter((kind) => random.chance(kind === 'unclean election' ? 0.1 : 0.3)),
     meanOperationMs: random.pick([1500, 4000]),
   }

@@ -1,3 +1,4 @@
+import { partitionKeyPrefix } from '@varve/replication'
 import { Administrator } from './administrator.js'
 import { SimulatedBroker } from './broker.js'
 import { SimulatedConsumer } from './consumer.js'
@@ -39,8 +40,8 @@ export class Simulation {
   readonly faults: Faults
   readonly #liveness: Liveness
   readonly #deleted = new Set<string>()
-  #producerIds = 0
   #values = 0
+  #nodes = 1000
 
   constructor(seed: number, { scenario, record = false }: SimulateOptions = {}) {
     this.random = new Random(seed)
@@ -72,9 +73,11 @@ export class Simulation {
     this.invariants = new Invariants(this.brokers, this.faultModel, durability)
     this.etcd.onCommit = (transaction) => {
       this.invariants.committed(transaction)
-      this.faults.committed()
       for (const event of transaction.events)
-        if (event.kind === 'delete' && event.key.startsWith('/partitions/')) this.#deleted.add(event.key)
+        if (event.key.startsWith(partitionKeyPrefix)) {
+          if (event.kind === 'delete') this.#deleted.add(event.key)
+          else this.faults.moment(this.invariants.states.get(event.key)!.leader)
+        }
     }
     for (let id = 1; id <= brokers; id++)
       this.brokers.set(id, new SimulatedBroker(this, new SimulatedNode(time, id), `rack-${id % racks}`))
@@ -129,8 +132,9 @@ export class Simulation {
     this.faults.stopped(broker)
   }
 
-  nextProducerId(): number {
-    return this.#producerIds++
+  /** Of a process that there was not from the start. */
+  nextNode(): number {
+    return this.#nodes++
   }
 
   /** Each record has a value of its own. */
