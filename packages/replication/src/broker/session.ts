@@ -166,12 +166,12 @@ export class BrokerSession {
 
   /** The store has granted a lease. One too many, because the answer to an earlier request came late, is given back. */
   leaseGranted(lease: string, now: number): void {
-    this.#waits.turn(now)
     if (lease === this.#lease) return
     if (this.#isStopped || this.#lease !== null) {
       this.#outputs.push({ kind: 'revoke lease', lease })
       return
     }
+    this.#waits.turn(now)
     this.#lease = lease
     this.#isLeaseAskedFor = false
     this.#waits.set('keep alive', this.#keepAliveIntervalMs)
@@ -195,9 +195,9 @@ export class BrokerSession {
 
   /** A transaction has ended. A second outcome of one is ignored. */
   settled(id: number, outcome: MetadataOutcome, now: number): void {
-    this.#waits.turn(now)
     const concern = this.#underWay.get(id)
     if (concern === undefined) return
+    this.#waits.turn(now)
     this.#underWay.delete(id)
     if (outcome.kind === 'succeeded') {
       this.#putAt[concern] = outcome.revision

@@ -152,6 +152,21 @@ test('a lease is kept alive three times in its life, whether or not that is answ
   expect(process.session.nextTick).toBe(6000)
 })
 
+test('what changes nothing does not stand in for the tick that is due', () => {
+  const process = new Process(new StoreDouble())
+  process.wants()
+  process.session.leaseGranted('a', 0)
+  const [put] = transactions(process.wants())
+  process.session.settled(put!.id, { kind: 'succeeded', revision: 2 }, 0)
+  process.session.leaseGranted('a', 3000)
+  process.session.leaseGranted('b', 3000)
+  process.session.settled(put!.id, { kind: 'failed' }, 3000)
+  expect(process.wants()).toEqual([{ kind: 'revoke lease', lease: 'b' }])
+  expect(process.session.nextTick).toBe(3000)
+  process.session.tick(3000)
+  expect(process.wants()).toEqual([{ kind: 'keep alive', lease: 'a' }])
+})
+
 test('a clock that goes back keeps no lease from being kept alive', () => {
   const process = running(new StoreDouble(), { leaseTtlSeconds: 6 })
   process.pass(-1_000_000)
