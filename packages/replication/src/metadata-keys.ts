@@ -124,7 +124,7 @@ export function decodePartitionState(entry: MetadataEntry): PartitionState {
  * `null` then, and given whenever the same registration is put again.
  */
 export function encodeBrokerRegistration(
-  registration: Omit<BrokerRegistration, 'brokerEpoch' | 'revision' | 'lease'> & {
+  registration: Omit<BrokerRegistration, 'brokerId' | 'brokerEpoch' | 'revision' | 'lease'> & {
     readonly brokerEpoch: number | null
   },
 ): string {

@@ -134,8 +134,7 @@ export class BrokerSession {
   /** The revision at which it became the controller; null while it is not. */
   get controllerRevision(): number | null {
     const { controller } = this.#image
-    const isOwn = controller?.brokerId === this.#options.brokerId && controller.lease === this.#lease
-    return isOwn ? controller.revision : null
+    return controller !== null && controller.lease === this.#lease ? controller.revision : null
   }
 
   /**
@@ -241,11 +240,7 @@ export class BrokerSession {
   /** Its registration on the lease that it holds. */
   get #registration(): BrokerRegistration | undefined {
     const registration = this.#image.brokers.get(this.#options.brokerId)
-    return registration !== undefined &&
-      registration.lease === this.#lease &&
-      registration.incarnationId === this.#options.incarnationId
-      ? registration
-      : undefined
+    return registration?.lease === this.#lease ? registration : undefined
   }
 
   #advance(): void {
@@ -255,7 +250,7 @@ export class BrokerSession {
     this.#holdLease()
     if (this.#lease === null) return
     this.#register(this.#lease)
-    if (!this.#isStopped) this.#standForController(this.#lease)
+    this.#standForController()
   }
 
   #takeNote(): void {
@@ -276,7 +271,6 @@ export class BrokerSession {
 
   #holdLease(): void {
     if (this.#lease === null) {
-      this.#waits.clear('keep alive')
       if (this.#isLeaseAskedFor || this.#waits.has('lease')) return
       this.#isLeaseAskedFor = true
       this.#outputs.push({ kind: 'grant lease', ttlSeconds: this.#leaseTtlSeconds })
@@ -318,7 +312,6 @@ export class BrokerSession {
   #putRegistration(own: BrokerRegistration | null, revision: number, lease: string): void {
     const { brokerId, incarnationId, directoryId, rack, endpoints } = this.#options
     const value = encodeBrokerRegistration({
-      brokerId,
       incarnationId,
       directoryId,
       rack,
@@ -332,8 +325,9 @@ export class BrokerSession {
     this.#put('registration', brokerKey(brokerId), revision, value, lease)
   }
 
-  #standForController(lease: string): void {
-    if (this.#registration === undefined || !this.#mayPut('controller')) return
+  #standForController(): void {
+    const own = this.#registration
+    if (own === undefined || !this.#mayPut('controller')) return
     const { brokerId } = this.#options
     const { controller } = this.#image
     // One of a former life, of which nothing is left but its lease, would have to expire first.
@@ -341,7 +335,7 @@ export class BrokerSession {
       controller === null || (controller.brokerId === brokerId && this.controllerRevision === null)
     if (!isVacant || this.#isShuttingDown) return
     const value = encodeControllerRegistration({ brokerId })
-    this.#put('controller', controllerKey, controller?.revision ?? 0, value, lease)
+    this.#put('controller', controllerKey, controller?.revision ?? 0, value, own.lease)
   }
 
   #mayPut(concern: Concern): boolean {
@@ -364,13 +358,14 @@ export class BrokerSession {
 
   #leadsWhatAnotherCould(): boolean {
     const { brokerId } = this.#options
+    // This one is shutting down by then.
     const couldLead = (id: number): boolean => {
       const other = this.#image.brokers.get(id)
-      return id !== brokerId && other !== undefined && !other.fenced && !other.shuttingDown
+      return other !== undefined && !other.fenced && !other.shuttingDown
     }
-    for (const { leader, isr } of this.#image.partitionsOfBroker(brokerId))
-      if (leader === brokerId && isr.some(couldLead)) return true
-    return false
+    return [...this.#image.partitionsOfBroker(brokerId)].some(
+      ({ leader, isr }) => leader === brokerId && isr.some(couldLead),
+    )
   }
 
   #stop(): void {

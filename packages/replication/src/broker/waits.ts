@@ -16,8 +16,9 @@ export class Waits<Name extends string> {
     const back = Math.max(0, this.#now - now)
     this.#now = now
     for (const [name, end] of this.#ends) {
-      if (end - back <= now) this.#ends.delete(name)
-      else this.#ends.set(name, end - back)
+      const moved = end - back
+      if (moved <= now) this.#ends.delete(name)
+      else this.#ends.set(name, moved)
     }
   }
 
@@ -27,9 +28,5 @@ export class Waits<Name extends string> {
 
   set(name: Name, durationMs: number): void {
     this.#ends.set(name, this.#now + durationMs)
-  }
-
-  clear(name: Name): void {
-    this.#ends.delete(name)
   }
 }
