@@ -117,7 +117,10 @@ test('a broker registers on a lease, is fenced until the controller has noted it
   expect(process.session.brokerEpoch).toBe(-1)
   expect(process.wants()).toEqual([{ kind: 'grant lease', ttlSeconds: 9 }])
   process.do({ kind: 'grant lease', ttlSeconds: 9 })
-  const [put] = transactions(process.wants())
+  expect(process.session.nextTick).toBe(3000)
+  const outputs = process.wants()
+  expect(outputs).toHaveLength(1)
+  const [put] = transactions(outputs)
   expect(put!.transaction.compares).toEqual([{ key, revision: 0 }])
   process.do(put!)
   process.watch()
@@ -147,9 +150,34 @@ test('a lease is kept alive three times in its life, whether or not that is answ
   expect(process.wants()).toEqual([])
   process.pass(1)
   expect(process.wants()).toEqual([{ kind: 'keep alive', lease: 'lease 1' }])
-  process.pass(2000)
+  process.pass(1999)
+  expect(process.wants()).toEqual([])
+  process.pass(1)
   expect(process.wants()).toEqual([{ kind: 'keep alive', lease: 'lease 1' }])
   expect(process.session.nextTick).toBe(6000)
+})
+
+test.each<[string, (session: BrokerSession, now: number) => void]>([
+  ['a change of the image', (session, now) => session.imageChanged(now)],
+  ['a lease that is not granted', (session, now) => session.leaseNotGranted(now)],
+  ['the loss of another lease', (session, now) => session.leaseLost('another', now)],
+  ['logs that have failed', (session, now) => session.setOfflineReplicas(['topic:3'], now)],
+  ['a shutdown', (session, now) => session.shutDown(30_000, now)],
+])('whatever happens first once a lease is to be kept alive, it is: %s', (_, happen) => {
+  const process = running(new StoreDouble())
+  happen(process.session, 3000)
+  expect(process.wants()).toContainEqual({ kind: 'keep alive', lease: 'lease 1' })
+})
+
+test('so it is when a transaction ends, and from when the lease was granted', () => {
+  const process = new Process(new StoreDouble())
+  process.wants()
+  process.session.leaseGranted('late', 500)
+  expect(process.session.nextTick).toBe(3500)
+  const [put] = transactions(process.wants())
+  process.session.settled(put!.id, { kind: 'unknown' }, 3500)
+  expect(process.wants()).toEqual([{ kind: 'keep alive', lease: 'late' }])
+  expect(process.session.nextTick).toBe(3600)
 })
 
 test('what changes nothing does not stand in for the tick that is due', () => {
@@ -213,6 +241,7 @@ test('a former life is taken over at once, whatever its lease', () => {
   expect(former.session.refusal).toBe('DUPLICATE_BROKER_REGISTRATION')
   expect(former.wants()).toEqual([{ kind: 'revoke lease', lease: 'lease 1' }])
   expect(registration(store).incarnationId).toBe('second')
+  expect(former.pass(100_000).wants()).toEqual([])
 })
 
 test('who is taken over before the image has shown its own registration does not take it back', () => {
@@ -223,6 +252,21 @@ test('who is taken over before the image has shown its own registration does not
   new Process(store, { incarnationId: 'second' }).run()
   former.image.reset(store.entries.values(), store.revision)
   former.session.imageChanged(0)
+  expect(former.session.state).toBe('stopped')
+  expect(registration(store).incarnationId).toBe('second')
+})
+
+test('who is taken over after the image alone has told it that it was registered does not take it back', () => {
+  const store = new StoreDouble()
+  const former = new Process(store)
+  former.do(former.wants()[0]!)
+  const [put] = transactions(former.wants())
+  store.transaction(put!.transaction)
+  former.watch()
+  former.session.settled(put!.id, { kind: 'unknown' }, 0)
+  new Process(store, { incarnationId: 'second' }).run()
+  former.watch()
+  former.pass(100)
   expect(former.session.state).toBe('stopped')
   expect(registration(store).incarnationId).toBe('second')
 })
@@ -266,15 +310,18 @@ test('what it may have lost stays said until the controller has noted it', () =>
 
 test('what a former life may have lost is inherited, unless it was noted', () => {
   for (const fenced of [true, false]) {
-    const store = new StoreDouble()
-    new Process(store, { mayHaveLostRecords: true }).run()
-    change(store, { fenced })
-    const next = new Process(store, { incarnationId: 'second' }).run()
-    expect(registration(store)).toMatchObject({ incarnationId: 'second', mayHaveLostRecords: fenced })
-    // The new life's lease goes as well.
-    store.revoke('lease 2')
-    next.pass(3000).run()
-    expect(registration(store)).toMatchObject({ lease: 'lease 3', mayHaveLostRecords: fenced })
+    for (const hadLost of [true, false]) {
+      const store = new StoreDouble()
+      new Process(store, { mayHaveLostRecords: hadLost }).run()
+      change(store, { fenced })
+      const next = new Process(store, { incarnationId: 'second' }).run()
+      const mayHaveLostRecords = fenced && hadLost
+      expect(registration(store)).toMatchObject({ incarnationId: 'second', mayHaveLostRecords })
+      // The new life's lease goes as well.
+      store.revoke('lease 2')
+      next.pass(3000).run()
+      expect(registration(store)).toMatchObject({ lease: 'lease 3', mayHaveLostRecords })
+    }
   }
 })
 
@@ -382,6 +429,10 @@ test('nobody stands for controller without a registration', () => {
   expect(concerns(process.wants(), '/controller')).toEqual([])
 })
 
+test('nobody is the controller where there is none', () => {
+  expect(new Process(new StoreDouble()).session.controllerRevision).toBeNull()
+})
+
 test('a controller that has lost its lease is none any more', () => {
   const store = new StoreDouble()
   const process = running(store)
@@ -405,7 +456,7 @@ test('an attempt that failed waits, and sees then who it is', () => {
 
 test('logs that have failed are said in the registration, which keeps its epoch and what the controller put', () => {
   const store = new StoreDouble()
-  const process = running(store)
+  const process = running(store, { mayHaveLostRecords: true })
   const before = registration(store)
   process.session.setOfflineReplicas(['topic:3'], 0)
   process.run()
@@ -483,6 +534,11 @@ test('it does not wait for what nobody else could lead', () => {
     one.watch()
     expect(one.session.state).toBe('stopped')
   }
+  const { store, one } = twoBrokers()
+  store.revoke('lease 2')
+  one.watch()
+  one.session.shutDown(30_000, 0)
+  expect(one.run().session.state).toBe('stopped')
   const alone = running(new StoreDouble())
   alone.session.shutDown(30_000, 0)
   expect(alone.run().session.state).toBe('stopped')
@@ -504,6 +560,9 @@ test('without a registration there is nothing to hand over', () => {
   const process = new Process(store)
   process.session.shutDown(30_000, 0)
   expect(process.session.state).toBe('stopped')
+  const outputs = process.wants()
+  expect(outputs).toEqual([{ kind: 'grant lease', ttlSeconds: 9 }])
+  process.do(outputs[0]!)
   process.run()
   expect(store.has('lease 1')).toBe(false)
   const { one } = twoBrokers()
