@@ -102,6 +102,7 @@ export class PartitionFollower {
       latest?.fetchOffset === endOffset &&
       latest.lastFetchedEpoch === lastFetchedEpoch &&
       latest.durableOffset === durableOffset &&
+      latest.logStartOffset === startOffset &&
       latest.replicaEpoch === replicaEpoch
     ) {
       return null
@@ -250,9 +251,13 @@ export class PartitionFollower {
     return Math.min(Math.max(offset, this.#log.startOffset), this.#log.endOffset)
   }
 
-  /** Why a consumer cannot be served from here, `null` when it can (KIP-392). */
+  /**
+   * Why a consumer cannot be served from here, `null` when it can (KIP-392). What the leader has deleted may be here yet, and
+   * need not be what was committed.
+   */
   consumerFetchError(fetchOffset: number): null | 'OFFSET_NOT_AVAILABLE' | 'OFFSET_OUT_OF_RANGE' {
-    if (fetchOffset < this.#log.startOffset || fetchOffset > this.#log.endOffset) {
+    const startOffset = Math.max(this.#log.startOffset, this.#leaderLogStartOffset)
+    if (fetchOffset < startOffset || fetchOffset > this.#log.endOffset) {
       return 'OFFSET_OUT_OF_RANGE'
     }
     return fetchOffset > this.#highWatermark ? 'OFFSET_NOT_AVAILABLE' : null

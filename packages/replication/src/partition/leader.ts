@@ -258,13 +258,18 @@ export class PartitionLeader {
     return this.#endOf(id) < this.#log.endOffset && now - since > this.#replicaLagTimeMaxMs
   }
 
-  /** With all that is committed, in the life that its registration is of, and to stay (KIP-841, KIP-903). */
+  /**
+   * With all that is committed, in the life that its registration is of, and to stay (KIP-841, KIP-903). And with nothing from before
+   * this log's start: there is no telling any more whether that is what was committed.
+   */
   #mayEnter(id: number): boolean {
     const registration = this.#brokers(id)
+    const follower = this.#followers.get(id)!
     const end = this.#endOf(id)
     return (
       registration !== undefined &&
-      registration.brokerEpoch === this.#followers.get(id)!.brokerEpoch &&
+      registration.brokerEpoch === follower.brokerEpoch &&
+      follower.logStartOffset >= this.#log.startOffset &&
       !registration.fenced &&
       !registration.shuttingDown &&
       !registration.offlineReplicas.includes(`${this.#state.topicId}:${this.#state.partition}`) &&

@@ -247,6 +247,14 @@ test('a log without records names no epoch, whatever it was in', () => {
   expect(follower.fetch()).toMatchObject({ fetchOffset: 10, lastFetchedEpoch: -1 })
 })
 
+test('does not serve consumers what the leader has deleted, which may never have been committed', () => {
+  const { log, follower } = followerOf({ highWatermark: 0 })
+  log.append(10, 5)
+  follower.answered(sent(follower), { ...empty, highWatermark: 6, logStartOffset: 4 })
+  expect(follower.consumerFetchError(3)).toBe('OFFSET_OUT_OF_RANGE')
+  expect(follower.consumerFetchError(4)).toBe(null)
+})
+
 test('serves consumers up to the high watermark', () => {
   const { log, follower } = followerOf({ highWatermark: 0 })
   log.append(10, 5)

@@ -270,6 +270,17 @@ test('a follower enters at the high watermark and the start of the epoch, and co
   expect(leader.highWatermark).toBe(20)
 })
 
+test('who has records from before the start of the log does not enter: nobody can tell any more whether they were committed', () => {
+  const log = new BatchLog()
+  log.append(10, 1)
+  log.deleteBefore(6)
+  const { leader, fetch } = leaderOf({ log, highWatermark: 10, state: { isr: [1, 2] } })
+  fetch(3, 10, { logStartOffset: 5 })
+  expect(leader.change(0)).toBeNull()
+  fetch(3, 10, { logStartOffset: 6 })
+  expect(leader.change(0)?.state.isr).toEqual([1, 2, 3])
+})
+
 test('the start of the epoch has to be reached even where the high watermark is not yet known', () => {
   const log = new BatchLog()
   log.append(10, 1)

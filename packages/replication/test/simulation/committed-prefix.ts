@@ -10,6 +10,8 @@ export class CommittedPrefix {
   readonly partition: string
   readonly #batches: SimulatedBatch[] = []
   readonly #nextSequences = new Map<number, number>()
+  /** Up to where a log is known to have it: what is once written stays as it is until the log is cut. */
+  #compared = new WeakMap<SimulatedLog, number>()
   #end = 0
   /** How often records were given up. */
   generation = 0
@@ -27,6 +29,10 @@ export class CommittedPrefix {
   }
 
   batchAt(offset: number): SimulatedBatch | undefined {
+    return this.#batches[this.#indexOf(offset)]
+  }
+
+  #indexOf(offset: number): number {
     let low = 0
     let high = this.#batches.length
     while (low < high) {
@@ -35,7 +41,7 @@ export class CommittedPrefix {
       if (baseOffset + count <= offset) low = middle + 1
       else high = middle
     }
-    return this.#batches[low]
+    return low
   }
 
   /** Takes in what a log has below a high watermark. */
@@ -59,12 +65,30 @@ export class CommittedPrefix {
     }
   }
 
-  /** Whether a log has everything up to an offset, by its last record: the rest is compared at the end of the run. */
+  /** Whether a log has everything up to an offset, from the first record on. */
   isIn(log: SimulatedLog | undefined, end: number, upTo = this.#end): boolean {
     if (upTo === 0) return true
-    if (log === undefined) return false
-    if (end < upTo) return false
-    return log.startOffset >= upTo || log.batchAt(upTo - 1) === this.batchAt(upTo - 1)
+    if (log === undefined || end < upTo) return false
+    const compared = this.#compared.get(log) ?? 0
+    if (compared >= upTo) return true
+    for (let index = this.#indexOf(compared); index < this.#batches.length; index++) {
+      const batch = this.#batches[index]!
+      if (batch.baseOffset >= upTo) break
+      const isDeleted = batch.baseOffset + batch.count <= log.startOffset
+      if (!isDeleted && log.batchAt(batch.baseOffset) !== batch) return false
+    }
+    this.#compared.set(log, upTo)
+    return true
+  }
+
+  /** Whether the last record before an offset is the one that a log has there. */
+  agreesAt(log: SimulatedLog, offset: number): boolean {
+    return log.startOffset >= offset || log.batchAt(offset - 1) === this.batchAt(offset - 1)
+  }
+
+  /** A log has been cut, or opened again: what it has has to be compared once more. */
+  compareAgain(log: SimulatedLog): void {
+    this.#compared.delete(log)
   }
 
   /** Where a log that should have everything differs; null where it has it. */
@@ -91,6 +115,7 @@ export class CommittedPrefix {
       for (const batch of kept) this.#add(batch)
     }
     this.#forgetProducersBefore(log.startOffset)
+    this.#compared = new WeakMap()
     this.generation++
     this.isOpen = false
   }

@@ -92,6 +92,7 @@ export class Faults {
       // A failed log is closed for writes until it is opened again.
       if ([...broker.logs.values()].some(({ state }) => state === 'failed')) broker.crash()
       if (broker.node.state === 'down') broker.start()
+      broker.life?.throttle.setRate(Infinity, broker.life.now())
     }
   }
 

@@ -380,7 +380,7 @@ export class HostedReplica {
       case 'truncate': {
         this.#tell('log', () => `truncates from ${this.log.endOffset} to ${step.to}`)
         this.log.truncateTo(step.to, this.#stepEnds(follower))
-        this.#life.invariants.truncated(this.partition)
+        this.#life.invariants.truncated(this.partition, this.log)
         return
       }
       case 'start over': {

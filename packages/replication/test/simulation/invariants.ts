@@ -18,6 +18,7 @@ import { CommittedPrefix, describe } from './committed-prefix.js'
 import type { CommittedTransaction } from './etcd.js'
 import type { FaultModel } from './fault-model.js'
 import type { SimulatedBatch } from './simulated-batch.js'
+import type { SimulatedLog } from './simulated-log.js'
 import { Violation } from './violation.js'
 
 /**
@@ -206,13 +207,14 @@ export class Invariants {
 
   /** To be called when a broker's disk has changed by a fault or a restart. */
   checkDisk(broker: SimulatedBroker): void {
-    for (const partition of broker.logs.keys()) {
-      if (this.states.has(partition)) this.#checkEligible(partition)
+    for (const [partition, log] of broker.logs) {
+      if (this.states.has(partition)) this.truncated(partition, log)
     }
   }
 
   /** A follower has cut its log. */
-  truncated(partition: string): void {
+  truncated(partition: string, log: SimulatedLog): void {
+    this.prefix(partition).compareAgain(log)
     this.#checkEligible(partition)
   }
 
@@ -242,11 +244,18 @@ export class Invariants {
     } else if (follower !== null) {
       const { highWatermark } = follower
       if (checked.role === follower && checked.highWatermark === highWatermark) return
+      const before = checked.role === follower ? checked.highWatermark : 0
       checked.role = follower
       checked.highWatermark = highWatermark
       const prefix = this.prefix(hosted.partition)
       if (prefix.isOpen || prefix.generation > 0) return
-      if (highWatermark > prefix.end || !prefix.isIn(hosted.log, hosted.log.endOffset, highWatermark))
+      if (highWatermark < before)
+        throw new Violation(
+          'high watermark',
+          `${hosted.partition}: it went back from ${before} to ${highWatermark} on broker ${broker.id}, which follows in epoch ${follower.leaderEpoch}`,
+        )
+      // What the leader has deleted may differ, and is deleted here as well before the replica counts as in sync.
+      if (highWatermark > prefix.end || !prefix.agreesAt(hosted.log, highWatermark))
         throw new Violation(
           'high watermark of a follower',
           `${hosted.partition}: ${highWatermark} on broker ${broker.id}, whose log ends at ${hosted.log.endOffset}; committed is up to ${prefix.end}`,

@@ -3,7 +3,7 @@ import type { Simulation } from './simulation.js'
 import { Violation } from './violation.js'
 
 /** How long a cluster may take, once nothing breaks any more, until all is as it should be. */
-const boundMs = 60_000
+const boundMs = 30_000
 const lookEveryMs = 250
 
 /**
