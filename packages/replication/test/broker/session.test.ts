@@ -143,6 +143,12 @@ test('a broker registers on a lease, is fenced until the controller has noted it
   expect(process.run().wants()).toEqual([])
 })
 
+test('a store that nothing was ever put in is one to register in', () => {
+  const store = new StoreDouble()
+  store.revision = 0
+  expect(running(store).session.state).toBe('running')
+})
+
 test('a lease is kept alive three times in its life, whether or not that is answered', () => {
   const process = running(new StoreDouble(), { leaseTtlSeconds: 6 })
   expect(process.session.nextTick).toBe(2000)
