@@ -29,8 +29,9 @@ export function targetState(
   before: PartitionState = state,
 ): PartitionState {
   const isLive = (brokerId: number): boolean => mayLead(rules.registration(brokerId), state)
-  let next = withMinimum(state, rules.minInsyncReplicas)
-  next = withoutUnavailable(next, rules, isLive)
+  // First who is gone, under the minimum that was in force: the eligible leaders are such under that one.
+  let next = withoutUnavailable(state, rules, isLive)
+  next = withMinimum(next, rules.minInsyncReplicas)
   next = completeReassignment(next, rules.minInsyncReplicas)
   if (!next.isr.includes(next.leader)) {
     next = elect(next, { isLive, unclean: rules.unclean }) ?? withoutLeader(next)

@@ -23,7 +23,7 @@ export interface PartitionLeaderOptions {
   readonly state: PartitionState
   /** What the broker knows of the registrations of others. */
   readonly brokers: BrokerLookup
-  /** The high watermark that was known before; what the log does not have of it is left out. */
+  /** The high watermark that was known before; what the log does not have of it, for good, is left out. */
   readonly highWatermark: number
   /** `replica.lag.time.max.ms`: a follower that has not had everything for longer leaves the in-sync replicas. */
   readonly replicaLagTimeMaxMs: number
@@ -60,7 +60,7 @@ export class PartitionLeader {
     this.#replicaLagTimeMaxMs = options.replicaLagTimeMaxMs
     this.#state = state
     this.epochStartOffset = log.endOffset
-    this.#highWatermark = Math.min(Math.max(options.highWatermark, log.startOffset), log.endOffset)
+    this.#highWatermark = Math.min(Math.max(options.highWatermark, log.startOffset), log.durableOffset)
     this.#adopt(state, now)
   }
 

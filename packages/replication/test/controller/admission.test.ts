@@ -133,3 +133,11 @@ test('what happened while nobody was the controller is made up for by the next',
   expect(harness.state()).toMatchObject({ leader: 2, isr: [2], eligibleLeaderReplicas: [3] })
   expect(harness.isFenced(1)).toBe(false)
 })
+
+test('who is eligible under the minimum in force is elected, though the minimum is lowered while the leader is lost', () => {
+  const harness = settledHarness({ leader: 3, isr: [3], eligibleLeaderReplicas: [1], minInsyncReplicas: 2 })
+  harness.putTopic(1, { 'min.insync.replicas': '1' })
+  harness.register(3, { mayHaveLostRecords: true })
+  harness.run()
+  expect(harness.state()).toMatchObject({ leader: 1, isr: [1], minInsyncReplicas: 1 })
+})

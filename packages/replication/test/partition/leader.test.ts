@@ -57,6 +57,19 @@ test('the high watermark stands still while the committed in-sync set is below t
   expect(leader.highWatermark).toBe(10)
 })
 
+test('what was committed as far as it knew, and it does not have for good, is not committed yet where it leads', () => {
+  const log = new BatchLog('fsync')
+  log.append(6, 1)
+  log.flush()
+  log.append(4, 1)
+  // Elected uncleanly, as one that was not in sync.
+  const { leader } = leaderOf({ log, highWatermark: 10, state: { isr: [1], minInsyncReplicas: 1 } })
+  expect([leader.highWatermark, leader.acknowledges(10, -1)]).toEqual([6, 'waiting'])
+  log.flush()
+  leader.logChanged()
+  expect([leader.highWatermark, leader.acknowledges(10, -1)]).toEqual([10, 'acknowledged'])
+})
+
 test('a Fetch in another leader epoch is refused and tells nothing', () => {
   const { leader, append, fetch } = leaderOf()
   append(10)

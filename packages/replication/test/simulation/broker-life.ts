@@ -58,7 +58,8 @@ export class BrokerLife {
     this.id = broker.id
     this.invariants = simulation.invariants
     const { node } = broker
-    const { throttle, startsStale } = simulation.scenario
+    const { startsStale } = simulation.scenario
+    const throttle = simulation.faults.endedAt < Infinity ? Infinity : simulation.scenario.throttle
     this.throttle = new ReplicationThrottle({ bytesPerSecond: throttle, now: this.now() })
     this.store = new EtcdClient({ node, server: simulation.etcdServer, startsStale })
     const recoveries = [...broker.logs.values()].map((log) => log.open())

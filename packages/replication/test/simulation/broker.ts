@@ -76,6 +76,7 @@ export class SimulatedBroker {
   admitted(): void {
     this.rebooted = false
     this.mayHaveLostRecords = false
+    this.#simulation.faultModel.admitted(this.id, this.node.incarnation)
   }
 
   crash(): void {
@@ -90,7 +91,7 @@ export class SimulatedBroker {
     this.tell('loses power')
     this.#end()
     if (this.node.state !== 'down') this.#simulation.network.crash(this.id, false)
-    this.#simulation.faultModel.powerLost(this.id)
+    this.#simulation.faultModel.powerLost(this.id, this.node.incarnation)
     for (const log of this.logs.values()) log.powerLoss()
     this.rebooted = true
     this.#simulation.invariants.checkDisk(this)
@@ -101,7 +102,7 @@ export class SimulatedBroker {
     this.tell('gets an empty disk')
     this.#end()
     if (this.node.state !== 'down') this.#simulation.network.crash(this.id, false)
-    this.#simulation.faultModel.recordsLost(this.id)
+    this.#simulation.faultModel.recordsLost(this.id, this.node.incarnation)
     for (const log of this.logs.values()) log.powerLoss()
     this.logs.clear()
     this.directoryId = `directory-${this.id}-${++this.#disks}`

@@ -102,10 +102,12 @@ export class CommittedPrefix {
     return null
   }
 
-  /** After an unclean election: what the elected replica does not have is given up. */
-  giveUpBehind(log: SimulatedLog): void {
+  /** After an unclean election: what the elected replica does not have, up to where it counts, is given up. */
+  giveUpBehind(log: SimulatedLog, end: number): void {
     const first = this.#batches.findIndex(
-      (batch) => batch.baseOffset + batch.count > log.startOffset && log.batchAt(batch.baseOffset) !== batch,
+      (batch) =>
+        batch.baseOffset + batch.count > log.startOffset &&
+        (batch.baseOffset + batch.count > end || log.batchAt(batch.baseOffset) !== batch),
     )
     if (first !== -1) {
       const kept = this.#batches.slice(0, first)
@@ -114,6 +116,8 @@ export class CommittedPrefix {
       this.#end = kept[0]?.baseOffset ?? 0
       for (const batch of kept) this.#add(batch)
     }
+    // What it has deleted of its own nobody can compare any more.
+    this.#end = Math.max(this.#end, log.startOffset)
     this.#forgetProducersBefore(log.startOffset)
     this.#compared = new WeakMap()
     this.generation++

@@ -6,6 +6,17 @@ interface Loss {
   registered: boolean
   /** It was in neither set since it registered: what it holds from now on it has fetched again. */
   left: boolean
+  /**
+   * It came into the set when the broker had registered already, without knowing yet that a controller had taken note: it lacks
+   * nothing there, and gives its place up all the same if it has to register once more.
+   */
+  isCautious: boolean
+}
+
+/** What a broker has lost and a controller has not taken note of, as far as the broker knows. */
+interface Unadmitted {
+  readonly life: number
+  registered: boolean
 }
 
 /**
@@ -19,8 +30,7 @@ export class FaultModel {
   readonly #minimums = new Map<string, number>()
   /** By partition, of those that were in sync or eligible. */
   readonly #losses = new Map<string, Map<number, Loss>>()
-  /** Brokers that have lost records and not been started since. */
-  readonly #unregistered = new Set<number>()
+  readonly #unadmitted = new Map<number, Unadmitted>()
   readonly #beyond = new Set<string>()
 
   constructor(durability: 'os' | 'fsync') {
@@ -39,7 +49,7 @@ export class FaultModel {
       if (!isIn(state, broker)) loss.left ||= loss.registered
       else if (loss.left && isr.includes(broker)) this.#losses.get(partition)!.delete(broker)
     }
-    for (const broker of this.#unregistered) this.#note(partition, state, broker)
+    for (const [broker, { registered }] of this.#unadmitted) this.#note(partition, state, broker, registered)
     this.#lookBeyond(partition, state)
   }
 
@@ -51,12 +61,25 @@ export class FaultModel {
 
   /** A broker has registered anew, after it was started. */
   registered(broker: number): void {
-    this.#unregistered.delete(broker)
+    const unadmitted = this.#unadmitted.get(broker)
+    if (unadmitted !== undefined) unadmitted.registered = true
     for (const [partition, losses] of this.#losses) {
       const loss = losses.get(broker)
       if (loss === undefined) continue
       loss.registered = true
+      loss.isCautious = false
       loss.left ||= !isIn(this.#states.get(partition)!, broker)
+    }
+  }
+
+  /** In this life a broker has learned that a controller has taken note of what it may have lost. */
+  admitted(broker: number, life: number): void {
+    const unadmitted = this.#unadmitted.get(broker)
+    if (unadmitted === undefined || unadmitted.life >= life) return
+    this.#unadmitted.delete(broker)
+    for (const losses of this.#losses.values()) {
+      const loss = losses.get(broker)
+      if (loss?.isCautious && !loss.left) losses.delete(broker)
     }
   }
 
@@ -65,8 +88,8 @@ export class FaultModel {
     return this.#durability === 'fsync' || this.mayLoseRecords(broker)
   }
 
-  powerLost(broker: number): void {
-    if (this.#durability === 'os') this.recordsLost(broker)
+  powerLost(broker: number, life: number): void {
+    if (this.#durability === 'os') this.recordsLost(broker, life)
   }
 
   mayLoseRecords(broker: number): boolean {
@@ -78,20 +101,20 @@ export class FaultModel {
     return true
   }
 
-  recordsLost(broker: number): void {
-    this.#unregistered.add(broker)
+  recordsLost(broker: number, life: number): void {
+    this.#unadmitted.set(broker, { life, registered: false })
     for (const [partition, state] of this.#states) {
       this.#losses.get(partition)?.delete(broker)
-      this.#note(partition, state, broker)
+      this.#note(partition, state, broker, false)
       this.#lookBeyond(partition, state)
     }
   }
 
-  #note(partition: string, state: PartitionState, broker: number): void {
+  #note(partition: string, state: PartitionState, broker: number, registered: boolean): void {
     if (!isIn(state, broker)) return
     let losses = this.#losses.get(partition)
     if (losses === undefined) this.#losses.set(partition, (losses = new Map()))
-    if (!losses.has(broker)) losses.set(broker, { registered: false, left: false })
+    if (!losses.has(broker)) losses.set(broker, { registered, left: false, isCautious: registered })
   }
 
   /** A partition may be made of replicas that have lost before it was there. */
@@ -114,7 +137,9 @@ export class FaultModel {
 
   /** Whether a broker has registered after it lost records, and its replica has not left the sets that it was in. */
   isUnsettled(partition: string, broker: number): boolean {
-    return this.isExcused(partition, broker) && this.#losses.get(partition)!.get(broker)!.registered
+    if (!this.isExcused(partition, broker)) return false
+    const { registered, isCautious } = this.#losses.get(partition)!.get(broker)!
+    return registered && !isCautious
   }
 }
 

@@ -291,7 +291,7 @@ export class Faults {
         if (node.state === 'down' || !faultModel.mayLosePower(broker.id)) return
         this.#begin(kind, () => `the disk of broker ${broker.id} fails`)
         // Which replicas it costs has to be known at once where their number matters.
-        faultModel.powerLost(broker.id)
+        faultModel.powerLost(broker.id, node.incarnation)
         if (scenario.durability === 'fsync') disk.failFlush = true
         else for (const log of broker.logs.values()) log.fail()
         this.#mendAfter(4000, () => {
@@ -349,17 +349,19 @@ export class Faults {
     const { node, id } = broker
     if (!node.isUp) return
     const isOfSameData = this.#random.chance(0.6)
+    // What it would go on saying after the first has been unfenced cannot be counted.
+    if (isOfSameData && broker.mayHaveLostRecords) return
     // A machine with an empty disk is all that the cluster sees of it.
     if (!isOfSameData) {
       if (!faultModel.mayLoseRecords(id)) return
-      faultModel.recordsLost(id)
+      faultModel.recordsLost(id, node.incarnation)
     }
     const isPaused = isOfSameData && this.#random.chance(0.5)
     if (isPaused) node.pause()
     const second = new SecondProcess(this.#simulation, {
       brokerId: id,
       directoryId: isOfSameData ? broker.directoryId : `directory-of-another-${id}`,
-      mayHaveLostRecords: isOfSameData ? broker.mayHaveLostRecords : true,
+      mayHaveLostRecords: !isOfSameData,
       rack: broker.rack,
     })
     this.#secondProcesses.push(second)

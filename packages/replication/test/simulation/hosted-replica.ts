@@ -290,6 +290,7 @@ export class HostedReplica {
       const generation = this.#life.invariants.generation(
         this.partition,
         (leader ?? follower)?.leaderEpoch ?? -1,
+        leader !== null,
       )
       const logStartOffset = this.log.startOffset
       this.#life.reply(packet, {

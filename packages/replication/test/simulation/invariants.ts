@@ -156,6 +156,11 @@ export class Invariants {
     const registration = decodeBrokerRegistration(event)
     this.#registrations.set(registration.brokerId, registration)
     const { brokerId, fenced, mayHaveLostRecords, brokerEpoch, revision } = registration
+    const { node } = this.#brokers.get(brokerId)!
+    // Another process under the broker's id may have lost, for all that the cluster knows, what the broker has.
+    const isAnother = registration.incarnationId !== `${brokerId}-${node.incarnation}`
+    if (brokerEpoch === revision && isAnother && mayHaveLostRecords)
+      this.#faultModel.recordsLost(brokerId, node.incarnation)
     if (brokerEpoch === revision) this.#faultModel.registered(brokerId)
     if (fenced || !mayHaveLostRecords) return
     for (const [partition, { isr, eligibleLeaderReplicas }] of this.states) {
@@ -188,10 +193,15 @@ export class Invariants {
     for (const broker of state.eligibleLeaderReplicas) this.#checkHolds(broker, prefix, 'eligible')
   }
 
+  /** Up to where a log counts. */
+  #reach(log: SimulatedLog): number {
+    return this.#durability === 'os' ? log.endOffset : log.durableOffset
+  }
+
   #checkHolds(brokerId: number, prefix: CommittedPrefix, as: string): void {
     if (this.#faultModel.isExcused(prefix.partition, brokerId)) return
     const log = this.#brokers.get(brokerId)!.logs.get(prefix.partition)
-    const end = log === undefined ? 0 : this.#durability === 'os' ? log.endOffset : log.durableOffset
+    const end = log === undefined ? 0 : this.#reach(log)
     if (!prefix.isIn(log, end))
       throw new Violation(
         'eligible replicas hold what is committed',
@@ -285,7 +295,7 @@ export class Invariants {
     this.#leaders.set(epoch, life)
     if (leader.leaderEpoch < prefix.boundFromEpoch) return
     if (prefix.isOpen) {
-      prefix.giveUpBehind(hosted.log)
+      prefix.giveUpBehind(hosted.log, this.#reach(hosted.log))
       return
     }
     // One of an epoch that is over already may never have had what was committed since.
@@ -357,9 +367,11 @@ export class Invariants {
   }
 
   /** What a consumer that reads now from a replica in this epoch has to find again; −1 when nothing binds it. */
-  generation(partition: string, leaderEpoch: number): number {
+  generation(partition: string, leaderEpoch: number, isLeader: boolean): number {
     const prefix = this.prefix(partition)
-    return prefix.isOpen || leaderEpoch < prefix.boundFromEpoch ? -1 : prefix.generation
+    // A follower has what was given up until it has fetched from the new leader, and so does who it serves.
+    const isBound = isLeader || prefix.generation === 0
+    return !isBound || prefix.isOpen || leaderEpoch < prefix.boundFromEpoch ? -1 : prefix.generation
   }
 
   /** A consumer has got these records. */
