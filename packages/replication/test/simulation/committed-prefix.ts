@@ -13,6 +13,8 @@ export class CommittedPrefix {
   /** Up to where a log is known to have it: what is once written stays as it is until the log is cut. */
   #compared = new WeakMap<SimulatedLog, number>()
   #end = 0
+  /** A replica has begun with a log whose first records had been deleted: of their producers it knows nothing. */
+  hasForgotten = false
   /** How often records were given up. */
   generation = 0
   /** Leaders of earlier epochs are not bound by what is committed since; an unclean election raises it. */
@@ -138,7 +140,8 @@ export class CommittedPrefix {
     if (producerId !== -1) {
       // What was given up may have been all that was known of a producer.
       const expected = this.#nextSequences.get(producerId) ?? (this.generation > 0 ? baseSequence : 0)
-      if (baseSequence !== expected)
+      const isForgotten = this.hasForgotten && this.#nextSequences.has(producerId)
+      if (baseSequence !== expected && !isForgotten)
         throw new Violation(
           'idempotent producer',
           `${this.partition}: producer ${producerId} has sequence ${baseSequence} committed at offset ${batch.baseOffset}, where ${expected} should follow`,

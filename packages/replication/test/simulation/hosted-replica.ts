@@ -385,6 +385,7 @@ export class HostedReplica {
         return
       }
       case 'start over': {
+        this.#life.invariants.prefix(this.partition).hasForgotten = true
         this.#tell('log', () => `starts over at ${step.at}`)
         this.log.truncateFullyAndStartAt(step.at, this.#stepEnds(follower))
         return

@@ -199,9 +199,12 @@ export class SimulatedProducer extends SimulatedClient {
 
   #failed(lane: Lane, batch: Batch, error: string): void {
     this.#tell(lane, () => `${describeValues(batch.produced.values)}: ${error}`)
-    if (error === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && batch === lane.batches[0]) {
-      // A leader that does not know that it is none any more says so as well.
-      lane.outOfOrderSince = Math.min(lane.outOfOrderSince, this.simulation.time.now)
+    if (batch === lane.batches[0]) {
+      // A leader that does not know that it is none any more says so as well, and so does one that a later batch reaches first.
+      const isOutOfOrder = error === 'OUT_OF_ORDER_SEQUENCE_NUMBER'
+      lane.outOfOrderSince = isOutOfOrder
+        ? Math.min(lane.outOfOrderSince, this.simulation.time.now)
+        : Infinity
     }
     if (this.simulation.time.now - lane.outOfOrderSince > 10_000) this.#startOver(lane)
     this.#backOff(lane)

@@ -148,8 +148,8 @@ export class Simulation {
 
   /** A producer's earliest batch does not follow what the leader has. */
   sequenceLost(partition: string, producerId: number, baseSequence: number): void {
-    const { generation, isOpen } = this.invariants.prefix(partition)
-    if (generation > 0 || isOpen) return
+    const { generation, isOpen, hasForgotten } = this.invariants.prefix(partition)
+    if (generation > 0 || isOpen || hasForgotten) return
     throw new Violation(
       'idempotent producer',
       `${partition}: the leader does not know what producer ${producerId} had acknowledged before sequence ${baseSequence}`,
