@@ -149,7 +149,8 @@ export class Simulation {
   /** A producer's earliest batch does not follow what the leader has. */
   sequenceLost(partition: string, producerId: number, baseSequence: number): void {
     const { generation, isOpen, hasForgotten } = this.invariants.prefix(partition)
-    if (generation > 0 || isOpen || hasForgotten) return
+    // Given up, deleted, or of a topic that some broker does not know to be gone.
+    if (generation > 0 || isOpen || hasForgotten || this.isDeleted(partition)) return
     throw new Violation(
       'idempotent producer',
       `${partition}: the leader does not know what producer ${producerId} had acknowledged before sequence ${baseSequence}`,
