@@ -388,8 +388,8 @@ export class Invariants {
     }
   }
 
-  /** When everything has come to rest: every in-sync log has all that is committed, from first to last. */
-  checkAtEnd(): void {
+  /** Where an in-sync log does not have all that is committed, from first to last; null when each has. */
+  differenceInSync(): string | null {
     for (const [partition, state] of this.states) {
       if (this.#faultModel.isBeyond(partition)) continue
       const prefix = this.prefix(partition)
@@ -397,9 +397,9 @@ export class Invariants {
         const log = this.#brokers.get(broker)!.logs.get(partition)
         const difference =
           log !== undefined ? prefix.differenceTo(log) : prefix.end > 0 ? 'it has no log' : null
-        if (difference !== null)
-          throw new Violation('in-sync logs agree', `${partition}: broker ${broker}: ${difference}`)
+        if (difference !== null) return `${partition}: broker ${broker} is in sync: ${difference}`
       }
     }
+    return null
   }
 }

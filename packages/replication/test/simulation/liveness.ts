@@ -57,9 +57,6 @@ export class Liveness {
       if (leader !== replicas[0]) return `${partition} is led by ${leader}, preferred is ${replicas[0]}`
       if (addingReplicas.length > 0 || removingReplicas.length > 0)
         return `the reassignment of ${partition} is not complete`
-      const excused = isr.find((broker) => faultModel.isExcused(partition, broker))
-      if (excused !== undefined)
-        return `broker ${excused}, which lost records, still counts as in sync for ${partition}`
       if (isr.length < replicas.length)
         return `${partition} has in sync ${isr.join(' ')} of ${replicas.join(' ')}`
       const leading = brokers.get(leader)?.life?.replicas.get(partition)?.replica.leader
@@ -78,6 +75,7 @@ export class Liveness {
       if (late !== undefined)
         return `${late.name} has read ${partition} up to ${late.offset(partition)} of ${end}`
     }
-    return null
+    // One that has just lost what it had may count as in sync until the controller hears of it.
+    return invariants.differenceInSync()
   }
 }
