@@ -162,11 +162,21 @@ export class PartitionFollower {
       return nothing
     }
     if (answer.records.baseOffset < this.#log.endOffset) {
-      return retry
+      return this.#beginsInside(answer.records)
     }
     this.#withRecords = answer
     this.#stepUnderWay = 'append'
     return append
+  }
+
+  /** An empty log may begin in the middle of a batch of the leader's, which it can only have as a whole. */
+  #beginsInside({ baseOffset, endOffset: end }: { baseOffset: number; endOffset: number }): FollowerStep {
+    const { startOffset, endOffset } = this.#log
+    if (startOffset !== endOffset || end <= endOffset) {
+      return retry
+    }
+    this.#stepUnderWay = 'truncate'
+    return { kind: 'start over', at: baseOffset }
   }
 
   #isFromHere({ fetchOffset, lastFetchedEpoch }: FollowerFetch): boolean {

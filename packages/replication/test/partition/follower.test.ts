@@ -255,6 +255,16 @@ test('does not serve consumers what the leader has deleted, which may never have
   expect(follower.consumerFetchError(4)).toBe(null)
 })
 
+test('an empty log that begins inside a batch of the leader starts over where that batch does', () => {
+  const { log, follower } = followerOf()
+  log.startOver(7)
+  const records = { baseOffset: 5, endOffset: 9 }
+  expect(follower.answered(sent(follower), { ...empty, records })).toEqual({ kind: 'start over', at: 5 })
+  log.startOver(5)
+  follower.truncated()
+  expect(follower.answered(sent(follower), { ...empty, records }).kind).toBe('append')
+})
+
 test('serves consumers up to the high watermark', () => {
   const { log, follower } = followerOf({ highWatermark: 0 })
   log.append(10, 5)

@@ -265,7 +265,8 @@ export class Invariants {
           `${hosted.partition}: it went back from ${before} to ${highWatermark} on broker ${broker.id}, which follows in epoch ${follower.leaderEpoch}`,
         )
       // What the leader has deleted may differ, and is deleted here as well before the replica counts as in sync.
-      if (highWatermark > prefix.end || !prefix.agreesAt(hosted.log, highWatermark))
+      const isDeleted = highWatermark <= follower.logStartOffset
+      if (highWatermark > prefix.end || !(isDeleted || prefix.agreesAt(hosted.log, highWatermark)))
         throw new Violation(
           'high watermark of a follower',
           `${hosted.partition}: ${highWatermark} on broker ${broker.id}, whose log ends at ${hosted.log.endOffset}; committed is up to ${prefix.end}`,
