@@ -2,7 +2,6 @@ import { errors, type FetchRequest } from '@varve/protocol'
 import { elementsPerTurn, nextTurn } from './event-loop.js'
 import { type FetchedRecords, noRecords } from './fetched-records.js'
 import { type KafkaError, kafkaReadErrorOf } from './kafka-error.js'
-import { leaderEpochError } from './leader-epoch.js'
 import type { AbortedTransaction, Isolation, Partition } from './partition.js'
 import type { RequestContext } from './request-context.js'
 import type { Topics } from './topics.js'
@@ -42,6 +41,8 @@ export interface TargetRead {
 
 /** The first version whose clients understand KAFKA_STORAGE_ERROR. */
 const storageErrorSince = 6
+/** The first version whose clients may be sent to a follower (KIP-392). */
+const followersSince = 11
 const topicIdsSince = 13
 const replicaStateSince = 15
 /** The first version whose clients know zstd (KIP-110). */
@@ -177,7 +178,10 @@ function readTarget(
     return failed(target, byId ? errors.UNKNOWN_TOPIC_ID : errors.UNKNOWN_TOPIC_OR_PARTITION)
   }
   if (!partition.readable) return failed(target, errors.KAFKA_STORAGE_ERROR)
-  const fenced = leaderEpochError(Math.max(-1, asked.currentLeaderEpoch), partition.leaderEpoch)
+  const fenced = partition.clientError(
+    Math.max(-1, asked.currentLeaderEpoch),
+    reader.apiVersion >= followersSince,
+  )
   if (fenced !== null) return failed(target, fenced)
   const from = asked.fetchOffset
   if (asked.lastFetchedEpoch >= 0) {

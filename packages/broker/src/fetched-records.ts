@@ -1,4 +1,4 @@
-import type { Log, Slice } from '@varve/log'
+import type { Log, Slice, SliceOptions } from '@varve/log'
 import type { ByteSource } from '@varve/protocol'
 
 /** The most bytes that one slice covers, but for a batch that is larger: what is pinned together stays pinned until it is sent. */
@@ -33,18 +33,24 @@ export class FetchedRecords implements ByteSource {
 
 export const noRecords: FetchedRecords = new FetchedRecords([])
 
-/** Takes slices until `maxBytes` or `upTo` is reached; a promise only where the log must touch a cold file for it. */
+/**
+ * Takes slices until `maxBytes` or `upTo` is reached; a promise only where the log must touch a cold file for it.
+ *
+ * @param visibility `'written'` for a follower, which has what is not durable yet, too
+ */
 export function readRecords(
   log: Pick<Log, 'slice'>,
   wanted: RecordsWanted,
+  visibility: SliceOptions['visibility'] = 'durable',
 ): FetchedRecords | Promise<FetchedRecords> {
   if (wanted.from >= wanted.upTo || (wanted.maxBytes <= 0 && !wanted.minOneBatch)) return noRecords
-  return continueReading(log, wanted, [], wanted.from, Math.max(0, wanted.maxBytes))
+  return continueReading(log, wanted, visibility, [], wanted.from, Math.max(0, wanted.maxBytes))
 }
 
 function continueReading(
   log: Pick<Log, 'slice'>,
   wanted: RecordsWanted,
+  visibility: SliceOptions['visibility'],
   slices: Slice[],
   from: number,
   remaining: number,
@@ -56,13 +62,14 @@ function continueReading(
         upTo: wanted.upTo,
         maxBytes: Math.min(remaining, sliceBytes),
         minOneBatch: true,
+        ...(visibility === 'written' && { visibility }),
       })
       if (next instanceof Promise) {
         const left = remaining
         return next.then(
           (slice) =>
             accept(slice, wanted, slices, left)
-              ? continueReading(log, wanted, slices, slice.nextOffset, left - slice.byteLength)
+              ? continueReading(log, wanted, visibility, slices, slice.nextOffset, left - slice.byteLength)
               : new FetchedRecords(slices),
           (error: unknown) => giveUp(slices, error),
         )

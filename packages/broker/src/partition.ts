@@ -1,7 +1,20 @@
 import type { AbortedTransaction, EpochEnd, Log, LogOptions, LogStats, ProducerState } from '@varve/log'
+import { errors } from '@varve/protocol'
 import { type LogRecord, type RecordBatch, VarveError } from '@varve/records'
+import {
+  type FollowerFetch,
+  type FollowerFetchAnswer,
+  type InSyncChange,
+  type MetadataOutcome,
+  type PartitionFollower,
+  type PartitionLeader,
+  PartitionReplica,
+  type PartitionState,
+} from '@varve/replication'
 import type { TopicSettings } from './configs/topic-settings.js'
 import { type FetchedRecords, readRecords, type RecordsWanted } from './fetched-records.js'
+import type { KafkaError } from './kafka-error.js'
+import type { Membership } from './membership.js'
 
 export type { AbortedTransaction } from '@varve/log'
 
@@ -22,6 +35,7 @@ export type PartitionLog = Pick<
   | 'setLeaderEpoch'
   | 'endOffsetForEpoch'
   | 'appendBatches'
+  | 'setHighWatermark'
   | 'slice'
   | 'abortedTransactions'
   | 'producers'
@@ -40,7 +54,7 @@ export type PartitionLog = Pick<
 
 /** A produce that waits until the high watermark covers it. */
 interface CommitWaiter {
-  readonly offset: number
+  readonly endOffset: number
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -50,45 +64,56 @@ export type PartitionListener = (partition: Partition) => void
 
 export interface PartitionOptions {
   readonly topic: string
-  readonly index: number
-  readonly leaderEpoch: number
+  /** As far as the broker knows it. */
+  readonly state: PartitionState
+  readonly membership: Membership
   readonly settings: TopicSettings
   /** What the log's disk has to keep free; default 0. */
   readonly lowDiskBytes?: number
   /** Called once, when the log stops taking writes while it is served. */
   readonly onFailure?: (partition: Partition, failure: VarveError) => void
+  /** Called when the broker begins or ceases to lead or to follow, or does so in another leader epoch. */
+  readonly onRole?: (partition: Partition) => void
 }
 
 /**
- * One partition as the handlers see it: a log, the leader's epoch, the high watermark, and who waits for them to move.
+ * One partition as the handlers see it: its state, and where this broker has a replica its log, the part that it plays, and
+ * who waits for the high watermark to move.
  *
  * Only the high watermark separates what consumers may read and acks=all may acknowledge from what is merely durable
- * here. With this broker as the only replica it is the log's durable offset; replication changes how it advances, and
- * nothing above this class.
+ * here. How it advances are the rules of `@varve/replication`; of a single broker, too, whose replica is the only one.
  */
 export class Partition {
   readonly topic: string
   readonly index: number
-  #leaderEpoch: number
+  readonly #membership: Membership
+  #state: PartitionState
   #log: PartitionLog | null = null
+  #replica: PartitionReplica | null = null
+  #role: PartitionLeader | PartitionFollower | null = null
   #deleted = false
   #settings: TopicSettings
   readonly #lowDiskBytes: number
   #failure: VarveError | null = null
-  #highWatermark = 0
+  /** The high watermark that was last told of. */
+  #toldHighWatermark = 0
   #beginnings = 1
   #unsubscribe: () => void = () => {}
   readonly #commitWaiters = new Set<CommitWaiter>()
   readonly #listeners = new Set<PartitionListener>()
   #onFailure: PartitionOptions['onFailure']
+  readonly #onRole: PartitionOptions['onRole']
 
-  constructor({ topic, index, leaderEpoch, settings, lowDiskBytes = 0, onFailure }: PartitionOptions) {
+  constructor(options: PartitionOptions) {
+    const { topic, state, membership, settings, lowDiskBytes = 0, onFailure, onRole } = options
     this.#lowDiskBytes = lowDiskBytes
     this.#settings = settings
     this.#onFailure = onFailure
+    this.#onRole = onRole
+    this.#membership = membership
+    this.#state = state
     this.topic = topic
-    this.index = index
-    this.#leaderEpoch = leaderEpoch
+    this.index = state.partition
   }
 
   /** `topic-index`, also the name of its directory. */
@@ -96,21 +121,77 @@ export class Partition {
     return `${this.topic}-${this.index}`
   }
 
-  /** The epoch in which this broker leads. */
-  get leaderEpoch(): number {
-    return this.#leaderEpoch
+  /** The latest state that is known to be committed. */
+  get state(): PartitionState {
+    return this.#replica?.state ?? this.#state
   }
 
-  /**
-   * Begins to serve from an open log, which the partition owns from now on. A log that comes from elsewhere may have seen
-   * later epochs than this broker; it goes on in the latest, since epochs never go back.
-   */
+  /** The epoch of its leader, whoever that is. */
+  get leaderEpoch(): number {
+    return this.state.leaderEpoch
+  }
+
+  /** Whether one of the replicas is on this broker. */
+  get hosted(): boolean {
+    return this.state.replicas.includes(this.#membership.brokerId)
+  }
+
+  /** The leader that this broker is; null while it is none. */
+  get leader(): PartitionLeader | null {
+    return this.#replica?.leader ?? null
+  }
+
+  /** The follower that this broker is; null while it is none. */
+  get follower(): PartitionFollower | null {
+    return this.#replica?.follower ?? null
+  }
+
+  /** Begins to serve from an open log, which the partition owns from now on. */
   attach(log: PartitionLog): void {
-    this.#leaderEpoch = Math.max(this.#leaderEpoch, log.leaderEpoch)
-    log.setLeaderEpoch(this.#leaderEpoch)
+    // A log that comes from elsewhere may have seen later epochs than a broker that is alone. Epochs never go back.
+    if (this.#membership.isSole && log.leaderEpoch > this.#state.leaderEpoch)
+      this.#state = { ...this.#state, leaderEpoch: log.leaderEpoch }
     this.#log = log
-    this.#highWatermark = log.durableOffset
-    this.#unsubscribe = log.subscribe(() => this.#onLogChange())
+    this.#begin(log)
+    const replicated = { visibility: 'written' } as const
+    this.#unsubscribe = log.subscribe(
+      () => this.#onLogChange(),
+      this.#membership.isSole ? undefined : replicated,
+    )
+  }
+
+  #begin(log: PartitionLog): void {
+    this.#replica = new PartitionReplica({ ...this.#membership, log })
+    this.#replica.stateChanged(this.#state, this.#membership.now())
+    this.#toldHighWatermark = this.#replica.highWatermark
+    this.#follow()
+  }
+
+  /** Takes a state as the store has it. */
+  stateChanged(state: PartitionState): void {
+    this.#state = state
+    this.#replica?.stateChanged(state, this.#membership.now())
+    this.#follow()
+  }
+
+  /** To be called where the role may be another although the state is not. */
+  reconsider(): void {
+    this.#replica?.reconsider(this.#membership.now())
+    this.#follow()
+  }
+
+  /** Plays the part that the replica has now. */
+  #follow(): void {
+    const role = this.leader ?? this.follower
+    const changed = role !== this.#role
+    if (changed) {
+      this.#role = role
+      this.#settleCommitWaiters(notLeader(this.name))
+      const { leader } = this
+      if (leader !== null) this.#log!.setLeaderEpoch(leader.leaderEpoch)
+      this.#onRole?.(this)
+    }
+    if (this.#moved() || changed) this.#notify()
   }
 
   /** How its log is opened. */
@@ -135,11 +216,11 @@ export class Partition {
     this.#failure = failure
   }
 
-  /** Why this partition cannot be written, or null while it can. */
+  /** Why the replica on this broker cannot be written, or null while it can, or there is none. */
   get failure(): VarveError | null {
     if (this.#failure !== null) return this.#failure
     const log = this.#log
-    if (log === null) return unopened(this.name)
+    if (log === null) return this.#membership.isSole ? unopened(this.name) : null
     if (log.state === 'open') return null
     return log.failure ?? new VarveError('VARVE_LOG_CLOSED', `the log of ${this.name} is closed`)
   }
@@ -150,17 +231,35 @@ export class Partition {
   }
 
   get highWatermark(): number {
-    return this.#highWatermark
+    return this.#replica?.highWatermark ?? 0
   }
 
   /** The end of what read_committed consumers see: below it every transaction has ended. */
   get lastStableOffset(): number {
-    return Math.min(this.#log?.lastStableOffset ?? Infinity, this.#highWatermark)
+    return Math.min(this.#log?.lastStableOffset ?? Infinity, this.highWatermark)
   }
 
   /** The end of what a consumer sees. */
   visibleOffset(isolation: Isolation): number {
-    return isolation === 'readCommitted' ? this.lastStableOffset : this.#highWatermark
+    return this.#role?.readableEnd(isolation === 'readCommitted' ? 'read_committed' : 'read_uncommitted') ?? 0
+  }
+
+  /**
+   * Why a client's request is not answered from here, as far as that is a matter of who leads.
+   *
+   * @param currentLeaderEpoch that the client believes in (KIP-320); -1 when it does not say
+   * @param fromFollower whether a follower may answer, as it may a consumer's Fetch (KIP-392)
+   */
+  clientError(currentLeaderEpoch: number, fromFollower = false): KafkaError | null {
+    if (currentLeaderEpoch < -1) return errors.FENCED_LEADER_EPOCH
+    if (this.#replica !== null) {
+      const name = this.#replica.clientError({ currentLeaderEpoch, fromFollower })
+      return name === null ? null : errors[name]
+    }
+    const { leaderEpoch } = this
+    if (currentLeaderEpoch >= 0 && currentLeaderEpoch !== leaderEpoch)
+      return currentLeaderEpoch < leaderEpoch ? errors.FENCED_LEADER_EPOCH : errors.UNKNOWN_LEADER_EPOCH
+    return this.#membership.isSole ? null : errors.NOT_LEADER_OR_FOLLOWER
   }
 
   get logStartOffset(): number {
@@ -177,36 +276,65 @@ export class Partition {
    *
    * @param committed wait for the high watermark (acks=all) instead of this replica's own durability
    * @returns the base offset
+   * @throws VarveError `VARVE_NOT_LEADER`, and when leadership is lost before the high watermark has come as far, whatever
+   * becomes of the batch; `VARVE_NOT_ENOUGH_REPLICAS` with nothing appended, `VARVE_NOT_ENOUGH_REPLICAS_AFTER_APPEND`; as the log
    */
   append(batch: Uint8Array, committed: boolean): Promise<number> {
+    const { leader } = this
     const log = this.#log
-    if (log === null) return Promise.reject(this.failure)
+    if (log === null || leader === null) return Promise.reject(this.failure ?? notLeader(this.name))
+    if (committed && leader.admits(-1) !== null) return Promise.reject(tooFewReplicas(this.state, this.name))
     const appended = log.appendBatches([batch])[0]!
     return appended.then(
-      ({ baseOffset, lastOffset }) => this.#acknowledge(baseOffset, lastOffset, committed),
+      ({ baseOffset, lastOffset }) => {
+        if (!committed) return baseOffset
+        const pending = this.#committed(leader, lastOffset + 1)
+        return pending === null ? baseOffset : pending.then(() => baseOffset)
+      },
       (error: unknown) => {
         throw this.#deleted ? this.failure : error
       },
     )
   }
 
-  #acknowledge(baseOffset: number, lastOffset: number, committed: boolean): number | Promise<number> {
-    if (!committed || this.#covers(lastOffset)) return baseOffset
-    return this.#committed(lastOffset).then(() => baseOffset)
-  }
-
-  /** Whether the high watermark has passed an offset, after taking in what the log knows by now. */
-  #covers(offset: number): boolean {
-    this.#advanceHighWatermark()
-    return this.#highWatermark > offset
-  }
-
-  #committed(offset: number): Promise<void> {
-    const failure = this.failure
+  /** Waits until the high watermark has come as far; null when it has, after taking in what the log knows by now. */
+  #committed(leader: PartitionLeader, endOffset: number): Promise<void> | null {
+    if (this.leader !== leader) return Promise.reject(this.#failure ?? notLeader(this.name))
+    leader.logChanged()
+    const outcome = leader.acknowledges(endOffset, -1)
+    if (outcome === 'acknowledged') return null
+    if (outcome !== 'waiting') return Promise.reject(tooFewReplicas(this.state, this.name, true))
+    const { failure } = this
     if (failure !== null) return Promise.reject(failure)
     return new Promise((resolve, reject) => {
-      this.#commitWaiters.add({ offset, resolve, reject })
+      this.#commitWaiters.add({ endOffset, resolve, reject })
     })
+  }
+
+  /** Notes what a follower's Fetch says, and says what to read for it. Only a leader is asked. */
+  fetchedBy(fetch: FollowerFetch): FollowerFetchAnswer {
+    const answer = this.leader!.fetch(fetch, this.#membership.now())
+    if (this.#moved()) this.#notify()
+    return answer
+  }
+
+  /** The change of the in-sync replicas to put now; null where none is due. */
+  inSyncChange(): InSyncChange | null {
+    const change = this.leader?.change(this.#membership.now()) ?? null
+    if (change !== null && this.#moved()) this.#notify()
+    return change
+  }
+
+  /** Says how a change that `leader` asked for has ended. */
+  inSyncChangeSettled(leader: PartitionLeader, change: InSyncChange, outcome: MetadataOutcome): void {
+    leader.changeSettled(change, outcome, this.#membership.now())
+    if (this.#moved()) this.#notify()
+  }
+
+  /** Slices of whole batches for a follower, which are committed or not. */
+  readWritten(wanted: RecordsWanted): FetchedRecords | Promise<FetchedRecords> {
+    if (this.#log === null) throw this.failure ?? notLeader(this.name)
+    return readRecords(this.#log, wanted, 'written')
   }
 
   /**
@@ -215,13 +343,13 @@ export class Partition {
    * @throws VarveError as the log's `slice`, for example `VARVE_LOG_CORRUPT` in a damaged range
    */
   read(from: number, wanted: Omit<RecordsWanted, 'from'>): FetchedRecords | Promise<FetchedRecords> {
-    if (this.#log === null) throw this.failure
-    return readRecords(this.#log, { from, ...wanted, upTo: Math.min(wanted.upTo, this.#highWatermark) })
+    if (this.#log === null) throw this.failure ?? notLeader(this.name)
+    return readRecords(this.#log, { from, ...wanted, upTo: Math.min(wanted.upTo, this.highWatermark) })
   }
 
   /** The aborted transactions with a record from `from` up to but not including `to`, in the order of their markers. */
   abortedTransactions(from: number, to: number): Promise<AbortedTransaction[]> {
-    if (this.#log === null) return Promise.reject(this.failure)
+    if (this.#log === null) return Promise.reject(this.failure ?? notLeader(this.name))
     return this.#log.abortedTransactions(from, to)
   }
 
@@ -231,25 +359,25 @@ export class Partition {
    * @throws VarveError as the log's `readBatches`, for example `VARVE_LOG_CORRUPT` in a damaged range
    */
   readBatches(): AsyncIterable<RecordBatch> {
-    if (this.#log === null) throw this.failure
+    if (this.#log === null) throw this.failure ?? notLeader(this.name)
     return this.#log.readBatches()
   }
 
   /** The records from an offset up to but not including another one; their keys and values are views of what was read. */
   readRecords(from: number, to: number, isolation: Isolation): AsyncIterable<LogRecord> {
-    if (this.#log === null) throw this.failure
+    if (this.#log === null) throw this.failure ?? notLeader(this.name)
     return this.#log.read({ from, to, isolation })
   }
 
   /** The first record at or after a timestamp, or null. */
   offsetForTime(timestamp: number): Promise<{ offset: number; timestamp: number } | null> {
-    if (this.#log === null) return Promise.reject(this.failure)
+    if (this.#log === null) return Promise.reject(this.failure ?? notLeader(this.name))
     return this.#log.offsetForTime(timestamp)
   }
 
   /** The record with the largest timestamp, or null in an empty log. */
   maxTimestamp(): Promise<{ offset: number; timestamp: number } | null> {
-    if (this.#log === null) return Promise.reject(this.failure)
+    if (this.#log === null) return Promise.reject(this.failure ?? notLeader(this.name))
     return this.#log.maxTimestamp()
   }
 
@@ -267,7 +395,7 @@ export class Partition {
     return this.#log?.producers() ?? []
   }
 
-  /** Calls `listener` after each move of the high watermark and each change of the log's state. */
+  /** Calls `listener` after each move of the high watermark, each change of the log's state, of the role, and, where there are other replicas, after appends. */
   listen(listener: PartitionListener): void {
     this.#listeners.add(listener)
   }
@@ -297,20 +425,20 @@ export class Partition {
 
   /** Deletes the records before an offset, and resolves with where the log starts then. */
   deleteBefore(offset: number): Promise<number> {
-    if (this.#log === null) return Promise.reject(this.failure)
+    if (this.#log === null) return Promise.reject(this.failure ?? notLeader(this.name))
     return this.#log.deleteBefore(offset)
   }
 
   /** Deletes all records and forgets all producers: the next record is at offset 0 again. */
   async startOver(): Promise<void> {
     const log = this.#log
-    if (log === null) throw this.failure
+    if (log === null) throw this.failure ?? notLeader(this.name)
     await log.truncateFullyAndStartAt(0).catch((error: unknown) => {
       throw this.#deleted ? this.failure : error
     })
     if (this.#deleted) throw this.failure
     this.#beginnings++
-    this.#highWatermark = log.durableOffset
+    this.#begin(log)
     this.#notify()
   }
 
@@ -339,7 +467,7 @@ export class Partition {
     const log = this.#log
     this.#deleted = true
     this.#failure = new VarveError('VARVE_TOPIC_DELETED', `the topic of ${this.name} has been deleted`)
-    this.#log = null
+    this.#letGo()
     this.#unsubscribe()
     this.#settleCommitWaiters(this.#failure)
     this.#notify()
@@ -353,30 +481,59 @@ export class Partition {
     await this.#log?.close().catch(() => {})
   }
 
+  /** Closes the log of a replica that is this broker's no more, and goes on without. */
+  async release(): Promise<void> {
+    const log = this.#log
+    this.#letGo()
+    this.#unsubscribe()
+    this.#settleCommitWaiters(notLeader(this.name))
+    this.#notify()
+    await log?.close({ flush: false }).catch(() => {})
+  }
+
+  #letGo(): void {
+    this.#state = this.state
+    this.#log = null
+    this.#replica = null
+    if (this.#role === null) return
+    this.#role = null
+    this.#onRole?.(this)
+  }
+
   #onLogChange(): void {
-    this.#advanceHighWatermark()
     const state = this.#log?.state
-    if (state !== 'open') {
+    if (state === 'open') {
+      this.leader?.logChanged()
+      this.#moved()
+    } else {
       const { failure } = this
       this.#settleCommitWaiters(failure)
       if (failure !== null && state !== 'closed') {
+        if (!this.#membership.isSole) this.#replica?.logFailed(this.#membership.now())
         this.#onFailure?.(this, failure)
         this.#onFailure = undefined
+        this.#follow()
       }
-    } else if (this.#commitWaiters.size > 0) {
-      this.#settleCommitWaiters(null)
     }
     this.#notify()
   }
 
-  #advanceHighWatermark(): void {
-    const durable = this.#log?.durableOffset ?? 0
-    if (durable > this.#highWatermark) this.#highWatermark = durable
+  /** Whether the high watermark has moved since it was last looked at; who has waited for it has been answered then. */
+  #moved(): boolean {
+    const { highWatermark } = this
+    if (highWatermark === this.#toldHighWatermark) return false
+    this.#toldHighWatermark = highWatermark
+    if (!this.#membership.isSole) this.#log?.setHighWatermark(highWatermark)
+    if (this.#commitWaiters.size > 0) this.#settleCommitWaiters(null)
+    return true
   }
 
   #settleCommitWaiters(failure: VarveError | null): void {
+    const { leader } = this
     for (const waiter of this.#commitWaiters) {
-      if (waiter.offset < this.#highWatermark) waiter.resolve()
+      const outcome = leader?.acknowledges(waiter.endOffset, -1) ?? 'waiting'
+      if (outcome === 'acknowledged') waiter.resolve()
+      else if (outcome !== 'waiting') waiter.reject(tooFewReplicas(this.state, this.name, true))
       else if (failure !== null) waiter.reject(failure)
       else continue
       this.#commitWaiters.delete(waiter)
@@ -390,4 +547,19 @@ export class Partition {
 
 function unopened(name: string): VarveError {
   return new VarveError('VARVE_LOG_CLOSED', `the log of ${name} is not open`)
+}
+
+function notLeader(name: string): VarveError {
+  return new VarveError('VARVE_NOT_LEADER', `this broker does not lead ${name}; ask for its leader again`)
+}
+
+function tooFewReplicas(
+  { isr, minInsyncReplicas }: PartitionState,
+  name: string,
+  appended = false,
+): VarveError {
+  return new VarveError(
+    appended ? 'VARVE_NOT_ENOUGH_REPLICAS_AFTER_APPEND' : 'VARVE_NOT_ENOUGH_REPLICAS',
+    `${isr.length} of the at least ${minInsyncReplicas} replicas of ${name} are in sync that acks=all needs`,
+  )
 }

@@ -11,6 +11,7 @@ import type { DataDirectories } from './data-directories.js'
 import { inParallel } from './in-parallel.js'
 import type { MetadataStore } from './metadata-store.js'
 import type { OpeningProgress } from './opening-progress.js'
+import { type Membership, soleMembership, soleState } from './membership.js'
 import { openingAtOnce, PartitionLogs } from './partition-logs.js'
 import { Partition } from './partition.js'
 import { storageFailureText } from './storage-failure.js'
@@ -58,6 +59,7 @@ interface KeptEntry {
  */
 export class Topics {
   readonly #options: TopicsOptions
+  readonly membership: Membership
   readonly #logs: PartitionLogs
   readonly #deletions: TopicDeletions
   readonly #byName = new Map<string, Topic>()
@@ -72,6 +74,7 @@ export class Topics {
 
   private constructor(options: TopicsOptions) {
     this.#options = options
+    this.membership = soleMembership(options.directories.first.nodeId)
     this.#logs = new PartitionLogs(options)
     this.#deletions = new TopicDeletions(options)
   }
@@ -306,7 +309,7 @@ export class Topics {
   }
 
   #partitions(
-    { name: topic, leaderEpoch }: TopicEntry,
+    { name: topic, topicId, leaderEpoch }: TopicEntry,
     settings: TopicSettings,
     from: number,
     to: number,
@@ -318,8 +321,12 @@ export class Topics {
         ...errorFields(failure),
       })
     }
-    const shared = { topic, leaderEpoch, settings, lowDiskBytes: this.#options.lowDiskBytes ?? 0, onFailure }
-    return Array.from({ length: to - from }, (_, place) => new Partition({ ...shared, index: from + place }))
+    const { membership } = this
+    const shared = { topic, membership, settings, lowDiskBytes: this.#options.lowDiskBytes ?? 0, onFailure }
+    return Array.from({ length: to - from }, (_, place) => {
+      const state = soleState(membership.brokerId, { topicId, partition: from + place, leaderEpoch })
+      return new Partition({ ...shared, state })
+    })
   }
 
   #publish(

@@ -59,6 +59,7 @@ type BrokersLog = Pick<
   | 'failure'
   | 'leaderEpoch'
   | 'setLeaderEpoch'
+  | 'setHighWatermark'
   | 'endOffsetForEpoch'
   | 'append'
   | 'appendBatches'
@@ -343,6 +344,8 @@ export class MemoryLog implements BrokersLog {
     this.#notify()
     return this.startOffset
   }
+
+  setHighWatermark(): void {}
 
   async truncateFullyAndStartAt(offset: number): Promise<number> {
     this.#stored.batches = []

@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest'
 import { BrokerConfigs } from '../src/configs/broker-configs.js'
 import { topicSettings } from '../src/configs/topic-settings.js'
+import { soleMembership, soleState } from '../src/membership.js'
 import { Partition } from '../src/partition.js'
 import { MemoryDisk, type MemoryLog } from './memory-log.js'
 import { batchOf, settle, temporaryDirectory } from './support/test-broker.js'
@@ -17,7 +18,12 @@ const settings = topicSettings(new Map(), await BrokerConfigs.load(noStore, 0, n
 async function opened(): Promise<{ partition: Partition; log: MemoryLog }> {
   const directory = await new MemoryDisk().openDataDirectory(await temporaryDirectory())
   const log = (await directory.openLog('orders-0')) as unknown as MemoryLog
-  const partition = new Partition({ topic: 'orders', index: 0, leaderEpoch: 4, settings })
+  const partition = new Partition({
+    topic: 'orders',
+    state: soleState(0, { topicId: 't', partition: 0, leaderEpoch: 4 }),
+    membership: soleMembership(0),
+    settings,
+  })
   partition.attach(log)
   return { partition, log }
 }
@@ -58,7 +64,12 @@ test('a failing log refuses who waits and who comes later', async () => {
 })
 
 test('a partition without a log refuses everything with the reason', async () => {
-  const partition = new Partition({ topic: 'orders', index: 0, leaderEpoch: 0, settings })
+  const partition = new Partition({
+    topic: 'orders',
+    state: soleState(0, { topicId: 't', partition: 0, leaderEpoch: 0 }),
+    membership: soleMembership(0),
+    settings,
+  })
   await expect(partition.append(batchOf('a'), true)).rejects.toMatchObject({ code: 'VARVE_LOG_CLOSED' })
   await expect(partition.offsetForTime(0)).rejects.toMatchObject({ code: 'VARVE_LOG_CLOSED' })
   await expect(partition.maxTimestamp()).rejects.toMatchObject({ code: 'VARVE_LOG_CLOSED' })

@@ -9,7 +9,6 @@
 import { errors, type ListOffsetsRequest, type ListOffsetsResponseInput } from '@varve/protocol'
 import { elementsPerTurn, nextTurn } from '../event-loop.js'
 import { kafkaReadErrorOf } from '../kafka-error.js'
-import { leaderEpochError } from '../leader-epoch.js'
 import type { Partition } from '../partition.js'
 import type { RequestContext } from '../request-context.js'
 
@@ -85,7 +84,7 @@ async function answer(
     return refused(asked, errors.UNSUPPORTED_VERSION.code)
   }
   if (partition === undefined) return refused(asked, errors.UNKNOWN_TOPIC_OR_PARTITION.code)
-  const fenced = leaderEpochError(asked.currentLeaderEpoch, partition.leaderEpoch)
+  const fenced = partition.clientError(asked.currentLeaderEpoch)
   if (fenced !== null) return refused(asked, fenced.code)
   if (!partition.readable) return refused(asked, errors.KAFKA_STORAGE_ERROR.code)
   try {

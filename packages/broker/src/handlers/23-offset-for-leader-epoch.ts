@@ -9,7 +9,6 @@ import {
 } from '@varve/protocol'
 import { elementsPerTurn, nextTurn } from '../event-loop.js'
 import { type KafkaError, kafkaReadErrorOf } from '../kafka-error.js'
-import { leaderEpochError } from '../leader-epoch.js'
 import type { Partition } from '../partition.js'
 import type { RequestContext } from '../request-context.js'
 
@@ -39,7 +38,7 @@ export async function handleOffsetForLeaderEpoch(
 function answer(asked: PartitionRequest, partition: Partition | undefined): PartitionResponse {
   if (partition === undefined) return refused(asked, errors.UNKNOWN_TOPIC_OR_PARTITION)
   if (!partition.readable) return refused(asked, errors.KAFKA_STORAGE_ERROR)
-  const fenced = leaderEpochError(asked.currentLeaderEpoch, partition.leaderEpoch)
+  const fenced = partition.clientError(asked.currentLeaderEpoch)
   if (fenced !== null) return refused(asked, fenced)
   // Before every epoch, so that it ends where the log begins.
   if (asked.leaderEpoch < -1) {
