@@ -7,6 +7,8 @@ import type {
   ConfigResourceType,
   DescribeConfigsOptions,
 } from './admin/configs.js'
+import * as elections from './admin/elections.js'
+import type { ElectionOutcome, ElectionType } from './admin/elections.js'
 import * as groupOffsets from './admin/group-offsets.js'
 import * as groups from './admin/groups.js'
 import type { GroupDescription, GroupFilter, ListedGroup } from './admin/groups.js'
@@ -19,6 +21,10 @@ import type {
   RecordDeletion,
   TopicDescription,
 } from './admin/partitions.js'
+import * as reassignments from './admin/reassignments.js'
+import type { OngoingReassignment, PartitionOutcome, Reassignment } from './admin/reassignments.js'
+import * as replicas from './admin/replicas.js'
+import type { ReplicaRead, ReplicaRecords } from './admin/replicas.js'
 import { AdminRequests } from './admin/requests.js'
 import * as topics from './admin/topics.js'
 import type { CreatedTopic, NewPartitions, NewTopic } from './admin/topics.js'
@@ -41,6 +47,7 @@ export type {
   ConfigType,
   DescribeConfigsOptions,
 } from './admin/configs.js'
+export type { ElectionOutcome, ElectionType } from './admin/elections.js'
 export type { GroupDescription, GroupFilter, GroupMember, GroupState, ListedGroup } from './admin/groups.js'
 export type { ClusterDescription, LogDir, LogDirFilter, LogDirReplica, Node } from './admin/nodes.js'
 export type {
@@ -51,6 +58,8 @@ export type {
   RecordDeletion,
   TopicDescription,
 } from './admin/partitions.js'
+export type { OngoingReassignment, PartitionOutcome, Reassignment } from './admin/reassignments.js'
+export type { ReplicaRead, ReplicaRecords } from './admin/replicas.js'
 export type { CreatedTopic, NewPartitions, NewTopic } from './admin/topics.js'
 export type { PartitionMetadata, TopicMetadata } from './cluster.js'
 export type { CommittedOffset, GroupOffset } from './committed-offsets.js'
@@ -125,7 +134,7 @@ export class Admin {
 
   /**
    * Topics with all that is known of their partitions (KIP-966), asked for page by page. Kafka has this request since
-   * 3.8.
+   * 3.8; of older brokers it is what Metadata tells.
    *
    * @param options `pageSize`: partitions in one response, default 2000
    * @throws KafkaError, e.g. UNKNOWN_TOPIC_OR_PARTITION
@@ -153,14 +162,29 @@ export class Admin {
   /**
    * Looks up offsets by time. `latest` is the offset after the last record.
    *
+   * @param options `replicaOn`: ask this broker about its replicas instead of the leaders; `latest` is then where the replica's
+   * log ends, whether that is committed or not
    * @throws KafkaError; `VARVE_UNKNOWN_PARTITION`
    */
   async listOffsets(
     queries: readonly OffsetQuery[],
-    options: CallOptions & { isolation?: Isolation } = {},
+    options: CallOptions & { isolation?: Isolation; replicaOn?: number } = {},
   ): Promise<FoundOffset[]> {
-    const { isolation = 'read_uncommitted', signal } = options
-    return partitions.findOffsets(this.requests, queries, isolation, signal)
+    return partitions.findOffsets(this.requests, queries, { isolation: 'read_uncommitted', ...options })
+  }
+
+  /**
+   * Reads batches of one replica, a follower's too (KIP-392), up to its high watermark, as they are stored: equal replicas have
+   * equal bytes.
+   *
+   * @param options `maxBytes`: of the answer, which has a whole first batch all the same. Default 1 048 576 (1 MiB)
+   * @throws KafkaError, e.g. OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR
+   */
+  async readReplica(
+    where: ReplicaRead,
+    options: CallOptions & { maxBytes?: number } = {},
+  ): Promise<ReplicaRecords> {
+    return replicas.read(this.requests, where, options.maxBytes ?? 1_048_576, options.signal)
   }
 
   /** The idempotent and transactional producers that partitions remember (KIP-664). @throws KafkaError; `VARVE_UNKNOWN_PARTITION` */
@@ -243,9 +267,66 @@ export class Admin {
     return groupOffsets.remove(this.requests, groupId, where, options.signal)
   }
 
-  /** The brokers, and which of them is the controller. Kafka has this request since 2.8. @throws KafkaError */
-  async describeCluster(options: CallOptions = {}): Promise<ClusterDescription> {
-    return nodes.cluster(this.requests, options.signal)
+  /**
+   * Has other brokers hold partitions (KIP-455). The new replicas get all records first, and only then are those that go
+   * replicas no more: {@link listPartitionReassignments} tells how far that is. To end a reassignment that is under way, give
+   * null: the partition keeps what replicas it had.
+   *
+   * @returns an outcome for each, in their order, with an error such as INVALID_REPLICA_ASSIGNMENT or
+   * NO_REASSIGNMENT_IN_PROGRESS where it was refused
+   * @throws KafkaError where the whole was
+   */
+  async alterPartitionReassignments(
+    wanted: readonly Reassignment[],
+    options: CallOptions = {},
+  ): Promise<PartitionOutcome[]> {
+    return reassignments.alter(this.requests, wanted, options.signal)
+  }
+
+  /** The reassignments that are under way, of these partitions or, with null, of all (KIP-455). @throws KafkaError */
+  async listPartitionReassignments(
+    where: readonly TopicPartition[] | null = null,
+    options: CallOptions = {},
+  ): Promise<OngoingReassignment[]> {
+    return reassignments.list(this.requests, where, options.signal)
+  }
+
+  /**
+   * Elects leaders of these partitions (KIP-460), or with null of all that need it. `unclean` loses the records that the new leader
+   * lacks, and is for partitions whose replicas in sync do not come back.
+   *
+   * @returns an outcome for each that was named, and with null for each that was elected, with an error such as
+   * PREFERRED_LEADER_NOT_AVAILABLE or ELIGIBLE_LEADERS_NOT_AVAILABLE where nobody could be
+   * @throws KafkaError where the whole was refused
+   */
+  async electLeaders(
+    type: ElectionType,
+    where: readonly TopicPartition[] | null,
+    options: CallOptions = {},
+  ): Promise<ElectionOutcome[]> {
+    return elections.elect(this.requests, type, where, options.signal)
+  }
+
+  /**
+   * The brokers, and which of them is the controller. Kafka has this request since 2.8.
+   *
+   * @param options `includeFenced`: also brokers that are registered and take no requests, which Kafka tells since 4.0.
+   * Default false
+   * @throws KafkaError
+   */
+  async describeCluster(
+    options: CallOptions & { includeFenced?: boolean } = {},
+  ): Promise<ClusterDescription> {
+    return nodes.cluster(this.requests, options.includeFenced ?? false, options.signal)
+  }
+
+  /**
+   * Forgets a broker that will not come back. It must not be running, and its replicas had better be elsewhere.
+   *
+   * @throws KafkaError, e.g. BROKER_ID_NOT_REGISTERED
+   */
+  async unregisterBroker(nodeId: number, options: CallOptions = {}): Promise<void> {
+    return nodes.unregister(this.requests, nodeId, options.signal)
   }
 
   /** What lies in the brokers' directories. @throws KafkaError */

@@ -26,6 +26,8 @@ export interface PartitionMetadata {
   readonly leaderEpoch: number
   readonly replicas: readonly number[]
   readonly isr: readonly number[]
+  /** Replicas on brokers that are not there, or on disks that failed; none where the broker is too old to say. */
+  readonly offlineReplicas: readonly number[]
 }
 
 export interface TopicMetadata {
@@ -263,6 +265,7 @@ export class Cluster {
           leaderEpoch: found.leaderEpoch,
           replicas: found.replicaNodes,
           isr: found.isrNodes,
+          offlineReplicas: found.offlineReplicas,
         }
       })
     return { name, topicId, isInternal: topic.isInternal, partitions }

@@ -330,7 +330,7 @@ export class Fetcher {
     )
     try {
       const queries = asked.map(({ topic, partition, start }) => ({ topic, partition, timestamp: start! }))
-      const outcomes = await lookUpOffsets(this.cluster, queries, this.options.isolation)
+      const outcomes = await lookUpOffsets(this.cluster, queries, { isolation: this.options.isolation })
       outcomes.forEach((outcome, index) => this.takeOffset(asked[index]!, outcome))
     } catch (error) {
       for (const assigned of asked) this.hand(assigned, error)

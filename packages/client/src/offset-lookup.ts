@@ -29,6 +29,17 @@ const MAX_TIMESTAMP_FROM_VERSION = 7
 
 export const isolationLevel = (isolation: Isolation): number => (isolation === 'read_committed' ? 1 : 0)
 
+// As whom a question comes: a consumer asks leaders, Kafka's own tools may ask any replica, and are told of its log's end.
+const CONSUMER = -1
+const DEBUGGING_REPLICA = -2
+
+export interface LookUpOptions {
+  readonly isolation: Isolation
+  /** The broker to ask, leader or not, instead of each partition's leader. */
+  readonly replicaOn?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
  * Asks the leader of every query's partition once. The outcome of each query is in its place: what was found, or why
  * it was not.
@@ -36,14 +47,13 @@ export const isolationLevel = (isolation: Isolation): number => (isolation === '
 export async function lookUpOffsets(
   cluster: Cluster,
   queries: readonly OffsetQuery[],
-  isolation: Isolation,
-  signal?: AbortSignal,
+  options: LookUpOptions,
 ): Promise<Array<FoundOffset | VarveError>> {
   const outcomes: Array<FoundOffset | VarveError> = []
   const requests = new Map<string, { leader: number; indexes: number[] }>()
   const asked = new Map<string, number>()
   queries.forEach(({ topic, partition }, index) => {
-    const leader = cluster.leaderOf(topic, partition)
+    const leader = options.replicaOn ?? cluster.leaderOf(topic, partition)
     if (leader === undefined) {
       outcomes[index] = noLeader(topic, partition)
       return
@@ -59,7 +69,7 @@ export async function lookUpOffsets(
     [...requests.values()].map(async ({ leader, indexes }) => {
       try {
         const asking = indexes.map((index) => queries[index]!)
-        const found = await ask(cluster, leader, asking, isolation, signal)
+        const found = await ask(cluster, leader, asking, options)
         indexes.forEach((index, position) => (outcomes[index] = found[position]!))
       } catch (error) {
         if (!VarveError.is(error)) throw error
@@ -74,8 +84,7 @@ async function ask(
   cluster: Cluster,
   leader: number,
   queries: readonly OffsetQuery[],
-  isolation: Isolation,
-  signal: AbortSignal | undefined,
+  { isolation, replicaOn, signal }: LookUpOptions,
 ): Promise<Array<FoundOffset | VarveError>> {
   const connection = await cluster.connectionTo(leader)
   const version = connection.versionOf(listOffsets)
@@ -94,9 +103,10 @@ async function ask(
         timestamp: typeof timestamp === 'number' ? timestamp : specs[timestamp],
       })),
   }))
+  const replicaId = replicaOn === undefined ? CONSUMER : DEBUGGING_REPLICA
   const response = await connection.request(
     listOffsets,
-    { replicaId: -1, isolationLevel: isolationLevel(isolation), topics, timeoutMs: 30_000 },
+    { replicaId, isolationLevel: isolationLevel(isolation), topics, timeoutMs: 30_000 },
     { signal },
   )
   const answers = new Map<string, ListOffsetsResponse['topics'][number]['partitions'][number]>()

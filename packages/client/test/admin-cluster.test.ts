@@ -198,8 +198,8 @@ test('the cluster is described by node id', async () => {
     clusterId: 'c',
     controllerId: 2,
     nodes: [
-      { nodeId: 0, host: 'h0', port: 9092, rack: null },
-      { nodeId: 2, host: 'h2', port: 9092, rack: null },
+      { nodeId: 0, host: 'h0', port: 9092, rack: null, isFenced: false },
+      { nodeId: 2, host: 'h2', port: 9092, rack: null, isFenced: false },
     ],
   })
 })

@@ -1,4 +1,5 @@
-import { describeCluster, describeLogDirs } from '@varve/protocol'
+import { describeCluster, describeLogDirs, unregisterBroker } from '@varve/protocol'
+import type { Connection } from '../connection.js'
 import { KafkaError } from '../kafka-error.js'
 import { byTopic, type TopicPartition } from '../topic-partition.js'
 import { allOrThrow, type AdminRequests } from './requests.js'
@@ -8,6 +9,8 @@ export interface Node {
   readonly host: string
   readonly port: number
   readonly rack: string | null
+  /** Whether it is registered and takes no requests, being down or about to start. */
+  readonly isFenced: boolean
 }
 
 export interface ClusterDescription {
@@ -29,6 +32,8 @@ export interface LogDirReplica extends TopicPartition {
 export interface LogDir {
   readonly nodeId: number
   readonly path: string
+  /** Whether it takes no new replicas (KIP-1066); false where the broker is too old to say. */
+  readonly isCordoned: boolean
   /** What is wrong with the directory, e.g. KAFKA_STORAGE_ERROR; null for nothing. */
   readonly error: KafkaError | null
   /** Of the volume, in bytes; −1 where the broker is too old to say. */
@@ -44,16 +49,23 @@ export interface LogDirFilter {
   partitions?: readonly TopicPartition[]
 }
 
+const FENCED_FROM_VERSION = 2
+
 export async function cluster(
   requests: AdminRequests,
+  includeFenced: boolean,
   signal: AbortSignal | undefined,
 ): Promise<ClusterDescription> {
   return requests.anywhere(signal, async (connection) => {
-    const body = { includeClusterAuthorizedOperations: false }
+    const knowsFenced = connection.versionOf(describeCluster) >= FENCED_FROM_VERSION
+    const body = {
+      includeClusterAuthorizedOperations: false,
+      ...(knowsFenced ? { includeFencedBrokers: includeFenced } : {}),
+    }
     const response = await connection.request(describeCluster, body, { signal })
     const { errorCode, errorMessage, clusterId, controllerId, brokers } = response
     if (errorCode !== 0) throw new KafkaError(errorCode, 'Describing the cluster', errorMessage)
-    const nodes = brokers.map(({ brokerId, host, port, rack }) => ({ nodeId: brokerId, host, port, rack }))
+    const nodes = brokers.map(({ brokerId, ...broker }): Node => ({ nodeId: brokerId, ...broker }))
     return { clusterId, controllerId, nodes: nodes.sort((a, b) => a.nodeId - b.nodeId) }
   })
 }
@@ -88,6 +100,7 @@ export async function logDirs(
         error: result.errorCode === 0 ? null : new KafkaError(result.errorCode, `${what}, ${result.logDir},`),
         totalBytes: result.totalBytes,
         usableBytes: result.usableBytes,
+        isCordoned: result.isCordoned,
         replicas: result.topics.flatMap(({ name, partitions: found }) =>
           found.map(({ partitionIndex, partitionSize, offsetLag, isFutureKey }) => ({
             topic: name,
@@ -101,4 +114,18 @@ export async function logDirs(
     ]
   })
   return allOrThrow(outcomes).flat()
+}
+
+export async function unregister(
+  requests: AdminRequests,
+  nodeId: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const ask = async (connection: Connection): Promise<void> => {
+    const response = await connection.request(unregisterBroker, { brokerId: nodeId }, { signal })
+    const { errorCode, errorMessage } = response
+    if (errorCode !== 0) throw new KafkaError(errorCode, `Unregistering broker ${nodeId}`, errorMessage)
+  }
+  // Twice would be once too often: the second answer is that there is no such broker.
+  await requests.atController(signal, ask)
 }

@@ -8,10 +8,11 @@ import {
 import { VarveError } from '@varve/records'
 import type { PartitionMetadata } from '../cluster.js'
 import { KafkaError } from '../kafka-error.js'
-import { lookUpOffsets, type FoundOffset, type Isolation, type OffsetQuery } from '../offset-lookup.js'
+import { lookUpOffsets, type FoundOffset, type LookUpOptions, type OffsetQuery } from '../offset-lookup.js'
 import { byTopic, partitionName, type TopicPartition } from '../topic-partition.js'
 import {
   allOrThrow,
+  answerName,
   inOrder,
   isPassing,
   unknownPartition,
@@ -50,8 +51,6 @@ export interface PartitionProducers extends TopicPartition {
 
 /** A partition with what Metadata does not tell (KIP-966). */
 export interface PartitionDescription extends PartitionMetadata {
-  /** Replicas on brokers that are not there. */
-  readonly offlineReplicas: readonly number[]
   /** Replicas out of sync that may become leader all the same; null where the cluster does not know of them. */
   readonly eligibleLeaderReplicas: readonly number[] | null
   readonly lastKnownEligibleLeaderReplicas: readonly number[] | null
@@ -69,16 +68,13 @@ type Cursor = NonNullable<DescribeTopicPartitionsResponse['nextCursor']>
 // DeleteRecords' way to say: up to the high watermark.
 const HIGH_WATERMARK = -1
 
-const answerName = (answer: { topic: string; partitionIndex: number }): string =>
-  `${answer.topic}-${answer.partitionIndex}`
-
 export async function findOffsets(
   requests: AdminRequests,
   queries: readonly OffsetQuery[],
-  isolation: Isolation,
-  signal: AbortSignal | undefined,
+  options: LookUpOptions,
 ): Promise<FoundOffset[]> {
   if (queries.length === 0) return []
+  const { signal } = options
   return requests.retrying(signal, isPassing, async () => {
     const topics = await describe(requests, [...byTopic(queries).keys()], signal)
     const counts = new Map(topics.map(({ name, partitions }) => [name, partitions.length]))
@@ -86,7 +82,7 @@ export async function findOffsets(
       const count = counts.get(query.topic)!
       if (!(query.partition >= 0 && query.partition < count)) throw unknownPartition(query, count)
     }
-    const outcomes = await lookUpOffsets(requests.cluster, queries, isolation, signal)
+    const outcomes = await lookUpOffsets(requests.cluster, queries, options)
     return outcomes.map((outcome) => {
       if (VarveError.is(outcome)) throw outcome
       return outcome
@@ -168,8 +164,12 @@ export async function describePartitions(
   pageSize: number,
   signal: AbortSignal | undefined,
 ): Promise<TopicDescription[]> {
-  const found = new Map<string, TopicDescription & { partitions: PartitionDescription[] }>()
   if (names.length === 0) return []
+  const isServed = await requests.anywhere(signal, async ({ versions }) =>
+    versions.has(describeTopicPartitions.key),
+  )
+  if (!isServed) return describedByMetadata(requests, names, signal)
+  const found = new Map<string, TopicDescription & { partitions: PartitionDescription[] }>()
   // The broker goes through the topics in this order, and its cursor stands for a place in it.
   const sorted = [...new Set(names)].sort()
   let cursor: Cursor | null = null
@@ -205,6 +205,23 @@ export async function describePartitions(
       (topic) => topic,
     ),
   )
+}
+
+/** As far as brokers tell that are too old for DescribeTopicPartitions. */
+async function describedByMetadata(
+  requests: AdminRequests,
+  names: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<TopicDescription[]> {
+  const topics = await describe(requests, names, signal)
+  return topics.map((topic) => ({
+    ...topic,
+    partitions: topic.partitions.map((partition) => ({
+      ...partition,
+      eligibleLeaderReplicas: null,
+      lastKnownEligibleLeaderReplicas: null,
+    })),
+  }))
 }
 
 /** A cursor that stands still would be an endless loop. */

@@ -37,12 +37,17 @@ export class AdminRequests {
     return this.retrying(signal, isPassing, async () => ask(await this.cluster.anyConnection()))
   }
 
-  /** What only the controller does. `ask` throws NOT_CONTROLLER for the controller to be found again. */
+  /**
+   * What only the controller does. `ask` throws NOT_CONTROLLER for the controller to be found again.
+   *
+   * @param mayRepeat doing it twice is as good as once, so that it is also tried again after what else may pass
+   */
   async atController<T>(
     signal: AbortSignal | undefined,
     ask: (connection: Connection) => Promise<T>,
+    mayRepeat = false,
   ): Promise<T> {
-    return this.retrying(signal, isNotController, async () => {
+    return this.retrying(signal, mayRepeat ? isPassing : isNotController, async () => {
       // Metadata is what says which broker is the controller.
       await this.cluster.refresh([], { signal })
       return ask(await this.cluster.controllerConnection())
@@ -217,6 +222,15 @@ export function unknownPartition({ topic, partition }: TopicPartition, count: nu
 export function isNotController(error: unknown): boolean {
   return error instanceof KafkaError && error.kafkaCode === errors.NOT_CONTROLLER.code
 }
+
+export function throwIfMoved(errorCode: number, what: string): void {
+  const error = errorCode === 0 ? null : new KafkaError(errorCode, what)
+  if (error !== null && isNotController(error)) throw error
+}
+
+/** The partition that an answer in a list of a topic's partitions is about, as `partitionName` writes it. */
+export const answerName = (answer: { topic: string; partitionIndex: number }): string =>
+  partitionName({ topic: answer.topic, partition: answer.partitionIndex })
 
 /** Leaders move and connections end; but a topic that is not there, or a cluster, is an answer to these questions. */
 export function isPassing(error: unknown): boolean {

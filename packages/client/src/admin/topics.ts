@@ -10,7 +10,7 @@ import {
 import { VarveError } from '@varve/records'
 import type { TopicMetadata } from '../cluster.js'
 import { KafkaError } from '../kafka-error.js'
-import { allOrThrow, inOrder, isNotController, isPassing, type AdminRequests } from './requests.js'
+import { allOrThrow, inOrder, isPassing, throwIfMoved, type AdminRequests } from './requests.js'
 
 export interface NewTopic {
   readonly name: string
@@ -162,11 +162,6 @@ export async function describe(
 }
 
 const creating = (name: string): string => `Creating topic '${name}'`
-
-function throwIfMoved(errorCode: number, what: string): void {
-  const error = errorCode === 0 ? null : new KafkaError(errorCode, what)
-  if (error !== null && isNotController(error)) throw error
-}
 
 function checkReplicas({ name, partitions, replicationFactor, replicas }: NewTopic): void {
   if (replicas === undefined || (partitions === undefined && replicationFactor === undefined)) return
