@@ -26,4 +26,11 @@ export {
   type ReplicaPlacement,
   type ReplicaReplacement,
 } from './replica-placement.js'
+export {
+  drainReplicas,
+  rebalanceReplicas,
+  type PartitionReplicas,
+  type ReplicaDrain,
+  type ReplicaRebalance,
+} from './replica-movement.js'
 export { ReplicaLoad } from './replica-load.js'

@@ -4,12 +4,14 @@ export type Moves<Bearer> = (from: Bearer, each: (to: Bearer, move: () => void) 
 /**
  * Moves things until the spread is as even as the moves allow. One move alone may not do it, so a whole chain is looked for, from
  * one who has two more over others to whom it has; while there is none, no spread is better (as in a flow of minimum cost). Each
- * chain lowers the sum of the squares, so there is an end.
+ * chain lowers the sum of the squares, so there is an end. It goes from those who have most to those who have least, so that
+ * nothing moves twice on its way.
  *
  * @param load how many each of the bearers has; kept up
  */
 export function level<Bearer extends object>(load: Map<Bearer, number>, moves: Moves<Bearer>): void {
-  while ([...load.keys()].some((from) => moveAlongChain(from, load, moves)));
+  const heaviestFirst = (): Bearer[] => [...load.keys()].sort((a, b) => load.get(b)! - load.get(a)!)
+  while (heaviestFirst().some((from) => moveAlongChain(from, load, moves)));
 }
 
 function moveAlongChain<Bearer extends object>(
@@ -19,22 +21,27 @@ function moveAlongChain<Bearer extends object>(
 ): boolean {
   // The shortest chains come first, and only in those no move stands in the way of another one.
   const reached = new Map<Bearer, { from: Bearer; move: () => void }>()
-  for (const queue = [start]; queue.length > 0;) {
-    const from = queue.shift()!
-    moves(from, (to, move) => {
-      if (to === start || reached.has(to)) return
-      reached.set(to, { from, move })
-      queue.push(to)
-    })
+  for (let layer = [start]; layer.length > 0;) {
+    const next: Bearer[] = []
+    for (const from of layer) {
+      moves(from, (to, move) => {
+        if (to === start || reached.has(to)) return
+        reached.set(to, { from, move })
+        next.push(to)
+      })
+    }
+    const end = next.reduce((least, one) => (load.get(one)! < load.get(least)! ? one : least), start)
+    if (load.get(start)! - load.get(end)! > 1) {
+      for (let at = end; at !== start;) {
+        const { from, move } = reached.get(at)!
+        move()
+        at = from
+      }
+      load.set(start, load.get(start)! - 1)
+      load.set(end, load.get(end)! + 1)
+      return true
+    }
+    layer = next
   }
-  const end = [...reached.keys()].find((bearer) => load.get(start)! - load.get(bearer)! > 1)
-  if (end === undefined) return false
-  for (let at = end; at !== start;) {
-    const { from, move } = reached.get(at)!
-    move()
-    at = from
-  }
-  load.set(start, load.get(start)! - 1)
-  load.set(end, load.get(end)! + 1)
-  return true
+  return false
 }

@@ -1,5 +1,6 @@
 import { level } from './leveling.js'
 import type { Random } from './partitioner.js'
+import { countRacks, keepsRacks } from './racks.js'
 import { ReplicaLoad } from './replica-load.js'
 
 /** A broker that may get replicas. */
@@ -183,23 +184,6 @@ function leastLoaded(
     .reduce((least, broker) => (isBefore(rank(broker), rank(least)) ? broker : least))
 }
 
-/** Whether the partition is on its racks as evenly as before. */
-function keepsRacks(
-  replicas: ReadonlySet<PlacementBroker>,
-  from: PlacementBroker,
-  to: PlacementBroker,
-): boolean {
-  if (from.rack === to.rack) return true
-  const onRack = countRacks(replicas)
-  return (onRack.get(to.rack) ?? 0) < onRack.get(from.rack)!
-}
-
-function countRacks(replicas: Iterable<PlacementBroker>): Map<string | null, number> {
-  const counts = new Map<string | null, number>()
-  for (const { rack } of replicas) counts.set(rack, (counts.get(rack) ?? 0) + 1)
-  return counts
-}
-
 /** Puts a leader first, and behind it the others so that not all leaders of one broker have the same successor. */
 function withLeaders(
   brokers: readonly PlacementBroker[],
@@ -235,7 +219,8 @@ function withLeaders(
   })
 }
 
-function isBefore(a: readonly number[], b: readonly number[]): boolean {
+/** Whether the first number in which they differ is less. */
+export function isBefore(a: readonly number[], b: readonly number[]): boolean {
   const at = a.findIndex((number, index) => number !== b[index])
   return at >= 0 && a[at]! < b[at]!
 }
