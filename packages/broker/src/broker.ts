@@ -25,8 +25,8 @@ import { GroupCoordinator } from './groups/group-coordinator.js'
 import { LowDisk } from './low-disk.js'
 import { LimitedLog } from './limited-log.js'
 import { checkBindable, Listener } from './listener.js'
-import { LocalMetadataStore } from './local-metadata-store.js'
-import type { MetadataStore } from './metadata-store.js'
+import { LocalMetadataStore } from './metadata/local-metadata-store.js'
+import type { MetadataStore } from './metadata/metadata-store.js'
 import { OpeningProgress } from './opening-progress.js'
 import { isAmongLastDescriptors, openFilesLimit } from './open-files.js'
 import { Faults, type FaultInjection } from './testing/faults.js'
@@ -197,7 +197,11 @@ async function open(
   const directories = await DataDirectories.open(paths, directoryOptions, dependencies.openDataDirectory)
   opened.push(() => directories.close())
   const directory = directories.first
-  const metadata: MetadataStore = await LocalMetadataStore.open(directory, temporary ? 'os' : 'fsync')
+  const metadata: MetadataStore = await LocalMetadataStore.open(directory, {
+    durability: temporary ? 'os' : 'fsync',
+    clock,
+    log,
+  })
   opened.push(() => metadata.close())
   const given = staticConfigs(options, directory.nodeId, directories.paths)
   const configs = await BrokerConfigs.load(metadata, directory.nodeId, given)

@@ -10,7 +10,7 @@ import {
 } from '@varve/log'
 import { VarveError } from '@varve/records'
 import { refuseForeignDirectory } from './foreign-directory.js'
-import { metadataLogName } from './local-metadata-store.js'
+import { metadataLogName } from './metadata/metadata-log.js'
 import { isDeleted } from './stray-directory.js'
 
 /**

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { VarveError } from '@varve/records'
-import { metadataLogName } from './local-metadata-store.js'
+import { metadataLogName } from './metadata/metadata-log.js'
 
 /**
  * Refuses a data directory that a broker has used whose topics we know nothing of: one of Apache Kafka, or one whose

@@ -1,5 +1,5 @@
 import { nextProducerIdBlock, producerIdsKey } from '@varve/replication'
-import type { MetadataStore } from './metadata-store.js'
+import type { MetadataStore } from './metadata/metadata-store.js'
 
 /**
  * Hands out producer ids, none of them twice in the life of a cluster: two producers with one id would take each other's
@@ -32,7 +32,7 @@ export class ProducerIds {
 
   async #reserve(): Promise<void> {
     for (;;) {
-      const entries = await this.#metadata.list(producerIdsKey)
+      const { entries } = await this.#metadata.list(producerIdsKey)
       const block = nextProducerIdBlock(entries.find(({ key }) => key === producerIdsKey) ?? null)
       const { succeeded } = await this.#metadata.txn(block.transaction)
       // Another broker of the cluster may have been quicker.

@@ -6,7 +6,7 @@ import type { MetadataEntry, MetadataPut } from '@varve/replication'
 import { type BrokerLog, errorFields, messageOf } from './broker-log.js'
 import type { Clock, Timer } from './clock.js'
 import type { DataDirectories } from './data-directories.js'
-import type { MetadataStore } from './metadata-store.js'
+import type { MetadataStore } from './metadata/metadata-store.js'
 import { isDeleted, renameAway } from './stray-directory.js'
 
 const keyPrefix = '/deletions/'
@@ -52,7 +52,7 @@ export class TopicDeletions {
   /** Goes on with what an earlier run of the broker has begun; before any log is opened. */
   async resume(): Promise<void> {
     const { directories, metadata } = this.#options
-    for (const entry of await metadata.list(keyPrefix)) await this.#putAway(decode(entry))
+    for (const entry of (await metadata.list(keyPrefix)).entries) await this.#putAway(decode(entry))
     for (const dir of directories.paths) {
       for (const name of (await readdir(dir)).filter(isDeleted)) this.#remove(join(dir, name))
     }

@@ -9,7 +9,7 @@ import { type ConfigValues, noValues } from './configs/stored-configs.js'
 import { topicSettings, type TopicSettings } from './configs/topic-settings.js'
 import type { DataDirectories } from './data-directories.js'
 import { inParallel } from './in-parallel.js'
-import type { MetadataStore } from './metadata-store.js'
+import type { MetadataStore } from './metadata/metadata-store.js'
 import type { OpeningProgress } from './opening-progress.js'
 import { type Membership, soleMembership, soleState } from './membership.js'
 import { openingAtOnce, PartitionLogs } from './partition-logs.js'
@@ -88,7 +88,7 @@ export class Topics {
     await topics.#deletions.resume()
     const places = await options.directories.places()
     const wanted: { partition: Partition; topic: Topic }[] = []
-    for (const stored of await options.metadata.list(topicKeyPrefix)) {
+    for (const stored of (await options.metadata.list(topicKeyPrefix)).entries) {
       const topic = topics.#add(decodeTopicEntry(stored), stored.revision)
       for (const partition of topic.partitions) wanted.push({ partition, topic })
     }

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { systemClock } from '../src/clock.js'
 import { BrokerConfigs } from '../src/configs/broker-configs.js'
 import { DataDirectories } from '../src/data-directories.js'
-import { LocalMetadataStore } from '../src/local-metadata-store.js'
+import { LocalMetadataStore } from '../src/metadata/local-metadata-store.js'
 import { Topics } from '../src/topics.js'
 import { MemoryDisk } from './memory-log.js'
 import { sampleText } from '../../../test/support/sample-text.js'
@@ -244,7 +244,7 @@ async function recordsOf(client: RawClient, topic: string): Promise<LogRecord[]>
 /** As a coordinator creates its own topic. */
 async function createInternalTopic(disk: MemoryDisk, data: string): Promise<void> {
   const directories = await DataDirectories.open([data], {}, disk.openDataDirectory)
-  const store = await LocalMetadataStore.open(directories.first, 'os')
+  const store = await LocalMetadataStore.open(directories.first, { durability: 'os' })
   const topics = await Topics.open({
     directories,
     metadata: store,

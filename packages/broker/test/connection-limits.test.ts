@@ -4,7 +4,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { resolveOptions } from '../src/broker-options.js'
 import { BrokerConfigs } from '../src/configs/broker-configs.js'
 import { ConnectionLimits, limitsIn, parseOverrides } from '../src/connection-limits.js'
-import type { MetadataStore } from '../src/metadata-store.js'
+import type { MetadataStore } from '../src/metadata/metadata-store.js'
 import { alter, BROKER } from './support/configs.js'
 import { RawClient } from './support/raw-client.js'
 import { settle, startTestBroker } from './support/test-broker.js'
@@ -69,7 +69,7 @@ test.each([
   [new Map([['max.connections', '2147483647']]), 512],
   [new Map([['max.connections', '1000']]), 1000],
 ])('of 1024 files, with %j, connections may have %d', async (given, max) => {
-  const metadata = { list: async () => [] } as unknown as MetadataStore
+  const metadata = { list: async () => ({ entries: [], revision: 0 }) } as unknown as MetadataStore
   expect(limitsIn(await BrokerConfigs.load(metadata, 0, given), 1024).max).toBe(max)
 })
 

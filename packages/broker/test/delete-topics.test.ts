@@ -5,7 +5,7 @@ import { readdir } from 'node:fs/promises'
 import { openDataDirectory } from '@varve/log'
 import { deleteTopics, errors, fetch, metadata, produce, ZERO_UUID } from '@varve/protocol'
 import { expect, test } from 'vitest'
-import { LocalMetadataStore } from '../src/local-metadata-store.js'
+import { LocalMetadataStore } from '../src/metadata/local-metadata-store.js'
 import { renameAway } from '../src/stray-directory.js'
 import { TopicDeletions } from '../src/topic-deletions.js'
 import { topicKey } from '../src/topic-entry.js'
@@ -208,7 +208,7 @@ test.each([0, 1])(
     await expect.poll(() => directoriesOf(data, 'orders')).toEqual([])
     await second.broker.close()
     await inMetadata(data, async (store) => {
-      expect(await store.list('/')).toEqual([])
+      expect((await store.list('/')).entries).toEqual([])
     })
   },
 )
@@ -216,7 +216,7 @@ test.each([0, 1])(
 /** Opens the metadata of a data directory that no broker has open. */
 async function inMetadata(data: string, work: (store: LocalMetadataStore) => Promise<void>): Promise<void> {
   const directory = await openDataDirectory(data)
-  const store = await LocalMetadataStore.open(directory, 'fsync')
+  const store = await LocalMetadataStore.open(directory, { durability: 'fsync' })
   await work(store)
   await store.close()
   await directory.close()

@@ -2,7 +2,7 @@
 // may be handed out twice, whatever became of the broker in between, nor one that the disk does not know to be taken.
 import { errors, initProducerId } from '@varve/protocol'
 import { expect, test } from 'vitest'
-import { metadataLogName } from '../src/local-metadata-store.js'
+import { metadataLogName } from '../src/metadata/metadata-log.js'
 import { MemoryDisk } from './memory-log.js'
 import type { RawClient } from './support/raw-client.js'
 import { settle, startTestBroker, temporaryDirectory } from './support/test-broker.js'

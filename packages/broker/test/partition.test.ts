@@ -4,15 +4,12 @@ import { expect, test } from 'vitest'
 import { BrokerConfigs } from '../src/configs/broker-configs.js'
 import { topicSettings } from '../src/configs/topic-settings.js'
 import { soleMembership, soleState } from '../src/membership.js'
+import type { MetadataStore } from '../src/metadata/metadata-store.js'
 import { Partition } from '../src/partition.js'
 import { MemoryDisk, type MemoryLog } from './memory-log.js'
 import { batchOf, settle, temporaryDirectory } from './support/test-broker.js'
 
-const noStore = {
-  list: async () => [],
-  txn: () => Promise.reject(new Error('not asked')),
-  close: async () => {},
-}
+const noStore = { list: async () => ({ entries: [], revision: 0 }) } as unknown as MetadataStore
 const settings = topicSettings(new Map(), await BrokerConfigs.load(noStore, 0, new Map()), 'os')
 
 async function opened(): Promise<{ partition: Partition; log: MemoryLog }> {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { writePartitionMetadata } from '@varve/log'
 import { createTopics, deleteTopics, errors, metadata } from '@varve/protocol'
 import { expect, test } from 'vitest'
-import { metadataLogName } from '../src/local-metadata-store.js'
+import { metadataLogName } from '../src/metadata/metadata-log.js'
 import { VarveError } from '@varve/records'
 import {
   fetchFrom,

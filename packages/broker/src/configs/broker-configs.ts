@@ -1,5 +1,5 @@
 import { VarveError } from '@varve/records'
-import type { MetadataStore } from '../metadata-store.js'
+import type { MetadataStore } from '../metadata/metadata-store.js'
 import { brokerConfigs } from './config-tables.js'
 import { numberOf } from './config-value.js'
 import { type ConfigValues, decodeConfigs, encodeConfigs, noValues } from './stored-configs.js'
@@ -56,7 +56,7 @@ export class BrokerConfigs {
   /** @throws VarveError `VARVE_METADATA_CORRUPT` */
   static async load(metadata: MetadataStore, nodeId: number, given: ConfigValues): Promise<BrokerConfigs> {
     const configs = new BrokerConfigs(metadata, nodeId, given)
-    for (const entry of await metadata.list(keyPrefix)) {
+    for (const entry of (await metadata.list(keyPrefix)).entries) {
       for (const scope of ['broker', 'cluster'] as const) {
         if (entry.key !== configs.#keys[scope]) continue
         configs.#altered[scope] = decodeConfigs(entry)

@@ -3,25 +3,37 @@
 import { join } from 'node:path'
 import { openDataDirectory } from '@varve/log'
 import { expect, onTestFinished, test } from 'vitest'
-import { LocalMetadataStore, metadataLogName } from '../src/local-metadata-store.js'
-import { MemoryDisk } from './memory-log.js'
-import { temporaryDirectory } from './support/test-broker.js'
+import { LocalMetadataStore } from '../../src/metadata/local-metadata-store.js'
+import { metadataLogName } from '../../src/metadata/metadata-log.js'
+import { MemoryDisk } from '../memory-log.js'
+import { ManualClock } from '../support/manual-clock.js'
+import { temporaryDirectory } from '../support/test-broker.js'
+import { testMetadataStore } from './metadata-store-suite.js'
 
 async function opened(disk = new MemoryDisk(), dir?: string) {
   const data = dir ?? (await temporaryDirectory())
   const directory = await disk.openDataDirectory(data)
-  const store = await LocalMetadataStore.open(directory, 'fsync')
+  const clock = new ManualClock()
+  const lines: string[] = []
+  const log = (level: string, message: string) => void lines.push(`${level} ${message}`)
+  const store = await LocalMetadataStore.open(directory, { durability: 'fsync', clock, log })
   /** Opens again what a crash, or else a clean end, has left. */
   const reopen = async (crash = false) => {
     if (crash) disk.crash()
     else await directory.close()
     return await opened(disk, data)
   }
-  return { disk, data, store, reopen }
+  return { disk, data, clock, lines, store, reopen }
 }
 
 const keys = async (store: LocalMetadataStore, prefix = ''): Promise<string[]> =>
-  (await store.list(prefix)).map(({ key, value, revision }) => `${key}=${value}@${revision}`)
+  (await store.list(prefix)).entries.map(({ key, value, revision }) => `${key}=${value}@${revision}`)
+
+testMetadataStore(async () => {
+  const { store, clock } = await opened()
+  onTestFinished(() => store.close())
+  return { store, other: store, pass: (ms) => clock.advance(ms) }
+})
 
 test('puts and deletes are there at once and after a restart', async () => {
   const { store, reopen } = await opened()
@@ -106,13 +118,16 @@ test('a transaction has at most 128 operations, and one of that size is one batc
 test('however many keys are deleted at once, no batch becomes larger than a log takes', async () => {
   const directory = await openDataDirectory(await temporaryDirectory())
   onTestFinished(() => directory.close())
-  const store = await LocalMetadataStore.open(directory, 'os')
+  const store = await LocalMetadataStore.open(directory, { durability: 'os' })
   const long = 'k'.repeat(240)
-  const deletions = Array.from({ length: 50 }, (_, each) =>
-    store.txn({ deletes: Array.from({ length: 128 }, (_unused, index) => `/${each}/${index}/${long}`) }),
+  const some = Array.from({ length: 50 }, (_, each) =>
+    Array.from({ length: 128 }, (_unused, index) => `/${each}/${index}/${long}`),
   )
+  await Promise.all(some.map((keys) => store.txn({ puts: keys.map((key) => ({ key, value: '' })) })))
+  const deletions = some.map((deletes) => store.txn({ deletes }))
   const results = await Promise.all(deletions)
   expect(results.every(({ succeeded }) => succeeded)).toBe(true)
+  expect(await keys(store)).toEqual([])
 })
 
 test('a damaged metadata log is not opened, in one line that names it', async () => {
@@ -123,4 +138,70 @@ test('a damaged metadata log is not opened, in one line that names it', async ()
   expect(error).toMatchObject({ code: 'VARVE_METADATA_CORRUPT' })
   expect((error as Error).message).toContain(join(data, metadataLogName))
   expect((error as Error).message).not.toContain('\n')
+})
+
+test('leases end with the process, and so do the keys that were put with them', async () => {
+  const { store, reopen } = await opened()
+  const lease = await store.grantLease(60)
+  await store.txn({ puts: [{ key: '/a', value: '1' }] })
+  await store.txn({
+    puts: [
+      { key: '/b', value: '1', lease },
+      { key: '/c', value: '1', lease },
+    ],
+  })
+  await store.txn({
+    puts: [
+      { key: '/a', value: '2', lease },
+      { key: '/b', value: '2', lease: 'kept' },
+      { key: '/c', value: '2' },
+    ],
+  })
+  const again = await reopen(true)
+  expect(await keys(again.store)).toEqual(['/c=2@4'])
+  expect(await again.store.keepAlive(lease)).toBe(false)
+  const third = await again.reopen(true)
+  expect(await keys(third.store)).toEqual(['/c=2@4'])
+  // What was deleted has had a revision of its own.
+  expect((await third.store.txn({ puts: [{ key: '/d', value: '' }] })).revision).toBe(9)
+})
+
+test('without a lease there is no timer, and a closed store leaves none', async () => {
+  const { store, clock } = await opened()
+  await store.txn({ puts: [{ key: '/a', value: '1' }] })
+  expect(clock.pending).toBe(0)
+  const lease = await store.grantLease(1)
+  await store.grantLease(1)
+  await store.keepAlive(lease)
+  expect(clock.pending).toBe(2)
+  await store.revokeLease(lease)
+  expect(clock.pending).toBe(1)
+  await store.close()
+  expect(clock.pending).toBe(0)
+})
+
+test('a put that is being written when its lease expires does not outlive it', async () => {
+  const { store, clock, disk } = await opened()
+  const lease = await store.grantLease(1)
+  const log = disk.log(metadataLogName)
+  log.holdDurability()
+  const put = store.txn({ puts: [{ key: '/a', value: '1', lease }] })
+  await new Promise((resolve) => setImmediate(resolve))
+  await clock.advance(1000)
+  const late = store.txn({ puts: [{ key: '/b', value: '1', lease }] })
+  log.releaseDurability()
+  expect(await put).toMatchObject({ succeeded: true })
+  await expect(late).rejects.toMatchObject({ code: 'VARVE_LEASE_GONE' })
+  expect(await keys(store)).toEqual([])
+})
+
+test('keys whose lease expires while the log takes nothing are deleted by the next one that opens it', async () => {
+  const { store, clock, disk, lines, reopen } = await opened()
+  const lease = await store.grantLease(1)
+  await store.txn({ puts: [{ key: '/a', value: '1', lease }] })
+  disk.log(metadataLogName).fail()
+  await clock.advance(1000)
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(lines).toEqual([expect.stringMatching(/^error what was put .* with the lease 1, .* is still there/)])
+  expect(await keys((await reopen(true)).store)).toEqual([])
 })
