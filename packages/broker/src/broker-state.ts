@@ -1,6 +1,7 @@
 import type { BrokerLog } from './broker-log.js'
 import type { Cancellation } from './cancellation.js'
 import type { Clock } from './clock.js'
+import type { ClusterView } from './cluster-view.js'
 import type { BrokerConfigs } from './configs/broker-configs.js'
 import type { DataDirectories } from './data-directories.js'
 import type { FetchSessions } from './fetch-sessions.js'
@@ -16,8 +17,7 @@ import type { Topics } from './topics.js'
 export interface BrokerState {
   readonly nodeId: number
   readonly clusterId: string
-  /** Where the broker stands, as clients are told. */
-  readonly rack: string | null
+  readonly cluster: ClusterView
   readonly configs: BrokerConfigs
   readonly directories: DataDirectories
   /** How far the metadata store has come. */

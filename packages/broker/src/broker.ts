@@ -9,6 +9,7 @@ import type { ResolvedOptions } from './broker-options.js'
 import type { AdminServer } from './admin/admin-server.js'
 import type { BrokerLog } from './broker-log.js'
 import type { BrokerState } from './broker-state.js'
+import { soleView } from './cluster-view.js'
 import { Cancellation } from './cancellation.js'
 import { BrokerConfigs } from './configs/broker-configs.js'
 import { staticConfigs } from './configs/static-configs.js'
@@ -25,6 +26,7 @@ import { GroupCoordinator } from './groups/group-coordinator.js'
 import { LowDisk } from './low-disk.js'
 import { LimitedLog } from './limited-log.js'
 import { checkBindable, Listener } from './listener.js'
+import { LocalTopics } from './local-topics.js'
 import { LocalMetadataStore } from './metadata/local-metadata-store.js'
 import type { MetadataStore } from './metadata/metadata-store.js'
 import { OpeningProgress } from './opening-progress.js'
@@ -44,7 +46,6 @@ import type { SecurityProtocol } from './security-protocol.js'
 import type { SslOptions } from './ssl-options.js'
 import { isStorageFailure, storageFailureText } from './storage-failure.js'
 import type { TlsHandshakes } from './tls-handshakes.js'
-import { Topics } from './topics.js'
 
 /** Where all sockets of the process read small frames; one read is worked off before the next begins. */
 const stagingBytes = 128 * 1024
@@ -208,7 +209,7 @@ async function open(
   const connectionClock = clock.connections ?? clock
   const opening = new OpeningProgress(connectionClock, log)
   admin?.health.open(() => opening.logs)
-  const topics = await Topics.open({
+  const topics = await LocalTopics.open({
     opening,
     directories,
     metadata,
@@ -242,7 +243,7 @@ async function open(
     observer: admin?.metrics ?? null,
     nodeId: directory.nodeId,
     clusterId: directory.clusterId,
-    rack: options.rack,
+    cluster: soleView(directory.nodeId, options.rack),
     configs,
     directories,
     metadataRevision: async () => (await metadata.txn({})).revision,

@@ -6,7 +6,7 @@ import { systemClock } from '../src/clock.js'
 import { BrokerConfigs } from '../src/configs/broker-configs.js'
 import { DataDirectories } from '../src/data-directories.js'
 import { LocalMetadataStore } from '../src/metadata/local-metadata-store.js'
-import { Topics } from '../src/topics.js'
+import { LocalTopics } from '../src/local-topics.js'
 import { MemoryDisk } from './memory-log.js'
 import { sampleText } from '../../../test/support/sample-text.js'
 import { alter, BROKER, createWith, TOPIC } from './support/configs.js'
@@ -245,7 +245,7 @@ async function recordsOf(client: RawClient, topic: string): Promise<LogRecord[]>
 async function createInternalTopic(disk: MemoryDisk, data: string): Promise<void> {
   const directories = await DataDirectories.open([data], {}, disk.openDataDirectory)
   const store = await LocalMetadataStore.open(directories.first, { durability: 'os' })
-  const topics = await Topics.open({
+  const topics = await LocalTopics.open({
     directories,
     metadata: store,
     configs: await BrokerConfigs.load(store, 0, new Map()),
@@ -254,7 +254,7 @@ async function createInternalTopic(disk: MemoryDisk, data: string): Promise<void
     clock: systemClock,
     log: () => {},
   })
-  await topics.create('__consumer_offsets', 1, new Map([['cleanup.policy', 'compact']]))
+  await topics.create('__consumer_offsets', { partitions: 1 }, new Map([['cleanup.policy', 'compact']]))
   await topics.detach()
   await store.close()
   await directories.close()

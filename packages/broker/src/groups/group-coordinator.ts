@@ -161,7 +161,11 @@ export class GroupCoordinator {
     const { topics, options, log } = this.#options
     try {
       this.#serve(
-        await topics.create(offsetsTopicName, options.offsetsTopicPartitions, offsetsTopicConfigs(options)),
+        await topics.create(
+          offsetsTopicName,
+          { partitions: options.offsetsTopicPartitions },
+          offsetsTopicConfigs(options),
+        ),
       )
     } catch (error) {
       if (error instanceof Refused) throw error

@@ -144,13 +144,11 @@ function respond(
       ...offsets,
       ...(divergingEpoch !== null && { divergingEpoch }),
       ...(tellsLeader && {
-        currentLeader: { leaderId: broker.nodeId, leaderEpoch: partition!.leaderEpoch },
+        currentLeader: { leaderId: broker.cluster.leaderOf(partition!), leaderEpoch: partition!.leaderEpoch },
       }),
       preferredReadReplica: -1,
       records: records.byteLength === 0 ? noBytes : records,
     })
   }
-  return namesLeader
-    ? { responses, nodeEndpoints: [{ nodeId: broker.nodeId, ...endpoint, rack: broker.rack }] }
-    : { responses }
+  return namesLeader ? { responses, nodeEndpoints: broker.cluster.nodes(endpoint) } : { responses }
 }

@@ -9,6 +9,7 @@
  */
 import { topicNameProblem } from '@varve/log'
 import { errors, type MetadataRequest, type MetadataResponseInput, ZERO_UUID } from '@varve/protocol'
+import { noBroker } from '@varve/replication'
 import { errorFields } from '../broker-log.js'
 import { VarveError } from '@varve/records'
 import { allClusterOperations, allTopicOperations, operationsNotAsked } from '../authorized-operations.js'
@@ -54,9 +55,9 @@ export async function handleMetadata(
     }
   }
   return {
-    brokers: [{ nodeId: broker.nodeId, ...endpoint, rack: broker.rack }],
+    brokers: broker.cluster.nodes(endpoint).filter(({ isFenced }) => !isFenced),
     clusterId: broker.clusterId,
-    controllerId: broker.nodeId,
+    controllerId: broker.cluster.controllerId,
     topics,
     clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
       ? allClusterOperations
@@ -83,7 +84,7 @@ async function createIfAllowed(
   if (existing !== undefined) return existing
   if (broker.topics.collidingWith(name) !== undefined) return errors.INVALID_TOPIC_EXCEPTION
   try {
-    return await broker.topics.create(name, broker.defaultPartitions)
+    return await broker.topics.create(name, { partitions: broker.defaultPartitions })
   } catch (error) {
     if (VarveError.is(error) && error.code === 'VARVE_TOPIC_EXISTS') return errors.UNKNOWN_TOPIC_OR_PARTITION
     broker.log(
@@ -96,22 +97,24 @@ async function createIfAllowed(
 }
 
 function describe(topic: Topic, request: MetadataRequest, { broker }: RequestContext): ResponseTopic {
-  const replicas = [broker.nodeId]
   return {
     errorCode: 0,
     name: topic.name,
     topicId: topic.id,
     isInternal: isCoordinatorsTopic(topic.name),
-    // A partition that only cannot be written keeps its leader: consumers go on reading what is durable.
-    partitions: topic.partitions.map((partition) => ({
-      errorCode: 0,
-      partitionIndex: partition.index,
-      leaderId: broker.nodeId,
-      leaderEpoch: partition.leaderEpoch,
-      replicaNodes: replicas,
-      isrNodes: replicas,
-      offlineReplicas: partition.readable ? [] : replicas,
-    })),
+    partitions: topic.partitions.map((partition) => {
+      const leaderId = broker.cluster.leaderOf(partition)
+      const { leaderEpoch, replicas, isr } = partition.state
+      return {
+        errorCode: leaderId === noBroker ? errors.LEADER_NOT_AVAILABLE.code : 0,
+        partitionIndex: partition.index,
+        leaderId,
+        leaderEpoch,
+        replicaNodes: replicas,
+        isrNodes: isr,
+        offlineReplicas: broker.cluster.offlineReplicas(partition),
+      }
+    }),
     topicAuthorizedOperations: request.includeTopicAuthorizedOperations
       ? allTopicOperations
       : operationsNotAsked,

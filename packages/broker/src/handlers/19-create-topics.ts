@@ -23,6 +23,7 @@ import type { RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
 import { mostPartitions } from '../topic.js'
 import { isInternalTopic } from '../topic-name.js'
+import type { TopicLayout } from '../topics.js'
 
 type CreatableTopic = CreateTopicsRequest['topics'][number]
 type Result = NonNullable<CreateTopicsResponseInput['topics']>[number]
@@ -60,7 +61,9 @@ export async function handleCreateTopics(
 
 /** What is to be created. */
 interface Wanted {
+  readonly layout: TopicLayout
   readonly partitions: number
+  readonly replicationFactor: number
   readonly configs: ConfigValues
 }
 
@@ -82,7 +85,8 @@ function validate(topic: CreatableTopic, partitionsLeft: number, { broker }: Req
       `Topic '${name}' collides with existing topic: ${other}`,
     )
   }
-  const partitions = assignments.length > 0 ? validateAssignments(topic, broker.nodeId) : numPartitions
+  const assigned = assignments.length > 0 ? validateAssignments(topic, broker.cluster.brokerIds()) : null
+  const partitions = assigned?.length ?? numPartitions
   if (assignments.length === 0) {
     if (replicationFactor === 0 || replicationFactor < -1) {
       throw new Refusal(
@@ -96,11 +100,12 @@ function validate(topic: CreatableTopic, partitionsLeft: number, { broker }: Req
         'Number of partitions was set to an invalid non-positive value.',
       )
     }
-    if (replicationFactor > 1) {
+    const { size } = broker.cluster.brokerIds()
+    if (replicationFactor > size) {
       throw new Refusal(
         errors.INVALID_REPLICATION_FACTOR,
         `Unable to replicate the partition ${replicationFactor} time(s): The target replication factor of ` +
-          `${replicationFactor} cannot be reached because only 1 broker(s) are registered.`,
+          `${replicationFactor} cannot be reached because only ${size} broker(s) are registered.`,
       )
     }
   }
@@ -108,15 +113,22 @@ function validate(topic: CreatableTopic, partitionsLeft: number, { broker }: Req
   if (count > partitionsLeft) {
     throw new Refusal(errors.POLICY_VIOLATION, `One request creates at most ${mostPartitions} partitions.`)
   }
-  return { partitions: count, configs: checkTopicConfigs(givenValues(configs, errors.INVALID_CONFIG)) }
+  const factor =
+    replicationFactor === -1 ? broker.configs.number('default.replication.factor') : replicationFactor
+  return {
+    layout: assigned === null ? { partitions: count, replicationFactor: factor } : { assignments: assigned },
+    partitions: count,
+    replicationFactor: assigned === null ? factor : assigned[0]!.length,
+    configs: checkTopicConfigs(givenValues(configs, errors.INVALID_CONFIG)),
+  }
 }
 
 /**
- * The number of partitions that have been assigned.
+ * The replicas of each partition, as they have been assigned.
  *
  * @throws Refusal
  */
-function validateAssignments(topic: CreatableTopic, nodeId: number): number {
+function validateAssignments(topic: CreatableTopic, known: ReadonlySet<number>): (readonly number[])[] {
   if (topic.replicationFactor !== -1) {
     throw new Refusal(
       errors.INVALID_REQUEST,
@@ -130,23 +142,24 @@ function validateAssignments(topic: CreatableTopic, nodeId: number): number {
     )
   }
   const wrong = (message: string): Refusal => new Refusal(errors.INVALID_REPLICA_ASSIGNMENT, message)
-  const seen = new Set<number>()
+  const seen = new Map<number, readonly number[]>()
   for (const { partitionIndex, brokerIds } of topic.assignments) {
     if (seen.has(partitionIndex)) {
       throw wrong(`Found multiple manual partition assignments for partition ${partitionIndex}`)
     }
-    seen.add(partitionIndex)
-    checkReplicas(brokerIds, nodeId)
+    seen.set(partitionIndex, brokerIds)
+    checkReplicas(brokerIds, known)
   }
-  for (let index = 0; index < seen.size; index++) {
-    if (!seen.has(index)) throw wrong('partitions should be a consecutive 0-based integer sequence')
-  }
-  return seen.size
+  return Array.from({ length: seen.size }, (_, index) => {
+    const replicas = seen.get(index)
+    if (replicas === undefined) throw wrong('partitions should be a consecutive 0-based integer sequence')
+    return replicas
+  })
 }
 
 async function create(
   name: string,
-  { partitions, configs }: Wanted,
+  { layout, partitions, replicationFactor, configs }: Wanted,
   validateOnly: boolean,
   { broker }: RequestContext,
 ): Promise<Result> {
@@ -155,17 +168,18 @@ async function create(
     errorCode: 0,
     errorMessage: null,
     numPartitions: partitions,
-    replicationFactor: 1,
+    replicationFactor,
     configs: describe(configs, broker),
   }
   if (validateOnly) return { ...created, topicId: ZERO_UUID }
   try {
-    const topic = await broker.topics.create(name, partitions, configs)
+    const topic = await broker.topics.create(name, layout, configs)
     return { ...created, topicId: topic.id }
   } catch (error) {
     if (VarveError.is(error) && error.code === 'VARVE_TOPIC_EXISTS') {
       return refused(name, new Refusal(errors.TOPIC_ALREADY_EXISTS, `Topic '${name}' already exists.`))
     }
+    if (error instanceof Refusal) return refused(name, error)
     const text = storageFailureText(error, 'create it again')
     broker.log('error', `could not create the topic ${name}: ${text}`, { topic: name, ...errorFields(error) })
     return refused(name, new Refusal(kafkaErrorOf(error), text))

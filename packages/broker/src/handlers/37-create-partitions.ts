@@ -77,8 +77,13 @@ async function add(
         `Attempted to add ${added} additional partition(s), but only ${assignments.length} assignment(s) were specified.`,
       )
     }
-    for (const { brokerIds } of assignments) checkReplicas(brokerIds, broker.nodeId)
+    for (const { brokerIds } of assignments) checkReplicas(brokerIds, broker.cluster.brokerIds())
   }
-  if (!validateOnly) await broker.topics.addPartitions(topic, count)
+  if (!validateOnly)
+    await broker.topics.addPartitions(
+      topic,
+      count,
+      assignments?.map(({ brokerIds }) => brokerIds),
+    )
   return added
 }

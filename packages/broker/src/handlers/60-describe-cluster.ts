@@ -1,5 +1,5 @@
 /**
- * DescribeCluster (60), versions 0 to 2: this broker, which is its own controller. A controller's endpoint (type 2) is
+ * DescribeCluster (60), versions 0 to 2: the brokers of the cluster and its controller; a broker that is alone is its own. A controller's endpoint (type 2) is
  * refused with MISMATCHED_ENDPOINT_TYPE, as by Kafka's brokers. There is no authorizer: authorized operations are all of
  * them, as in Kafka without one.
  */
@@ -11,10 +11,10 @@ const brokers = 1
 const controllers = 2
 
 export function handleDescribeCluster(
-  { endpointType, includeClusterAuthorizedOperations }: DescribeClusterRequest,
+  { endpointType, includeFencedBrokers, includeClusterAuthorizedOperations }: DescribeClusterRequest,
   { broker, endpoint }: RequestContext,
 ): DescribeClusterResponseInput {
-  const { nodeId, clusterId, rack } = broker
+  const { cluster, clusterId } = broker
   if (endpointType !== brokers) {
     const [error, errorMessage] =
       endpointType === controllers
@@ -38,8 +38,11 @@ export function handleDescribeCluster(
     errorMessage: null,
     endpointType,
     clusterId,
-    controllerId: nodeId,
-    brokers: [{ brokerId: nodeId, ...endpoint, rack, isFenced: false }],
+    controllerId: cluster.controllerId,
+    brokers: cluster
+      .nodes(endpoint)
+      .filter(({ isFenced }) => includeFencedBrokers || !isFenced)
+      .map(({ nodeId, ...node }) => ({ brokerId: nodeId, ...node })),
     clusterAuthorizedOperations: includeClusterAuthorizedOperations
       ? allClusterOperations
       : operationsNotAsked,

@@ -10,7 +10,9 @@ import {
   ZERO_UUID,
 } from '@varve/protocol'
 import { topicNameProblem } from '@varve/log'
+import { noBroker } from '@varve/replication'
 import { allTopicOperations } from '../authorized-operations.js'
+import type { ClusterView } from '../cluster-view.js'
 import type { Partition } from '../partition.js'
 import type { RequestContext } from '../request-context.js'
 import { isCoordinatorsTopic } from '../topic-name.js'
@@ -21,7 +23,7 @@ export function handleDescribeTopicPartitions(
   { topics: asked, responsePartitionLimit, cursor }: DescribeTopicPartitionsRequest,
   { broker }: RequestContext,
 ): DescribeTopicPartitionsResponseInput {
-  const { nodeId, topics: known, configs } = broker
+  const { topics: known, configs } = broker
   const all = asked.length === 0
   const names = all ? [...known.all()].map(({ name }) => name) : [...new Set(asked.map(({ name }) => name))]
   const fromCursor = names.sort().filter((name) => cursor === null || name >= cursor.topicName)
@@ -42,7 +44,7 @@ export function handleDescribeTopicPartitions(
       name,
       topicId: topic.id,
       isInternal: isCoordinatorsTopic(name),
-      partitions: page.map((partition) => describe(partition, nodeId)),
+      partitions: page.map((partition) => describe(partition, broker.cluster)),
       topicAuthorizedOperations: allTopicOperations,
     })
     const next = first + page.length
@@ -53,21 +55,19 @@ export function handleDescribeTopicPartitions(
   return { throttleTimeMs: 0, topics, nextCursor: null }
 }
 
-function describe(
-  { index, leaderEpoch, readable }: Partition,
-  nodeId: number,
-): TopicResponse['partitions'][number] {
-  const replicas = [nodeId]
+function describe(partition: Partition, cluster: ClusterView): TopicResponse['partitions'][number] {
+  const { leaderEpoch, replicas, isr, eligibleLeaderReplicas, lastKnownLeader } = partition.state
+  const leaderId = cluster.leaderOf(partition)
   return {
-    errorCode: 0,
-    partitionIndex: index,
-    leaderId: nodeId,
+    errorCode: leaderId === noBroker ? errors.LEADER_NOT_AVAILABLE.code : 0,
+    partitionIndex: partition.index,
+    leaderId,
     leaderEpoch,
     replicaNodes: replicas,
-    isrNodes: replicas,
-    eligibleLeaderReplicas: [],
-    lastKnownElr: [],
-    offlineReplicas: readable ? [] : replicas,
+    isrNodes: isr,
+    eligibleLeaderReplicas,
+    lastKnownElr: leaderId === noBroker && lastKnownLeader !== noBroker ? [lastKnownLeader] : [],
+    offlineReplicas: cluster.offlineReplicas(partition),
   }
 }
 

@@ -158,7 +158,7 @@ export class StartTopics {
 
   async #create(wanted: CheckedTopic): Promise<void> {
     const { name, partitions, configs } = wanted
-    await fill(await this.#topics.create(name, partitions, configs), wanted, this.#clock.now())
+    await fill(await this.#topics.create(name, { partitions }, configs), wanted, this.#clock.now())
   }
 
   async #restore(topic: Topic, wanted: CheckedTopic): Promise<void> {

@@ -1,0 +1,39 @@
+import type { Partition } from './partition.js'
+import type { Endpoint } from './request-context.js'
+
+/** A broker as clients are told of it. */
+export interface BrokerNode {
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
+  readonly rack: string | null
+  /** It is registered, and is neither elected nor in sync until the controller has noted it (KIP-1073). */
+  readonly isFenced: boolean
+}
+
+/** What a broker tells its clients of the cluster that it is in. */
+export interface ClusterView {
+  /** -1 while there is none. */
+  readonly controllerId: number
+  /** The registered brokers, where they are reached by the listener that `endpoint` is of. */
+  nodes(endpoint: Endpoint): BrokerNode[]
+  /** The ids of all registered brokers. */
+  brokerIds(): ReadonlySet<number>
+  /** The leader of a partition as far as it can be reached; -1 for none. */
+  leaderOf(partition: Partition): number
+  /** The replicas that cannot be reached, or whose log cannot be read. */
+  offlineReplicas(partition: Partition): number[]
+}
+
+/** The view of a broker that is alone, and its own controller. */
+export function soleView(nodeId: number, rack: string | null): ClusterView {
+  const ids: ReadonlySet<number> = new Set([nodeId])
+  return {
+    controllerId: nodeId,
+    nodes: ({ host, port }) => [{ nodeId, host, port, rack, isFenced: false }],
+    brokerIds: () => ids,
+    // A partition that only cannot be written keeps its leader: consumers go on reading what is durable.
+    leaderOf: () => nodeId,
+    offlineReplicas: ({ readable }) => (readable ? [] : [nodeId]),
+  }
+}
