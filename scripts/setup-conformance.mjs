@@ -18,6 +18,7 @@ import {
   PLATFORMATIC_KAFKA,
 } from './conformance-versions.mjs'
 import { Failure } from './failure.mjs'
+import { faketime } from './faketime.mjs'
 import { Freshness, filesIn } from './freshness.mjs'
 import { aptInstall, has, must } from './installing.mjs'
 import { copyJars, kafka, kafkaTools } from './kafka-jars.mjs'
@@ -112,6 +113,13 @@ const ofTheSystem = [
     present: async () => (await has('mkfs.xfs', '-V')) && (await has('xfs_io', '-V')),
     install: () => aptInstall('xfsprogs', 'e2fsprogs', 'mount'),
   },
+  {
+    name: 'nftables, iproute2 (networks that a test cuts)',
+    present: async () =>
+      (await has('nft', '--version')) && (await has('ip', '-V')) && (await has('tc', '-V')),
+    install: () => aptInstall('nftables', 'iproute2'),
+  },
+  faketime,
 ]
 
 function goClients() {

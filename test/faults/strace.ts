@@ -1,18 +1,5 @@
-import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { startChild } from '../support/children.js'
-
-const HOW = 'install it with: npm run setup:conformance'
-
-/** Why system calls cannot be made to fail here, or null. */
-export const straceMissing = ((): string | null => {
-  if (process.platform !== 'linux') return 'strace exists on Linux only'
-  const { status, error, stderr } = spawnSync('strace', ['-f', '-o', '/dev/null', 'true'], {
-    encoding: 'utf8',
-  })
-  if (error !== undefined) return `strace is not installed; ${HOW}`
-  return status === 0 ? null : `strace may not trace here: ${stderr.trim()}`
-})()
 
 /** Calls that reach a file by its path or its descriptor. */
 const FILE_CALLS = '%file,%desc'

@@ -12,10 +12,11 @@ import { Told } from '../crash/appending.js'
 import { Ledger } from '../crash/ledger.js'
 import { isLongRun, progress, seed, timeout } from '../support/long-run.js'
 import { random } from '../support/random.js'
+import { straceMissing } from '../support/strace-missing.js'
 import { temporaryDirectory } from '../support/tree.js'
 import { DURABILITY_CALLS, powerLoss, segmentLengths } from './durable-image.js'
 import { commandOn, prepare, RECORDS, reopens, restore, scenarios, type Scenario } from './scenario.js'
-import { inject, straceMissing, survey, type Survey } from './strace.js'
+import { inject, survey, type Survey } from './strace.js'
 
 /** One thread of each kind: the n-th call of a thread is the n-th of all that do the same work. */
 const env = { UV_THREADPOOL_SIZE: '1', VARVE_TEST_THREADS: '1' }
