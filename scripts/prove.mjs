@@ -56,6 +56,7 @@ const suites = {
     command: process.execPath,
     args: [join('scripts', 'run.mjs'), 'simulate', '--seeds', '100000'],
   },
+  histories: vitest('test/cluster/history/check.test.ts'),
   groups: vitest('packages/broker/test/groups/model.test.ts'),
   clients: [vitest('test/conformance/client-table.test.ts', 'test/conformance/in-depth'), againstKafka],
   messages: vitest(
