@@ -26,3 +26,23 @@ export function startKafka(options: {
   pem?: string
   moreListeners?: Readonly<Record<string, { readonly port: number; readonly advertised: number }>>
 }): Promise<RunningKafka>
+
+export interface RunningKafkaCluster {
+  readonly ports: readonly number[]
+  /** Their addresses. */
+  readonly brokers: readonly string[]
+  pidOf(nodeId: number): number
+  /** Kills a broker. */
+  kill(nodeId: number): Promise<void>
+  /** Starts it again on its port, over what it has. */
+  restart(nodeId: number): Promise<void>
+  /** Kills all: what they keep is not wanted. */
+  stop(): Promise<void>
+}
+
+export function startKafkaCluster(options: {
+  directory: string
+  racks: readonly string[]
+  properties?: Readonly<Record<string, string | number>>
+  heap?: string
+}): Promise<RunningKafkaCluster>

@@ -1,4 +1,4 @@
-/** A real Apache Kafka, one broker that is its own controller, out of the jars that Maven fetches: to compare with, never to run on. */
+/** A real Apache Kafka, one broker that is its own controller or several, out of the jars that Maven fetches: to compare with, never to run on. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
@@ -82,9 +82,7 @@ export async function startKafka({ directory, properties = {}, heap = '1g', pem,
     ]
       .map(([name, number]) => `${name}://127.0.0.1:${number}`)
       .join(',')
-  mkdirSync(directory, { recursive: true })
-  const file = join(directory, 'server.properties')
-  const own = {
+  const file = writeProperties(directory, {
     'process.roles': 'broker,controller',
     'node.id': 1,
     listeners: listenersWith((ports) => ports.port),
@@ -104,49 +102,113 @@ export async function startKafka({ directory, properties = {}, heap = '1g', pem,
     'share.coordinator.state.topic.replication.factor': 1,
     'share.coordinator.state.topic.min.isr': 1,
     ...properties,
+  })
+  await format(directory, file, '--standalone')
+  const began = performance.now()
+  const broker = await run(file, heap, port)
+  return {
+    port,
+    tlsPort,
+    pid: broker.pid,
+    readyMilliseconds: performance.now() - began,
+    stop: broker.stop,
   }
-  writeFileSync(
-    file,
-    Object.entries(own)
-      .map(([name, value]) => `${name}=${value}\n`)
-      .join(''),
-  )
-  const java = (...args) => {
-    const child = spawn('java', ['-cp', join(kafkaJars, '*'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-    const kill = () => child.kill('SIGKILL')
-    // Before folders are removed.
-    process.prependOnceListener('exit', kill)
-    child.once('exit', () => process.off('exit', kill))
-    let output = ''
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding('utf8').on('data', (text) => (output = (output + text).slice(-20_000)))
-    return { child, ended: once(child, 'exit'), output: () => output }
+}
+
+/**
+ * Starts several brokers, each of them a controller as well, one of which may be missing; resolves when all answer.
+ *
+ * @param {object} options
+ * @param {string} options.directory empty, and left behind
+ * @param {readonly string[]} options.racks of each broker; the first has the node id 1
+ * @param {Readonly<Record<string, string | number>>} [options.properties] beside those that they need
+ * @param {string} [options.heap] of each, default 256m
+ */
+export async function startKafkaCluster({ directory, racks, properties = {}, heap = '256m' }) {
+  const nodes = []
+  for (const rack of racks) {
+    nodes.push({ id: nodes.length + 1, rack, port: await freePort(), controllerPort: await freePort() })
   }
-  const log = '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'
-  const format = java(
+  const voters = nodes.map(({ id, controllerPort }) => `${id}@127.0.0.1:${controllerPort}`).join(',')
+  const replication = Math.min(3, nodes.length)
+  const formatted = nodes.map(async ({ id, rack, port, controllerPort }) => {
+    const file = writeProperties(join(directory, String(id)), {
+      'process.roles': 'broker,controller',
+      'node.id': id,
+      'broker.rack': rack,
+      listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+      'controller.listener.names': 'CONTROLLER',
+      'inter.broker.listener.name': 'PLAINTEXT',
+      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+      'controller.quorum.voters': voters,
+      'log.dirs': join(directory, String(id), 'logs'),
+      'offsets.topic.replication.factor': replication,
+      'transaction.state.log.replication.factor': replication,
+      'share.coordinator.state.topic.replication.factor': replication,
+      ...properties,
+    })
+    await format(join(directory, String(id)), file)
+    return file
+  })
+  const files = await Promise.all(formatted)
+  const begin = (index) => run(files[index], heap, nodes[index].port)
+  const running = await Promise.all(nodes.map((_, index) => begin(index)))
+  return {
+    ports: nodes.map(({ port }) => port),
+    brokers: nodes.map(({ port }) => `127.0.0.1:${port}`),
+    pidOf: (id) => running[id - 1].pid,
+    kill: (id) => running[id - 1].stop(),
+    async restart(id) {
+      running[id - 1] = await begin(id - 1)
+    },
+    async stop() {
+      await Promise.all(running.map((broker) => broker.stop()))
+    },
+  }
+}
+
+function writeProperties(directory, properties) {
+  mkdirSync(directory, { recursive: true })
+  const file = join(directory, 'server.properties')
+  const lines = Object.entries(properties).map(([name, value]) => `${name}=${value}\n`)
+  writeFileSync(file, lines.join(''))
+  return file
+}
+
+const LOG = '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'
+
+function java(...args) {
+  const child = spawn('java', ['-cp', join(kafkaJars, '*'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const kill = () => child.kill('SIGKILL')
+  // Before folders are removed.
+  process.prependOnceListener('exit', kill)
+  child.once('exit', () => process.off('exit', kill))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text) => (output = (output + text).slice(-20_000)))
+  return { child, ended: once(child, 'exit'), output: () => output }
+}
+
+async function format(directory, file, ...how) {
+  const tool = java(
     '-Xmx256m',
-    log,
+    LOG,
     'kafka.tools.StorageTool',
     'format',
-    '--standalone',
+    ...how,
     '-t',
     CLUSTER_ID,
     '-c',
     file,
   )
-  const [code] = await format.ended
-  if (code !== 0) throw new Error(`Kafka could not format ${directory}: ${format.output()}`)
+  const [code] = await tool.ended
+  if (code !== 0) throw new Error(`Kafka could not format ${directory}: ${tool.output()}`)
+}
 
-  const began = performance.now()
-  const broker = java(
-    `-Xmx${heap}`,
-    `-Xms${heap}`,
-    '-XX:+UseG1GC',
-    '-XX:MaxGCPauseMillis=20',
-    log,
-    'kafka.Kafka',
-    file,
-  )
+/** Starts a broker over a directory that has been formatted; resolves when it answers. */
+async function run(file, heap, port) {
+  const gc = ['-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20']
+  const broker = java(`-Xmx${heap}`, `-Xms${heap}`, ...gc, LOG, 'kafka.Kafka', file)
   const deadline = Date.now() + 60_000
   while (!(await answers(port))) {
     if (broker.child.exitCode !== null || Date.now() > deadline) {
@@ -156,10 +218,7 @@ export async function startKafka({ directory, properties = {}, heap = '1g', pem,
     await after(10)
   }
   return {
-    port,
-    tlsPort,
     pid: broker.child.pid,
-    readyMilliseconds: performance.now() - began,
     async stop() {
       broker.child.kill('SIGKILL')
       await broker.ended

@@ -44,9 +44,9 @@ test('a topic is created, shown, altered and deleted', { timeout: 60_000 }, asyn
   expect(described.split('\n').slice(1)).toEqual([
     '  cleanup.policy=compact,delete',
     '  retention.ms=3600000',
-    '  PARTITION  LEADER  REPLICAS  ISR  START  END',
-    expect.stringMatching(/^ +0 +(\d+) +\1 +\1 +0 +0$/),
-    expect.stringMatching(/^ +1 +(\d+) +\1 +\1 +0 +2$/),
+    '  PARTITION  LEADER  EPOCH  REPLICAS  ISR  ELR  OFFLINE  START  END',
+    expect.stringMatching(/^ +0 +(\d+) +0 +\1 +\1 +- +- +0 +0$/),
+    expect.stringMatching(/^ +1 +(\d+) +0 +\1 +\1 +- +- +0 +2$/),
     '',
   ])
 

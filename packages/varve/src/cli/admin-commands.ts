@@ -1,7 +1,13 @@
 import { Argument, Command, Option } from 'commander'
-import { examples, jsonOption, kafkaScript, withBroker } from './command-options.js'
+import {
+  examples,
+  jsonOption,
+  kafkaScript,
+  noWaitOption,
+  waitTimeoutOption,
+  withBroker,
+} from './command-options.js'
 import type { AlterConfigOptions, DescribeConfigOptions, Entity } from './config.js'
-import type { LogDirsOptions } from './cluster.js'
 import type { DeleteGroupOffsetsOptions } from './delete-group-offsets.js'
 import type { DeleteRecordsOptions } from './delete-records.js'
 import type { DescribeGroupOptions, GroupsOptions, ListGroupsOptions } from './group.js'
@@ -12,7 +18,6 @@ import {
   deletedBefore,
   duration,
   integer,
-  nodeIds,
   offsetsAt,
   replicaAssignment,
   settings,
@@ -71,9 +76,19 @@ export function topicCommand(): Command {
       (await import('./topic.js')).describeTopics(names, options),
     )
   withBroker(topic.command('alter'))
-    .description('give a topic more partitions or other settings')
+    .description('give a topic more partitions, other replicas or other settings')
     .argument('<name>')
     .addOption(partitionsOption('how many partitions there shall be; there are never fewer'))
+    .addOption(
+      new Option(
+        '--reassign <ids>',
+        'node ids that shall have each partition, the preferred leader first, such as 0:1,1:2',
+      )
+        .argParser(replicaAssignment)
+        .conflicts(['partitions', 'config', 'deleteConfig']),
+    )
+    .addOption(noWaitOption())
+    .addOption(waitTimeoutOption())
     .addOption(configOption())
     .addOption(
       new Option(
@@ -125,6 +140,7 @@ export function topicCommand(): Command {
       'varve topic create orders --partitions 6 --config retention.ms=3600000',
       'varve topic describe orders',
       'varve topic alter orders --partitions 12',
+      'varve topic alter orders --reassign 1:2,2:3',
       'varve topic delete-records orders:0 --before 1000',
     )}${kafkaScript('kafka-topics.sh', 'kafka-delete-records.sh', 'kafka-transactions.sh')}`,
   )
@@ -214,30 +230,6 @@ export function groupCommand(): Command {
       'varve group describe billing',
       'varve group reset-offsets billing --topic orders --to-earliest --execute',
     )}${kafkaScript('kafka-consumer-groups.sh')}`,
-  )
-}
-
-export function clusterCommand(): Command {
-  const cluster = new Command('cluster').description('describe the brokers and their directories')
-  withBroker(cluster.command('describe'))
-    .description('show the id of the cluster, its controller and its brokers')
-    .addOption(jsonOption())
-    .action(async (options: AdminCommandOptions) => (await import('./cluster.js')).describeCluster(options))
-  withBroker(cluster.command('log-dirs'))
-    .description('show the data directories of brokers, and what takes how much room there')
-    .addOption(
-      new Option(
-        '-t, --topic <topic>',
-        'only what is there of a topic, or of some of its partitions as orders:0,1; may be given several times',
-      ).argParser(topicPartitions),
-    )
-    .addOption(new Option('--node <id>', 'only this broker; may be given several times').argParser(nodeIds))
-    .option('--partitions', 'show each partition')
-    .addOption(jsonOption())
-    .action(async (options: LogDirsOptions) => (await import('./cluster.js')).describeLogDirs(options))
-  return cluster.addHelpText(
-    'after',
-    `${examples('varve cluster describe', 'varve cluster log-dirs --partitions --topic orders')}${kafkaScript('kafka-cluster.sh', 'kafka-log-dirs.sh')}`,
   )
 }
 

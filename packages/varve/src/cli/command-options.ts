@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander'
-import { brokers } from './values.js'
+import { brokers, integer } from './values.js'
 
 /** What several commands have in common. */
 
@@ -23,3 +23,11 @@ export const withBroker = (command: Command): Command =>
     .option('--key <file>', 'PEM file of its key')
 
 export const jsonOption = (): Option => new Option('--json', 'print JSON, for scripts')
+
+export const noWaitOption = (): Option =>
+  new Option('--no-wait', 'do not wait until the new replicas have all records')
+
+export const waitTimeoutOption = (): Option =>
+  new Option('--timeout <ms>', 'how long to wait for that; it goes on all the same').argParser(
+    integer(1, 2_147_483_647),
+  )

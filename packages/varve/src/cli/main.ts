@@ -1,11 +1,6 @@
 import { Command, CommanderError, Option } from 'commander'
-import {
-  clusterCommand,
-  configCommand,
-  groupCommand,
-  offsetsCommand,
-  topicCommand,
-} from './admin-commands.js'
+import { configCommand, groupCommand, offsetsCommand, topicCommand } from './admin-commands.js'
+import { clusterCommand } from './cluster-commands.js'
 import { examples, kafkaScript, withBroker } from './command-options.js'
 import { report } from './failure.js'
 import { parts, recordParts } from './record-text.js'

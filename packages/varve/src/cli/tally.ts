@@ -1,5 +1,5 @@
-/** What a command has moved so far, and how that reads: on a terminal while it runs, in one line at the end. */
-const REDRAW_MS = 200
+import { count } from './counted.js'
+import { ProgressLine } from './progress-line.js'
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
 
@@ -9,21 +9,18 @@ export function bytesText(bytes: number): string {
   return `${(bytes / scale).toFixed(1)} ${unit}`
 }
 
-export function recordsText(records: number): string {
-  return `${whole.format(records)} ${records === 1 ? 'record' : 'records'}`
-}
+export const recordsText = (records: number): string => count(records, 'record')
 
+/** What a command has moved so far, and how that reads: on a terminal while it runs, in one line at the end. */
 export class Tally {
   records = 0
   bytes = 0
   readonly #started = performance.now()
-  #timer: NodeJS.Timeout | undefined
+  readonly #line = new ProgressLine()
 
   /** Keeps a line on standard error up to date, if that is a terminal. */
   show(verb: string): void {
-    if (!process.stderr.isTTY) return
-    this.#timer = setInterval(() => process.stderr.write(`\r\x1b[K${verb} ${this.#amount()}`), REDRAW_MS)
-    this.#timer.unref()
+    this.#line.show(() => `${verb} ${this.#amount()}`)
   }
 
   #amount(): string {
@@ -32,10 +29,7 @@ export class Tally {
 
   /** Removes the line that {@link show} keeps. */
   hide(): void {
-    if (this.#timer === undefined) return
-    clearInterval(this.#timer)
-    this.#timer = undefined
-    process.stderr.write('\r\x1b[K')
+    this.#line.hide()
   }
 
   summary(): string {

@@ -1,7 +1,9 @@
-import type { Admin, ConfigChange } from '@varve/client'
+import type { Admin, ConfigChange, PartitionDescription } from '@varve/client'
 import { brokerFailure } from './broker-failure.js'
+import { count } from './counted.js'
 import { Each } from './each.js'
 import { Failure } from './failure.js'
+import { reassignTo } from './reassign.js'
 import { printJson, table } from './table.js'
 import { withAdmin, kafkaNameOf, type AdminCommandOptions } from './with-admin.js'
 import type { Setting } from './values.js'
@@ -16,6 +18,10 @@ export interface CreateTopicOptions extends AdminCommandOptions {
 
 export interface AlterTopicOptions extends AdminCommandOptions {
   partitions?: number
+  /** The replicas of each. */
+  reassign?: number[][]
+  wait: boolean
+  timeout?: number
   config?: Setting[]
   deleteConfig?: string[]
 }
@@ -23,8 +29,6 @@ export interface AlterTopicOptions extends AdminCommandOptions {
 export interface DeleteTopicOptions extends AdminCommandOptions {
   ifExists?: boolean
 }
-
-const partitionsText = (count: number): string => `${count} ${count === 1 ? 'partition' : 'partitions'}`
 
 export async function createTopic(name: string, options: CreateTopicOptions): Promise<void> {
   const { partitions, replicationFactor, replicas, config, ifNotExists, json } = options
@@ -36,7 +40,7 @@ export async function createTopic(name: string, options: CreateTopicOptions): Pr
       // Brokers before version 5 of CreateTopics do not say how many it became.
       else
         process.stdout.write(
-          `Created ${name}${created!.partitions > 0 ? ` with ${partitionsText(created!.partitions)}` : ''}\n`,
+          `Created ${name}${created!.partitions > 0 ? ` with ${count(created!.partitions, 'partition')}` : ''}\n`,
         )
     } catch (error) {
       if (kafkaNameOf(error) !== 'TOPIC_ALREADY_EXISTS') throw error
@@ -94,19 +98,13 @@ interface DescribedTopic {
   readonly name: string
   readonly topicId: string | null
   readonly configs: Readonly<Record<string, string | null>>
-  readonly partitions: ReadonlyArray<{
-    readonly partition: number
-    readonly leader: number
-    readonly leaderEpoch: number
-    readonly replicas: readonly number[]
-    readonly isr: readonly number[]
-    readonly startOffset: number
-    readonly endOffset: number
-  }>
+  readonly partitions: ReadonlyArray<
+    PartitionDescription & { readonly startOffset: number; readonly endOffset: number }
+  >
 }
 
 async function descriptions(admin: Admin, names: readonly string[]): Promise<DescribedTopic[]> {
-  const topics = await admin.describeTopics(names)
+  const topics = await admin.describeTopicPartitions(names)
   const settings = await admin.describeConfigs(names.map((name) => ({ type: 'topic', name })))
   const led = topics.flatMap(({ name, partitions }) =>
     partitions.filter(({ leader }) => leader >= 0).map(({ partition }) => ({ topic: name, partition })),
@@ -122,12 +120,9 @@ async function descriptions(admin: Admin, names: readonly string[]): Promise<Des
       name,
       topicId,
       configs: Object.fromEntries(own.map((entry) => [entry.name, entry.value])),
-      partitions: partitions.map(({ partition, leader, leaderEpoch, replicas, isr }) => ({
+      partitions: partitions.map(({ partition, ...described }) => ({
         partition,
-        leader,
-        leaderEpoch,
-        replicas,
-        isr,
+        ...described,
         startOffset: starts.get(`${name}-${partition}`) ?? -1,
         endOffset: ends.get(`${name}-${partition}`) ?? -1,
       })),
@@ -138,14 +133,17 @@ async function descriptions(admin: Admin, names: readonly string[]): Promise<Des
 function topicText({ name, topicId, configs, partitions }: DescribedTopic): string {
   const settings = Object.entries(configs).map(([setting, value]) => `  ${setting}=${value}\n`)
   return (
-    `${name}  ${partitionsText(partitions.length)}${topicId === null ? '' : `, id ${topicId}`}\n` +
+    `${name}  ${count(partitions.length, 'partition')}${topicId === null ? '' : `, id ${topicId}`}\n` +
     settings.join('') +
     table(
       [
         { head: 'PARTITION', right: true, cell: ({ partition }) => partition },
         { head: 'LEADER', right: true, cell: ({ leader }) => (leader < 0 ? null : leader) },
+        { head: 'EPOCH', right: true, cell: ({ leaderEpoch }) => (leaderEpoch < 0 ? null : leaderEpoch) },
         { head: 'REPLICAS', cell: ({ replicas }) => replicas.join(',') },
         { head: 'ISR', cell: ({ isr }) => isr.join(',') },
+        { head: 'ELR', cell: ({ eligibleLeaderReplicas }) => eligibleLeaderReplicas?.join(',') ?? null },
+        { head: 'OFFLINE', cell: ({ offlineReplicas }) => offlineReplicas.join(',') },
         { head: 'START', right: true, cell: ({ startOffset }) => (startOffset < 0 ? null : startOffset) },
         { head: 'END', right: true, cell: ({ endOffset }) => (endOffset < 0 ? null : endOffset) },
       ],
@@ -156,15 +154,19 @@ function topicText({ name, topicId, configs, partitions }: DescribedTopic): stri
 }
 
 export async function alterTopic(name: string, options: AlterTopicOptions): Promise<void> {
-  const { partitions, config = [], deleteConfig = [], json } = options
+  const { partitions, reassign, config = [], deleteConfig = [], json } = options
+  if (reassign !== undefined) return reassignTopic(name, reassign, options)
   const changes: ConfigChange[] = [
     ...config.map((setting) => ({ operation: 'set' as const, ...setting })),
     ...deleteConfig.map((setting) => ({ operation: 'delete' as const, name: setting })),
   ]
   if (partitions === undefined && changes.length === 0)
-    throw new Failure('there is nothing to change. Give --partitions, --config or --delete-config', {
-      exitCode: 2,
-    })
+    throw new Failure(
+      'there is nothing to change. Give --partitions, --reassign, --config or --delete-config',
+      {
+        exitCode: 2,
+      },
+    )
   await withAdmin(
     options,
     async (admin) => {
@@ -175,6 +177,23 @@ export async function alterTopic(name: string, options: AlterTopicOptions): Prom
       if (partitions !== undefined) await admin.createPartitions([{ topic: name, count: partitions }])
       if (json) printJson((await descriptions(admin, [name]))[0])
       else process.stdout.write(`Changed ${name}\n`)
+    },
+    name,
+  )
+}
+
+async function reassignTopic(name: string, replicas: number[][], options: AlterTopicOptions): Promise<void> {
+  await withAdmin(
+    options,
+    async (admin) => {
+      const [topic] = await admin.describeTopics([name])
+      const there = topic!.partitions.length
+      if (there !== replicas.length)
+        throw new Failure(
+          `${name} has ${count(there, 'partition')}, and --reassign names the replicas of ${replicas.length}`,
+        )
+      const plan = replicas.map((ids, partition) => ({ topic: name, partition, replicas: ids }))
+      await reassignTo(admin, plan, { ...options, batch: plan.length })
     },
     name,
   )

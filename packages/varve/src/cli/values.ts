@@ -74,9 +74,12 @@ export function replicaAssignment(text: string): number[][] {
   return text.split(',').map((replicas) => replicas.split(':').map(Number))
 }
 
+/** The number of a broker. */
+export const brokerId = integer(0, 2_147_483_647)
+
 /** Collects the numbers of brokers. */
 export function nodeIds(text: string, before: number[] = []): number[] {
-  return [...before, integer(0, 2_147_483_647)(text)]
+  return [...before, brokerId(text)]
 }
 
 /** A topic, and some of its partitions or all. */
