@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { errors } from '@varve/protocol'
-import { encodeBatch, VarveError } from '@varve/records'
-import { type BrokerLog, errorFields, type LogFields, type LogLevel, messageOf } from '../broker-log.js'
+import { type BrokerLog, errorFields, type LogFields, type LogLevel } from '../broker-log.js'
 import type { Clock, Timer } from '../clock.js'
 import type { LimitedLog } from '../limited-log.js'
 import type { Partition } from '../partition.js'
@@ -10,14 +9,9 @@ import type { Topic } from '../topic.js'
 import type { Topics } from '../topics.js'
 import type { Group } from './group.js'
 import type { GroupOptions } from './group-options.js'
-import { decodeRecord } from './group-records.js'
-import { GroupShard } from './group-shard.js'
-import {
-  offsetsPartitionOf,
-  offsetsTopicCodecs,
-  offsetsTopicConfigs,
-  offsetsTopicName,
-} from './offsets-topic.js'
+import type { GroupShard } from './group-shard.js'
+import { LedShard } from './led-shard.js'
+import { offsetsPartitionOf, offsetsTopicConfigs, offsetsTopicName } from './offsets-topic.js'
 import { Refused } from './refused.js'
 
 export interface GroupCoordinatorOptions {
@@ -26,53 +20,91 @@ export interface GroupCoordinatorOptions {
   readonly log: BrokerLog
   readonly limitedLog: LimitedLog
   readonly options: Required<GroupOptions>
-}
-
-/** A partition of the offsets topic: being read, served, or not to be understood. */
-interface Slot {
-  readonly partition: Partition
-  readonly shard: GroupShard
-  state: 'loading' | 'serving' | VarveError
+  /**
+   * Whether there is no other broker: this one leads every partition of `__consumer_offsets` as soon as there is one. In a
+   * cluster it leads those of {@link GroupCoordinator.lead}. Default true.
+   */
+  readonly isSole?: boolean
 }
 
 /**
- * The coordinator of all groups whose partition of `__consumer_offsets` this broker leads, which with one broker is all of
- * them. The topic is created when the first group needs it, and read when the broker starts; until that has ended its
- * groups are answered COORDINATOR_LOAD_IN_PROGRESS.
+ * The coordinator of all groups whose partition of `__consumer_offsets` this broker leads. What it knows of them it has read
+ * from there since it leads; until that has ended they are answered COORDINATOR_LOAD_IN_PROGRESS, and NOT_COORDINATOR as soon
+ * as it leads no more. With one broker it leads all, and creates the topic when the first group needs it.
  */
 export class GroupCoordinator {
   readonly #options: GroupCoordinatorOptions
   readonly options: Required<GroupOptions>
-  #slots: Slot[] = []
+  readonly #isSole: boolean
+  /** By the partition that it leads, or has led last; a partition of a topic that was created anew is another one. */
+  readonly #led = new Map<Partition, LedShard>()
   /** Of shards that are no more. */
   #formerRebalances = 0
-  #creating: Promise<void> | null = null
+  #creating: Promise<Topic> | null = null
   #expiry: Timer = undefined
   #closed = false
 
   constructor(options: GroupCoordinatorOptions) {
     this.#options = options
     this.options = options.options
+    this.#isSole = options.isSole ?? true
     const topic = options.topics.get(offsetsTopicName)
-    if (topic !== undefined) this.#serve(topic)
+    if (topic !== undefined && this.#isSole) this.#leadAll(topic)
     options.topics.onDelete((deleted) => this.#topicDeleted(deleted))
+  }
+
+  // Leadership
+
+  /**
+   * This broker leads a partition of `__consumer_offsets` from now on, whose log is what its groups are read from. An epoch that
+   * is not later than the one it has led in last is ignored.
+   */
+  lead(partition: Partition, leaderEpoch: number): void {
+    if (this.#closed || partition.deleted) return
+    const former = this.#led.get(partition) ?? null
+    if (former !== null && leaderEpoch <= former.leaderEpoch) return
+    this.#begin(partition, leaderEpoch, former)
+  }
+
+  /**
+   * This broker leads a partition no more: whoever waits for one of its groups is answered NOT_COORDINATOR, and its timers end.
+   *
+   * @param leaderEpoch in which it has led, or a later one; an earlier one is ignored
+   */
+  resign(partition: Partition, leaderEpoch: number): void {
+    const led = this.#led.get(partition)
+    if (led !== undefined && leaderEpoch >= led.leaderEpoch) led.end()
+  }
+
+  // Shards
+
+  /**
+   * The partition that a group belongs to, whose leader coordinates it, for whoever looks for that: the first one of all creates
+   * the topic.
+   *
+   * @throws Refused when the topic cannot be created
+   */
+  async partitionFor(groupId: string): Promise<Partition> {
+    this.#refuseIfClosed()
+    const { topics } = this.#options
+    return partitionOf(groupId, topics.get(offsetsTopicName) ?? (await this.#create()))
   }
 
   /**
    * The shard that a group belongs to, for a command that may be the first one of all.
    *
-   * @throws Refused while it cannot be served
+   * @throws Refused while it cannot be served, or not here
    */
   async shardFor(groupId: string): Promise<GroupShard> {
     this.#refuseIfClosed()
-    if (this.#slots.length === 0) await this.#create()
-    return this.#shardOf(groupId)!
+    if (this.#isSole && this.#led.size === 0) await this.#create()
+    return this.#shardOf(groupId)
   }
 
   /**
    * The same for a command of a member. Only whoever keeps offsets without being one may have a group without a name.
    *
-   * @throws Refused while it cannot be served
+   * @throws Refused while it cannot be served, or not here
    */
   async shardForMember(groupId: string): Promise<GroupShard> {
     if (groupId === '') throw new Refused(errors.INVALID_GROUP_ID)
@@ -80,56 +112,57 @@ export class GroupCoordinator {
   }
 
   /**
-   * The shard that a group belongs to, or null as long as there has never been a group.
+   * The shard that a group belongs to, or null as long as there has never been a group. In a cluster only others can know that.
    *
-   * @throws Refused while it cannot be served
+   * @throws Refused while it cannot be served, or not here
    */
   shardIfAny(groupId: string): GroupShard | null {
     this.#refuseIfClosed()
+    if (this.#isSole && this.#led.size === 0) return null
     return this.#shardOf(groupId)
   }
 
   /**
-   * All shards, for whoever lists groups.
+   * All shards that are led here, for whoever lists groups.
    *
    * @throws Refused while one of them cannot be served
    */
   shards(): GroupShard[] {
     this.#refuseIfClosed()
-    return this.#slots.map(serving)
+    return [...this.#led.values()].filter(({ isEnded }) => !isEnded).map(({ serving }) => serving)
   }
 
   /** The groups that can be served now. */
   *loaded(): IterableIterator<Group> {
-    for (const { state, shard } of this.#slots) if (state === 'serving') yield* shard.groups()
+    for (const led of this.#led.values()) yield* led.groups()
   }
 
   /** How many rebalances have come to an assignment since the broker was started. */
   get completedRebalances(): number {
-    return this.#slots.reduce((sum, { shard }) => sum + shard.completedRebalances, this.#formerRebalances)
+    let sum = this.#formerRebalances
+    for (const { completedRebalances } of this.#led.values()) sum += completedRebalances
+    return sum
   }
 
   /** One line for each partition of the offsets topic whose groups cannot be served. */
   problems(): string[] {
-    return this.#slots.flatMap(({ partition, state }) =>
-      state instanceof VarveError ? [`${partition.name}: ${storageFailureText(state)}`] : [],
-    )
+    return [...this.#led.values()].flatMap(({ problem }) => problem ?? [])
   }
 
   /** Resolves when what groups have decided by now is stored. */
   async settled(): Promise<void> {
-    await Promise.all(this.#slots.map(({ shard }) => shard.settled()))
+    await Promise.all([...this.#led.values()].map((led) => led.settled()))
   }
 
   /** Forgets all groups, with what they have committed. Their members are told when they next ask. */
   async startOver(): Promise<void> {
-    this.#formerRebalances = this.completedRebalances
-    for (const { shard } of this.#slots) shard.close()
+    const formers = [...this.#led.values()]
+    for (const former of formers) former.end()
     await this.settled()
-    this.#slots = await Promise.all(
-      this.#slots.map(async ({ partition }): Promise<Slot> => {
+    await Promise.all(
+      formers.map(async ({ partition, leaderEpoch }) => {
         await partition.startOver()
-        return { partition, shard: this.#shard(partition), state: 'serving' }
+        this.#begin(partition, leaderEpoch, null)
       }),
     )
   }
@@ -138,35 +171,38 @@ export class GroupCoordinator {
   close(): void {
     this.#closed = true
     this.#options.clock.clearTimeout(this.#expiry)
-    for (const { shard } of this.#slots) shard.close()
+    for (const led of this.#led.values()) led.end()
   }
 
   #refuseIfClosed(): void {
     if (this.#closed) throw new Refused(errors.NOT_COORDINATOR)
   }
 
-  #shardOf(groupId: string): GroupShard | null {
-    if (this.#slots.length === 0) return null
-    return serving(this.#slots[offsetsPartitionOf(groupId, this.#slots.length)]!)
+  #shardOf(groupId: string): GroupShard {
+    const topic = this.#options.topics.get(offsetsTopicName)
+    const led = topic === undefined ? undefined : this.#led.get(partitionOf(groupId, topic))
+    if (led === undefined) throw new Refused(errors.NOT_COORDINATOR)
+    return led.serving
   }
 
-  #create(): Promise<void> {
+  #create(): Promise<Topic> {
     this.#creating ??= this.#createTopic().finally(() => {
       this.#creating = null
     })
     return this.#creating
   }
 
-  async #createTopic(): Promise<void> {
+  async #createTopic(): Promise<Topic> {
     const { topics, options, log } = this.#options
     try {
-      this.#serve(
-        await topics.create(
-          offsetsTopicName,
-          { partitions: options.offsetsTopicPartitions },
-          offsetsTopicConfigs(options),
-        ),
+      const topic = await topics.create(
+        offsetsTopicName,
+        { partitions: options.offsetsTopicPartitions },
+        offsetsTopicConfigs(options),
       )
+      this.#refuseIfClosed()
+      if (this.#isSole) this.#leadAll(topic)
+      return topic
     } catch (error) {
       if (error instanceof Refused) throw error
       const text = storageFailureText(error, 'try again')
@@ -178,99 +214,48 @@ export class GroupCoordinator {
     }
   }
 
-  #serve(topic: Topic): void {
-    this.#refuseIfClosed()
-    this.#slots = topic.partitions.map((partition) => {
-      const slot: Slot = { partition, shard: this.#shard(partition), state: 'loading' }
-      // A partition that was created this moment has nothing to read, so its first group need not ask twice.
-      if (partition.logEndOffset === 0) slot.state = 'serving'
-      else void this.#load(slot)
-      return slot
-    })
-    this.#scheduleExpiry()
+  #leadAll({ partitions }: Topic): void {
+    for (const partition of partitions) this.lead(partition, partition.leaderEpoch)
   }
 
-  #shard(partition: Partition): GroupShard {
-    const { clock, options } = this.#options
-    const compression = offsetsTopicCodecs[options.offsetsTopicCompressionCodec]!
-    return new GroupShard({
-      clock,
-      options,
-      randomId: randomUUID,
-      tell: (...line) => this.#tell(...line),
-      append: (records) => partition.append(encodeBatch(records, { compression }), true),
-    })
+  #begin(partition: Partition, leaderEpoch: number, former: LedShard | null): void {
+    this.#forget(partition)
+    const { clock, log, options } = this.#options
+    const shard = { clock, log, options, randomId: randomUUID, tell: this.#tell }
+    this.#led.set(partition, new LedShard(partition, leaderEpoch, former, shard))
+    if (this.#expiry === undefined) this.#scheduleExpiry()
   }
 
-  async #load(slot: Slot): Promise<void> {
-    const { partition, shard } = slot
-    const { log, clock } = this.#options
-    const begun = clock.now()
-    try {
-      let count = 0
-      for await (const batch of partition.readBatches()) {
-        if (this.#closed) return
-        if (!batch.verifyCrc()) {
-          throw new VarveError('VARVE_LOG_CORRUPT', `the batch at offset ${batch.baseOffset} has a wrong CRC`)
-        }
-        if (batch.isControl) continue
-        for (const { key, value } of batch.records()) {
-          const record = key === null ? null : decodeRecord(key, value)
-          if (record !== null) shard.replay(record)
-          count++
-        }
-      }
-      if (this.#closed) return
-      slot.state = 'serving'
-      shard.resume()
-      log('info', `read ${count} records of groups from ${partition.name} in ${clock.now() - begun} ms`)
-    } catch (error) {
-      const reason = `its groups cannot be served, because it cannot be read: ${messageOf(error)}`
-      slot.state = new VarveError('VARVE_PARTITION_UNREADABLE', reason, { cause: error })
-      log('error', `${partition.name}: ${reason}`, {
-        topic: partition.topic,
-        partition: partition.index,
-        ...errorFields(error),
-      })
-    }
+  #forget(partition: Partition): void {
+    const led = this.#led.get(partition)
+    if (led === undefined) return
+    led.end()
+    this.#formerRebalances += led.completedRebalances
+    this.#led.delete(partition)
   }
 
   /** What groups have committed for a topic goes with it, and all groups go with theirs. */
-  async #topicDeleted({ name }: Topic): Promise<void> {
-    if (name === offsetsTopicName) {
-      this.#options.clock.clearTimeout(this.#expiry)
-      this.#formerRebalances = this.completedRebalances
-      for (const { shard } of this.#slots.splice(0)) shard.close()
+  async #topicDeleted(topic: Topic): Promise<void> {
+    if (topic.name !== offsetsTopicName) {
+      await Promise.all([...this.#led.values()].map((led) => led.topicDeleted(topic)))
       return
     }
-    for (const { state, shard } of this.#slots) {
-      if (state !== 'serving') continue
-      await shard.topicDeleted(name).catch((error: unknown) => {
-        this.#options.log(
-          'error',
-          `what groups had committed for the deleted topic ${name} is still there: ${messageOf(error)}`,
-          { topic: name, ...errorFields(error) },
-        )
-      })
-    }
+    for (const partition of topic.partitions) this.#forget(partition)
+    if (this.#led.size > 0) return
+    this.#options.clock.clearTimeout(this.#expiry)
+    this.#expiry = undefined
   }
 
   #scheduleExpiry(): void {
-    const { clock, options, log } = this.#options
+    const { clock, options } = this.#options
     this.#expiry = clock.setTimeout(() => {
       this.#scheduleExpiry()
-      for (const { state, shard } of this.#slots) {
-        if (state !== 'serving') continue
-        shard.expire().catch((error: unknown) => {
-          if (!(error instanceof Refused))
-            log('error', `could not expire offsets: ${messageOf(error)}`, errorFields(error))
-        })
-      }
+      for (const led of this.#led.values()) led.expire()
     }, options.offsetsRetentionCheckIntervalMs)
   }
 
   /** Ids are the client's words: they may not break a line, or colour a terminal, or fill a disk. */
-  #tell(level: LogLevel, groupId: string, text: string, about: LogFields = {}): void {
+  readonly #tell = (level: LogLevel, groupId: string, text: string, about: LogFields = {}): void => {
     const line = `group ${groupId.slice(0, 100)}: ${text.slice(0, 500)}`.replaceAll(/\p{Cc}/gu, '?')
     const fields = { group: groupId.slice(0, 100), ...about }
     if (level === 'warn') this.#options.limitedLog.write(level, line, line, fields)
@@ -278,8 +263,6 @@ export class GroupCoordinator {
   }
 }
 
-function serving({ state, shard }: Slot): GroupShard {
-  if (state === 'serving') return shard
-  if (state === 'loading') throw new Refused(errors.COORDINATOR_LOAD_IN_PROGRESS)
-  throw new Refused(errors.COORDINATOR_NOT_AVAILABLE, state.message)
+function partitionOf(groupId: string, { partitions }: Topic): Partition {
+  return partitions[offsetsPartitionOf(groupId, partitions.length)]!
 }

@@ -16,7 +16,12 @@ import {
   Membership,
   type SyncRequest,
 } from './membership.js'
-import { type CommitRequest, OffsetCommands, type TopicPartition } from './offset-commands.js'
+import {
+  type CommitRequest,
+  type DeletedTopic,
+  OffsetCommands,
+  type TopicPartition,
+} from './offset-commands.js'
 import { errorOfStore, Rebalances } from './rebalance.js'
 import { Refused } from './refused.js'
 
@@ -151,6 +156,8 @@ export class GroupShard {
       if (group === null) return leaving.map(() => errors.UNKNOWN_MEMBER_ID)
       const results = this.#membership.leave(group, leaving)
       await group.turns.settled()
+      // Who was to be stored as gone is not gone where it is led now.
+      if (this.#closed) throw new Refused(errors.NOT_COORDINATOR)
       return results
     })
   }
@@ -177,13 +184,15 @@ export class GroupShard {
   }
 
   /** Forgets what all groups have committed for a topic that is no more. */
-  async topicDeleted(topic: string): Promise<void> {
-    const concerned = [...this.#groups.values()].filter(({ offsets }) => offsets.partitions(topic).length > 0)
+  async topicDeleted(topic: DeletedTopic): Promise<void> {
+    const concerned = [...this.#groups.values()].filter(
+      (group) => this.#offsets.tombstonesOf(group, topic).length > 0,
+    )
     await Promise.all(
       concerned.map(({ groupId }) =>
         this.#command(groupId, false, async (group) => {
           if (group === null) return
-          await this.#storeTombstones(this.#offsets.tombstones(group, [topic]))
+          await this.#storeTombstones(this.#offsets.tombstonesOf(group, topic))
         }),
       ),
     )
@@ -232,6 +241,7 @@ export class GroupShard {
       const what = isOver ? 'the group is gone' : `${expired.length} offsets are gone`
       this.#options.tell('info', group.groupId, `${what}: nobody has used them for offsets.retention.minutes`)
     } catch (error) {
+      if (this.#closed) return
       this.#options.tell(
         'warn',
         group.groupId,

@@ -244,8 +244,8 @@ export class Membership {
     const stored = this.#environment.store([groupMetadataRecord(group, members, undefined, leader)])
     group.turns.hold(stored, (error) => {
       if (error !== null || group.state === 'Dead') {
-        resolve(refusedJoin(errorOfStore(error), ''))
-        if (error !== null) {
+        resolve(refusedJoin(error === null ? errors.NOT_COORDINATOR : errorOfStore(error), ''))
+        if (error !== null && group.state !== 'Dead') {
           this.#environment.tell('warn', group.groupId, `${who}: that was not stored: ${messageOf(error)}`, {
             ...aboutMember(member),
             ...errorFields(error),

@@ -29,6 +29,12 @@ export interface TopicPartition {
   readonly partition: number
 }
 
+/** A topic that is no more; its name may be another's already. */
+export interface DeletedTopic {
+  readonly name: string
+  readonly id: string
+}
+
 /** What is done with the offsets of a group. */
 export class OffsetCommands {
   readonly #environment: GroupEnvironment
@@ -102,11 +108,23 @@ export class OffsetCommands {
     }
   }
 
-  /** The records that forget every offset of a topic, or of all. */
-  tombstones(group: Group, topics: readonly string[] = group.offsets.topics()): OffsetRecord[] {
-    return topics.flatMap((topic) =>
-      group.offsets.partitions(topic).map((partition) => offsetRecord(group.groupId, topic, partition, null)),
-    )
+  /** The records that forget every offset. */
+  tombstones(group: Group): OffsetRecord[] {
+    return group.offsets
+      .topics()
+      .flatMap((topic) =>
+        group.offsets
+          .partitions(topic)
+          .map((partition) => offsetRecord(group.groupId, topic, partition, null)),
+      )
+  }
+
+  /** The records that forget what was committed for a topic, and not for a later one of its name. */
+  tombstonesOf(group: Group, { name, id }: DeletedTopic): OffsetRecord[] {
+    return group.offsets
+      .partitions(name)
+      .filter((partition) => [undefined, null, id].includes(group.offsets.get(name, partition)?.topicId))
+      .map((partition) => offsetRecord(group.groupId, name, partition, null))
   }
 
   /**

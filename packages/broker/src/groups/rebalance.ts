@@ -34,8 +34,8 @@ export class Rebalances {
     const { clock } = this.#environment
     // What has been waited for comes to pass in the group's turn, and is looked at again then.
     const group: Group = new Group(groupId, clock, {
-      join: new Deadline(clock, () => group.turns.take(() => this.#onJoinDeadline(group))),
-      sync: new Deadline(clock, () => group.turns.take(() => this.#onSyncDeadline(group))),
+      join: new Deadline(clock, () => inTurn(group, () => this.#onJoinDeadline(group))),
+      sync: new Deadline(clock, () => inTurn(group, () => this.#onSyncDeadline(group))),
     })
     return group
   }
@@ -43,7 +43,7 @@ export class Rebalances {
   member(group: Group, description: MemberDescription): GroupMember {
     const { memberId } = description
     const session = new Deadline(this.#environment.clock, () =>
-      group.turns.take(() => this.#onSessionEnd(group, memberId)),
+      inTurn(group, () => this.#onSessionEnd(group, memberId)),
     )
     return new GroupMember(description, session)
   }
@@ -65,7 +65,7 @@ export class Rebalances {
   /** Notes that a member was given an id, and waits for it to join for its session timeout. */
   awaitJoin(group: Group, memberId: string, timeoutMs: number): void {
     const deadline = new Deadline(this.#environment.clock, () => {
-      group.turns.take(() => {
+      inTurn(group, () => {
         if (!group.pendingJoins.delete(memberId)) return
         this.#tell(group, `member ${memberId} was given its id and never joined with it`, 'info', {
           member: memberId,
@@ -220,7 +220,7 @@ export class Rebalances {
     const stored = this.#environment.store([groupMetadataRecord(group)])
     group.turns.hold(stored, (error) => {
       // The members are gone whatever the log says; a restart would meet them again and wait for their sessions to end.
-      if (error !== null)
+      if (error !== null && group.state !== 'Dead')
         this.#tell(
           group,
           `it was not stored that it is empty: ${messageOf(error)}`,
@@ -280,12 +280,25 @@ export class Rebalances {
   }
 }
 
+/** What was waited for comes to pass in the group's turn. One that is gone by then, or led elsewhere, is left alone. */
+function inTurn(group: Group, then: () => void): void {
+  group.turns.take(() => {
+    if (group.state !== 'Dead') then()
+  })
+}
+
 function count({ members }: Group): string {
   return members.size === 1 ? '1 member' : `${members.size} members`
 }
 
 /** What a client is told when something could not be stored, so that it looks for the coordinator and tries again. */
 export function errorOfStore(error: unknown): KafkaError {
-  const tooLarge = (error as { code?: unknown } | null)?.code === 'VARVE_BATCH_TOO_LARGE'
-  return tooLarge ? errors.UNKNOWN_SERVER_ERROR : errors.COORDINATOR_NOT_AVAILABLE
+  switch ((error as { code?: unknown } | null)?.code) {
+    case 'VARVE_BATCH_TOO_LARGE':
+      return errors.UNKNOWN_SERVER_ERROR
+    case 'VARVE_NOT_LEADER':
+      return errors.NOT_COORDINATOR
+    default:
+      return errors.COORDINATOR_NOT_AVAILABLE
+  }
 }

@@ -52,11 +52,20 @@ function groupCoordinatorOf(
   const itself = { errorCode: 0, errorMessage, nodeId: broker.nodeId, ...endpoint }
   return unlessRefused<Coordinator>(
     async () => {
+      await broker.groups.partitionFor(groupId)
       await broker.groups.shardFor(groupId)
       return itself
     },
-    // It is here, and will soon know its groups.
-    (error, message) => (error === errors.COORDINATOR_LOAD_IN_PROGRESS ? itself : none(error.code, message)),
+    (error, message) => {
+      // It is here, and will soon know its groups.
+      if (error === errors.COORDINATOR_LOAD_IN_PROGRESS) return itself
+      // Which says who is not, where it was asked who is.
+      if (error === errors.NOT_COORDINATOR) {
+        const { code, message: unknown } = errors.COORDINATOR_NOT_AVAILABLE
+        return none(code, unknown)
+      }
+      return none(error.code, message)
+    },
   )
 }
 

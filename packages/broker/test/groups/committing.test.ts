@@ -2,7 +2,7 @@
 // else may overwrite does the same. So who may commit what, and from when on it counts, is spelled out here.
 import { expect, test } from 'vitest'
 import { VarveError } from '@varve/records'
-import { GroupShardHarness, protocol, settled } from '../support/group-shard-harness.js'
+import { GroupShardHarness, protocol, settled, topicId } from '../support/group-shard-harness.js'
 
 const day = 24 * 60 * 60_000
 const noMember = { memberId: '', groupInstanceId: null }
@@ -230,10 +230,17 @@ test('a deleted topic takes its offsets along', async () => {
   const group = new GroupShardHarness()
   await group.commitOffsets('g', { 0: 1, 1: 2 }, { topic: 't' })
   await group.commitOffsets('g', { 0: 3 }, { topic: 'u' })
-  await group.shard.topicDeleted('t')
+  await group.shard.topicDeleted({ name: 't', id: topicId })
   for (const shard of [group, group.restart()]) {
     expect([shard.offset('g', 0), shard.offset('g', 1), shard.offset('g', 0, 'u')]).toEqual([null, null, 3])
   }
+})
+
+test('what was committed for a topic of the same name stays when the one before it is found to be gone', async () => {
+  const group = new GroupShardHarness()
+  await group.commitOffsets('g', { 0: 1 })
+  await group.shard.topicDeleted({ name: 't', id: 'BBBBBBBBBBBBBBBBBBBBBQ' })
+  expect([group.offset('g'), group.restart().offset('g')]).toEqual([1, 1])
 })
 
 test('offsets of an empty group expire when it has been empty for the retention (KIP-211)', async () => {

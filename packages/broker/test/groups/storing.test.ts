@@ -4,7 +4,7 @@ import { groupMetadataKey, groupMetadataValue, offsetCommitKey, offsetCommitValu
 import { expect, test } from 'vitest'
 import { decodeRecord } from '../../src/groups/group-records.js'
 import { offsetsPartitionOf } from '../../src/groups/offsets-topic.js'
-import { GroupShardHarness, noTopicId, settled } from '../support/group-shard-harness.js'
+import { GroupShardHarness, settled, topicId } from '../support/group-shard-harness.js'
 
 test('nobody is told its assignment before it is stored, and whoever asks meanwhile waits', async () => {
   const group = new GroupShardHarness()
@@ -115,7 +115,7 @@ test('the records are Kafka’s, in the versions that Kafka 4.4 writes', async (
     leaderEpoch: 0,
     metadata: 'm',
     commitTimestamp: now,
-    topicId: noTopicId.replace(/A$/, 'Q'),
+    topicId,
   })
   expect((expiring!.value as Buffer).readInt16BE(0)).toBe(1)
   expect(offsetCommitValue.decode(expiring!.value as Buffer)).toMatchObject({ expireTimestamp: now + 50 })

@@ -14,7 +14,8 @@ interface Pending {
   readonly reject: (error: Error) => void
 }
 
-export const noTopicId = 'AAAAAAAAAAAAAAAAAAAAAA'
+/** Of the topics that offsets are committed for. */
+export const topicId = 'AAAAAAAAAAAAAAAAAAAAAQ'
 
 /** A shard over a log in memory, on which appends succeed, wait or fail as a test wants, and a clock that it turns. */
 export class GroupShardHarness {
@@ -90,20 +91,7 @@ export class GroupShardHarness {
   }
 
   joinOnce(groupId: string, member: Partial<JoinRequest> = {}): Promise<JoinResponse> {
-    return this.shard.join(groupId, {
-      memberId: '',
-      groupInstanceId: null,
-      clientId: 'client',
-      clientHost: '127.0.0.1',
-      sessionTimeoutMs: 10_000,
-      rebalanceTimeoutMs: 30_000,
-      protocolType: 'consumer',
-      protocols: [protocol('range')],
-      reason: null,
-      requiresKnownMemberId: true,
-      understandsSkipAssignment: true,
-      ...member,
-    })
+    return this.shard.join(groupId, joinRequest(member))
   }
 
   sync(
@@ -155,7 +143,7 @@ export class GroupShardHarness {
     const { memberId = '', generationId = -1, retentionMs = null, metadata = '', topic = 't' } = by
     const committed = Object.entries(offsets).map(([partition, offset]): OffsetToCommit => ({
       topic,
-      topicId: noTopicId.replace(/A$/, 'Q'),
+      topicId,
       partition: Number(partition),
       offset,
       leaderEpoch: 0,
@@ -213,6 +201,24 @@ export class GroupShardHarness {
       this.#pending.push({ records, resolve, reject })
       if (!this.held) this.commit()
     })
+  }
+}
+
+/** What a consumer asks that knows all of the protocol. */
+export function joinRequest(member: Partial<JoinRequest> = {}): JoinRequest {
+  return {
+    memberId: '',
+    groupInstanceId: null,
+    clientId: 'client',
+    clientHost: '127.0.0.1',
+    sessionTimeoutMs: 10_000,
+    rebalanceTimeoutMs: 30_000,
+    protocolType: 'consumer',
+    protocols: [protocol('range')],
+    reason: null,
+    requiresKnownMemberId: true,
+    understandsSkipAssignment: true,
+    ...member,
   }
 }
 
