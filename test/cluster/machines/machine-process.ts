@@ -16,7 +16,7 @@ const PATIENCE_MS = 30_000
 const STANDS = /[TtZX]/
 
 /** What ends with this process, however that ends: the kernel kills it. */
-export const bound = (command: string, args: readonly string[]): [string, string[]] => [
+const bound = (command: string, args: readonly string[]): [string, string[]] => [
   'setpriv',
   ['--pdeathsig', 'KILL', '--', command, ...args],
 ]

@@ -39,7 +39,7 @@ describe.skipIf(missing !== null)(`a network of machines${because(missing)}`, ()
   const hears = async (
     by: Name,
     from: Name,
-    { how = 'tcp' as 'tcp' | 'udp', more = 20 } = {},
+    { how = 'tcp' as 'tcp' | 'udp', more = 10 } = {},
   ): Promise<void> => {
     const wanted = (lastHeard(by, from, how) || 0) + more
     await peers.get(by)!.said(new RegExp(`^${how} ${from} ${wanted}$`, 'm'), 8000)
@@ -54,7 +54,7 @@ describe.skipIf(missing !== null)(`a network of machines${because(missing)}`, ()
     // What was on its way arrives before.
     await hears(by, other, { more: 3 })
     const before = lastHeard(by, from, how)
-    await hears(by, other, { more: 30 })
+    await hears(by, other, { more: 15 })
     expect(lastHeard(by, from, how), `${by} hears ${from}`).toBe(before)
   }
 
@@ -110,7 +110,7 @@ describe.skipIf(missing !== null)(`a network of machines${because(missing)}`, ()
     const heardOf = (): number => peers.get('two')!.stdout.match(/^udp one /gm)!.length
     const before = { heard: heardOf(), last: lastHeard('two', 'one', 'udp') }
     const fault = machines.network.lose([one], [two], 0.5)
-    await hears('two', 'three', { more: 100 })
+    await hears('two', 'three', { more: 50 })
     const said = lastHeard('two', 'one', 'udp') - before.last
     // By chance, but not by that much.
     expect((heardOf() - before.heard) / said).toBeLessThan(0.9)

@@ -1,0 +1,94 @@
+/**
+ * A schedule that ends while a broker is still paused, cut off or traced blames the next test. So every fault that there is strikes
+ * three small servers and a store, by a seed, and afterwards each must be what it was: reached by all, quick, on time, with
+ * room on its disk.
+ */
+import { connect } from 'node:net'
+import { once } from 'node:events'
+import { statfsSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { seed } from '../../support/long-run.js'
+import { root } from '../../support/tree.js'
+import { planFaults } from './fault-plan.js'
+import { runFaults } from './fault-run.js'
+import { faultsOf, type Member } from './faults.js'
+import type { Machine } from './machine.js'
+import type { MachineProcess } from './machine-process.js'
+import { Machines } from './machines.js'
+import { diskMissing, machinesMissing } from './missing.js'
+import type { MountedDisk } from './mounted-disk.js'
+import { clockMissing, type WallClock } from './wall-clock.js'
+
+const missing = machinesMissing() ?? diskMissing('tmpfs')
+const PORT = 7000
+const server = join(root, 'test', 'cluster', 'machines', 'programs', 'server.mjs')
+
+/** A server that says what time it is, and writes it down before. */
+class Server implements Member {
+  readonly machine: Machine
+  readonly disk: MountedDisk
+  readonly clock?: WallClock
+  process!: MachineProcess
+
+  constructor(machines: Machines, name: string) {
+    this.machine = machines.machine(name)
+    this.disk = machines.disk(name, 8)
+    if (clockMissing === null) this.clock = machines.clock(name)
+  }
+
+  async start(): Promise<void> {
+    const { machine, clock, disk } = this
+    this.process = await machine.start(process.execPath, [server, join(disk.directory, 'times')], { clock })
+    await this.process.said(/listens/)
+  }
+
+  /** What time it is there. */
+  async time(): Promise<number> {
+    const socket = connect(PORT, this.machine.address).setEncoding('utf8')
+    const [answer] = (await once(socket, 'data')) as [string]
+    socket.destroy()
+    expect(answer).toMatch(/^\d+$/)
+    return Number(answer)
+  }
+}
+
+describe.skipIf(missing !== null)(
+  `faults of a cluster${missing === null ? '' : ` (skipped: ${missing})`}`,
+  () => {
+    let machines: Machines
+    let brokers: Server[]
+    let store: Server
+
+    beforeAll(async () => {
+      const names = ['broker-1', 'broker-2', 'broker-3']
+      machines = Machines.create([...names, 'store'])
+      brokers = names.map((name) => new Server(machines, name))
+      store = new Server(machines, 'store')
+      await Promise.all([...brokers, store].map((one) => one.start()))
+    })
+    afterAll(() => machines?.close())
+
+    test('each is done, and healed, by its seed', async () => {
+      const { kinds, missing } = faultsOf({ machines, brokers, store })
+      const plan = planFaults({ seed, durationMs: 3500, kinds, atOnce: 3, meanGapMs: 60, meanMs: 200 })
+      const lines: string[] = []
+      await runFaults(plan, kinds, { tell: (line) => lines.push(line) })
+
+      const log = lines.join('\n')
+      expect(new Set(plan.faults.map(({ kind }) => kind)).size, log).toBe(kinds.length)
+      expect(lines.filter((line) => line.endsWith('is over')).length).toBe(plan.faults.length)
+      for (const line of missing)
+        expect(line, 'says why').toMatch(/^(late packets|narrow link|clock|slow disk|failing flush): .+/)
+      for (const one of [...brokers, store]) {
+        expect(one.process.isRunning).toBe(true)
+        const began = performance.now()
+        const time = await one.time()
+        expect(performance.now() - began, `${one.machine.name} answers at once`).toBeLessThan(1000)
+        expect(Math.abs(time - Date.now()), `${one.machine.name} is on time`).toBeLessThan(1000)
+        const { bavail, blocks } = statfsSync(one.disk.directory)
+        expect(bavail / blocks, 'there is room').toBeGreaterThan(0.8)
+      }
+    })
+  },
+)
