@@ -80,7 +80,8 @@ const supported: readonly SupportedApi[] = [
     api: findCoordinator,
     advertised: [0, 6],
     served: [0, 6],
-    notes: 'Names this broker for every group; there is no coordinator of transactions or of share groups.',
+    notes:
+      'Names the leader of a group’s partition, which of a single broker is itself; there is no coordinator of transactions or of share groups.',
   },
   // Old librdkafka asks for exactly the oldest versions of these, and kafka-go sends nothing else.
   {

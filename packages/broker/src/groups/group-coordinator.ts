@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { errors } from '@varve/protocol'
+import { VarveError } from '@varve/records'
 import { type BrokerLog, errorFields, type LogFields, type LogLevel } from '../broker-log.js'
 import type { Clock, Timer } from '../clock.js'
 import type { LimitedLog } from '../limited-log.js'
@@ -205,6 +206,9 @@ export class GroupCoordinator {
       return topic
     } catch (error) {
       if (error instanceof Refused) throw error
+      // Somebody else is creating it, on another broker perhaps, or deleting it.
+      if (VarveError.is(error) && error.code === 'VARVE_TOPIC_EXISTS')
+        throw new Refused(errors.COORDINATOR_NOT_AVAILABLE)
       const text = storageFailureText(error, 'try again')
       log('error', `could not create the topic ${offsetsTopicName}: ${text}`, {
         topic: offsetsTopicName,

@@ -1,14 +1,14 @@
 /**
  * FindCoordinator (10), versions 0 to 6.
  *
- * Every group's coordinator is this broker, unless the partition that holds the group cannot be served. The first request
- * creates the topic of the groups and waits for that, where Kafka answers COORDINATOR_NOT_AVAILABLE meanwhile. For a
- * transaction the answer is UNSUPPORTED_VERSION, which no client retries: Kafka has no code for "no transactions here", and
- * COORDINATOR_NOT_AVAILABLE would be asked again forever. For share groups it is INVALID_REQUEST, as in a Kafka without
- * them.
+ * A group's coordinator is the leader of the partition that holds it; a single broker is that of all, unless the partition
+ * cannot be served. The first request creates the topic of the groups and waits for that, where Kafka answers
+ * COORDINATOR_NOT_AVAILABLE meanwhile. For a transaction the answer is UNSUPPORTED_VERSION, which no client retries: Kafka
+ * has no code for "no transactions here", and COORDINATOR_NOT_AVAILABLE would be asked again forever. For share groups it
+ * is INVALID_REQUEST, as in a Kafka without them.
  */
 import { errors, type FindCoordinatorRequest, type FindCoordinatorResponseInput } from '@varve/protocol'
-import { unlessRefused } from '../groups/refused.js'
+import { Refused, unlessRefused } from '../groups/refused.js'
 import type { RequestContext } from '../request-context.js'
 
 const groupKey = 0
@@ -52,19 +52,21 @@ function groupCoordinatorOf(
   const itself = { errorCode: 0, errorMessage, nodeId: broker.nodeId, ...endpoint }
   return unlessRefused<Coordinator>(
     async () => {
-      await broker.groups.partitionFor(groupId)
+      const leader = broker.cluster.leaderOf(await broker.groups.partitionFor(groupId))
+      if (leader !== broker.nodeId) {
+        const node = broker.cluster.nodes(endpoint).find(({ nodeId }) => nodeId === leader)
+        if (node === undefined) throw new Refused(errors.COORDINATOR_NOT_AVAILABLE)
+        return { errorCode: 0, errorMessage, nodeId: leader, host: node.host, port: node.port }
+      }
       await broker.groups.shardFor(groupId)
       return itself
     },
     (error, message) => {
       // It is here, and will soon know its groups.
       if (error === errors.COORDINATOR_LOAD_IN_PROGRESS) return itself
-      // Which says who is not, where it was asked who is.
-      if (error === errors.NOT_COORDINATOR) {
-        const { code, message: unknown } = errors.COORDINATOR_NOT_AVAILABLE
-        return none(code, unknown)
-      }
-      return none(error.code, message)
+      // Elected, and not led from here yet, or no more: who it is will be known soon.
+      if (error !== errors.NOT_COORDINATOR) return none(error.code, message)
+      return none(errors.COORDINATOR_NOT_AVAILABLE.code, errors.COORDINATOR_NOT_AVAILABLE.message)
     },
   )
 }

@@ -191,6 +191,7 @@ export class ClusterMember {
     const topics: Pick<Topics, 'get' | 'create' | 'onDelete'> = {
       get: (name) => (name === offsetsTopicName && this.#cluster.hasTopic ? topic() : undefined),
       create: async () => {
+        if (this.#cluster.failCreation !== null) throw this.#cluster.failCreation
         this.#cluster.hasTopic = true
         return topic()
       },
@@ -297,6 +298,8 @@ export class OffsetsCluster {
   logs: readonly ReplicatedLog[]
   readonly members: readonly [ClusterMember, ClusterMember]
   hasTopic = true
+  /** Creating the topic fails. */
+  failCreation: Error | null = null
 
   constructor(options: GroupOptions = {}, partitions = 1) {
     this.options = options
@@ -313,6 +316,12 @@ export class OffsetsCluster {
       else member.coordinator.resign(partition, epoch)
     }
     return epoch
+  }
+
+  /** The index of the member that leads a partition, −1 for none. */
+  leaderOf(index = 0): number {
+    const { leader } = this.logs[index]!
+    return this.members.findIndex(({ partitions }) => partitions[index] === leader)
   }
 
   /** Deletes the topic of the groups, and creates it again. */
