@@ -122,19 +122,16 @@ const ofTheSystem = [
   faketime,
 ]
 
-function goClients() {
-  const source = join('test', 'conformance', 'client-table', 'programs', 'go')
-  const folder = join(cache, 'go-clients')
-  const freshness = new Freshness('go-clients', {
-    files: filesIn([source]),
-    outputs: GO_CLIENTS.map((name) => relative(root, join(folder, name))),
-  })
+/** Programs in Go, compiled into a folder of the cache; `source` has their `go.mod`. */
+function inGo(name, { source, folder, programs }) {
+  const outputs = programs.map((program) => relative(root, join(cache, folder, program)))
+  const freshness = new Freshness(folder, { files: filesIn([source]), outputs })
   return {
-    name: `${GO_CLIENTS.join(', ')} (programs of the clients in Go, compiled)`,
+    name,
     present: async () => freshness.isFresh(),
     async install() {
       freshness.begin()
-      await must('go build', 'go', ['build', '-trimpath', '-o', `${folder}${sep}`, './...'], {
+      await must('go build', 'go', ['build', '-trimpath', '-o', `${join(cache, folder)}${sep}`, './...'], {
         cwd: join(root, source),
         env: { CGO_ENABLED: '0' },
       })
@@ -156,7 +153,16 @@ const compiled = [
     },
   },
   load,
-  goClients(),
+  inGo(`${GO_CLIENTS.join(', ')} (programs of the clients in Go, compiled)`, {
+    source: join('test', 'conformance', 'client-table', 'programs', 'go'),
+    folder: 'go-clients',
+    programs: GO_CLIENTS,
+  }),
+  inGo('porcupine (judges histories of clusters, compiled)', {
+    source: join('test', 'cluster', 'porcupine'),
+    folder: 'porcupine',
+    programs: ['porcupine'],
+  }),
 ]
 
 /** What npm fetches. */

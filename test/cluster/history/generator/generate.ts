@@ -9,20 +9,24 @@ export interface Extent {
   /** Each is about one event. */
   readonly steps: number
   readonly partitions: number
+  /** Whether records are deleted; otherwise the seed says. */
+  readonly deletes?: boolean
 }
 
 /**
  * A history of a cluster that keeps Kafka's promises and nothing more: leaders change and what was not safe is gone, requests
  * arrive late, twice or never, clients crash, groups rebalance, and records are deleted from the front.
  */
-export function generate(seed: number, { steps, partitions: count }: Extent = { steps: 600, partitions: 2 }) {
+export function generate(seed: number, extent: Partial<Extent> = {}): readonly HistoryEvent[] {
+  const { steps = 600, partitions: count = 2 } = extent
   const recorder = new Recorder(seed)
   const { random } = recorder
   const partitions = Array.from({ length: count }, (_, index) => new SimulatedPartition(`orders-${index}`))
   const group = new SimulatedGroup(recorder, partitions)
   let producers: SimulatedProducer[] = []
   let readers: SimulatedConsumer[] = []
-  const deletes = random.chance(0.3)
+  const drawn = random.chance(0.3)
+  const deletes = extent.deletes ?? drawn
   for (let step = 0; step < steps; step++) {
     recorder.wait()
     if (producers.filter(({ isAlive }) => isAlive).length < 3)
@@ -56,5 +60,5 @@ export function generate(seed: number, { steps, partitions: count }: Extent = { 
   recorder.wait()
   recorder.wait()
   readAll(recorder, partitions)
-  return recorder.events satisfies HistoryEvent[] as readonly HistoryEvent[]
+  return recorder.events
 }
