@@ -1,6 +1,7 @@
 import type { BrokerLog } from './broker-log.js'
 import type { Cancellation } from './cancellation.js'
 import type { Clock } from './clock.js'
+import type { ControllerLink } from './controller-link.js'
 import type { ClusterView } from './cluster-view.js'
 import type { BrokerConfigs } from './configs/broker-configs.js'
 import type { DataDirectories } from './data-directories.js'
@@ -18,6 +19,8 @@ export interface BrokerState {
   readonly nodeId: number
   readonly clusterId: string
   readonly cluster: ClusterView
+  /** Who carries out what changes the cluster. */
+  readonly controller: ControllerLink
   readonly configs: BrokerConfigs
   readonly directories: DataDirectories
   /** How far the metadata store has come. */

@@ -9,26 +9,20 @@ import type { ResolvedOptions } from './broker-options.js'
 import type { AdminServer } from './admin/admin-server.js'
 import type { BrokerLog } from './broker-log.js'
 import type { BrokerState } from './broker-state.js'
-import { soleView } from './cluster-view.js'
 import { Cancellation } from './cancellation.js'
-import { BrokerConfigs } from './configs/broker-configs.js'
-import { staticConfigs } from './configs/static-configs.js'
 import { noValues } from './configs/stored-configs.js'
 import type { CertificateRenewal } from './certificate-renewal.js'
 import type { Clock } from './clock.js'
 import { Connection } from './connection.js'
 import { ConnectionLimits, limitsIn, type Release } from './connection-limits.js'
 import { Connections } from './connections.js'
-import { DataDirectories } from './data-directories.js'
 import { FetchSessions } from './fetch-sessions.js'
 import { formatAddress } from './listener-address.js'
 import { GroupCoordinator } from './groups/group-coordinator.js'
 import { LowDisk } from './low-disk.js'
 import { LimitedLog } from './limited-log.js'
 import { checkBindable, Listener } from './listener.js'
-import { LocalTopics } from './local-topics.js'
-import { LocalMetadataStore } from './metadata/local-metadata-store.js'
-import type { MetadataStore } from './metadata/metadata-store.js'
+import { openSingleBroker } from './single-broker.js'
 import { OpeningProgress } from './opening-progress.js'
 import { isAmongLastDescriptors, openFilesLimit } from './open-files.js'
 import { Faults, type FaultInjection } from './testing/faults.js'
@@ -130,7 +124,7 @@ export interface BrokerDependencies {
 }
 
 /** Everything that has to be closed, in the order in which it was opened. */
-type Closer = () => Promise<unknown>
+export type Closer = () => Promise<unknown>
 
 /** Opens a broker; see `startBroker` for what it throws. On failure nothing is left open. */
 export async function openBroker(
@@ -189,38 +183,17 @@ async function open(
   const paths = options.data ?? [await mkdtemp(join(tmpdir(), 'varve-'))]
   const removeTemporary = (): Promise<void> => rm(paths[0]!, { recursive: true, force: true })
   if (temporary) opened.push(removeTemporary)
-  const directoryOptions = {
-    volatile: temporary && durability === 'os',
-    ...(clock.follow !== undefined && { timeMs: clock.now() }),
-    ...(options.nodeId !== undefined && { nodeId: options.nodeId }),
-    ...(options.clusterId !== undefined && { clusterId: options.clusterId }),
-  }
-  const directories = await DataDirectories.open(paths, directoryOptions, dependencies.openDataDirectory)
-  opened.push(() => directories.close())
-  const directory = directories.first
-  const metadata: MetadataStore = await LocalMetadataStore.open(directory, {
-    durability: temporary ? 'os' : 'fsync',
-    clock,
-    log,
-  })
-  opened.push(() => metadata.close())
-  const given = staticConfigs(options, directory.nodeId, directories.paths)
-  const configs = await BrokerConfigs.load(metadata, directory.nodeId, given)
   const connectionClock = clock.connections ?? clock
   const opening = new OpeningProgress(connectionClock, log)
   admin?.health.open(() => opening.logs)
-  const topics = await LocalTopics.open({
-    opening,
-    directories,
-    metadata,
-    configs,
-    durability,
-    lowDiskBytes: options.lowDiskBytes,
-    durable: !temporary,
-    clock,
-    log,
-  })
-  opened.push(() => topics.detach())
+  const openFoundation =
+    options.cluster === null
+      ? openSingleBroker
+      : (await import('./cluster/cluster-broker.js')).openClusterBroker
+  const { openDataDirectory } = dependencies
+  const foundation = await openFoundation({ options, paths, temporary, openDataDirectory, opening }, opened)
+  const { directories, metadata, configs, topics, cluster } = foundation
+  const directory = directories.first
 
   const closing = new Cancellation()
   const faults = new Faults(closing)
@@ -243,7 +216,8 @@ async function open(
     observer: admin?.metrics ?? null,
     nodeId: directory.nodeId,
     clusterId: directory.clusterId,
-    cluster: soleView(directory.nodeId, options.rack),
+    cluster,
+    controller: foundation.controller,
     configs,
     directories,
     metadataRevision: async () => (await metadata.txn({})).revision,
@@ -310,6 +284,7 @@ async function open(
     })
     listeners.push(listener)
   }
+  await foundation.join(listeners.map((listener) => listener.endpointFor('')))
 
   const problems = (): string[] => [...topics.problems(), ...groups.problems()]
   admin?.metrics.measure({
@@ -328,6 +303,7 @@ async function open(
 
   const close = async (): Promise<void> => {
     admin?.health.drain()
+    await foundation.leave(options.closeTimeoutMs)
     const closed = Promise.all(listeners.map((listener) => listener.close()))
     closing.cancel()
     unfollow?.()

@@ -44,6 +44,8 @@ interface Turn {
   response: readonly Chunk[] | null
   /** Nobody is to be answered any more. */
   dropped: boolean
+  /** Cancelled when another request has come; null while nobody has asked. */
+  followed: Cancellation | null
   /** By the observer's clock. */
   readonly beganAt: number
 }
@@ -176,6 +178,7 @@ export class Connection {
       owned || (now && !overlap) ? this.#take(header, frame, owned) : this.#copy(header, frame),
     )
     this.#begin()
+    if (this.#waiting.length > 0) this.#turns.at(-1)?.followed?.cancel()
     this.#held = !this.#mayReceive()
     return !this.#held
   }
@@ -250,6 +253,7 @@ export class Connection {
         done: false,
         response: null,
         dropped: false,
+        followed: null,
         beganAt: this.#options.broker.observer?.now() ?? 0,
       })
     }
@@ -276,6 +280,11 @@ export class Connection {
       retain: (until) => request.retain(until),
       goAlone: () => {
         turn.overlaps = false
+      },
+      followed: () => {
+        turn.followed ??= new Cancellation()
+        if (this.#waiting.length > 0) turn.followed.cancel()
+        return turn.followed
       },
       fetchError: null,
       settleDecoded: () => request.settleDecoded(),

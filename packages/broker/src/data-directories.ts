@@ -34,15 +34,17 @@ export class DataDirectories {
   /**
    * Opens all of them, as one cluster's and node's, in the same way. On failure none stays open.
    *
+   * @param keepsMetadata whether the broker's metadata lies in one of them, as that of a broker that is alone does
    * @throws VarveError as `openDataDirectory`; `VARVE_FOREIGN_DIRECTORY` when one has partitions of another broker, or
-   * two have a broker's metadata
+   * two have a broker's metadata, or one has where none should
    */
   static async open(
     paths: readonly string[],
     options: DataDirectoryOptions,
     open: typeof openDataDirectory,
+    keepsMetadata = true,
   ): Promise<DataDirectories> {
-    const home = await homeOf(paths)
+    const home = keepsMetadata ? await homeOf(paths) : withoutMetadata(paths)
     const opened = new Map<string, DataDirectory>()
     try {
       let known = options
@@ -140,6 +142,16 @@ export class DataDirectories {
     const closed = await Promise.allSettled(this.#all.map((directory) => directory.close()))
     for (const result of closed) if (result.status === 'rejected') throw result.reason
   }
+}
+
+/** The first, of a broker whose metadata lies elsewhere. */
+function withoutMetadata(paths: readonly string[]): string {
+  const home = paths.find((path) => existsSync(join(path, metadataLogName)))
+  if (home === undefined) return paths[0]!
+  throw new VarveError(
+    'VARVE_FOREIGN_DIRECTORY',
+    `${home} is that of a broker that is alone: it has metadata of its own (${metadataLogName}). Start it without a cluster, or give this one another directory`,
+  )
 }
 
 /** Which of the directories has, or is to have, the broker's own metadata. */

@@ -32,6 +32,7 @@ import { handleDeleteGroups } from './handlers/42-delete-groups.js'
 import { handleOffsetDelete } from './handlers/47-offset-delete.js'
 import { handleListConfigResources } from './handlers/74-list-config-resources.js'
 import { handleDescribeTopicPartitions } from './handlers/75-describe-topic-partitions.js'
+import { answerByController, isForController } from './forwarded-requests.js'
 import { CloseConnection, type RequestContext } from './request-context.js'
 import { type AnyApi, supportedApis } from './supported-apis.js'
 import { answerStruck } from './testing/struck-requests.js'
@@ -108,11 +109,14 @@ export function dispatch(
   const handler = handlers.get(apiKey)!
   const request = api.request.decode(frame, bodyAt, apiVersion)
   const fault = context.broker.faults.strike(api, request, context)
+  const handle = isForController(api, request, context)
+    ? (asked: unknown) => answerByController(api, asked, context)
+    : handler
   const response =
     fault === null
-      ? handler(request as never, context)
+      ? handle(request as never, context)
       : // What is worked off later may not refer to the frame.
-        answerStruck(fault, api, api.request.decode(Buffer.from(frame), bodyAt, apiVersion), context, handler)
+        answerStruck(fault, api, api.request.decode(Buffer.from(frame), bodyAt, apiVersion), context, handle)
   if (response instanceof Promise) return response.then((body: unknown) => encode(api, header, body, context))
   return encode(api, header, response, context)
 }

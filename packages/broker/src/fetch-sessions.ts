@@ -52,6 +52,8 @@ export class FetchSessions {
   readonly #clock: Clock
   /** The one that was used last comes last. */
   readonly #sessions = new Map<number, FetchSession>()
+  /** Those of brokers, which always have room, and are given up only when they have not been used for long. */
+  readonly #followers = new WeakSet<FetchSession>()
   #partitions = 0
   #evictions = 0
 
@@ -106,7 +108,7 @@ export class FetchSessions {
       this.#remove(session)
       return withoutSession(fetchTargets(request, reader, topics))
     }
-    if (this.#partitions > this.#maxPartitions) {
+    if (this.#partitions > this.#maxPartitions && reader.replica === null) {
       // Its client starts over with a full request, and gets a session if there is room by then.
       this.#remove(session)
       return errors.FETCH_SESSION_ID_NOT_FOUND
@@ -115,19 +117,27 @@ export class FetchSessions {
     return session.begin(reader, topics)
   }
 
-  #beginning({ apiVersion }: FetchReader, targets: readonly FetchTarget[]): FetchRound {
+  #beginning({ apiVersion, replica }: FetchReader, targets: readonly FetchTarget[]): FetchRound {
     const conclude = (reads: readonly TargetRead[]): FetchConclusion => {
-      const sessionId = this.#hasRoomFor(targets.length) ? this.#create(apiVersion, targets, reads) : 0
+      const hasRoom = replica !== null || this.#hasRoomFor(targets.length)
+      const sessionId = hasRoom ? this.#create(apiVersion, targets, reads, replica !== null) : 0
       return { errorCode: 0, sessionId, isSent: () => true }
     }
     return { targets, superseded: null, conclude }
   }
 
-  #create(apiVersion: number, targets: readonly FetchTarget[], reads: readonly TargetRead[]): number {
+  #create(
+    apiVersion: number,
+    targets: readonly FetchTarget[],
+    reads: readonly TargetRead[],
+    isFollowers: boolean,
+  ): number {
     let id: number
     do id = randomInt(1, 2 ** 31 - 1)
     while (this.#sessions.has(id))
-    this.#sessions.set(id, new FetchSession(id, apiVersion, this.#clock.now(), targets, reads))
+    const session = new FetchSession(id, apiVersion, this.#clock.now(), targets, reads)
+    this.#sessions.set(id, session)
+    if (isFollowers) this.#followers.add(session)
     this.#partitions += targets.length
     return id
   }
@@ -145,7 +155,7 @@ export class FetchSessions {
 
   /**
    * By Kafka's rules: the one that was used least recently if that is long ago, else the smallest of those that are not
-   * new, if it is smaller than the one to come. There are no followers here, whose sessions would come first.
+   * new, if it is smaller than the one to come, and of no follower.
    */
   #evictableFor(partitions: number): FetchSession | undefined {
     const now = this.#clock.now()
@@ -154,7 +164,8 @@ export class FetchSessions {
     let smallest: FetchSession | undefined
     for (const session of this.#sessions.values()) {
       const isNew = now - session.createdMs <= evictionMs
-      if (!isNew && session.size < (smallest?.size ?? partitions)) smallest = session
+      if (!isNew && !this.#followers.has(session) && session.size < (smallest?.size ?? partitions))
+        smallest = session
     }
     return smallest
   }

@@ -13,7 +13,8 @@ export interface FetchReader {
   /** The version of the request, since old clients do not know every code. */
   readonly apiVersion: number
   readonly isolation: Isolation
-  readonly isReplica: boolean
+  /** The broker that follows; null for a consumer. */
+  readonly replica: { readonly id: number; readonly epoch: number } | null
 }
 
 /** One partition of a Fetch request, resolved: where to read, or why not. */
@@ -50,11 +51,12 @@ const zstdSince = 10
 const readCommitted = 1
 
 export function fetchReader(request: FetchRequest, { apiVersion }: RequestContext): FetchReader {
-  const replicaId = apiVersion < replicaStateSince ? request.replicaId : request.replicaState.replicaId
+  const { replicaId: id, replicaEpoch: epoch } =
+    apiVersion < replicaStateSince ? { replicaId: request.replicaId, replicaEpoch: -1 } : request.replicaState
   return {
     apiVersion,
     isolation: request.isolationLevel === readCommitted ? 'readCommitted' : 'readUncommitted',
-    isReplica: replicaId >= 0,
+    replica: id < 0 ? null : { id, epoch },
   }
 }
 
@@ -86,8 +88,9 @@ export function fetchTarget(
     else if (unknownId && topics.get(name)?.partitions[asked.partition] !== undefined)
       refusal = errors.INCONSISTENT_TOPIC_ID
     else refusal = errors.UNKNOWN_TOPIC_OR_PARTITION
-  } else if (reader.isReplica) refusal = errors.NOT_LEADER_OR_FOLLOWER
-  else if (reader.apiVersion < zstdSince && found!.settings.log.compression === 'zstd')
+  } else if (reader.replica !== null) {
+    if (!partition.state.replicas.includes(reader.replica.id)) refusal = errors.NOT_LEADER_OR_FOLLOWER
+  } else if (reader.apiVersion < zstdSince && found!.settings.log.compression === 'zstd')
     refusal = errors.UNSUPPORTED_COMPRESSION_TYPE
   return { topic, topicId, partition, refusal, asked, reader }
 }
@@ -177,7 +180,9 @@ function readTarget(
     const byId = usesTopicIds(reader.apiVersion)
     return failed(target, byId ? errors.UNKNOWN_TOPIC_ID : errors.UNKNOWN_TOPIC_OR_PARTITION)
   }
-  if (!partition.readable) return failed(target, errors.KAFKA_STORAGE_ERROR)
+  if (reader.replica !== null)
+    return readForReplica(partition, target, reader.replica, remaining, minOneBatch)
+  if (!partition.readable && partition.hosted) return failed(target, errors.KAFKA_STORAGE_ERROR)
   const fenced = partition.clientError(
     Math.max(-1, asked.currentLeaderEpoch),
     reader.apiVersion >= followersSince,
@@ -210,6 +215,60 @@ function readTarget(
   } catch (error) {
     return failed(target, kafkaReadErrorOf(error))
   }
+}
+
+/** What a follower gets: what is written, committed or not, from where its log agrees with the leader's. */
+function readForReplica(
+  partition: Partition,
+  target: FetchTarget,
+  replica: NonNullable<FetchReader['replica']>,
+  remaining: number,
+  minOneBatch: boolean,
+): TargetRead | Promise<TargetRead> {
+  const { asked } = target
+  if (partition.leader === null)
+    return failed(target, partition.clientError(-1) ?? errors.NOT_LEADER_OR_FOLLOWER)
+  const answer = partition.fetchedBy({
+    fetchId: 0,
+    replicaId: replica.id,
+    replicaEpoch: replica.epoch,
+    currentLeaderEpoch: asked.currentLeaderEpoch,
+    fetchOffset: asked.fetchOffset,
+    lastFetchedEpoch: asked.lastFetchedEpoch,
+    logStartOffset: asked.logStartOffset,
+    // A follower fetches from what is durable there.
+    durableOffset: asked.fetchOffset,
+    highWatermark: asked.highWatermark,
+  })
+  if (answer.kind === 'error') {
+    const { error, logStartOffset = -1 } = answer
+    return { ...failed(target, errors[error]), logStartOffset }
+  }
+  if (answer.kind === 'diverging') {
+    const { epoch, endOffset } = answer
+    return { ...succeeded(target, partition, noRecords, []), divergingEpoch: { epoch, endOffset } }
+  }
+  const { from, upTo } = answer
+  const maxBytes = Math.min(Math.max(0, asked.partitionMaxBytes), remaining)
+  try {
+    const records = partition.readWritten({ from, upTo, maxBytes, minOneBatch })
+    if (!(records instanceof Promise)) return succeeded(target, partition, records, [])
+    return records.then(
+      (read) => succeeded(target, partition, read, []),
+      (error: unknown) => failed(target, kafkaReadErrorOf(error)),
+    )
+  } catch (error) {
+    return failed(target, kafkaReadErrorOf(error))
+  }
+}
+
+/** Whether a follower that waits is to be told something of these partitions. */
+export function hasNewsForReplica(
+  partitions: Iterable<Partition>,
+  { id }: NonNullable<FetchReader['replica']>,
+): boolean {
+  for (const { leader } of partitions) if (leader === null || leader.hasNewsFor(id)) return true
+  return false
 }
 
 function withAborted(

@@ -1,6 +1,6 @@
 export type { BoundListener, Broker } from './broker.js'
 export type { BrokerLog, LogFields, LogLevel } from './broker-log.js'
-export type { BrokerOptions } from './broker-options.js'
+export type { BrokerOptions, ClusterOptions } from './broker-options.js'
 export type { GroupOptions } from './groups/group-options.js'
 export { type Clock, systemClock, type Timer } from './clock.js'
 export { renderConfigurationPage } from './configs/configuration-page.js'
@@ -8,6 +8,13 @@ export type { GivenConfigs } from './configs/static-configs.js'
 export type { ProtocolMap, SecurityProtocol } from './security-protocol.js'
 export type { Pem, SslOptions, TlsVersion } from './ssl-options.js'
 export type { Fault, FaultInjection, FaultOptions } from './testing/faults.js'
+export type {
+  MetadataFollower,
+  MetadataFollowing,
+  MetadataListing,
+  MetadataStore,
+  MetadataTransactionResult,
+} from './metadata/metadata-store.js'
 export { ManualClock } from './testing/manual-clock.js'
 export type { StartRecord, StartTopic, StartTopicsOption } from './testing/start-topics.js'
 export type { RecordsExpected, StoredRecord, StoredRecordsOptions } from './testing/stored-records.js'

@@ -5,6 +5,11 @@ import { isStorageFailure } from './storage-failure.js'
 /** A row of Kafka's table of errors. */
 export type KafkaError = (typeof errors)[keyof typeof errors]
 
+/** Kafka's names of errors, by their codes. */
+export const kafkaErrorNames: ReadonlyMap<number, keyof typeof errors> = new Map(
+  Object.entries(errors).map(([name, { code }]) => [code, name as keyof typeof errors]),
+)
+
 /** What a client is told about an error of the log; for other errors UNKNOWN_SERVER_ERROR, which is a bug of ours. */
 export function kafkaErrorOf(error: unknown): KafkaError {
   switch (VarveError.is(error) ? error.code : null) {
@@ -26,6 +31,12 @@ export function kafkaErrorOf(error: unknown): KafkaError {
       return errors.INVALID_TXN_STATE
     case 'VARVE_TOPIC_DELETED':
       return errors.UNKNOWN_TOPIC_OR_PARTITION
+    case 'VARVE_NOT_LEADER':
+      return errors.NOT_LEADER_OR_FOLLOWER
+    case 'VARVE_NOT_ENOUGH_REPLICAS':
+      return errors.NOT_ENOUGH_REPLICAS
+    case 'VARVE_NOT_ENOUGH_REPLICAS_AFTER_APPEND':
+      return errors.NOT_ENOUGH_REPLICAS_AFTER_APPEND
     case 'VARVE_OFFSET_OUT_OF_RANGE':
       return errors.OFFSET_OUT_OF_RANGE
     default:

@@ -1,6 +1,6 @@
-import { rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type DataDirectory, readPartitionMetadata, writePartitionMetadata } from '@varve/log'
+import { type DataDirectory, type Log, readPartitionMetadata, writePartitionMetadata } from '@varve/log'
 import { VarveError } from '@varve/records'
 import { type BrokerLog, errorFields, messageOf } from './broker-log.js'
 import type { DataDirectories } from './data-directories.js'
@@ -22,6 +22,7 @@ export interface PartitionLogsOptions {
 /** Creates, opens and puts aside the directories of partitions. */
 export class PartitionLogs {
   readonly #options: PartitionLogsOptions
+  #haveCutWholeBatches = false
 
   constructor(options: PartitionLogsOptions) {
     this.#options = options
@@ -71,13 +72,7 @@ export class PartitionLogs {
       const [directory] = places
       if (directory === undefined) throw this.#missing(partition.name)
       const path = join(directory.dir, partition.name)
-      if (places.length > 1) {
-        const paths = places.map(({ dir }) => join(dir, partition.name))
-        throw new VarveError(
-          'VARVE_PARTITION_DUPLICATE',
-          `it is in two places, ${paths.join(' and ')}; move the one away that is not wanted and restart the broker`,
-        )
-      }
+      this.#refuseSecond(partition, places)
       const owner = await readPartitionMetadata(path)
       if (owner !== null && owner !== topicId) {
         throw new VarveError(
@@ -88,14 +83,7 @@ export class PartitionLogs {
       const opened = await directory.openLog(partition.name, partition.logOptions)
       if (owner === null) await writePartitionMetadata(path, topicId, durable)
       partition.attach(opened)
-      if (opened.recovered !== null && opened.recovered.cutBytes > 0) {
-        const { cutBytes, endOffset } = opened.recovered
-        log(
-          'warn',
-          `${partition.name}: recovery cut ${cutBytes} bytes, the log now ends at offset ${endOffset}`,
-          { topic: partition.topic, partition: partition.index },
-        )
-      }
+      this.#tellCut(partition, opened)
     } catch (error) {
       partition.refuse(asVarveError(error))
     }
@@ -106,6 +94,73 @@ export class PartitionLogs {
         partition: partition.index,
         ...errorFields(failure),
       })
+  }
+
+  /** Whether a recovery has cut off whole batches, which are kept aside. */
+  get haveCutWholeBatches(): boolean {
+    return this.#haveCutWholeBatches
+  }
+
+  /**
+   * Opens the log of a partition where it is, or else creates it; another topic's directory of that name is put aside. Null,
+   * and the partition is refused, where neither is possible.
+   */
+  async openOrCreate(
+    partition: Partition,
+    topicId: string,
+    places: readonly DataDirectory[],
+  ): Promise<Log | null> {
+    const { directories, durable, log } = this.#options
+    try {
+      const own: DataDirectory[] = []
+      for (const directory of places) {
+        if (!(await directory.logs()).includes(partition.name)) continue
+        const owner = await readPartitionMetadata(join(directory.dir, partition.name))
+        if (owner === null || owner === topicId) own.push(directory)
+        else await this.putAside(directory.dir, partition.name)
+      }
+      this.#refuseSecond(partition, own)
+      const [directory] = own
+      const cutBefore = directory === undefined ? 0 : await cutFilesIn(join(directory.dir, partition.name))
+      const opened =
+        directory === undefined
+          ? await directories.create(partition.name, partition.logOptions)
+          : await directory.openLog(partition.name, partition.logOptions)
+      if (opened.recovered !== null && opened.recovered.cutBytes > 0)
+        this.#haveCutWholeBatches ||= (await cutFilesIn(opened.dir)) > cutBefore
+      await writePartitionMetadata(opened.dir, topicId, durable)
+      this.#tellCut(partition, opened)
+      return opened
+    } catch (error) {
+      const failure = asVarveError(error)
+      partition.refuse(failure)
+      log('error', `${partition.name}: ${storageFailureText(failure)}`, {
+        topic: partition.topic,
+        partition: partition.index,
+        ...errorFields(failure),
+      })
+      return null
+    }
+  }
+
+  /** @throws VarveError `VARVE_PARTITION_DUPLICATE` */
+  #refuseSecond(partition: Partition, places: readonly DataDirectory[]): void {
+    if (places.length < 2) return
+    const paths = places.map(({ dir }) => join(dir, partition.name))
+    throw new VarveError(
+      'VARVE_PARTITION_DUPLICATE',
+      `it is in two places, ${paths.join(' and ')}; move the one away that is not wanted and restart the broker`,
+    )
+  }
+
+  #tellCut(partition: Partition, { recovered }: Log): void {
+    if (recovered === null || recovered.cutBytes === 0) return
+    const { cutBytes, endOffset } = recovered
+    this.#options.log(
+      'warn',
+      `${partition.name}: recovery cut ${cutBytes} bytes, the log now ends at offset ${endOffset}`,
+      { topic: partition.topic, partition: partition.index },
+    )
   }
 
   /** @throws VarveError `VARVE_IO` */
@@ -137,6 +192,11 @@ export class PartitionLogs {
       `${what} from a copy and restart the broker, which serves all other partitions meanwhile`,
     )
   }
+}
+
+/** How many times a recovery has kept whole batches aside that it had cut off. */
+async function cutFilesIn(dir: string): Promise<number> {
+  return (await readdir(dir)).filter((name) => name.endsWith('.cut')).length
 }
 
 function asVarveError(error: unknown): VarveError {

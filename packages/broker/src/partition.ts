@@ -72,6 +72,8 @@ export interface PartitionOptions {
   readonly lowDiskBytes?: number
   /** Called once, when the log stops taking writes while it is served. */
   readonly onFailure?: (partition: Partition, failure: VarveError) => void
+  /** Called when a follower that is not in sync has fetched, and may have caught up. */
+  readonly onOutOfSyncFetch?: (partition: Partition) => void
   /** Called when the broker begins or ceases to lead or to follow, or does so in another leader epoch. */
   readonly onRole?: (partition: Partition) => void
 }
@@ -103,6 +105,7 @@ export class Partition {
   readonly #listeners = new Set<PartitionListener>()
   #onFailure: PartitionOptions['onFailure']
   readonly #onRole: PartitionOptions['onRole']
+  readonly #onOutOfSyncFetch: PartitionOptions['onOutOfSyncFetch']
 
   constructor(options: PartitionOptions) {
     const { topic, state, membership, settings, lowDiskBytes = 0, onFailure, onRole } = options
@@ -110,6 +113,7 @@ export class Partition {
     this.#settings = settings
     this.#onFailure = onFailure
     this.#onRole = onRole
+    this.#onOutOfSyncFetch = options.onOutOfSyncFetch
     this.#membership = membership
     this.#state = state
     this.topic = topic
@@ -162,6 +166,8 @@ export class Partition {
 
   #begin(log: PartitionLog): void {
     this.#replica = new PartitionReplica({ ...this.#membership, log })
+    // What has failed where another replica can take over plays no part until the broker is started again.
+    if (!this.#membership.isSole && log.state !== 'open') this.#replica.logFailed(this.#membership.now())
     this.#replica.stateChanged(this.#state, this.#membership.now())
     this.#toldHighWatermark = this.#replica.highWatermark
     this.#follow()
@@ -244,6 +250,14 @@ export class Partition {
     return this.#role?.readableEnd(isolation === 'readCommitted' ? 'read_committed' : 'read_uncommitted') ?? 0
   }
 
+  /** The same as ListOffsets tells it; null while a new leader cannot know whether it has been further (KIP-207). */
+  latestOffset(isolation: Isolation): number | null {
+    const latest = this.leader?.latestOffset(
+      isolation === 'readCommitted' ? 'read_committed' : 'read_uncommitted',
+    )
+    return latest === 'OFFSET_NOT_AVAILABLE' ? null : (latest ?? this.visibleOffset(isolation))
+  }
+
   /**
    * Why a client's request is not answered from here, as far as that is a matter of who leads.
    *
@@ -313,7 +327,9 @@ export class Partition {
 
   /** Notes what a follower's Fetch says, and says what to read for it. Only a leader is asked. */
   fetchedBy(fetch: FollowerFetch): FollowerFetchAnswer {
-    const answer = this.leader!.fetch(fetch, this.#membership.now())
+    const leader = this.leader!
+    const answer = leader.fetch(fetch, this.#membership.now())
+    if (!leader.isInSync(fetch.replicaId)) this.#onOutOfSyncFetch?.(this)
     if (this.#moved()) this.#notify()
     return answer
   }
@@ -328,6 +344,11 @@ export class Partition {
   /** Says how a change that `leader` asked for has ended. */
   inSyncChangeSettled(leader: PartitionLeader, change: InSyncChange, outcome: MetadataOutcome): void {
     leader.changeSettled(change, outcome, this.#membership.now())
+    if (this.#moved()) this.#notify()
+  }
+
+  /** What this follower has been told of its leader may have moved the high watermark. */
+  followed(): void {
     if (this.#moved()) this.#notify()
   }
 
@@ -465,12 +486,9 @@ export class Partition {
   /** Lets go of the log of a deleted topic. Whoever waits here is told that there is no such partition any more. */
   async remove(): Promise<void> {
     const log = this.#log
-    this.#deleted = true
-    this.#failure = new VarveError('VARVE_TOPIC_DELETED', `the topic of ${this.name} has been deleted`)
     this.#letGo()
     this.#unsubscribe()
-    this.#settleCommitWaiters(this.#failure)
-    this.#notify()
+    this.markDeleted()
     // What cannot be closed in order is about to be removed.
     await log?.close({ flush: false }).catch(() => {})
   }
@@ -479,6 +497,14 @@ export class Partition {
   async abandon(): Promise<void> {
     this.detach()
     await this.#log?.close().catch(() => {})
+  }
+
+  /** Notes that the topic has been deleted: whoever waits here is told that there is no such partition any more. */
+  markDeleted(): void {
+    this.#deleted = true
+    this.#failure = new VarveError('VARVE_TOPIC_DELETED', `the topic of ${this.name} has been deleted`)
+    this.#settleCommitWaiters(this.#failure)
+    this.#notify()
   }
 
   /** Closes the log of a replica that is this broker's no more, and goes on without. */

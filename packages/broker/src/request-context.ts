@@ -29,6 +29,8 @@ export interface RequestContext {
   retain(until: Promise<unknown>): void
   /** Lets no further request of the connection begin before this one is answered. */
   goAlone(): void
+  /** Cancelled as soon as another request has come behind this one. */
+  followed(): Cancellation
   /** A fault's error for a partition that is fetched, where there is one. */
   readonly fetchError: ((topic: string, partition: number) => KafkaError | null) | null
   /** Gives back what the decoded request is charged for: before a long wait that needs little of it. */

@@ -1,13 +1,13 @@
-import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readPartitionMetadata } from '@varve/log'
 import { VarveError } from '@varve/records'
 import type { MetadataEntry, MetadataPut } from '@varve/replication'
-import { type BrokerLog, errorFields, messageOf } from './broker-log.js'
-import type { Clock, Timer } from './clock.js'
+import type { BrokerLog } from './broker-log.js'
+import type { Clock } from './clock.js'
 import type { DataDirectories } from './data-directories.js'
+import { DirectoryRemovals } from './directory-removals.js'
 import type { MetadataStore } from './metadata/metadata-store.js'
-import { isDeleted, renameAway } from './stray-directory.js'
+import { renameAway } from './stray-directory.js'
 
 const keyPrefix = '/deletions/'
 
@@ -37,11 +37,11 @@ export interface DeletedTopic {
  */
 export class TopicDeletions {
   readonly #options: TopicDeletionsOptions
-  readonly #timers = new Set<Timer>()
-  readonly #removals = new Set<Promise<void>>()
+  readonly #removals: DirectoryRemovals
 
   constructor(options: TopicDeletionsOptions) {
     this.#options = options
+    this.#removals = new DirectoryRemovals(options)
   }
 
   /** The note, for the transaction that deletes the topic. */
@@ -53,28 +53,17 @@ export class TopicDeletions {
   async resume(): Promise<void> {
     const { directories, metadata } = this.#options
     for (const entry of (await metadata.list(keyPrefix)).entries) await this.#putAway(decode(entry))
-    for (const dir of directories.paths) {
-      for (const name of (await readdir(dir)).filter(isDeleted)) this.#remove(join(dir, name))
-    }
+    await this.#removals.resume(directories.paths)
   }
 
   /** Takes away the directories of a topic whose logs are closed, and removes them after `delayMs`. */
   async finish(topic: DeletedTopic, delayMs: number): Promise<void> {
-    const { clock } = this.#options
-    const renamed = await this.#putAway(topic)
-    if (renamed.length === 0) return
-    const timer = clock.setTimeout(() => {
-      this.#timers.delete(timer)
-      for (const path of renamed) this.#remove(path)
-    }, delayMs)
-    this.#timers.add(timer)
+    this.#removals.schedule(await this.#putAway(topic), delayMs)
   }
 
   /** Leaves to the next start what is not due yet, and waits for what is being removed. */
   async close(): Promise<void> {
-    for (const timer of this.#timers) this.#options.clock.clearTimeout(timer)
-    this.#timers.clear()
-    await Promise.all(this.#removals)
+    await this.#removals.close()
   }
 
   /** Renames a topic's directories and takes the note back. */
@@ -94,18 +83,6 @@ export class TopicDeletions {
     if (durable) await directories.sync()
     await metadata.txn({ deletes: [keyPrefix + topicId] })
     return renamed
-  }
-
-  #remove(path: string): void {
-    const removal = rm(path, { recursive: true, force: true }).catch((error: unknown) => {
-      this.#options.log(
-        'warn',
-        `could not remove ${path} of a deleted topic: ${messageOf(error)}; the next start tries again`,
-        errorFields(error),
-      )
-    })
-    this.#removals.add(removal)
-    void removal.then(() => this.#removals.delete(removal))
   }
 }
 

@@ -1,5 +1,6 @@
 import { VarveError } from '@varve/records'
-import type { MetadataStore } from '../metadata/metadata-store.js'
+import type { MetadataEntry } from '@varve/replication'
+import type { MetadataFollowing, MetadataStore } from '../metadata/metadata-store.js'
 import { brokerConfigs } from './config-tables.js'
 import { numberOf } from './config-value.js'
 import { type ConfigValues, decodeConfigs, encodeConfigs, noValues } from './stored-configs.js'
@@ -129,6 +130,31 @@ export class BrokerConfigs {
     this.#revisions[scope] = values.size > 0 ? revision : 0
     this.#altered[scope] = values
     for (const listener of this.#listeners) listener()
+  }
+
+  /** Takes over what other brokers of the cluster alter, until the returned following is closed. */
+  follow(): MetadataFollowing {
+    const scopeOf = (key: string): BrokerScope | undefined =>
+      (['broker', 'cluster'] as const).find((scope) => this.#keys[scope] === key)
+    const take = (scope: BrokerScope, entry: MetadataEntry | null): void => {
+      const revision = entry?.revision ?? 0
+      if (revision === this.#revisions[scope]) return
+      this.#altered[scope] = entry === null ? noValues : decodeConfigs(entry)
+      this.#revisions[scope] = revision
+      for (const listener of this.#listeners) listener()
+    }
+    return this.#metadata.follow(keyPrefix, {
+      reset: (entries) => {
+        for (const scope of ['broker', 'cluster'] as const)
+          take(scope, entries.find(({ key }) => key === this.#keys[scope]) ?? null)
+      },
+      events: (events) => {
+        for (const event of events) {
+          const scope = scopeOf(event.key)
+          if (scope !== undefined) take(scope, event.kind === 'put' ? event : null)
+        }
+      },
+    })
   }
 
   /** Calls `listener` after each alteration, until the returned function is called. */

@@ -1,12 +1,13 @@
 /**
- * Fetch (1), versions 4 to 18, for consumers.
+ * Fetch (1), versions 4 to 18, for consumers and for followers.
  *
  * - Incremental sessions (KIP-227) are Kafka's, with a bound on what all of them keep besides that on their number.
  * - As in Kafka, clients before version 10 are refused topics whose own codec is zstd, not those into which a producer
  *   wrote zstd.
  * - Only whole batches are returned, and at least one if there is one, however large.
  * - read_committed consumers read up to the last stable offset and are told which transactions were aborted.
- * - There are no replicas: a fetch with a replica id is answered NOT_LEADER_OR_FOLLOWER.
+ * - A broker that is no replica of a partition is answered NOT_LEADER_OR_FOLLOWER. One that is gets what is written, and what it
+ *   says moves the high watermark; its wait ends with its next request.
  * - A partition that is named more than once is answered once, for what was asked last.
  * - A response carries at most fetch.max.bytes, 55 MiB unless told otherwise, not counting the first batch's excess.
  */
@@ -20,11 +21,13 @@ import {
   closeAll,
   fetchReader,
   type FetchTarget,
+  hasNewsForReplica,
   mayChange,
   mustBeKnown,
   readTargets,
   type TargetRead,
 } from '../fetch-targets.js'
+import type { Partition } from '../partition.js'
 import type { RequestContext } from '../request-context.js'
 
 /** The first version whose clients look at who leads a partition instead. */
@@ -83,12 +86,17 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
     return await readTargets(targets, maxBytes, fetchError)
   const ends: Cancellation[] = [gone, broker.closing]
   if (round.superseded !== null) ends.push(round.superseded)
+  const replica = targets[0]?.reader.replica ?? null
+  // A follower that has something new to say must not wait for what it has said before.
+  if (replica !== null) ends.push(context.followed())
   // Listening begins before reading, so that nothing can be appended in between unnoticed.
   const signal = new ChangeSignal(broker.connectionClock, maxWaitMs, ends)
   try {
     for (const { partition } of targets) if (partition !== null) signal.listenTo(partition)
     const reads = await readTargets(targets, maxBytes, fetchError)
-    const isUrgent = targets.some((target, index) => mustBeKnown(target, reads[index]!))
+    const isUrgent =
+      targets.some((target, index) => mustBeKnown(target, reads[index]!)) ||
+      (replica !== null && hasNewsForReplica(partitionsOf(targets), replica))
     if (signal.expired || isUrgent || byteLength(reads) >= minBytes) return reads
     closeAll(reads)
     context.settleDecoded()
@@ -98,7 +106,10 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
       do {
         const changed = await signal.next()
         if (gone.cancelled) return null
-        if (await estimate.reaches(minBytes, changed)) break
+        if (
+          replica !== null ? hasNewsForReplica(changed, replica) : await estimate.reaches(minBytes, changed)
+        )
+          break
       } while (!signal.expired)
     } finally {
       broker.observer?.delayed('Fetch', -1)
@@ -107,6 +118,10 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
   } finally {
     signal.stop()
   }
+}
+
+function* partitionsOf(targets: readonly FetchTarget[]): IterableIterator<Partition> {
+  for (const { partition, refusal } of targets) if (partition !== null && refusal === null) yield partition
 }
 
 function byteLength(reads: readonly TargetRead[]): number {

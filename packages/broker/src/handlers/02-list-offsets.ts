@@ -1,8 +1,8 @@
 /**
  * ListOffsets (2), versions 1 to 11.
  *
- * Consumers see offsets up to the high watermark, for read_committed up to the last stable offset; replicas, of which
- * there are none yet, would see the log's end. There is no tiered storage: "earliest local" is the log's start,
+ * Consumers see offsets up to the high watermark, for read_committed up to the last stable offset; brokers see the log's
+ * end. A new leader answers OFFSET_NOT_AVAILABLE until its high watermark has reached its epoch (KIP-207). There is no tiered storage: "earliest local" is the log's start,
  * "latest tiered" and "earliest pending upload" are answered with offset -1, as in a Kafka without it. A special
  * timestamp that the request's version does not know is answered UNSUPPORTED_VERSION.
  */
@@ -86,19 +86,21 @@ async function answer(
   if (partition === undefined) return refused(asked, errors.UNKNOWN_TOPIC_OR_PARTITION.code)
   const fenced = partition.clientError(asked.currentLeaderEpoch)
   if (fenced !== null) return refused(asked, fenced.code)
-  if (!partition.readable) return refused(asked, errors.KAFKA_STORAGE_ERROR.code)
+  if (!partition.readable && partition.hosted) return refused(asked, errors.KAFKA_STORAGE_ERROR.code)
   try {
-    const found = await find(partition, timestamp, endFor(partition, request))
+    const end = endFor(partition, request)
+    if (end === null) return refused(asked, errors.OFFSET_NOT_AVAILABLE.code)
+    const found = await find(partition, timestamp, end)
     return { partitionIndex: asked.partitionIndex, errorCode: 0, ...found }
   } catch (error) {
     return refused(asked, kafkaReadErrorOf(error).code)
   }
 }
 
-/** Where the requester's view of the partition ends. */
-function endFor(partition: Partition, { replicaId, isolationLevel }: ListOffsetsRequest): number {
+/** Where the requester's view of the partition ends; null while that is not known. */
+function endFor(partition: Partition, { replicaId, isolationLevel }: ListOffsetsRequest): number | null {
   if (replicaId !== consumer) return partition.logEndOffset
-  return isolationLevel === readCommitted ? partition.lastStableOffset : partition.highWatermark
+  return partition.latestOffset(isolationLevel === readCommitted ? 'readCommitted' : 'readUncommitted')
 }
 
 async function find(partition: Partition, timestamp: number, end: number): Promise<Found> {

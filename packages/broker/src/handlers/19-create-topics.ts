@@ -16,6 +16,7 @@ import { checkTopicConfigs, givenValues } from '../configs/checked-configs.js'
 import { topicConfigs } from '../configs/config-tables.js'
 import type { ConfigValues } from '../configs/stored-configs.js'
 import { topicSynonyms, topicValue } from '../configs/topic-settings.js'
+import { isBroker } from '../forwarded-requests.js'
 import { kafkaErrorOf } from '../kafka-error.js'
 import { Refusal } from '../refusal.js'
 import { checkReplicas } from '../replica-assignment.js'
@@ -68,11 +69,12 @@ interface Wanted {
 }
 
 /** @throws Refusal */
-function validate(topic: CreatableTopic, partitionsLeft: number, { broker }: RequestContext): Wanted {
+function validate(topic: CreatableTopic, partitionsLeft: number, context: RequestContext): Wanted {
+  const { broker } = context
   const { name, numPartitions, replicationFactor, assignments, configs } = topic
   const problem = topicNameProblem(name)
   if (problem !== null) throw new Refusal(errors.INVALID_TOPIC_EXCEPTION, problem)
-  if (isInternalTopic(name)) {
+  if (isInternalTopic(name) && !isBroker(context)) {
     throw new Refusal(errors.INVALID_REQUEST, `Creation of internal topic ${name} is prohibited.`)
   }
   if (broker.topics.get(name) !== undefined) {

@@ -3,7 +3,7 @@ import { VarveError } from '@varve/records'
 import type { Cancellation } from '../cancellation.js'
 import type { RequestContext } from '../request-context.js'
 import { type AnyApi, supportedApis } from '../supported-apis.js'
-import { divide, type IsStruck, type Message, placesOf } from './error-responses.js'
+import { divide, type IsStruck, type Message, placesOf } from '../error-responses.js'
 import { type WaitOptions, waitFor } from './waiting.js'
 
 /** Which requests go wrong, and how. */

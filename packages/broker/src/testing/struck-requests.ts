@@ -3,7 +3,7 @@ import type { Handler } from '../dispatch.js'
 import { FetchedRecords } from '../fetched-records.js'
 import { CloseConnection, type RequestContext } from '../request-context.js'
 import type { AnyApi } from '../supported-apis.js'
-import { divide, emptyResponse, joined, type Message, withError } from './error-responses.js'
+import { divide, emptyResponse, joined, type Message, withError } from '../error-responses.js'
 import type { ActiveFault } from './faults.js'
 
 const produceKey = 0

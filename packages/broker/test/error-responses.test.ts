@@ -13,9 +13,9 @@ import {
   type Fields,
 } from '@varve/protocol'
 import { describe, expect, test } from 'vitest'
-import { structArbitrary } from '../../../protocol/test/arbitrary.js'
-import { type AnyApi, supportedApis } from '../../src/supported-apis.js'
-import { emptyResponse, type Message, withError } from '../../src/testing/error-responses.js'
+import { structArbitrary } from '../../protocol/test/arbitrary.js'
+import { type AnyApi, supportedApis } from '../src/supported-apis.js'
+import { emptyResponse, type Message, withError } from '../src/error-responses.js'
 
 const error = errors.NOT_COORDINATOR
 const noNames = (): undefined => undefined

@@ -1,0 +1,156 @@
+import { randomUUID } from 'node:crypto'
+import { VarveError } from '@varve/records'
+import type { Closer } from '../broker.js'
+import { BrokerConfigs } from '../configs/broker-configs.js'
+import { staticConfigs } from '../configs/static-configs.js'
+import { DataDirectories } from '../data-directories.js'
+import type { Foundation, FoundationOptions } from '../foundation.js'
+import { formatAddress } from '../listener-address.js'
+import type { Membership } from '../membership.js'
+import { BrokerPeers } from './broker-peers.js'
+import { clusterIdOf } from './cluster-id.js'
+import { ClusterMember } from './cluster-member.js'
+import { ClusterTopics } from './cluster-topics.js'
+import { ControllerForwarding } from './controller-forwarding.js'
+import { InSyncChanges } from './in-sync-changes.js'
+import { PeerWatch } from './peer-watch.js'
+import { RegisteredBrokers } from './registered-brokers.js'
+import { ReplicaFetchers } from './replica-fetchers.js'
+import { UncleanRestarts } from './unclean-restarts.js'
+
+/**
+ * What a broker of a cluster stands on: data directories of its own, the metadata store that all share, and the others. It
+ * is registered, and begins to lead and to follow, once it has joined.
+ */
+export async function openClusterBroker(
+  { options, paths, temporary, openDataDirectory, opening }: FoundationOptions,
+  opened: Closer[],
+): Promise<Foundation> {
+  const { clock, log, durability, lowDiskBytes, rack } = options
+  const cluster = options.cluster!
+  const metadata = await cluster.openStore({ clock, log })
+  opened.push(() => metadata.close())
+  const clusterId = await clusterIdOf(metadata, options.clusterId)
+  const directories = await DataDirectories.open(
+    paths,
+    { clusterId, ...(options.nodeId !== undefined && { nodeId: options.nodeId }) },
+    openDataDirectory,
+    false,
+  )
+  opened.push(() => directories.close())
+  const brokerId = directories.first.nodeId
+  const configs = await BrokerConfigs.load(
+    metadata,
+    brokerId,
+    staticConfigs(options, brokerId, directories.paths),
+  )
+  const following = configs.follow()
+  opened.push(async () => following.close())
+  const member = await ClusterMember.open({
+    store: metadata,
+    brokerId,
+    clock,
+    log,
+    controllerConfig: () => ({
+      defaultMinInsyncReplicas: configs.number('min.insync.replicas'),
+      uncleanLeaderElection: configs.boolean('unclean.leader.election.enable'),
+      leaderImbalanceCheckIntervalMs: configs.boolean('auto.leader.rebalance.enable')
+        ? configs.number('leader.imbalance.check.interval.seconds') * 1000
+        : null,
+    }),
+  })
+  opened.push(async () => member.close())
+  const brokers = (id: number) => member.image.brokers.get(id)
+  const membership: Membership = {
+    brokerId,
+    isSole: false,
+    brokerEpoch: () => member.brokerEpoch,
+    brokers,
+    replicaLagTimeMaxMs: cluster.replicaLagTimeMaxMs,
+    now: () => clock.now(),
+  }
+  const peers = new BrokerPeers({
+    brokerId,
+    brokers,
+    listener: cluster.interBrokerListenerName,
+    tls: false,
+    onRefused: (id) => member.connectionRefused(id),
+  })
+  opened.push(async () => peers.close())
+  const topics = await ClusterTopics.open({
+    member,
+    membership,
+    directories,
+    peers,
+    configs,
+    durability,
+    lowDiskBytes,
+    durable: !temporary,
+    clock,
+    log,
+    opening,
+  })
+  opened.push(() => topics.detach())
+  const restarts = await UncleanRestarts.look(directories, {
+    durability,
+    hasMissingLogs: topics.hasMissingLogs,
+    cutWholeBatch: topics.haveCutWholeBatches,
+  })
+  const fetchers = new ReplicaFetchers({ brokerId, peers, clock, log })
+  opened.push(async () => fetchers.close())
+  const inSyncChanges = new InSyncChanges({
+    clock,
+    log,
+    transact: (transaction) => member.transact(transaction),
+  })
+  opened.push(async () => inSyncChanges.close())
+  topics.onOutOfSyncFetch = (partition) => inSyncChanges.look(partition)
+  topics.onRole((partition) => {
+    fetchers.follow(partition, topics.logOf(partition))
+    inSyncChanges.follow(partition)
+  })
+  for (const topic of topics.all())
+    for (const partition of topic.partitions) fetchers.follow(partition, topics.logOf(partition))
+  const watch = new PeerWatch({ brokerId, member, peers, clock })
+  opened.push(async () => watch.close())
+  let isNoted = false
+  member.onChange(() => {
+    if (isNoted || !member.hasBeenUnfenced) return
+    isNoted = true
+    void restarts.noted()
+  })
+  return {
+    directories,
+    metadata,
+    configs,
+    topics,
+    cluster: new RegisteredBrokers(brokerId, member),
+    controller: new ControllerForwarding(member, peers),
+    join: async (endpoints) => {
+      for (const { listener, host } of endpoints) {
+        if (host !== '0.0.0.0' && host !== '::') continue
+        throw new VarveError('VARVE_INVALID_LISTENER', `the listener ${listener} advertises ${host}`)
+      }
+      member.register({
+        incarnationId: randomUUID(),
+        directoryId: directories.first.directoryId,
+        rack,
+        endpoints: Object.fromEntries(
+          endpoints.map(({ listener, host, port }) => [listener, formatAddress(host, port)]),
+        ),
+        mayHaveLostRecords: restarts.mayHaveLostRecords,
+        leaseTtlSeconds: cluster.sessionTimeoutSeconds,
+      })
+      await member.untilRegistered()
+    },
+    leave: async (timeoutMs) => {
+      await member.shutDown(timeoutMs)
+      fetchers.close()
+      inSyncChanges.close()
+      watch.close()
+      peers.close()
+      member.close()
+      following.close()
+    },
+  }
+}

@@ -1,0 +1,48 @@
+import { randomUuid } from '@varve/protocol'
+import { VarveError } from '@varve/records'
+import type { MetadataStore } from '../metadata/metadata-store.js'
+
+/** Holds the id of the cluster, which its data directories have as well. */
+const clusterIdKey = '/cluster'
+const formVersion = 1
+
+/**
+ * The id of the cluster whose store this is, which the first broker gives it.
+ *
+ * @param wanted that the cluster must have, or is to have
+ * @throws VarveError `VARVE_FOREIGN_CLUSTER`, `VARVE_METADATA_CORRUPT`, and as the store
+ */
+export async function clusterIdOf(store: MetadataStore, wanted: string | undefined): Promise<string> {
+  for (;;) {
+    const { entries } = await store.list(clusterIdKey)
+    const entry = entries.find(({ key }) => key === clusterIdKey)
+    if (entry !== undefined) {
+      const clusterId = decode(entry.value)
+      if (wanted === undefined || clusterId === wanted) return clusterId
+      throw new VarveError(
+        'VARVE_FOREIGN_CLUSTER',
+        `the metadata store is that of the cluster ${clusterId}, not of ${wanted}; give the right store, or leave the id out`,
+      )
+    }
+    const clusterId = wanted ?? randomUuid()
+    const { succeeded } = await store.txn({
+      compares: [{ key: clusterIdKey, revision: 0 }],
+      puts: [{ key: clusterIdKey, value: JSON.stringify({ version: formVersion, clusterId }) }],
+    })
+    if (succeeded) return clusterId
+  }
+}
+
+function decode(value: string): string {
+  let fields = null as { readonly version?: unknown; readonly clusterId?: unknown } | null
+  try {
+    fields = JSON.parse(value) as typeof fields
+  } catch {
+    // What is not JSON is no more ours than what is another form of it.
+  }
+  if (fields?.version === formVersion && typeof fields.clusterId === 'string') return fields.clusterId
+  throw new VarveError(
+    'VARVE_METADATA_CORRUPT',
+    `the metadata entry ${clusterIdKey} is not one that this version wrote: ${value.slice(0, 120)}`,
+  )
+}

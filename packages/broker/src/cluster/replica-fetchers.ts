@@ -1,0 +1,50 @@
+import type { BrokerLog } from '../broker-log.js'
+import type { Clock } from '../clock.js'
+import type { Partition } from '../partition.js'
+import type { BrokerPeers } from './broker-peers.js'
+import { type FollowerLog, ReplicaFetcher } from './replica-fetcher.js'
+
+export interface ReplicaFetchersOptions {
+  readonly brokerId: number
+  readonly peers: Pick<BrokerPeers, 'dial'>
+  readonly clock: Clock
+  readonly log: BrokerLog
+}
+
+/** Follows every leader that this broker has partitions of. */
+export class ReplicaFetchers {
+  readonly #options: ReplicaFetchersOptions
+  readonly #byLeader = new Map<number, ReplicaFetcher>()
+  readonly #leaders = new Map<Partition, number>()
+
+  constructor(options: ReplicaFetchersOptions) {
+    this.#options = options
+  }
+
+  /** Takes up the role of a partition, whatever it was before. */
+  follow(partition: Partition, log: FollowerLog | null): void {
+    const before = this.#leaders.get(partition)
+    if (before !== undefined) {
+      this.#leaders.delete(partition)
+      this.#byLeader.get(before)!.remove(partition)
+    }
+    const { follower } = partition
+    if (follower === null || log === null) return
+    this.#leaders.set(partition, follower.leader)
+    this.#of(follower.leader).add(partition, follower, log)
+  }
+
+  close(): void {
+    for (const fetcher of this.#byLeader.values()) fetcher.close()
+  }
+
+  #of(leaderId: number): ReplicaFetcher {
+    let fetcher = this.#byLeader.get(leaderId)
+    if (fetcher === undefined) {
+      const { brokerId, peers, clock, log } = this.#options
+      fetcher = new ReplicaFetcher({ brokerId, leaderId, dial: () => peers.dial(leaderId), clock, log })
+      this.#byLeader.set(leaderId, fetcher)
+    }
+    return fetcher
+  }
+}

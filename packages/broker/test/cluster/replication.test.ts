@@ -1,0 +1,72 @@
+// A cluster in one process, over one store in it: what brokers do beside the rules.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Admin } from '@varve/client/admin'
+import { Producer } from '@varve/client/producer'
+import { expect, test } from 'vitest'
+import { TestCluster } from './support/test-cluster.js'
+
+const timeout = 30_000
+
+test('what acks=all has answered is on every replica, byte for byte', { timeout }, async () => {
+  await using cluster = await TestCluster.start()
+  const admin = new Admin({ brokers: cluster.addresses })
+  await admin.createTopics([{ name: 'orders', partitions: 3, replicationFactor: 3 }])
+  const producer = new Producer({ brokers: cluster.addresses })
+  const values = Array.from({ length: 300 }, (_, n) => `v${n}`)
+  await Promise.all(values.map((value) => producer.send('orders', { value })))
+  const [described] = await admin.describeTopics(['orders'])
+  expect(described!.partitions.map(({ leader, isr }) => [leader, [...isr].sort()])).toEqual(
+    [1, 2, 3].map((leader) => [leader, [1, 2, 3]]),
+  )
+  await Promise.all([producer.close(), admin.close()])
+  const directories = [...cluster.brokers.values()].map(({ dataDirectories }) => dataDirectories[0]!)
+  for (const id of [1, 2, 3]) await cluster.stopBroker(id)
+  let bytes = 0
+  for (const partition of [0, 1, 2]) {
+    const path = join(`orders-${partition}`, `${'0'.repeat(20)}.log`)
+    const [first, ...others] = await Promise.all(directories.map((dir) => readFile(join(dir, path))))
+    bytes += first!.length
+    for (const other of others) expect(other.equals(first!)).toBe(true)
+  }
+  expect(bytes).toBeGreaterThan(300 * 5)
+})
+
+test(
+  'every broker is restarted while records are produced, and none of them is lost or refused',
+  { timeout },
+  async () => {
+    await using cluster = await TestCluster.start()
+    const brokers = cluster.addresses
+    const admin = new Admin({ brokers })
+    await admin.createTopics([
+      { name: 'orders', partitions: 3, replicationFactor: 3, configs: { 'min.insync.replicas': '2' } },
+    ])
+    const producer = new Producer({ brokers })
+    let sent = 0
+    const over = new AbortController()
+    const producing = (async () => {
+      while (!over.signal.aborted) {
+        await producer.send('orders', { value: `v${sent}` })
+        sent++
+      }
+    })()
+    for (const id of [1, 2, 3]) {
+      const { port } = cluster.brokers.get(id)!
+      await cluster.stopBroker(id)
+      await cluster.startBroker(id, { port })
+      const before = sent
+      await cluster.until(async () => {
+        const [orders] = await admin.describeTopics(['orders'])
+        return sent > before + 10 && orders!.partitions.every(({ isr }) => isr.length === 3)
+      })
+    }
+    over.abort()
+    await producing
+    const ends = await admin.listOffsets(
+      [0, 1, 2].map((partition) => ({ topic: 'orders', partition, timestamp: 'latest' as const })),
+    )
+    expect(ends.reduce((sum, { offset }) => sum + offset, 0)).toBe(sent)
+    await Promise.all([producer.close(), admin.close()])
+  },
+)
