@@ -66,17 +66,20 @@ describe.skipIf(missing !== null)(`machines${missing === null ? '' : ` (skipped:
     while (find().length > 0) await sleep(5)
   }
 
-  test('of a process that ends without closing them nothing is left', async () => {
+  test.for([
+    ['ends without closing them', (child: ChildProcess) => child.stdin!.end(), [0, null]],
+    ['is ended by a signal', (child: ChildProcess) => child.kill('SIGTERM'), [null, 'SIGTERM']],
+  ] as const)('of a process that %s nothing is left', async ([, end, as]) => {
     const { child, owned } = await start()
     // Three namespaces, a link, a mount, a folder, a process.
     expect(traces(owned)).toHaveLength(7)
-    child.stdin!.end()
-    expect(await once(child, 'exit')).toEqual([0, null])
+    end(child)
+    expect(await once(child, 'exit')).toEqual(as)
     await untilGone(() => traces(owned))
   })
 
   test('of one that is killed no process is left, and the next one removes the rest and spares the living', async () => {
-    const [killed, living] = [await start(), await start()]
+    const [killed, living] = await Promise.all([start(), start()])
     const before = traces(living.owned)
     killed.child.kill('SIGKILL')
     await once(killed.child, 'exit')

@@ -12,6 +12,9 @@ import { WallClock } from './wall-clock.js'
 /** The machine that clients run on, so that they can be cut off by themselves. */
 const CLIENTS = 'clients'
 
+/** What ends a process without an exit of its own. */
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 /** Machines in a network of their own. Nothing of them is left once they are closed, or once this process has ended. */
 export class Machines {
   readonly network = new Network()
@@ -19,9 +22,15 @@ export class Machines {
   readonly #machines = new Map<string, Machine>()
   readonly #disks: MountedDisk[] = []
   readonly #onExit = (): void => this.#remove()
+  readonly #onSignal = (signal: NodeJS.Signals): void => {
+    this.#remove()
+    this.#listen('off')
+    // Others may listen as well; if nobody does, it ends as it would have.
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
+  }
 
   private constructor(names: readonly string[]) {
-    process.once('exit', this.#onExit)
+    this.#listen('on')
     for (const name of [CLIENTS, ...names]) this.#machines.set(name, new Machine(this.network.add(name)))
   }
 
@@ -77,11 +86,16 @@ export class Machines {
 
   /** Kills everything that runs on the machines, and removes them. */
   async close(): Promise<void> {
-    process.off('exit', this.#onExit)
+    this.#listen('off')
     const ended = [...this.#machines.values()].map((machine) => machine.killAll())
     // What those have started themselves keeps their output open, and goes with the network.
     this.#remove()
     await Promise.all(ended)
+  }
+
+  #listen(how: 'on' | 'off'): void {
+    process[how]('exit', this.#onExit)
+    for (const signal of ENDING) process[how](signal, this.#onSignal)
   }
 
   #remove(): void {
