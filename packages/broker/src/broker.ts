@@ -19,6 +19,7 @@ import { Connections } from './connections.js'
 import { FetchSessions } from './fetch-sessions.js'
 import { formatAddress } from './listener-address.js'
 import { GroupCoordinator } from './groups/group-coordinator.js'
+import { offsetsTopicName } from './groups/offsets-topic.js'
 import { LowDisk } from './low-disk.js'
 import { LimitedLog } from './limited-log.js'
 import { checkBindable, Listener } from './listener.js'
@@ -208,7 +209,21 @@ async function open(
   const { autoCreateTopics, defaultPartitions, maxRequestBytes } = options
   const limitedLog = new LimitedLog(log, connectionClock)
   opened.push(async () => limitedLog.close())
-  const groups = new GroupCoordinator({ topics, clock, log, limitedLog, options: options.groups })
+  const groups = new GroupCoordinator({
+    topics,
+    clock,
+    log,
+    limitedLog,
+    options: options.groups,
+    isSole: options.cluster === null,
+    replicationFactor: () =>
+      Math.min(configs.number('offsets.topic.replication.factor'), cluster.brokerIds().size),
+  })
+  topics.onRole((partition) => {
+    if (partition.topic !== offsetsTopicName) return
+    if (partition.leader !== null) groups.lead(partition, partition.leaderEpoch)
+    else groups.resign(partition, partition.leaderEpoch)
+  })
   opened.push(async () => groups.close())
   const lowDisk = new LowDisk(directories.paths, options.lowDiskBytes, log)
   const state: BrokerState = {

@@ -26,6 +26,8 @@ export interface GroupCoordinatorOptions {
    * cluster it leads those of {@link GroupCoordinator.lead}. Default true.
    */
   readonly isSole?: boolean
+  /** How many replicas the partitions of the topic are to have. Default 1. */
+  readonly replicationFactor?: () => number
 }
 
 /**
@@ -198,7 +200,10 @@ export class GroupCoordinator {
     try {
       const topic = await topics.create(
         offsetsTopicName,
-        { partitions: options.offsetsTopicPartitions },
+        {
+          partitions: options.offsetsTopicPartitions,
+          replicationFactor: this.#options.replicationFactor?.() ?? 1,
+        },
         offsetsTopicConfigs(options),
       )
       this.#refuseIfClosed()

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Admin } from '@varve/client/admin'
+import { Consumer } from '@varve/client/consumer'
 import { Producer } from '@varve/client/producer'
 import { expect, test } from 'vitest'
 import { TestCluster } from './support/test-cluster.js'
@@ -70,3 +71,49 @@ test(
     await Promise.all([producer.close(), admin.close()])
   },
 )
+
+test('groups go on when the leaders of their partitions stop', { timeout }, async () => {
+  await using cluster = await TestCluster.start()
+  const brokers = cluster.addresses
+  const admin = new Admin({ brokers })
+  await admin.createTopics([{ name: 'orders', partitions: 6, replicationFactor: 3 }])
+  const producer = new Producer({ brokers })
+  const seen = new Map<string, Set<string>>()
+  const stop = new AbortController()
+  const readers = ['a', 'b', 'c', 'd'].map(async (group) => {
+    const values = new Set<string>()
+    seen.set(group, values)
+    const consumer = new Consumer({ brokers, groupId: group, offsetReset: 'earliest' })
+    consumer.subscribe(['orders'])
+    try {
+      for await (const record of consumer.records({ signal: stop.signal })) values.add(String(record.value))
+    } catch (error) {
+      if (!stop.signal.aborted) throw error
+    }
+    await consumer.close()
+  })
+  let sent = 0
+  const send = async (count: number): Promise<void> => {
+    for (let n = 0; n < count; n++) await producer.send('orders', { value: `v${sent++}` })
+  }
+  const caughtUp = (): Promise<void> =>
+    cluster.until(async () => [...seen.values()].every(({ size }) => size === sent))
+  await send(20)
+  await caughtUp()
+  for (const id of [1, 2, 3]) {
+    const { port } = cluster.brokers.get(id)!
+    await cluster.stopBroker(id)
+    await send(10)
+    await caughtUp()
+    await cluster.startBroker(id, { port })
+    await cluster.until(async () => {
+      const topics = await admin.describeTopics(['orders', '__consumer_offsets'])
+      return topics.every(({ partitions }) => partitions.every(({ isr }) => isr.length === 3))
+    })
+  }
+  stop.abort()
+  await Promise.all(readers)
+  const committed = await admin.listGroupOffsets('a')
+  expect(committed.reduce((sum, { offset }) => sum + (offset ?? 0), 0)).toBe(sent)
+  await Promise.all([producer.close(), admin.close()])
+})
