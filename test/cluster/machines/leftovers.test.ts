@@ -103,7 +103,7 @@ describe.skipIf(missing !== null)(`machines${missing === null ? '' : ` (skipped:
   })
 })
 
-test('only what names an owner that has ended is an orphan', async () => {
+test.skipIf(process.platform !== 'linux')('only what names an owner that has ended is an orphan', () => {
   expect(isOrphan(nameOf('x'))).toBe(false)
   expect(isOrphan('varve-test-AbCdEf')).toBe(false)
   expect(isOrphan('another')).toBe(false)
