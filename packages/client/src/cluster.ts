@@ -9,6 +9,7 @@ import { VarveError } from '@varve/records'
 import { formatAddress, parseAddresses, type BrokerAddress } from './broker-address.js'
 import { systemClock, type Clock } from './clock.js'
 import { Connection, type ConnectionOptions } from './connection.js'
+import type { TopicPartition } from './topic-partition.js'
 
 export interface ClusterOptions extends Pick<
   ConnectionOptions,
@@ -43,6 +44,17 @@ export interface RefreshOptions {
   /** Topics that the broker may create because they were asked for. Default false. */
   allowAutoTopicCreation?: boolean
   signal?: AbortSignal
+}
+
+/** The leader that a broker names which is none itself (KIP-951). */
+export interface LeaderHint {
+  readonly leaderId: number
+  readonly leaderEpoch: number
+}
+
+/** Where a broker is, as responses tell that name a leader. */
+export interface NodeEndpoint extends BrokerAddress {
+  readonly nodeId: number
 }
 
 /** What a refresh found out about the topics that were asked for. */
@@ -83,6 +95,11 @@ export class Cluster {
     return [...this.nodes.keys()].sort((a, b) => a - b)
   }
 
+  /** Whether it is known where the node is. */
+  knows(nodeId: number): boolean {
+    return this.nodes.has(nodeId)
+  }
+
   /** Where a node is, as a response told. */
   learnNode(nodeId: number, address: BrokerAddress): void {
     this.nodes.set(nodeId, address)
@@ -119,6 +136,27 @@ export class Cluster {
     if (known?.partitions[partition] === undefined) return
     const partitions = known.partitions.with(partition, { ...known.partitions[partition], leader: -1 })
     this.topics.set(topic, { ...known, partitions })
+  }
+
+  /**
+   * The broker that was taken for the leader names another one (KIP-951). False where that is no news: then metadata has to tell.
+   *
+   * @param endpoints of the same response, among them that leader's
+   */
+  learnLeader(
+    { topic, partition }: TopicPartition,
+    { leaderId, leaderEpoch }: LeaderHint,
+    endpoints: readonly NodeEndpoint[],
+  ): boolean {
+    const topicMetadata = this.topics.get(topic)
+    const known = topicMetadata?.partitions[partition]
+    if (topicMetadata === undefined || known === undefined) return false
+    if (leaderId < 0 || leaderEpoch <= known.leaderEpoch) return false
+    for (const { nodeId, host, port } of endpoints) this.nodes.set(nodeId, { host, port })
+    if (!this.nodes.has(leaderId)) return false
+    const partitions = topicMetadata.partitions.with(partition, { ...known, leader: leaderId, leaderEpoch })
+    this.topics.set(topic, { ...topicMetadata, partitions })
+    return true
   }
 
   /**
@@ -188,8 +226,10 @@ export class Cluster {
     const byAddress = new Map<string, BrokerAddress>()
     for (const address of [...this.nodes.values(), ...this.bootstrap])
       byAddress.set(formatAddress(address), address)
-    const isOpen = ([text]: [string, BrokerAddress]): number => (this.open.has(`${text}/`) ? 0 : 1)
-    return [...byAddress].sort((a, b) => isOpen(a) - isOpen(b)).map(([, address]) => address)
+    // Those that are connected first, and of them whoever has least to answer: one that hangs gets no further questions.
+    const isBusy = ([text]: [string, BrokerAddress]): number => this.open.get(`${text}/`)?.pending ?? Infinity
+    const order = (a: number, b: number): number => (a === b ? 0 : a - b)
+    return [...byAddress].sort((a, b) => order(isBusy(a), isBusy(b))).map(([, address]) => address)
   }
 
   private connect(address: BrokerAddress, lane: string): Promise<Connection> {
@@ -229,6 +269,8 @@ export class Cluster {
   private take(response: MetadataResponse): Refreshed {
     this.refreshedAt = this.clock.now()
     this.controllerId = response.controllerId
+    // A broker that has just started may know of none; those that are gone are not to be dialled for ever.
+    if (response.brokers.length > 0) this.nodes.clear()
     for (const { nodeId, host, port } of response.brokers) this.nodes.set(nodeId, { host, port })
     const topics = new Map<string, TopicMetadata>()
     const failed = new Map<string, number>()

@@ -18,9 +18,15 @@ export interface ConsumerOptions extends Pick<
   /** Whether records of unfinished and aborted transactions are read. Default `'read_uncommitted'`, as Kafka's. */
   isolation?: Isolation
   /**
+   * Where this consumer is: a leader may then name a follower on the same rack to read from (KIP-392), as Kafka does with
+   * `replica.selector.class`. Default: leaders are read.
+   */
+  rack?: string
+  /**
    * Where to go on when the offset asked for is not, or no longer, in the log. Default `'none'`: the iteration ends
-   * with OFFSET_OUT_OF_RANGE, because going on elsewhere would leave records out, or read them twice, in silence. In a
-   * group it also says where to begin without a commit, and is `'latest'` by default, as Kafka's.
+   * with OFFSET_OUT_OF_RANGE, because going on elsewhere would leave records out, or read them twice, in silence. Where an unclean
+   * election has taken records that were fetched (KIP-320), it ends with `VARVE_LOG_TRUNCATED`, and otherwise goes on where the logs
+   * part. In a group it also says where to begin without a commit, and is `'latest'` by default, as Kafka's.
    */
   offsetReset?: 'earliest' | 'latest' | 'none'
   /** Whether batches are checked for damage. Default true. */

@@ -62,13 +62,18 @@ export class Consumer {
       maxBytes,
       maxPartitionBytes: options.maxPartitionBytes ?? 1024 * 1024,
       isolation: options.isolation ?? 'read_uncommitted',
+      rack: options.rack ?? '',
+      metadataMaxAgeMs: options.metadataMaxAgeMs ?? 300_000,
       offsetReset: options.offsetReset ?? (options.groupId === undefined ? 'none' : 'latest'),
       checkCrcs: options.checkCrcs ?? true,
       maxDecompressedBytes: decompressedBytes(options.maxDecompressedBytes),
       requestTimeoutMs,
       retryBackoffMs: options.retryBackoffMs ?? 100,
     }
-    this.fetcher = new Fetcher(this.cluster, fetcherOptions, clock, () => this.wake())
+    this.fetcher = new Fetcher(this.cluster, fetcherOptions, clock, {
+      wake: () => this.wake(),
+      truncated: (assigned, offset, epoch) => this.rewind(assigned, offset, epoch),
+    })
     this.group =
       options.groupId === undefined
         ? null
@@ -207,7 +212,7 @@ export class Consumer {
    * has come to the end that it was assigned with.
    *
    * @throws VarveError (from the iteration) `VARVE_KAFKA_ERROR`, `VARVE_NO_BROKER`, `VARVE_UNSUPPORTED_CODEC`,
-   * `VARVE_BATCH_CORRUPT` and the other codes of `@varve/records`, `VARVE_UNKNOWN_PARTITION`, `VARVE_NOT_ASSIGNED`,
+   * `VARVE_BATCH_CORRUPT` and the other codes of `@varve/records`, `VARVE_LOG_TRUNCATED`, `VARVE_UNKNOWN_PARTITION`, `VARVE_NOT_ASSIGNED`,
    * `VARVE_CONSUMER_BUSY`.
    */
   records(options: IterateOptions = {}): AsyncIterableIterator<ConsumerRecord> {
@@ -350,12 +355,24 @@ export class Consumer {
     this.reassigned()
   }
 
-  private replace(before: AssignedPartition, offset: number | 'earliest' | 'latest', paused: boolean): void {
+  /** What was fetched from that offset on is there no more; what has been handed out of it cannot be taken back. */
+  private rewind(before: AssignedPartition, offset: number, epoch: number): void {
+    const { position, paused } = before
+    this.replace(before, Math.min(position, offset), paused).lastEpoch = epoch
+    this.reassigned()
+  }
+
+  private replace(
+    before: AssignedPartition,
+    offset: number | 'earliest' | 'latest',
+    paused: boolean,
+  ): AssignedPartition {
     const { topic, partition, end } = before
     before.revoked = true
     const after = new AssignedPartition(topic, partition, offset, end)
     after.paused = paused
     this.partitions.set(keyOf(before), after)
+    return after
   }
 
   private groupOrThrow(): ConsumerGroup {
@@ -399,7 +416,7 @@ function groupOptions(options: ConsumerOptions, groupId: string, fetching: Fetch
     autoCommitIntervalMs: autoCommit ? (options.autoCommitIntervalMs ?? 5_000) : null,
     offsetReset: fetching.offsetReset,
     requireStable: fetching.isolation === 'read_committed',
-    metadataMaxAgeMs: options.metadataMaxAgeMs ?? 300_000,
+    metadataMaxAgeMs: fetching.metadataMaxAgeMs,
     requestTimeoutMs: fetching.requestTimeoutMs,
     retryBackoffMs: fetching.retryBackoffMs,
     onCommitError: options.onCommitError ?? warn,

@@ -13,6 +13,10 @@ export class AssignedPartition {
   position: number
   /** The offset to fetch from next, which runs ahead of the position. */
   fetchOffset: number
+  /** The leader epoch of the last batch that was fetched; −1 where none was, or it has none. */
+  lastEpoch = -1
+  /** A follower to read from instead of the leader, as that has said (KIP-392), and until when. */
+  nearby: { readonly nodeId: number; readonly until: number } | null = null
   /** The offset after the last record that a consumer may see, as of the last response; −1 before the first. */
   highWatermark = -1
   /** Nothing is asked for this partition before this time. */
@@ -53,6 +57,7 @@ export class AssignedPartition {
     this.start = null
     this.position = offset
     this.fetchOffset = offset
+    this.lastEpoch = -1
     this.failures = 0
   }
 }
@@ -123,6 +128,11 @@ export class FetchedPartition {
   /** Where to fetch next; the position itself where not even one whole batch came. */
   get nextOffset(): number {
     return this.batches.at(-1)?.nextOffset ?? this.assigned.fetchOffset
+  }
+
+  /** Of the last batch; of what was fetched before where not even one whole batch came. */
+  get lastEpoch(): number {
+    return this.batches.at(-1)?.partitionLeaderEpoch ?? this.assigned.lastEpoch
   }
 
   get isEmpty(): boolean {

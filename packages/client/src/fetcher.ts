@@ -2,6 +2,7 @@ import { errors, fetch, type FetchRequestInput, type FetchResponse } from '@varv
 import { VarveError } from '@varve/records'
 import type { Clock } from './clock.js'
 import type { Cluster } from './cluster.js'
+import type { Connection } from './connection.js'
 import { FetchedPartition, type AssignedPartition } from './fetched-partition.js'
 import { isStaleMetadata, KafkaError } from './kafka-error.js'
 import { isolationLevel, lookUpOffsets, type Isolation } from './offset-lookup.js'
@@ -12,6 +13,9 @@ export interface FetcherOptions {
   maxBytes: number
   maxPartitionBytes: number
   isolation: Isolation
+  /** Empty for none. */
+  rack: string
+  metadataMaxAgeMs: number
   checkCrcs: boolean
   maxDecompressedBytes: number
   offsetReset: 'earliest' | 'latest' | 'none'
@@ -34,13 +38,22 @@ export interface FetchedError {
 
 export type Fetched = FetchedBatches | FetchedError
 
+/** What the fetcher tells its owner. */
+export interface FetcherEvents {
+  /** Something has come that `take` will give. */
+  wake(): void
+  /** The leader has lost records behind `offset` that were fetched of it: that is where to go on, after a batch of `epoch`. */
+  truncated(assigned: AssignedPartition, offset: number, epoch: number): void
+}
+
 /** What one response brought that has not been handed out yet. */
 interface Response {
-  readonly leader: number
+  readonly node: number
   partitions: number
 }
 
-interface Leader {
+/** A broker that leads partitions, or has them nearby. */
+interface Source {
   fetching: boolean
   /** Responses of which something is still to be handed out. */
   buffered: number
@@ -50,10 +63,13 @@ interface Leader {
   cancel: (() => void) | null
 }
 
+type Endpoints = FetchResponse['nodeEndpoints']
 type PartitionData = FetchResponse['responses'][number]['partitions'][number]
 
 // The last version that names topics; later ones know them by id alone.
 const LAST_WITH_NAMES = 12
+// From here on a leader tells whoever says what it has read last that it has lost that (KIP-595).
+const TRUNCATION_FROM_VERSION = 12
 const MAX_BACKOFF_MS = 1_000
 // A topic may be in the middle of being created; one that stays unknown this long is not.
 const UNKNOWN_TOPIC_GRACE_MS = 5_000
@@ -61,16 +77,16 @@ const UNKNOWN_TOPIC_GRACE_MS = 5_000
 const LANE = 'fetch'
 
 /**
- * Keeps one fetch under way to each leader, as long as no more than one earlier response of it waits to be handed out:
+ * Keeps one fetch under way to each leader, or to a follower that is nearer, as long as no more than one earlier response of it waits to be handed out:
  * that one fetch is the read-ahead, and with `maxBytes` the bound of memory.
  */
 export class Fetcher {
   private readonly cluster: Cluster
   private readonly options: FetcherOptions
   private readonly clock: Clock
-  private readonly wake: () => void
+  private readonly events: FetcherEvents
   private assignment: readonly AssignedPartition[] = []
-  private readonly leaders = new Map<number, Leader>()
+  private readonly sources = new Map<number, Source>()
   private readonly fetched: Fetched[] = []
   private readonly unknownSince = new Map<string, number>()
   private turn = 0
@@ -80,18 +96,17 @@ export class Fetcher {
   private cancelWakeUp: (() => void) | null = null
   private closed = false
 
-  /** @param wake something has come that `take` will give */
-  constructor(cluster: Cluster, options: FetcherOptions, clock: Clock, wake: () => void) {
+  constructor(cluster: Cluster, options: FetcherOptions, clock: Clock, events: FetcherEvents) {
     this.cluster = cluster
     this.options = options
     this.clock = clock
-    this.wake = wake
+    this.events = events
   }
 
   /** A fetch that waits at its broker for partitions that are no longer wanted is given up. */
   assign(assignment: readonly AssignedPartition[]): void {
     this.assignment = assignment
-    for (const { asked, cancel } of this.leaders.values()) {
+    for (const { asked, cancel } of this.sources.values()) {
       if (asked.some(({ revoked }) => revoked)) cancel?.()
     }
   }
@@ -112,7 +127,7 @@ export class Fetcher {
       fetched.assigned.failed = false
       return
     }
-    if (--fetched.from.partitions === 0) this.leaders.get(fetched.from.leader)!.buffered--
+    if (--fetched.from.partitions === 0) this.sources.get(fetched.from.node)!.buffered--
   }
 
   close(): void {
@@ -125,7 +140,7 @@ export class Fetcher {
   pump(): void {
     if (this.closed) return
     const now = this.clock.now()
-    const byLeader = new Map<number, AssignedPartition[]>()
+    const byNode = new Map<number, AssignedPartition[]>()
     let leaderless = false
     let unresolved = false
     let retryAt = Infinity
@@ -138,15 +153,26 @@ export class Fetcher {
       const leader = this.cluster.leaderOf(assigned.topic, assigned.partition)
       if (leader === undefined) leaderless = true
       else if (assigned.start !== null) unresolved = true
-      else byLeader.set(leader, [...(byLeader.get(leader) ?? []), assigned])
+      else {
+        const node = this.nearest(assigned, leader, now)
+        byNode.set(node, [...(byNode.get(node) ?? []), assigned])
+      }
     }
     this.wakeUpAt(retryAt, now)
     if (leaderless) void this.refresh()
     if (unresolved) void this.lookUp()
-    for (const [leader, partitions] of byLeader) {
-      const state = this.leader(leader)
-      if (!state.fetching && state.buffered <= 1) void this.fetch(leader, state, partitions)
+    for (const [node, partitions] of byNode) {
+      const source = this.source(node)
+      if (!source.fetching && source.buffered <= 1) void this.fetch(node, source, partitions)
     }
+  }
+
+  /** The leader is asked again from time to time, since what is near changes. */
+  private nearest(assigned: AssignedPartition, leader: number, now: number): number {
+    const { nearby } = assigned
+    if (nearby !== null && nearby.until > now && this.cluster.knows(nearby.nodeId)) return nearby.nodeId
+    assigned.nearby = null
+    return leader
   }
 
   private wakeUpAt(time: number, now: number): void {
@@ -156,48 +182,50 @@ export class Fetcher {
     this.cancelWakeUp = this.clock.after(time - now, () => this.pump())
   }
 
-  private leader(nodeId: number): Leader {
-    const known = this.leaders.get(nodeId)
+  private source(nodeId: number): Source {
+    const known = this.sources.get(nodeId)
     if (known !== undefined) return known
-    const created: Leader = { fetching: false, buffered: 0, asked: [], cancel: null }
-    this.leaders.set(nodeId, created)
+    const created: Source = { fetching: false, buffered: 0, asked: [], cancel: null }
+    this.sources.set(nodeId, created)
     return created
   }
 
-  private async fetch(leader: number, state: Leader, partitions: AssignedPartition[]): Promise<void> {
-    state.fetching = true
+  private async fetch(node: number, source: Source, partitions: AssignedPartition[]): Promise<void> {
+    source.fetching = true
     let cancelled = false
     try {
-      const connection = await this.cluster.connectionTo(leader, LANE)
+      const connection = await this.cluster.connectionTo(node, LANE)
       const asked = partitions.filter(({ revoked }) => !revoked)
-      const { topics, hasIds } = this.topics(this.rotate(asked))
-      const { maxWaitMs, minBytes, maxBytes, isolation, requestTimeoutMs } = this.options
+      const { topics, maxVersion } = this.topics(this.rotate(asked), connection)
+      const { maxWaitMs, minBytes, maxBytes, isolation, requestTimeoutMs, rack } = this.options
       const body: FetchRequestInput = {
         maxWaitMs,
         minBytes,
         maxBytes,
         isolationLevel: isolationLevel(isolation),
         topics,
+        rackId: rack,
       }
-      state.asked = asked
+      source.asked = asked
       // A broker answers a connection's requests one after another: only a new connection is rid of one that waits.
-      state.cancel = () => {
+      source.cancel = () => {
         cancelled = true
         connection.close()
       }
       const response = await connection.request(fetch, body, {
-        maxVersion: hasIds ? undefined : LAST_WITH_NAMES,
+        maxVersion,
         timeoutMs: maxWaitMs + requestTimeoutMs,
       })
+      source.asked = []
       if (response.errorCode !== 0)
         throw new KafkaError(response.errorCode, `Fetch from ${connection.address}`)
-      this.takeResponse(leader, state, asked, response)
+      this.takeResponse(node, source, asked, response)
     } catch (error) {
       if (!this.closed && !cancelled) this.fetchFailed(partitions, error)
     } finally {
-      state.fetching = false
-      state.asked = []
-      state.cancel = null
+      source.fetching = false
+      source.asked = []
+      source.cancel = null
       this.pump()
     }
   }
@@ -208,31 +236,37 @@ export class Fetcher {
     return [...partitions.slice(first), ...partitions.slice(0, first)]
   }
 
-  private topics(partitions: AssignedPartition[]): { topics: FetchRequestInput['topics']; hasIds: boolean } {
-    let hasIds = true
-    const topics = [...new Set(partitions.map(({ topic }) => topic))].map((topic) => {
-      const topicId = this.cluster.topic(topic)?.topicId ?? undefined
-      if (topicId === undefined) hasIds = false
+  private topics(
+    partitions: AssignedPartition[],
+    connection: Connection,
+  ): { topics: FetchRequestInput['topics']; maxVersion: number | undefined } {
+    const names = [...new Set(partitions.map(({ topic }) => topic))]
+    const ids = new Map(names.map((name) => [name, this.cluster.topic(name)?.topicId ?? undefined]))
+    const maxVersion = [...ids.values()].includes(undefined) ? LAST_WITH_NAMES : undefined
+    const saysEpochs = connection.versionOf(fetch, maxVersion) >= TRUNCATION_FROM_VERSION
+    const topics = names.map((topic) => {
       const asked = partitions
         .filter((assigned) => assigned.topic === topic)
-        .map(({ partition, fetchOffset }) => ({
+        .map(({ partition, fetchOffset, lastEpoch }) => ({
           partition,
           fetchOffset,
           currentLeaderEpoch: this.cluster.partition(topic, partition)?.leaderEpoch ?? -1,
+          ...(saysEpochs ? { lastFetchedEpoch: lastEpoch } : {}),
           partitionMaxBytes: this.options.maxPartitionBytes,
         }))
+      const topicId = ids.get(topic)
       return { topic, ...(topicId === undefined ? {} : { topicId }), partitions: asked }
     })
-    return { topics, hasIds }
+    return { topics, maxVersion }
   }
 
   private takeResponse(
-    leader: number,
-    state: Leader,
+    node: number,
+    source: Source,
     asked: AssignedPartition[],
     response: FetchResponse,
   ): void {
-    const from: Response = { leader, partitions: 0 }
+    const from: Response = { node, partitions: 0 }
     const missing = new Set(asked)
     const byName = new Map(asked.map((assigned) => [`${assigned.topic}-${assigned.partition}`, assigned]))
     for (const { topic, topicId, partitions } of response.responses) {
@@ -241,22 +275,32 @@ export class Fetcher {
         const assigned = byName.get(`${name}-${data.partitionIndex}`)
         if (assigned === undefined) continue
         missing.delete(assigned)
-        if (!assigned.revoked) this.takePartition(assigned, data, from)
+        if (assigned.revoked) continue
+        if (data.errorCode === 0) this.takePartition(assigned, data, from)
+        else this.partitionFailed(assigned, data, response.nodeEndpoints)
       }
     }
     // Asking at once for what was left out would be a loop without a pause.
     for (const assigned of missing) this.backOff(assigned)
-    if (from.partitions > 0) state.buffered++
+    if (from.partitions > 0) source.buffered++
   }
 
   private takePartition(assigned: AssignedPartition, data: PartitionData, from: Response): void {
-    if (data.errorCode !== 0) {
-      this.partitionFailed(assigned, data.errorCode)
-      return
-    }
-    const { isolation, checkCrcs, maxDecompressedBytes } = this.options
+    const { isolation, checkCrcs, maxDecompressedBytes, metadataMaxAgeMs } = this.options
     assigned.failures = 0
     assigned.highWatermark = isolation === 'read_committed' ? data.lastStableOffset : data.highWatermark
+    if (data.divergingEpoch.endOffset >= 0) {
+      this.diverged(assigned, data.divergingEpoch)
+      return
+    }
+    if (data.preferredReadReplica >= 0) {
+      const nodeId = data.preferredReadReplica
+      assigned.nearby = { nodeId, until: this.clock.now() + metadataMaxAgeMs }
+      if (!this.cluster.knows(nodeId)) {
+        this.backOff(assigned)
+        void this.refresh()
+      }
+    }
     if (data.records === null || data.records.length === 0) return
     const aborted = isolation === 'read_committed' ? (data.abortedTransactions ?? []) : []
     const batches = new FetchedPartition(assigned, data.records, {
@@ -272,22 +316,44 @@ export class Fetcher {
       return
     }
     assigned.fetchOffset = Math.max(assigned.fetchOffset, batches.nextOffset)
+    assigned.lastEpoch = batches.lastEpoch
     // Nothing is fetched beyond damage: handing it out is what ends the iteration.
     if (batches.isDamaged) assigned.failed = true
     from.partitions++
     this.fetched.push({ assigned, batches, from })
-    this.wake()
+    this.events.wake()
   }
 
-  private partitionFailed(assigned: AssignedPartition, errorCode: number): void {
+  /** An unclean election has taken records that were read, as the leader tells from the epoch of the last of them. */
+  private diverged(assigned: AssignedPartition, { epoch, endOffset }: PartitionData['divergingEpoch']): void {
     const { topic, partition, fetchOffset } = assigned
-    const { offsetReset } = this.options
-    if (errorCode === errors.OFFSET_OUT_OF_RANGE.code && offsetReset !== 'none') {
-      assigned.start = offsetReset
+    if (this.options.offsetReset !== 'none') {
+      this.events.truncated(assigned, Math.min(endOffset, fetchOffset), epoch)
       return
+    }
+    const problem = `The log of ${topic}-${partition} has been truncated: records from offset ${endOffset} up to ${fetchOffset} that were fetched are lost, and others may be there now; seek to ${endOffset} to read those`
+    this.hand(assigned, new VarveError('VARVE_LOG_TRUNCATED', problem))
+  }
+
+  private partitionFailed(assigned: AssignedPartition, data: PartitionData, endpoints: Endpoints): void {
+    const { topic, partition, fetchOffset, nearby } = assigned
+    const { errorCode } = data
+    const { offsetReset } = this.options
+    assigned.nearby = null
+    if (errorCode === errors.OFFSET_OUT_OF_RANGE.code) {
+      // A follower lags behind, or has other records deleted: the leader decides whether there is such an offset.
+      if (nearby !== null) {
+        this.backOff(assigned)
+        return
+      }
+      if (offsetReset !== 'none') {
+        assigned.start = offsetReset
+        return
+      }
     }
     const error = new KafkaError(errorCode, `Fetch from ${topic}-${partition} at offset ${fetchOffset}`)
     if (isStaleMetadata(errorCode)) {
+      if (this.cluster.learnLeader(assigned, data.currentLeader, endpoints)) return
       this.backOff(assigned)
       void this.refresh()
     } else if (error.retriable && errorCode !== errors.CORRUPT_MESSAGE.code) {
@@ -299,6 +365,7 @@ export class Fetcher {
 
   private fetchFailed(partitions: AssignedPartition[], error: unknown): void {
     for (const assigned of partitions) {
+      assigned.nearby = null
       if (VarveError.is(error) && error.retriable) this.backOff(assigned)
       else this.hand(assigned, error)
     }
@@ -309,7 +376,7 @@ export class Fetcher {
     if (assigned.revoked || assigned.failed || assigned.isFetched) return
     assigned.failed = true
     this.fetched.push({ assigned, error })
-    this.wake()
+    this.events.wake()
   }
 
   private backOff(assigned: AssignedPartition): void {

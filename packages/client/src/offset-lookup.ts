@@ -100,6 +100,9 @@ async function ask(
       .filter(({ topic }) => topic === name)
       .map(({ partition, timestamp }) => ({
         partitionIndex: partition,
+        // Whoever was the leader before must not answer.
+        currentLeaderEpoch:
+          replicaOn === undefined ? (cluster.partition(name, partition)?.leaderEpoch ?? -1) : -1,
         timestamp: typeof timestamp === 'number' ? timestamp : specs[timestamp],
       })),
   }))

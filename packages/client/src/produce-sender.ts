@@ -17,6 +17,13 @@ const outOfSequence: ReadonlySet<number> = new Set(
   ),
 )
 
+// Followers do not follow: they may have another leader by now, and this one does not know of it.
+const cutOff: ReadonlySet<number> = new Set(
+  [errors.NOT_ENOUGH_REPLICAS, errors.NOT_ENOUGH_REPLICAS_AFTER_APPEND, errors.REQUEST_TIMED_OUT].map(
+    ({ code }) => code,
+  ),
+)
+
 export interface SenderOptions {
   acks: -1 | 0 | 1
   compression: CompressionOptions
@@ -37,6 +44,8 @@ export interface SenderEvents {
   staleMetadata(): void
 }
 
+type PartitionOutcome = ProduceResponse['responses'][number]['partitionResponses'][number]
+
 interface Sent {
   readonly queue: PartitionQueue
   readonly batch: ProducerBatch
@@ -47,8 +56,8 @@ interface Sent {
  * partitions, several requests under way at once.
  *
  * A partition's batches stay in order. Without retries they may follow one another without waiting, because a
- * connection is served in order. So may those of an idempotent producer, up to five: their numbers let the broker refuse
- * what comes behind a batch that is missing. With retries and without numbers a partition waits for each outcome, as a
+ * connection is served in order. So may those of an idempotent producer, up to five, once its first has been acknowledged: their
+ * numbers let the broker refuse what comes behind a batch that is missing. With retries and without numbers a partition waits for each outcome, as a
  * batch that has to be sent again must not find its successors already written.
  */
 export class ProduceSender {
@@ -148,11 +157,13 @@ export class ProduceSender {
     this.wakeUpAt(retryAt, now)
   }
 
-  private mustWait({ ready, inFlight, retriesInFlight }: PartitionQueue): boolean {
+  private mustWait({ ready, inFlight, retriesInFlight, isKnown }: PartitionQueue): boolean {
     if (inFlight === 0) return false
     if (this.identity === null) return this.options.retries > 0
-    // What is sent again goes alone, so that its outcome says what has been written.
-    return ready[0]!.attempts > 0 || retriesInFlight > 0 || inFlight >= MAX_BATCHES_IN_FLIGHT
+    // What is sent again goes alone, so that its outcome says what has been written. So does the first batch of all: a leader
+    // that knows nothing of the producer takes any number for the first, and would write the second where the first got lost.
+    if (ready[0]!.attempts > 0 || retriesInFlight > 0 || !isKnown) return true
+    return inFlight >= MAX_BATCHES_IN_FLIGHT
   }
 
   private wakeUpAt(time: number, now: number): void {
@@ -194,18 +205,19 @@ export class ProduceSender {
   private async send(leader: number, request: readonly Sent[]): Promise<void> {
     this.requestsTo.set(leader, (this.requestsTo.get(leader) ?? 0) + 1)
     for (const { queue, batch } of request) if (++batch.attempts > 1) queue.retriesInFlight++
-    const { acks, requestTimeoutMs } = this.options
+    const { acks } = this.options
     try {
       const connection = await this.cluster.connectionTo(leader)
       const { topicData, hasIds } = this.topicData(request)
-      const body: ProduceRequestInput = { acks, timeoutMs: requestTimeoutMs, topicData }
+      const brokerMs = this.patienceWith(request)
+      const body: ProduceRequestInput = { acks, timeoutMs: brokerMs, topicData }
       const maxVersion = hasIds ? undefined : LAST_WITH_NAMES
       if (acks === 0) {
         await connection.send(produce, body, { maxVersion })
         for (const sent of request) this.complete(sent, -1)
       } else {
         // The broker may take all of its own timeout before it answers that replicas were too slow.
-        const timeoutMs = requestTimeoutMs + 5_000
+        const timeoutMs = brokerMs + 5_000
         this.take(request, await connection.request(produce, body, { maxVersion, timeoutMs }))
       }
     } catch (error) {
@@ -214,6 +226,13 @@ export class ProduceSender {
       this.requestsTo.set(leader, this.requestsTo.get(leader)! - 1)
       this.schedule()
     }
+  }
+
+  /** How long a broker may take: no longer than anybody still waits for one of the batches. */
+  private patienceWith(request: readonly Sent[]): number {
+    const { requestTimeoutMs, deliveryTimeoutMs } = this.options
+    const youngest = Math.max(...request.map(({ batch }) => batch.createdAt))
+    return Math.max(1, Math.min(requestTimeoutMs, youngest + deliveryTimeoutMs - this.clock.now()))
   }
 
   private topicData(request: readonly Sent[]): {
@@ -241,7 +260,7 @@ export class ProduceSender {
   }
 
   private take(request: readonly Sent[], response: ProduceResponse): void {
-    const outcomes = new Map<string, ProduceResponse['responses'][number]['partitionResponses'][number]>()
+    const outcomes = new Map<string, PartitionOutcome>()
     for (const topic of response.responses) {
       const name = topic.name === '' ? this.cluster.topicName(topic.topicId) : topic.name
       for (const partition of topic.partitionResponses) outcomes.set(`${name}-${partition.index}`, partition)
@@ -258,11 +277,22 @@ export class ProduceSender {
       } else {
         const why = outcome.errorMessage ?? outcome.recordErrors[0]?.batchIndexErrorMessage
         const error = new KafkaError(outcome.errorCode, `Produce to ${topic}-${partition}`, why)
-        const isStale = isStaleMetadata(outcome.errorCode)
-        if (isStale) this.cluster.forgetLeader(topic, partition)
-        this.failed(sent, error, isStale)
+        this.refused(sent, error, outcome, response.nodeEndpoints)
       }
     }
+  }
+
+  /** A leader that is none may know who is: then there is nothing to wait for. */
+  private refused(
+    sent: Sent,
+    error: KafkaError,
+    { errorCode, currentLeader }: PartitionOutcome,
+    endpoints: ProduceResponse['nodeEndpoints'],
+  ): void {
+    const isStale = isStaleMetadata(errorCode)
+    const knowsLeader = isStale && this.cluster.learnLeader(sent.batch, currentLeader, endpoints)
+    if (isStale && !knowsLeader) this.cluster.forgetLeader(sent.batch.topic, sent.batch.partition)
+    this.failed(sent, error, (isStale && !knowsLeader) || cutOff.has(errorCode), knowsLeader)
   }
 
   private arrived({ queue, batch }: Sent): void {
@@ -273,11 +303,12 @@ export class ProduceSender {
   private complete(sent: Sent, baseOffset: number): void {
     const { batch } = sent
     this.arrived(sent)
+    sent.queue.acknowledged(batch)
     batch.complete(baseOffset)
     this.events.settled(batch)
   }
 
-  private failed(sent: Sent, error: unknown, metadataIsStale: boolean): void {
+  private failed(sent: Sent, error: unknown, metadataIsStale: boolean, mayRetryAtOnce = false): void {
     const { queue, batch } = sent
     this.arrived(sent)
     if (metadataIsStale) this.events.staleMetadata()
@@ -294,7 +325,7 @@ export class ProduceSender {
       this.fail(batch, error)
       return
     }
-    batch.retryAt = now + backoff
+    batch.retryAt = mayRetryAtOnce ? now : now + backoff
     queue.putBack(batch)
     // With nothing before it that could still arrive, the gap will not close: none of what follows has been written.
     if (isOutOfSequence && queue.inFlight === 0 && queue.ready[0] === batch)

@@ -63,6 +63,12 @@ export class ProducerBatch {
     return this.producer !== null
   }
 
+  /** Whether it was sent as this producer's. */
+  isOf(identity: ProducerId | null): boolean {
+    const { producer } = this
+    return producer?.producerId === identity?.producerId && producer?.epoch === identity?.epoch
+  }
+
   /** Makes it the batch of an idempotent producer whose first record has this sequence number. */
   number({ producerId, epoch }: ProducerId, sequence: number): void {
     this.producer = { producerId, epoch, sequence }
@@ -129,6 +135,8 @@ export class PartitionQueue {
   retriesInFlight = 0
   /** As whom an idempotent producer writes to this partition. */
   identity: ProducerId | null = null
+  /** Whether the leader has written something of this identity, and so knows which number comes next. */
+  isKnown = false
   private nextSequence = 0
   private nextOrder = 0
 
@@ -145,6 +153,11 @@ export class PartitionQueue {
     this.nextSequence = (this.nextSequence + batch.recordsCount) % SEQUENCES
   }
 
+  /** A leader has written the batch. */
+  acknowledged(batch: ProducerBatch): void {
+    this.isKnown ||= batch.isOf(this.identity)
+  }
+
   /** Takes a batch back that is to be sent again, before all that came after it. */
   putBack(batch: ProducerBatch): void {
     const at = this.ready.findIndex(({ order }) => order < 0 || order > batch.order)
@@ -154,6 +167,7 @@ export class PartitionQueue {
   /** Sequences begin anew, with those that are ready. */
   renumber(identity: ProducerId | null): void {
     this.identity = identity
+    this.isKnown = false
     this.nextSequence = 0
     for (const batch of this.ready) batch.unnumber()
   }

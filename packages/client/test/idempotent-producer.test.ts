@@ -49,6 +49,45 @@ test('batches are numbered, and follow one another without waiting', async () =>
   expect(most).toBeLessThanOrEqual(5)
 })
 
+test('nothing follows the first batch until that has been acknowledged: a leader would take any number for the first', async () => {
+  const { cluster, producer } = await start(single)
+  let requests = 0
+  cluster.brokers[0]!.on('Produce', (request) => {
+    // The first is lost before it is written, and those behind it would not be.
+    if (++requests > 1) return cluster.produce(request, 0)
+    setTimeout(() => request.socket.destroy(), 20)
+    return undefined
+  })
+  const sent = sendAll(producer, values(6))
+  await cluster.brokers[0]!.received('Produce')
+  expect(await sent).toEqual([0, 1, 2, 3, 4, 5])
+  expect(numbersOf(cluster).slice(0, 2)).toEqual([
+    [0, 0],
+    [0, 0],
+  ])
+  expect(cluster.log('t').values()).toEqual(values(6))
+})
+
+test('nor does anything follow the first batch of a new epoch', async () => {
+  const { cluster, producer } = await start(single)
+  let asked = 0
+  let inFlight = 0
+  const alone: boolean[] = []
+  cluster.brokers[0]!.on('Produce', (request) => {
+    const [batch] = batchesIn(request.body.topicData[0].partitionData[0].records)
+    if (batch!.producerEpoch === 1 && batch!.baseSequence === 0) alone.push(inFlight === 0)
+    inFlight++
+    const response = cluster.produce(request, 0, () => (asked++ === 1 ? errors.MESSAGE_TOO_LARGE.code : 0))
+    setImmediate(() => {
+      if (batch!.producerEpoch === 1 && batch!.baseSequence === 0) alone.push(inFlight === 1)
+      inFlight--
+      request.answer(response)
+    })
+  })
+  await sendAll(producer, values(6))
+  expect(alone).toEqual([true, true])
+})
+
 test('an answer that got lost: everything is written once, in order, and knows its offset', async () => {
   const { cluster, producer } = await start(single)
   let answers = 0

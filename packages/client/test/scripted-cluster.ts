@@ -7,6 +7,8 @@ export interface ScriptedTopic {
   topicId?: string
   /** The leader of each partition, as an index into the brokers; −1 for none. */
   leaders: number[]
+  /** The leader epoch of each partition. Default: 0. */
+  epochs?: number[]
 }
 
 /** What a partition holds: the batches that were produced to it, offsets assigned. */
@@ -28,8 +30,10 @@ export class ScriptedLog {
     const known = this.producers.get(producerId)
     if (known !== undefined && producerEpoch < known.epoch)
       return { errorCode: errors.INVALID_PRODUCER_EPOCH.code, baseOffset: -1 }
+    // Of a producer that it has never seen, a leader takes any number for the first.
+    const first = known === undefined ? baseSequence : 0
     const state =
-      known?.epoch === producerEpoch ? known : { epoch: producerEpoch, next: 0, offsets: new Map() }
+      known?.epoch === producerEpoch ? known : { epoch: producerEpoch, next: first, offsets: new Map() }
     const original = state.offsets.get(baseSequence)
     if (original !== undefined) return { errorCode: 0, baseOffset: original }
     if (baseSequence !== state.next)
@@ -150,7 +154,7 @@ export class ScriptedCluster {
           errorCode: leaderId < 0 ? errors.LEADER_NOT_AVAILABLE.code : 0,
           partitionIndex,
           leaderId,
-          leaderEpoch: 0,
+          leaderEpoch: topic.epochs?.[partitionIndex] ?? 0,
           replicaNodes: [],
           isrNodes: [],
           offlineReplicas: [],

@@ -36,7 +36,7 @@ export async function read(
   const { cluster } = requests
   const { nodeId, topic } = where
   return requests.retrying(signal, isPassing, async () => {
-    if (cluster.topic(topic) === undefined || !cluster.nodeIds.includes(nodeId))
+    if (cluster.topic(topic) === undefined || !cluster.knows(nodeId))
       await describe(requests, [topic], signal)
     return ask(
       await cluster.connectionTo(nodeId, LANE),
