@@ -6,6 +6,7 @@
 //! exactly at its recovery point has nothing to scan; only there is the clean marker believed, so that a marker whose
 //! removal was lost does no harm.
 
+mod segments;
 mod snapshots;
 
 use std::path::Path;
@@ -14,14 +15,13 @@ use std::sync::Arc;
 use varve_records::{BatchHeader, HEADER_BYTES, MAGIC};
 
 use crate::batch_reader::{Access, Step};
-use crate::cleaned_segment::recover_compaction;
 use crate::cut_file::free_cut_path;
 use crate::data_dir::parent_of;
 use crate::error::{LogError, Result};
 use crate::leader_epochs::{LEADER_EPOCHS, LeaderEpochs};
 use crate::producer_replay::replay_batch;
 use crate::producer_state_manager::ProducerStateManager;
-use crate::segment::{Indexes, Segment, offset_in};
+use crate::segment::{Indexes, Segment};
 use crate::storage::{File, OpenMode, Storage};
 use crate::txn_index::TransactionIndex;
 
@@ -120,9 +120,8 @@ impl Opening<'_> {
     fn open_segments(&self, segments: Vec<Arc<Segment>>) -> Result<Opened> {
         let Some(last) = segments.last() else { return self.create_first() };
         let mut epochs = LeaderEpochs::read(self.storage.as_ref(), self.dir)?.unwrap_or_default();
-        if self.clean
-            && let Some(recovery_point) = self.recovery_point
-            && last.end_offset()? == Some(recovery_point)
+        if let Some(recovery_point) = self.recovery_point
+            && self.ends_as_closed(last)?
         {
             epochs.truncate_to(recovery_point);
             let mut producers = ProducerStateManager::default();
@@ -155,69 +154,6 @@ impl Opening<'_> {
             self.storage.sync_dir(self.dir).map_err(LogError::io("fsync", self.dir))?;
         }
         Ok(epochs)
-    }
-
-    /// The segments in order of their offsets. Files of an earlier crash that belong to none are removed.
-    fn find_segments(&self) -> Result<Vec<Arc<Segment>>> {
-        let mut names = self.storage.list(self.dir).map_err(LogError::io("list", self.dir))?;
-        if recover_compaction(self.storage, self.dir, &names)? {
-            names = self.storage.list(self.dir).map_err(LogError::io("list", self.dir))?;
-        }
-        let mut bases: Vec<i64> = names.iter().filter_map(|name| offset_in(name, ".log")).collect();
-        for name in &names {
-            // A recovery was interrupted between the two renames of `renew_name`.
-            if let Some(base_offset) = offset_in(name, ".log.renew").filter(|base| !bases.contains(base)) {
-                let (from, to) = (self.dir.join(name), self.dir.join(name.trim_end_matches(".renew")));
-                self.storage.rename(&from, &to).map_err(LogError::io("rename", &from))?;
-                bases.push(base_offset);
-            }
-        }
-        bases.sort_unstable();
-        let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(bases.len());
-        for &base_offset in &bases {
-            let path = self.dir.join(format!("{base_offset:020}.log"));
-            let file = self.storage.open(&path, OpenMode::Read).map_err(LogError::io("open", &path))?;
-            let bytes = file.len().map_err(LogError::io("read", &path))?;
-            let segment = Segment::at(self.storage, self.dir, base_offset, bytes);
-            let is_last = Some(&base_offset) == bases.last();
-            if self.is_stray(&segment, segments.last(), is_last)? {
-                self.remove(&path)?;
-            } else {
-                segments.push(Arc::new(segment));
-            }
-        }
-        for name in &names {
-            let mut orphan = [".index", ".timeindex", ".txnindex"]
-                .iter()
-                .filter_map(|extension| offset_in(name, extension));
-            if orphan.any(|base| segments.binary_search_by_key(&base, |segment| segment.base_offset).is_err())
-            {
-                self.remove(&self.dir.join(name))?;
-            }
-        }
-        // Those in front of the log start offset were about to be removed.
-        let deleted =
-            segments.iter().skip(1).take_while(|next| next.base_offset <= self.start_offset).count();
-        self.remember_producers(&segments, deleted)?;
-        segments.drain(..deleted).try_for_each(|segment| segment.remove_files())?;
-        Ok(segments)
-    }
-
-    /// Whether a segment is one that was removed before and whose name came back. One that was cut off is empty: others
-    /// follow it, or the one before it has grown past it. The first segment tells where the log starts and stays.
-    fn is_stray(&self, segment: &Segment, before: Option<&Arc<Segment>>, is_last: bool) -> Result<bool> {
-        match before {
-            Some(before) if segment.bytes() == 0 && is_last => {
-                Ok(before.end_offset()?.is_some_and(|end| end > segment.base_offset))
-            }
-            Some(_) if segment.bytes() == 0 => Ok(true),
-            // A compaction has replaced it together with the one before.
-            Some(before) if self.compacts && !self.clean => {
-                Ok(before.end_offset()?.is_some_and(|end| end > segment.base_offset))
-            }
-            Some(_) => Ok(false),
-            None => Ok(false),
-        }
     }
 
     fn create_first(&self) -> Result<Opened> {

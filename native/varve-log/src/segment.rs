@@ -334,6 +334,19 @@ impl Segment {
         }
     }
 
+    /// Whether the first batch that reaches `offset` is there and matches its checksum: what a header alone says may be
+    /// damage.
+    pub fn reaches(&self, offset: i64) -> Result<bool> {
+        let (access, end) = (Access::Blocking, self.bytes());
+        match self.locate(offset, end, access) {
+            Ok(Some((_, position))) => {
+                Ok(matches!(self.reader(access, position, end)?.next_checked()?, Step::Batch(..)))
+            }
+            Ok(None) | Err(LogError::Corrupt { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn walk_to(&self, offset: i64, from: u64, end: u64, access: Access) -> Result<Walk> {
         let mut reader = self.reader(access, from.min(end), end)?;
         loop {

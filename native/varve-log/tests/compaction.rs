@@ -10,7 +10,7 @@ use std::time::Duration;
 use keyed::{
     DELETE_RETENTION_MS, Entry, Pair, batch_of, compact, compacted, entries, map_of, pair, put, tombstone,
 };
-use simulation::{DATA, LOGS, Solo, all, file, kafka, names, segment_file};
+use simulation::{DATA, LOGS, Solo, all, edit, file, kafka, names, segment_file};
 use varve_log::sim::{SimRng, SimStorage};
 use varve_log::storage::{OpenMode, Storage};
 use varve_log::{Access, CleanupPolicy, Durability, LogConfig, LogError};
@@ -337,6 +337,32 @@ fn what_kafka_left_unfinished_is_finished_or_removed_as_kafka_would() {
     let solo = Solo::open(&storage, compacted(Durability::Fsync)).unwrap();
     assert_eq!(names(&storage, ".swap"), [] as [&str; 0]);
     assert_eq!(entries(&solo.log).unwrap(), written);
+}
+
+/// A recovery removed them, but the fsync that makes that durable failed, and the power went.
+#[test]
+fn segments_that_were_replaced_and_whose_names_come_back_are_removed() {
+    let config = compacted(Durability::Fsync);
+    let (storage, solo) = open(config);
+    fill(&solo, 60);
+    let segments = names(&storage, ".log");
+    let before: Vec<_> = segments.iter().map(|name| storage.contents(&file(name)).unwrap()).collect();
+    compact(&solo).unwrap();
+    compact(&solo).unwrap();
+    let (merged, found) = (names(&storage, ".log"), entries(&solo.log).unwrap());
+    drop(solo);
+    let replaced: Vec<_> = segments.iter().zip(before).filter(|(name, _)| !merged.contains(name)).collect();
+    assert!(replaced.len() > 3);
+    // All of them, or one from the middle, of which nothing may be left.
+    for back in [&replaced[..], &replaced[2..3]] {
+        let storage = storage.process_crash();
+        for (name, bytes) in back {
+            edit(&storage, &file(name), |file| file.clone_from(bytes));
+        }
+        let solo = Solo::open(&storage, config).unwrap();
+        assert_eq!(names(&storage, ".log"), merged);
+        assert_eq!(entries(&solo.log).unwrap(), found);
+    }
 }
 
 /// One random life after another over a map, its log compacted whenever the seed says so.

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use varve_log::sim::{SimStorage, Survival};
 use varve_log::storage::{OpenMode, Storage};
-use varve_log::{Access, DataDir, Durability, Log, LogConfig, LogError, Phase, Recovered, SliceRequest};
+use varve_log::{
+    Access, CleanupPolicy, DataDir, Durability, Log, LogConfig, LogError, Phase, Recovered, SliceRequest,
+};
 use varve_records::{BatchHeader, HEADER_BYTES, assign_offset, seal};
 
 const MARKER: &str = "/srv/data/.kafka_cleanshutdown";
@@ -320,6 +322,49 @@ fn a_cut_segment_whose_name_comes_back_is_still_cut() {
     assert_eq!(names(&storage, ".log").len(), 2, "the name is back");
     let solo = Solo::open(&storage, fsync()).unwrap();
     assert_eq!(solo.values(), ["new 0", "new 1", "new 2"]);
+}
+
+/// As one does that a compaction has left in the place of several. The segments behind it were removed, and a log that had
+/// been found damaged had another end when it was opened again.
+#[test]
+fn a_segment_whose_header_claims_offsets_of_the_next_ones_takes_none_away() {
+    let config = LogConfig { cleanup_policy: CleanupPolicy::Compact, ..fsync() };
+    let (base_offset, last_offset_delta) = (7, 26);
+    // Behind the recovery point it would be a log that ends here, in the first case of a batch that its checksum vouches for.
+    let damage =
+        [(base_offset, 1, 8), (base_offset, 0x80, 8), (last_offset_delta, 2, 8), (last_offset_delta, 2, 1)];
+    for (at, bits, recovery_point) in damage {
+        for closed in [false, true] {
+            let storage = SimStorage::new(1);
+            let solo = Solo::open(&storage, fsync()).unwrap();
+            let value = wide(0);
+            for _ in 0..4 {
+                solo.append(batch_of(0, &[value.as_bytes(); 2])).unwrap();
+            }
+            solo.log.request_flush().unwrap();
+            solo.drain();
+            if closed {
+                solo.close();
+            }
+            let storage = storage.process_crash();
+            set_recovery_point(&storage, recovery_point);
+            edit(&storage, &segment_file(0, "log"), |bytes| bytes[at] ^= bits);
+            let files = || names(&storage, ".log").into_iter().map(|name| storage.contents(&file(&name)));
+            let found: Vec<_> = files().collect();
+            for opening in 1..=2 {
+                let context = format!("{bits} at {at}, {recovery_point}, closed {closed}, opening {opening}");
+                let solo = Solo::open(&storage, config).unwrap();
+                assert_eq!((solo.log.start_offset(), solo.log.end_offset()), (0, 8), "{context}");
+                assert_eq!(found.len(), 4);
+                assert!(files().eq(found.iter().cloned()), "{context}");
+                for offset in [2, 4, 6] {
+                    let batch = slice_at(&solo.log, offset).unwrap();
+                    assert_eq!(BatchHeader::parse(&batch).unwrap().base_offset, offset, "{context}");
+                }
+                solo.close();
+            }
+        }
+    }
 }
 
 /// A recovery cut the tail, but the fsync of the shorter file failed. What is appended in its place may have the size of
