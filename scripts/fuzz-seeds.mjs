@@ -1,9 +1,10 @@
 /** What fuzzing begins with: the files that a real Kafka wrote, in the form in which each target takes its bytes. */
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './paths.mjs'
 
 const KAFKA = join(root, 'test', 'fixtures', 'kafka-4.4')
+const CORPORA = join(root, 'native', 'fuzz', 'corpus')
 const HEADER_BYTES = 61
 /** As in `native/fuzz/fuzz_targets/directory.rs`. */
 const EXTENSIONS = ['log', 'index', 'timeindex', 'txnindex', 'snapshot']
@@ -74,11 +75,29 @@ const seeds = { batch: batches, codec: codecSeeds, index: indexSeeds, directory:
 
 export const targets = Object.keys(seeds)
 
+/** Puts a target's seeds into a folder. Returns where they are. */
+function write(target, folder) {
+  mkdirSync(folder, { recursive: true })
+  return Array.from(seeds[target](), (bytes, n) => {
+    const path = join(folder, `kafka-${n}`)
+    writeFileSync(path, bytes)
+    return path
+  })
+}
+
 /** Puts a target's seeds into its corpus, which keeps what earlier runs have found. Returns its folder. */
 export function seed(target) {
-  const corpus = join(root, 'native', 'fuzz', 'corpus', target)
-  mkdirSync(corpus, { recursive: true })
-  let n = 0
-  for (const bytes of seeds[target]()) writeFileSync(join(corpus, `kafka-${n++}`), bytes)
+  const corpus = join(CORPORA, target)
+  write(target, corpus)
   return corpus
+}
+
+/** Puts a target's seeds beside an empty corpus. Returns its folder, and a file that lists the seeds in their order. */
+export function seedAnew(target) {
+  const folder = join(CORPORA, `${target}-anew`)
+  rmSync(folder, { recursive: true, force: true })
+  const [corpus, list] = [join(folder, 'corpus'), join(folder, 'seeds.txt')]
+  mkdirSync(corpus, { recursive: true })
+  writeFileSync(list, write(target, join(folder, 'seeds')).join(','))
+  return { corpus, list }
 }

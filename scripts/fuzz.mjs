@@ -3,12 +3,15 @@
  * Fuzzes everything that reads bytes from elsewhere, for `--seconds N` in all (default 60). It needs a nightly Rust and
  * cargo-fuzz; where one is missing it says so in a line, which is no error. Inputs that crash are kept in
  * `native/fuzz/artifacts`; each becomes a test with a name.
+ *
+ * A short run tries the same inputs every time, as many of them as there is time for: what nobody has found yet must not
+ * refuse a change that has nothing to do with it. A long one is random, and goes on from what earlier ones have found.
  */
 import { availableParallelism } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { run } from './child.mjs'
-import { seed, targets } from './fuzz-seeds.mjs'
+import { seed, seedAnew, targets } from './fuzz-seeds.mjs'
 import { cache, root } from './paths.mjs'
 import { Progress } from './progress.mjs'
 
@@ -52,6 +55,14 @@ async function build() {
 // Processes of its own for each target on every processor, where there is time for that to pay.
 const isLong = seconds > 600
 
+/** The folder to begin in, and how. */
+function beginning(target) {
+  if (isLong) return [seed(target), '--', `-fork=${availableParallelism()}`, '-ignore_crashes=0']
+  const { corpus, list } = seedAnew(target)
+  // Which comparisons are remembered depends on addresses, and when a folder is read again on the clock.
+  return [corpus, '--', `-seed_inputs=@${list}`, '-seed=1', '-use_cmp=0', '-reload=0']
+}
+
 /** Fuzzes one. Returns whether nothing was found, and what to say of it. */
 async function fuzz(target) {
   const limits = [
@@ -60,8 +71,7 @@ async function fuzz(target) {
     '-timeout=20',
     '-rss_limit_mb=4096',
   ]
-  const forks = isLong ? [`-fork=${availableParallelism()}`, '-ignore_crashes=0'] : []
-  const command = cargoFuzz('run', '--debug-assertions', target, seed(target), '--', ...limits, ...forks)
+  const command = cargoFuzz('run', '--debug-assertions', target, ...beginning(target), ...limits)
   const { code, output } = await run(...command, quiet)
   const runs = /Done (\d+) runs/.exec(output)?.[1]
   const end = output.split('\n').slice(-60).join('\n')
