@@ -200,6 +200,11 @@ export class Partition {
     if (this.#moved() || changed) this.#notify()
   }
 
+  /** For how long its files are kept once they are not wanted any more. */
+  get fileDeleteDelayMs(): number {
+    return this.#settings.fileDeleteDelayMs
+  }
+
   /** How its log is opened. */
   get logOptions(): LogOptions {
     return { ...this.#settings.log, lowDiskBytes: this.#lowDiskBytes, gather: 'immediate' }

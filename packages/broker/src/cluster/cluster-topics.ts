@@ -243,7 +243,7 @@ export class ClusterTopics extends Topics {
       const topics = new Set<string>()
       for (const change of changes) {
         if (change.kind === 'topic') topics.add(change.name)
-        else if (change.kind === 'partition') {
+        else if (change.kind === 'partition' && !this.#partitionChanged(change.topicId, change.partition)) {
           const name = this.#options.member.image.topicById(change.topicId)?.name
           if (name !== undefined) topics.add(name)
         }
@@ -268,11 +268,23 @@ export class ClusterTopics extends Topics {
     if (known !== undefined && known.id !== registration?.topicId) this.#deleted(known)
     if (registration === undefined) return
     const topic = this.#topicChanged(registration)
-    for (const partition of topic?.partitions ?? []) {
-      // What could not be opened is tried again by the next start.
-      if (partition.failure !== null) continue
-      if (partition.hosted !== this.#attached.has(partition)) void this.#settle(partition)
-    }
+    for (const partition of topic?.partitions ?? []) this.#settleIfNeeded(partition)
+  }
+
+  /** Brings a partition that is known into line with the image; false for one that is not. */
+  #partitionChanged(topicId: string, index: number): boolean {
+    const partition = this.getById(topicId)?.partitions[index]
+    const state = this.#options.member.image.partition(topicId, index)
+    if (partition === undefined) return false
+    if (state !== undefined) partition.stateChanged(state)
+    this.#settleIfNeeded(partition)
+    return true
+  }
+
+  #settleIfNeeded(partition: Partition): void {
+    // What could not be opened is tried again by the next start.
+    if (partition.failure !== null) return
+    if (partition.hosted !== this.#attached.has(partition)) void this.#settle(partition)
   }
 
   /** A leadership may have waited for this broker to be unfenced, an in-sync replica for another's registration. */
@@ -382,6 +394,7 @@ export class ClusterTopics extends Topics {
   async #remove(partition: Partition): Promise<void> {
     const { directories, durable, log } = this.#options
     const dir = partition.directory
+    const hadFailed = partition.failure !== null && !partition.deleted
     this.#attached.delete(partition)
     await partition.release()
     if (dir === null) return
@@ -393,8 +406,8 @@ export class ClusterTopics extends Topics {
       topic: partition.topic,
       partition: partition.index,
     })
-    this.#removals.schedule([`${directory.dir}/${renamed}`], 0)
-    this.#tellOffline()
+    this.#removals.schedule([`${directory.dir}/${renamed}`], partition.fileDeleteDelayMs)
+    if (hadFailed) this.#tellOffline()
   }
 
   /** The controller elects others where a log has failed. */

@@ -233,7 +233,10 @@ export class ReplicaFetcher {
   }
 
   #take(request: SentRequest, response: FetchResponse): void {
-    this.#inFlight.splice(this.#inFlight.indexOf(request), 1)
+    const place = this.#inFlight.indexOf(request)
+    // Of a session that has been given up meanwhile.
+    if (place < 0) return
+    this.#inFlight.splice(place, 1)
     if (response.errorCode !== 0) {
       this.#forgetSession()
       this.#backOff()

@@ -11,7 +11,8 @@ export interface Electorate {
 
 /**
  * The state with a new leader, in a new leader epoch: the first live replica, in the order of the assignment, of the ISR, or with none there of
- * the eligible leader replicas, and the ISR is then that one alone (KIP-966).
+ * the eligible leader replicas, and the ISR is then that one alone (KIP-966). The only replica of a partition is elected whatever it
+ * may have lost: nobody has more.
  *
  * @returns null when there is none to elect
  */
@@ -26,7 +27,7 @@ export function elect(state: PartitionState, { isLive, unclean }: Electorate): P
   if (eligible !== undefined) {
     return withLeader(withInSyncReplicas(state, [eligible]), eligible)
   }
-  return unclean ? electUncleanly(state, isLive) : null
+  return unclean || state.replicas.length === 1 ? electUncleanly(state, isLive) : null
 }
 
 /** The last known leader, or else the first live replica. Nobody is known to have what it has, so nobody else is eligible. */

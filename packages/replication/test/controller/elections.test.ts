@@ -66,6 +66,16 @@ test('an unclean election prefers the last known leader, and leaves nobody eligi
   expect(harness.ask(elect)!.partitions[0]!.error).toBe('ELECTION_NOT_NEEDED')
 })
 
+test('the only replica is elected again whatever it may have lost, for nobody has more', () => {
+  const harness = settledHarness({ replicas: [2], isr: [2], leader: 2, minInsyncReplicas: 1 })
+  harness.store.revoke('lease 2')
+  harness.run()
+  expect(harness.state()).toMatchObject({ leader: noBroker, isr: [], eligibleLeaderReplicas: [2] })
+  harness.register(2, { mayHaveLostRecords: true })
+  harness.run()
+  expect(harness.state()).toMatchObject({ leader: 2, isr: [2], eligibleLeaderReplicas: [] })
+})
+
 test('the configuration of the topic elects uncleanly by itself', () => {
   const harness = settledHarness({ isr: [], leader: noBroker })
   expect(harness.state().leader).toBe(noBroker)

@@ -114,7 +114,7 @@ export const clusterMutations: readonly Mutation[] = [
     },
     {
       name: 'an unclean leader is elected that nobody has allowed',
-      replace: 'return unclean ? electUncleanly(state, isLive) : null',
+      replace: 'return unclean || state.replicas.length === 1 ? electUncleanly(state, isLive) : null',
       by: 'return electUncleanly(state, isLive)',
       breaks: 'leader election',
       seeds: [5],

@@ -128,7 +128,7 @@ export class Invariants {
     const isClean = before.isr.includes(state.leader) || before.eligibleLeaderReplicas.includes(state.leader)
     const prefix = this.prefix(partition)
     if (!isClean) {
-      if (!this.uncleanAllowed.has(state.topicId))
+      if (!this.uncleanAllowed.has(state.topicId) && before.replicas.length > 1)
         throw wrong(
           `${state.leader} was elected, in sync are ${before.isr.join(' ')} and eligible ${before.eligibleLeaderReplicas.join(' ')}`,
         )
