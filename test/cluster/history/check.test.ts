@@ -30,10 +30,13 @@ test('there is no anomaly in what a correct cluster shows its clients', { timeou
   for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(runs / 10)
 })
 
-test('a history of 100,000 events is checked before anybody loses patience', () => {
-  const events = generate(1, { steps: 220_000, partitions: 6, deletes: false })
+test('a history of 100,000 events is checked before anybody loses patience', { timeout }, () => {
+  const events = generate(1, { steps: 190_000, partitions: 6, deletes: false })
   expect(events.length).toBeGreaterThan(100_000)
+  const began = process.cpuUsage()
   const report = check(events)
+  // Of the processor: what the others on the machine take of it is no fault of the checker's.
+  expect(process.cpuUsage(began).user).toBeLessThan(8_000_000)
   expect(report.anomalies).toEqual([])
   expect(report.counts).toMatchObject({ partitions: 6, finallyRead: 6 })
   expect(report.counts.read).toBeGreaterThan(100_000)

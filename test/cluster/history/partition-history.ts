@@ -76,7 +76,6 @@ export class PartitionHistory {
   firstKnown(from: number, to: number): number | null {
     this.#known ??= [...(this.#ends === null ? this.readsAt : this.#final).keys()].sort((a, b) => a - b)
     const known = this.#known
-    from = Math.max(from, this.#ends?.start ?? 0)
     let low = 0
     let high = known.length
     while (low < high) {

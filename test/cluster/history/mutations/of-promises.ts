@@ -1,4 +1,3 @@
-import type { HistoryEvent } from '../event.js'
 import { type Mutation, startedOtherwise } from './mutation.js'
 
 /**
@@ -61,25 +60,14 @@ export const promiseMutations: readonly Mutation[] = [
       mutate: (history) => history.events.filter(({ type }) => type !== 'assigned' && type !== 'revoked'),
     },
   ]),
-  ...(['committed offset goes back', 'group goes back'] as const).map((finds): Mutation => ({
+  {
     name: 'commits happen at once',
-    finds,
-    mutate: (history) => {
-      const atOnce = new Map<HistoryEvent, number>(
-        history.commits.flatMap(({ invoke, completion }) =>
-          completion?.type === 'info' ? [[completion, invoke.time]] : [],
-        ),
-      )
-      return history.events.map((event) =>
-        atOnce.has(event)
-          ? {
-              type: 'ok',
-              time: event.time,
-              client: event.client,
-              operation: (event as { operation: number }).operation,
-            }
+    finds: 'group goes back',
+    mutate: (history) =>
+      history.events.map((event) =>
+        event.type === 'info' && history.operationOf(event).invoke.call === 'commit'
+          ? { type: 'ok', time: event.time, client: event.client, operation: event.operation }
           : event,
-      ) as HistoryEvent[]
-    },
-  })),
+      ),
+  },
 ]

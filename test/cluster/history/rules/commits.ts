@@ -36,8 +36,11 @@ function* judge(
       const invoked = subject.invokedUntil(seen.until)
       yield contradiction(seen, { invoked, current, mayBeNone }, offsetOf)
     } else if (seen.start === null) {
-      const same = current.filter((commit) => offsetOf(commit) === seen.offset)
-      if (same.length === 1) subject.wasSeen(same[0]!, seen.until)
+      // One of those of that offset has taken effect; for all that follows from it, the first.
+      const [first] = current
+        .filter((commit) => offsetOf(commit) === seen.offset)
+        .sort((a, b) => a.invoke.time - b.invoke.time)
+      subject.wasSeen(first!, seen.until)
     }
   }
 }

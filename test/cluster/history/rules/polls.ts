@@ -30,7 +30,7 @@ function* polled(history: History, poll: Ok, positions: Map<PartitionName, Posit
   for (const [name, records] of Object.entries(poll.records!)) {
     let { next, since } = positions.get(name) ?? { next: null, since: poll }
     for (const [offset] of records) {
-      if (next !== null) yield* moved(history, poll, name, { next, since }, offset)
+      if (next !== null && next !== offset) yield* moved(history, poll, name, { next, since }, offset)
       next = offset + 1
       since = poll
     }
@@ -38,7 +38,7 @@ function* polled(history: History, poll: Ok, positions: Map<PartitionName, Posit
   }
   for (const [name, next] of Object.entries(poll.positions ?? {})) {
     const position = positions.get(name)
-    if (position !== undefined) yield* moved(history, poll, name, position, next)
+    if (position !== undefined && position.next !== next) yield* moved(history, poll, name, position, next)
     positions.set(name, { next, since: poll })
   }
 }
@@ -50,7 +50,6 @@ function* moved(
   { next, since }: Position,
   offset: number,
 ): Iterable<Finding> {
-  if (offset === next) return
   const within = since === poll
   const events = [history.operationOf(poll).invoke, poll]
   const found = (rule: Finding['rule'], at: number, what: string): Finding => ({
