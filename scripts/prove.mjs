@@ -57,7 +57,10 @@ const suites = {
     args: [join('scripts', 'run.mjs'), 'simulate', '--seeds', '100000'],
   },
   histories: vitest('test/cluster/history/check.test.ts'),
-  groups: vitest('packages/broker/test/groups/model.test.ts'),
+  groups: vitest(
+    'packages/broker/test/groups/model.test.ts',
+    'packages/broker/test/groups/changing-leaders.test.ts',
+  ),
   clients: [vitest('test/conformance/client-table.test.ts', 'test/conformance/in-depth'), againstKafka],
   messages: vitest(
     'packages/protocol/test/broken-pieces.test.ts',

@@ -1,5 +1,5 @@
 import { errors, type KafkaError } from '@varve/protocol'
-import { RecordBatch, VarveError } from '@varve/records'
+import { type LogRecord, RecordBatch, VarveError } from '@varve/records'
 import { expect, onTestFinished } from 'vitest'
 import { GroupCoordinator } from '../../src/groups/group-coordinator.js'
 import {
@@ -100,6 +100,8 @@ export class OffsetsPartition {
   readonly index: number
   readonly log: ReplicatedLog
   deleted = false
+  /** The last epoch that its broker was told of. */
+  heardEpoch = -1
   failure: VarveError | null = null
   /** What reading waits for. */
   readable: Promise<void> = Promise.resolve()
@@ -310,12 +312,24 @@ export class OffsetsCluster {
   /** Lets a member lead a partition, or nobody, and tells everybody. */
   elect(elected: ClusterMember | null, index = 0, keepOffset = Infinity): number {
     const epoch = this.logs[index]!.elect(elected?.partitions[index] ?? null, keepOffset)
-    for (const member of this.members) {
-      const partition = asPartition(member.partitions[index]!)
-      if (member === elected) member.coordinator.lead(partition, epoch)
-      else member.coordinator.resign(partition, epoch)
-    }
+    this.tell(this.members, index)
     return epoch
+  }
+
+  /** Tells members who leads a partition. */
+  tell(members: readonly ClusterMember[] = this.members, index = 0): void {
+    const { leader, leaderEpoch } = this.logs[index]!
+    for (const { coordinator, partitions } of members) {
+      const partition = partitions[index]!
+      if (partition === leader) coordinator.lead(asPartition(partition), leaderEpoch)
+      else coordinator.resign(asPartition(partition), leaderEpoch)
+      partition.heardEpoch = leaderEpoch
+    }
+  }
+
+  /** Whether a member knows who leads a partition. */
+  hasHeard({ partitions }: ClusterMember, index = 0): boolean {
+    return partitions[index]!.heardEpoch === this.logs[index]!.leaderEpoch
   }
 
   /** The index of the member that leads a partition, −1 for none. */
@@ -378,6 +392,11 @@ export function holdReading({ partitions }: ClusterMember): () => void {
   let release = (): void => {}
   partitions[0]!.readable = new Promise((resolve) => (release = resolve))
   return release
+}
+
+/** What a log holds, in its order. */
+export function storedRecords({ batches }: ReplicatedLog): LogRecord[] {
+  return batches.flatMap(({ bytes }) => [...RecordBatch.parse(Buffer.from(bytes)).records()])
 }
 
 export function asPartition(partition: OffsetsPartition): Partition {
