@@ -24,10 +24,12 @@ import { handleDescribeLogDirs } from './handlers/35-describe-log-dirs.js'
 import { handleCreatePartitions } from './handlers/37-create-partitions.js'
 import { handleElectLeaders } from './handlers/43-elect-leaders.js'
 import { handleIncrementalAlterConfigs } from './handlers/44-incremental-alter-configs.js'
+import { handleAlterPartitionReassignments } from './handlers/45-alter-partition-reassignments.js'
 import { handleListPartitionReassignments } from './handlers/46-list-partition-reassignments.js'
 import { handleDescribeQuorum } from './handlers/55-describe-quorum.js'
 import { handleDescribeCluster } from './handlers/60-describe-cluster.js'
 import { handleDescribeProducers } from './handlers/61-describe-producers.js'
+import { handleUnregisterBroker } from './handlers/64-unregister-broker.js'
 import { handleDeleteGroups } from './handlers/42-delete-groups.js'
 import { handleOffsetDelete } from './handlers/47-offset-delete.js'
 import { handleListConfigResources } from './handlers/74-list-config-resources.js'
@@ -65,10 +67,12 @@ const handlers: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [37, handleCreatePartitions],
   [43, handleElectLeaders],
   [44, handleIncrementalAlterConfigs],
+  [45, handleAlterPartitionReassignments],
   [46, handleListPartitionReassignments],
   [55, handleDescribeQuorum],
   [60, handleDescribeCluster],
   [61, handleDescribeProducers],
+  [64, handleUnregisterBroker],
   [42, handleDeleteGroups],
   [47, handleOffsetDelete],
   [74, handleListConfigResources],

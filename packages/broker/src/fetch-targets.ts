@@ -228,6 +228,7 @@ function readForReplica(
   const { asked } = target
   if (partition.leader === null)
     return failed(target, partition.clientError(-1) ?? errors.NOT_LEADER_OR_FOLLOWER)
+  if (partition.state.leader === replica.id) return failed(target, errors.NOT_LEADER_OR_FOLLOWER)
   const answer = partition.fetchedBy({
     fetchId: 0,
     replicaId: replica.id,

@@ -53,7 +53,7 @@ export async function openSingleBroker(
     configs,
     topics,
     cluster: soleView(first.nodeId, options.rack),
-    controller: soleController,
+    controller: soleController(first.nodeId),
     join: () => Promise.resolve(),
     leave: () => Promise.resolve(),
   }

@@ -21,12 +21,11 @@ const notServed: Readonly<Record<string, Readonly<Record<number, string>>>> = {
   'Transactions: AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, WriteTxnMarkers, TxnOffsetCommit, DescribeTransactions, ListTransactions':
     { 24: '0-5', 25: '0-4', 26: '0-5', 27: '1-2', 28: '0-6', 65: '0-0', 66: '0-2' },
   'ACLs: DescribeAcls, CreateAcls, DeleteAcls': { 29: '1-3', 30: '1-3', 31: '1-3' },
-  'Moving replicas: AlterReplicaLogDirs, AlterPartitionReassignments': { 34: '1-2', 45: '0-1' },
+  'Moving replicas between data directories: AlterReplicaLogDirs': { 34: '1-2' },
   'Delegation tokens': { 38: '1-3', 39: '1-2', 40: '1-2', 41: '1-3' },
   'Quotas and SCRAM credentials': { 48: '0-1', 49: '0-1', 50: '0-0', 51: '0-0' },
-  'Features and brokers of a cluster: UpdateFeatures, UnregisterBroker, AddRaftVoter, RemoveRaftVoter': {
+  'Features and voters of a cluster: UpdateFeatures, AddRaftVoter, RemoveRaftVoter': {
     57: '0-2',
-    64: '0-0',
     80: '0-1',
     81: '0-0',
   },

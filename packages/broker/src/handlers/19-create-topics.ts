@@ -150,7 +150,7 @@ function validateAssignments(topic: CreatableTopic, known: ReadonlySet<number>):
       throw wrong(`Found multiple manual partition assignments for partition ${partitionIndex}`)
     }
     seen.set(partitionIndex, brokerIds)
-    checkReplicas(brokerIds, known)
+    checkReplicas(brokerIds, known, topic.assignments[0]!.brokerIds.length)
   }
   return Array.from({ length: seen.size }, (_, index) => {
     const replicas = seen.get(index)

@@ -4,6 +4,7 @@
  * lets them have some, and does not find its groups any more.
  */
 import { type CreatePartitionsRequest, type CreatePartitionsResponseInput, errors } from '@varve/protocol'
+import { targetReplicas } from '@varve/replication'
 import { Refusal, refusalOf } from '../refusal.js'
 import { checkReplicas } from '../replica-assignment.js'
 import type { RequestContext } from '../request-context.js'
@@ -77,7 +78,9 @@ async function add(
         `Attempted to add ${added} additional partition(s), but only ${assignments.length} assignment(s) were specified.`,
       )
     }
-    for (const { brokerIds } of assignments) checkReplicas(brokerIds, broker.cluster.brokerIds())
+    const { length: replicationFactor } = targetReplicas(topic.partitions[0]!.state)
+    const known = broker.cluster.brokerIds()
+    for (const { brokerIds } of assignments) checkReplicas(brokerIds, known, replicationFactor)
   }
   if (!validateOnly)
     await broker.topics.addPartitions(

@@ -1,4 +1,5 @@
 import {
+  alterPartitionReassignments,
   apiVersions,
   describeCluster,
   describeLogDirs,
@@ -8,6 +9,7 @@ import {
   listConfigResources,
   listPartitionReassignments,
   metadata,
+  unregisterBroker,
 } from '@varve/protocol'
 import { createTopic, write } from '../requests.js'
 import { call, rawRequest, type Step, subject } from '../sequence.js'
@@ -146,6 +148,29 @@ export default subject('requests', (sequence) => {
       timeoutMs: 5000,
       topics: [{ name: `${topic}-not`, partitionIndexes: [0] }],
     }),
+  ])
+  for (const version of [0, 1]) {
+    sequence(`reassign-v${version}`, `AlterPartitionReassignments in version ${version}`, ({ topic }) => [
+      createTopic(topic),
+      ...[true, ...(version > 0 ? [false] : [])].map((allowReplicationFactorChange) =>
+        call(alterPartitionReassignments, version, {
+          ...(version > 0 && { allowReplicationFactorChange }),
+          topics: [
+            {
+              name: topic,
+              partitions: [[1], [], [9], [1, 1], null].map((replicas) => ({ partitionIndex: 0, replicas })),
+            },
+            { name: topic, partitions: [{ partitionIndex: 7, replicas: [1] }] },
+            { name: `${topic}-not`, partitions: [{ partitionIndex: 0, replicas: [1] }] },
+          ],
+        }),
+      ),
+      call(alterPartitionReassignments, version, { topics: [] }),
+    ])
+  }
+  sequence('unregister', 'a broker unregistered that nobody knows', () => [
+    call(unregisterBroker, 0, { brokerId: 9 }),
+    call(unregisterBroker, 0, { brokerId: -1 }),
   ])
   for (const version of [0, 1]) {
     sequence(`elect-v${version}`, `ElectLeaders in version ${version}`, ({ topic }) => [
