@@ -8,7 +8,7 @@ import type { JoinResponse } from '../../src/groups/group-member.js'
 import { isLongRun, seed } from '../../../../test/support/long-run.js'
 import { GroupShardHarness, protocol, settled } from '../support/group-shard-harness.js'
 
-const RUNS = isLongRun ? 5_000 : 100
+const RUNS = isLongRun ? 5_000 : 40
 const GROUP = 'g'
 const CLIENTS = 4
 
@@ -346,7 +346,7 @@ test(
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(0, 3_000),
-        fc.array(command, { minLength: 1, maxLength: 80 }),
+        fc.array(command, { minLength: 1, maxLength: 80, size: 'max' }),
         async (initialRebalanceDelayMs, commands) => {
           const world = new World(initialRebalanceDelayMs)
           for (const each of commands) {
