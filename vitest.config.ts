@@ -51,6 +51,8 @@ export default defineConfig({
     // wait, for processes, disks and timeouts.
     maxWorkers: 3,
     testTimeout: 20_000,
+    // What a test waits for may take its time where everything else is running as well.
+    expect: { poll: { timeout: 10_000 } },
     hookTimeout: 20_000,
     teardownTimeout: 5_000,
     // A test that passes on the second try hides the race it found.

@@ -35,15 +35,20 @@ function succeeded(what, command, { code, output, missing, late }) {
   if (code !== 0) throw new Failure(`${what}: ${lastLine(output)}`)
 }
 
-export async function aptInstall(...packages) {
+export const aptInstall = (...packages) =>
+  withLists(['install', '-y', '--no-install-recommends', ...packages])
+
+/** Puts the archives of packages into a folder, and installs nothing. */
+export const aptDownload = (cwd, ...packages) => withLists(['download', '-qq', ...packages], { cwd })
+
+async function withLists(args, options = {}) {
   const [command, ...before] = process.getuid?.() === 0 ? ['apt-get'] : ['sudo', '-n', 'apt-get']
-  const apt = (...args) => run(command, [...before, ...args], quiet)
-  const install = () => apt('install', '-y', '--no-install-recommends', ...packages)
-  let result = await install()
+  const apt = (...words) => run(command, [...before, ...words], { ...quiet, ...options })
+  let result = await apt(...args)
   if (result.code !== 0 && !result.missing && !result.late) {
     // A fresh image has no package lists, or lists of packages that are gone.
     await apt('update')
-    result = await install()
+    result = await apt(...args)
   }
   succeeded('apt-get', command, result)
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Installs what test/conformance needs: the foreign clients, Kafka's own jars, jest, and the other lines of Node. kafkajs comes with
+ * Installs what test/conformance needs: the foreign clients, Kafka's own jars, etcd, jest, and the other lines of Node. kafkajs comes with
  * the development dependencies. What cannot be installed in time is said in a line and its tests are skipped; that is no error.
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
@@ -17,6 +17,7 @@ import {
   NODES,
   PLATFORMATIC_KAFKA,
 } from './conformance-versions.mjs'
+import { etcd } from './etcd.mjs'
 import { Failure } from './failure.mjs'
 import { faketime } from './faketime.mjs'
 import { Freshness, filesIn } from './freshness.mjs'
@@ -103,6 +104,7 @@ const ofTheSystem = [
   },
   kafkaTools,
   kafka,
+  etcd,
   {
     name: 'strace (makes system calls fail)',
     present: () => has('strace', '-V'),

@@ -5,16 +5,27 @@ export type { GroupOptions } from './groups/group-options.js'
 export { type Clock, systemClock, type Timer } from './clock.js'
 export { renderConfigurationPage } from './configs/configuration-page.js'
 export type { GivenConfigs } from './configs/static-configs.js'
+export type { EtcdMetadataStoreOptions } from './metadata/etcd-metadata-store.js'
+export {
+  type EtcdConnection,
+  type EtcdEndpoint,
+  type EtcdTls,
+  type EtcdUrlOptions,
+  type EtcdUser,
+  parseEtcdUrl,
+} from './metadata/etcd-url.js'
+export {
+  type MetadataFollower,
+  type MetadataFollowing,
+  type MetadataListing,
+  type MetadataStore,
+  type MetadataTransactionResult,
+  wasNotApplied,
+} from './metadata/metadata-store.js'
+export { openEtcdMetadataStore } from './metadata/open-etcd-metadata-store.js'
 export type { ProtocolMap, SecurityProtocol } from './security-protocol.js'
 export type { Pem, SslOptions, TlsVersion } from './ssl-options.js'
 export type { Fault, FaultInjection, FaultOptions } from './testing/faults.js'
-export type {
-  MetadataFollower,
-  MetadataFollowing,
-  MetadataListing,
-  MetadataStore,
-  MetadataTransactionResult,
-} from './metadata/metadata-store.js'
 export { ManualClock } from './testing/manual-clock.js'
 export type { StartRecord, StartTopic, StartTopicsOption } from './testing/start-topics.js'
 export type { RecordsExpected, StoredRecord, StoredRecordsOptions } from './testing/stored-records.js'

@@ -44,7 +44,7 @@ export interface MetadataFollowing {
 
 /**
  * What brokers know about their topics and about each other, behind the smallest interface that a local log and a shared
- * store such as etcd can both keep. One store may have several users.
+ * store such as etcd can both keep. One store may have several users. Keys begin with a slash.
  *
  * Errors are VarveErrors. After one for which {@link wasNotApplied} is true nothing has changed, nor will.
  */
@@ -82,6 +82,7 @@ export interface MetadataStore {
 const longestTtlSeconds = 86_400
 
 const codesOfWhatWasNotApplied = new Set([
+  'VARVE_INVALID_OPTION',
   'VARVE_LEASE_GONE',
   'VARVE_METADATA_AUTH',
   'VARVE_METADATA_CLOSED',
@@ -105,11 +106,17 @@ export function checkTransaction({ compares = [], puts = [], deletes = [] }: Met
         `this one has ${compares.length} and ${changes}: split it`,
     )
   }
-  if (changes < 2) return
   const keys = new Set(deletes)
   for (const { key } of puts) keys.add(key)
-  if (keys.size === changes) return
-  throw new VarveError('VARVE_METADATA_REFUSED', 'a metadata transaction changes a key twice; change it once')
+  if (keys.size < changes)
+    throw new VarveError(
+      'VARVE_METADATA_REFUSED',
+      'a metadata transaction changes a key twice; change it once',
+    )
+  for (const key of keys) {
+    if (!key.startsWith('/'))
+      throw new VarveError('VARVE_METADATA_REFUSED', `the metadata key '${key}' does not begin with a slash`)
+  }
 }
 
 /** @throws VarveError `VARVE_INVALID_OPTION` */

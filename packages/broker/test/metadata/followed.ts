@@ -33,7 +33,7 @@ export class Followed {
 
   /** Waits for the store to have been told as it is, up to a revision. */
   async until(revision: number): Promise<void> {
-    await expect.poll(() => this.revision, { timeout: 10_000, interval: 5 }).toBeGreaterThanOrEqual(revision)
+    await expect.poll(() => this.revision, { interval: 5 }).toBeGreaterThanOrEqual(revision)
   }
 
   #reset(entries: readonly MetadataEntry[], revision: number): void {

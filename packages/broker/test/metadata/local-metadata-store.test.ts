@@ -2,12 +2,13 @@
 // damaged log that is replayed up to the damage, would make the broker put aside directories full of records.
 import { join } from 'node:path'
 import { openDataDirectory } from '@varve/log'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { LocalMetadataStore } from '../../src/metadata/local-metadata-store.js'
 import { metadataLogName } from '../../src/metadata/metadata-log.js'
 import { MemoryDisk } from '../memory-log.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { temporaryDirectory } from '../support/test-broker.js'
+import { Followed } from './followed.js'
 import { testMetadataStore } from './metadata-store-suite.js'
 
 async function opened(disk = new MemoryDisk(), dir?: string) {
@@ -32,7 +33,7 @@ const keys = async (store: LocalMetadataStore, prefix = ''): Promise<string[]> =
 testMetadataStore(async () => {
   const { store, clock } = await opened()
   onTestFinished(() => store.close())
-  return { store, other: store, pass: (ms) => clock.advance(ms) }
+  return { store, other: store, now: () => clock.now(), pass: (ms) => clock.advance(ms) }
 })
 
 test('puts and deletes are there at once and after a restart', async () => {
@@ -204,4 +205,27 @@ test('keys whose lease expires while the log takes nothing are deleted by the ne
   await new Promise((resolve) => setImmediate(resolve))
   expect(lines).toEqual([expect.stringMatching(/^error what was put .* with the lease 1, .* is still there/)])
   expect(await keys((await reopen(true)).store)).toEqual([])
+})
+
+test('a follower that fails fails for the process, and for nobody else who follows', async () => {
+  const { store } = await opened()
+  const failure = new Error('of a follower')
+  const thrown: unknown[] = []
+  const microtask = vi.spyOn(globalThis, 'queueMicrotask')
+  const fails = (): never => {
+    microtask.mockImplementationOnce((run) => {
+      try {
+        run()
+      } catch (error) {
+        thrown.push(error)
+      }
+    })
+    throw failure
+  }
+  store.follow('/', { reset: () => {}, events: fails })
+  const followed = Followed.on(store)
+  await expect.poll(() => followed.calls).toEqual(['reset'])
+  const { revision } = await store.txn({ puts: [{ key: '/a', value: '1' }] })
+  expect([followed.revision, thrown]).toEqual([revision, [failure]])
+  microtask.mockRestore()
 })

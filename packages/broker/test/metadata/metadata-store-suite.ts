@@ -10,6 +10,8 @@ export interface StoreUnderTest {
   readonly store: MetadataStore
   /** Another user's way to the same store; the same object where users share one. */
   readonly other: MetadataStore
+  /** The time by which leases expire, in milliseconds. */
+  now(): number
   /** Lets time pass, as far as leases are concerned. */
   pass(ms: number): Promise<void>
 }
@@ -80,7 +82,7 @@ export function testMetadataStore(open: () => Promise<StoreUnderTest>): void {
     ])
   })
 
-  test('a transaction has up to 128 comparisons and as many changes, none of one key twice', async () => {
+  test('a transaction has up to 128 comparisons and as many changes, none of one key twice, nor without a slash', async () => {
     const { store } = await open()
     const keys = Array.from({ length: 129 }, (_, i) => `/${String(i).padStart(3, '0')}`)
     const refused = async (transaction: Parameters<MetadataStore['txn']>[0], code: string) => {
@@ -92,6 +94,7 @@ export function testMetadataStore(open: () => Promise<StoreUnderTest>): void {
     await refused({ compares: keys.map(absent) }, 'VARVE_METADATA_TXN_TOO_LARGE')
     await refused({ puts: [put('/a')], deletes: ['/a'] }, 'VARVE_METADATA_REFUSED')
     await refused({ puts: [put('/a'), put('/a')] }, 'VARVE_METADATA_REFUSED')
+    await refused({ puts: [put('a')] }, 'VARVE_METADATA_REFUSED')
     expect((await store.list('/')).entries).toEqual([])
     const most = keys.slice(1)
     const { revision } = await store.txn({ compares: most.map(absent), puts: most.map((key) => put(key)) })
@@ -129,7 +132,7 @@ export function testMetadataStore(open: () => Promise<StoreUnderTest>): void {
 
   test('a follower is told everything that is there, and then what happens', async () => {
     const { store, other } = await open()
-    await store.txn({ puts: [put('/a', '1'), put('/b', '1'), put('elsewhere')] })
+    await store.txn({ puts: [put('/a', '1'), put('/b', '1')] })
     const followed = Followed.on(store)
     expect(followed.calls).toEqual([])
     await expect.poll(() => followed.calls).toEqual(['reset'])
@@ -152,8 +155,10 @@ export function testMetadataStore(open: () => Promise<StoreUnderTest>): void {
 
   test('a follower is told what happens under its prefix, and of nothing else', async () => {
     const { store } = await open()
+    await store.txn({ puts: [put('/topics/a'), put('/a')] })
     const followed = Followed.on(store, '/topics/')
     await expect.poll(() => followed.calls).toEqual(['reset'])
+    expect([...followed.entries.keys()]).toEqual(['/topics/a'])
     await store.txn({ puts: [put('/topics'), put('/topics0'), put('/brokers/1')] })
     const { revision } = await store.txn({ puts: [put('/topics/'), put('/topicz'), put('/a')] })
     await followed.until(revision)
@@ -212,23 +217,28 @@ export function testMetadataStore(open: () => Promise<StoreUnderTest>): void {
   })
 
   test('a lease that is not kept alive takes its keys along, late but not early, at one revision', async () => {
-    const { store, other, pass } = await open()
+    const { store, other, now, pass } = await open()
     const followed = Followed.on(other)
-    const lease = await store.grantLease(2)
+    const lease = await store.grantLease(3)
     const kept = await store.grantLease(60)
     await store.txn({ puts: [put('/a', '1', lease), put('/b', '1', lease), put('/c', '1', kept)] })
     await store.txn({ puts: [put('/d', '1', lease)] })
-    await pass(1000)
+    await pass(1500)
+    const renewed = now()
     expect(await other.keepAlive(lease)).toBe(true)
-    await pass(1600)
-    expect((await store.list('/')).entries.map((entry) => [entry.key, entry.lease])).toEqual([
-      ['/a', lease],
-      ['/b', lease],
-      ['/c', kept],
-      ['/d', lease],
-    ])
-    await pass(400)
-    await expect.poll(() => followed.values, { timeout: 5000 }).toEqual({ '/c': '1' })
+    await pass(2000)
+    const early = (await store.list('/')).entries.map((entry) => [entry.key, entry.lease])
+    // A machine that is very busy is not early.
+    if (now() - renewed < 3000) {
+      expect(early).toEqual([
+        ['/a', lease],
+        ['/b', lease],
+        ['/c', kept],
+        ['/d', lease],
+      ])
+    }
+    await pass(1000)
+    await expect.poll(() => followed.values).toEqual({ '/c': '1' })
     const gone = followed.events.filter(({ kind }) => kind === 'delete')
     expect(gone.map(({ key }) => key).sort()).toEqual(['/a', '/b', '/d'])
     expect(new Set(gone.map(({ revision }) => revision)).size).toBe(1)
