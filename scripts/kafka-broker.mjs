@@ -1,7 +1,8 @@
 /** A real Apache Kafka, one broker that is its own controller or several, out of the jars that Maven fetches: to compare with, never to run on. */
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
@@ -131,27 +132,38 @@ export async function startKafkaCluster({ directory, racks, properties = {}, hea
   }
   const voters = nodes.map(({ id, controllerPort }) => `${id}@127.0.0.1:${controllerPort}`).join(',')
   const replication = Math.min(3, nodes.length)
-  const formatted = nodes.map(async ({ id, rack, port, controllerPort }) => {
-    const file = writeProperties(join(directory, String(id)), {
+  const logsOf = ({ id }) => join(directory, String(id), 'logs')
+  const files = nodes.map((node) =>
+    writeProperties(join(directory, String(node.id)), {
       'process.roles': 'broker,controller',
-      'node.id': id,
-      'broker.rack': rack,
-      listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+      'node.id': node.id,
+      'broker.rack': node.rack,
+      listeners: `PLAINTEXT://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${node.controllerPort}`,
       'controller.listener.names': 'CONTROLLER',
       'inter.broker.listener.name': 'PLAINTEXT',
       'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
       'controller.quorum.voters': voters,
-      'log.dirs': join(directory, String(id), 'logs'),
+      'log.dirs': logsOf(node),
       'offsets.topic.replication.factor': replication,
       'transaction.state.log.replication.factor': replication,
       'share.coordinator.state.topic.replication.factor': replication,
       ...properties,
-    })
-    await format(join(directory, String(id)), file)
-    return file
-  })
-  const files = await Promise.all(formatted)
-  const begin = (index) => run(files[index], heap, nodes[index].port)
+    }),
+  )
+  const [first, ...others] = nodes
+  await format(join(directory, String(first.id)), files[0])
+  // What the tool writes differs in numbers alone, and the tool takes seconds.
+  for (const node of others) {
+    cpSync(logsOf(first), logsOf(node), { recursive: true })
+    const meta = join(logsOf(node), 'meta.properties')
+    const own = readFileSync(meta, 'utf8')
+      .replace(/^node\.id=.*$/m, `node.id=${node.id}`)
+      .replace(/^directory\.id=.*$/m, `directory.id=${randomBytes(16).toString('base64url')}`)
+    writeFileSync(meta, own)
+  }
+  // They are to be there soon, not fast.
+  const flags = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
+  const begin = (index) => run(files[index], heap, nodes[index].port, flags)
   const running = await Promise.all(nodes.map((_, index) => begin(index)))
   return {
     ports: nodes.map(({ port }) => port),
@@ -206,9 +218,8 @@ async function format(directory, file, ...how) {
 }
 
 /** Starts a broker over a directory that has been formatted; resolves when it answers. */
-async function run(file, heap, port) {
-  const gc = ['-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20']
-  const broker = java(`-Xmx${heap}`, `-Xms${heap}`, ...gc, LOG, 'kafka.Kafka', file)
+async function run(file, heap, port, flags = ['-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20']) {
+  const broker = java(`-Xmx${heap}`, `-Xms${heap}`, ...flags, LOG, 'kafka.Kafka', file)
   const deadline = Date.now() + 60_000
   while (!(await answers(port))) {
     if (broker.child.exitCode !== null || Date.now() > deadline) {
