@@ -121,6 +121,53 @@ test('an end that was told late is stale only for who asks for the newest', asyn
   expect(await verdictOn(meanwhile, { fresh: true })).toBe('ok')
 })
 
+const polled = (time: number, records: [number, string][], position: number): HistoryEvent[] => [
+  { time, client: 'r', operation: time, type: 'invoke', call: 'poll' },
+  {
+    time: time + 1,
+    client: 'r',
+    operation: time,
+    type: 'ok',
+    records: { 'orders-0': records },
+    positions: { 'orders-0': position },
+  },
+]
+const assigned: HistoryEvent = { time: 0, client: 'r', type: 'assigned', positions: { 'orders-0': 0 } }
+const finalReader: HistoryEvent = { ...reader, consumer: { final: true } } as HistoryEvent
+const two = [producer, reader, send(1, 0), acknowledged(2, 0, 0), send(3, 1), acknowledged(4, 1, 1)]
+
+test.each<[verdict: string, why: string, events: HistoryEvent[]]>([
+  ['ok', 'a reader sees two records', [...two, ...polled(5, [[0, 'a.0']], 1), ...polled(7, [[1, 'a.1']], 2)]],
+  ['illegal', 'a reader passes a record', [...two, ...polled(5, [[0, 'a.0']], 1), ...polled(7, [], 2)]],
+  [
+    'illegal',
+    'a reader has passed a record before it is there',
+    [producer, reader, assigned, ...polled(1, [], 1), send(3, 0), acknowledged(4, 0, 0)],
+  ],
+  [
+    'illegal',
+    'an end is told before there is what lies before it',
+    [producer, reader, ...told(1, 1), send(3, 0), acknowledged(4, 0, 0)],
+  ],
+  [
+    'illegal',
+    'the final reader is told an end before a record that was acknowledged',
+    [producer, finalReader, send(1, 0), acknowledged(2, 0, 0), ...told(3, 0)],
+  ],
+  [
+    'ok',
+    'a reader that has given up a partition begins again',
+    [
+      ...two,
+      ...polled(5, [[0, 'a.0']], 1),
+      { time: 7, client: 'r', type: 'revoked', partitions: ['orders-0'] },
+      ...polled(8, [[0, 'a.0']], 1),
+    ],
+  ],
+])('the verdict is “%s” if %s', async (verdict, _, events) => {
+  expect(await verdictOn(events)).toBe(verdict)
+})
+
 test('that an idempotent producer has sent in another order is seen by the checker alone', async () => {
   const events = [producer, send(1, 0), send(2, 1), acknowledged(3, 1, 0), acknowledged(4, 0, 1)]
   expect(await verdictOn(events)).toBe('ok')
