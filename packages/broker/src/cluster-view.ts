@@ -15,10 +15,14 @@ export interface BrokerNode {
 export interface ClusterView {
   /** -1 while there is none. */
   readonly controllerId: number
+  /** The revision of the metadata store at which it has become the controller; 0 for a broker that is alone. */
+  readonly controllerEpoch: number
   /** The registered brokers, where they are reached by the listener that `endpoint` is of. */
   nodes(endpoint: Endpoint): BrokerNode[]
   /** The ids of all registered brokers. */
   brokerIds(): ReadonlySet<number>
+  /** How many of them may get replicas. */
+  readonly availableBrokers: number
   /** The leader of a partition as far as it can be reached; -1 for none. */
   leaderOf(partition: Partition): number
   /** The replicas that cannot be reached, or whose log cannot be read. */
@@ -30,8 +34,10 @@ export function soleView(nodeId: number, rack: string | null): ClusterView {
   const ids: ReadonlySet<number> = new Set([nodeId])
   return {
     controllerId: nodeId,
+    controllerEpoch: 0,
     nodes: ({ host, port }) => [{ nodeId, host, port, rack, isFenced: false }],
     brokerIds: () => ids,
+    availableBrokers: 1,
     // A partition that only cannot be written keeps its leader: consumers go on reading what is durable.
     leaderOf: () => nodeId,
     offlineReplicas: ({ readable }) => (readable ? [] : [nodeId]),

@@ -182,7 +182,7 @@ function readTarget(
   }
   if (reader.replica !== null)
     return readForReplica(partition, target, reader.replica, remaining, minOneBatch)
-  if (!partition.readable && partition.hosted) return failed(target, errors.KAFKA_STORAGE_ERROR)
+  if (partition.isOffline) return failed(target, errors.KAFKA_STORAGE_ERROR)
   const fenced = partition.clientError(
     Math.max(-1, asked.currentLeaderEpoch),
     reader.apiVersion >= followersSince,

@@ -13,6 +13,7 @@ const createPartitions = 37
 const electLeaders = 43
 const incrementalAlterConfigs = 44
 const alterPartitionReassignments = 45
+const describeQuorum = 55
 const unregisterBroker = 64
 
 const controllersOwn: ReadonlySet<number> = new Set([
@@ -21,6 +22,7 @@ const controllersOwn: ReadonlySet<number> = new Set([
   createPartitions,
   electLeaders,
   alterPartitionReassignments,
+  describeQuorum,
   unregisterBroker,
 ])
 const topicResource = 2
@@ -33,7 +35,7 @@ export function isBroker({ clientId }: Pick<RequestContext, 'clientId'>): boolea
   return clientId !== null && brokersClientId.test(clientId)
 }
 
-/** Whether a request changes the cluster, so that it is for another broker to work off, the controller. */
+/** Whether a request changes the cluster, or asks for its controller's own, so that another broker has to work it off. */
 export function isForController(api: AnyApi, request: unknown, { broker }: RequestContext): boolean {
   if (broker.controller.isHere) return false
   if (controllersOwn.has(api.key)) return true

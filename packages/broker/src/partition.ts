@@ -15,6 +15,7 @@ import type { TopicSettings } from './configs/topic-settings.js'
 import { type FetchedRecords, readRecords, type RecordsWanted } from './fetched-records.js'
 import type { KafkaError } from './kafka-error.js'
 import type { Membership } from './membership.js'
+import { notLeader, tooFewReplicas, unopened } from './partition-errors.js'
 
 export type { AbortedTransaction } from '@varve/log'
 
@@ -97,8 +98,9 @@ export class Partition {
   #settings: TopicSettings
   readonly #lowDiskBytes: number
   #failure: VarveError | null = null
-  /** The high watermark that was last told of. */
+  /** The watermarks that were last told of. */
   #toldHighWatermark = 0
+  #toldLowWatermark = -1
   #beginnings = 1
   #unsubscribe: () => void = () => {}
   readonly #commitWaiters = new Set<CommitWaiter>()
@@ -239,6 +241,11 @@ export class Partition {
   /** Whether there is a log to read from, be it one that takes no writes any more. */
   get readable(): boolean {
     return this.#log !== null && this.#log.state !== 'closed'
+  }
+
+  /** Whether this broker has a replica that cannot even be read. One whose log is about to be opened is none yet. */
+  get isOffline(): boolean {
+    return this.hosted && !this.readable && this.failure !== null
   }
 
   get highWatermark(): number {
@@ -421,7 +428,7 @@ export class Partition {
     return this.#log?.producers() ?? []
   }
 
-  /** Calls `listener` after each move of the high watermark, each change of the log's state, of the role, and, where there are other replicas, after appends. */
+  /** Calls `listener` after each move of a watermark, each change of the log's state, of the role, and, where there are other replicas, after appends. */
   listen(listener: PartitionListener): void {
     this.#listeners.add(listener)
   }
@@ -549,10 +556,13 @@ export class Partition {
     this.#notify()
   }
 
-  /** Whether the high watermark has moved since it was last looked at; who has waited for it has been answered then. */
+  /** Whether a watermark has moved since it was last looked at; who has waited for the high one has been answered then. */
   #moved(): boolean {
     const { highWatermark } = this
-    if (highWatermark === this.#toldHighWatermark) return false
+    const lowWatermark = this.leader?.lowWatermark ?? -1
+    const isLowEqual = lowWatermark === this.#toldLowWatermark
+    this.#toldLowWatermark = lowWatermark
+    if (highWatermark === this.#toldHighWatermark) return !isLowEqual
     this.#toldHighWatermark = highWatermark
     if (!this.#membership.isSole) this.#log?.setHighWatermark(highWatermark)
     if (this.#commitWaiters.size > 0) this.#settleCommitWaiters(null)
@@ -574,23 +584,4 @@ export class Partition {
   #notify(): void {
     for (const listener of this.#listeners) listener(this)
   }
-}
-
-function unopened(name: string): VarveError {
-  return new VarveError('VARVE_LOG_CLOSED', `the log of ${name} is not open`)
-}
-
-function notLeader(name: string): VarveError {
-  return new VarveError('VARVE_NOT_LEADER', `this broker does not lead ${name}; ask for its leader again`)
-}
-
-function tooFewReplicas(
-  { isr, minInsyncReplicas }: PartitionState,
-  name: string,
-  appended = false,
-): VarveError {
-  return new VarveError(
-    appended ? 'VARVE_NOT_ENOUGH_REPLICAS_AFTER_APPEND' : 'VARVE_NOT_ENOUGH_REPLICAS',
-    `${isr.length} of the at least ${minInsyncReplicas} replicas of ${name} are in sync that acks=all needs`,
-  )
 }

@@ -133,7 +133,7 @@ const supported: readonly SupportedApi[] = [
     api: deleteRecords,
     advertised: [0, 2],
     served: [0, 2],
-    notes: 'Acts at once; the timeout is ignored.',
+    notes: 'Of a cluster answered when the live followers have deleted, too.',
   },
   {
     api: describeConfigs,
@@ -187,7 +187,7 @@ const supported: readonly SupportedApi[] = [
     api: describeQuorum,
     advertised: [0, 2],
     served: [0, 2],
-    notes: 'This broker is the only voter.',
+    notes: 'The controller is the only voter.',
   },
   {
     api: describeCluster,
@@ -205,7 +205,7 @@ const supported: readonly SupportedApi[] = [
     api: listConfigResources,
     advertised: [0, 1],
     served: [0, 1],
-    notes: 'Topics and this broker.',
+    notes: 'Topics and the broker that is asked.',
   },
   {
     api: describeTopicPartitions,

@@ -29,6 +29,7 @@ export type {
   TopicPartition,
   UnregisterRequest,
 } from './controller/request.js'
+export { isAvailable } from './controller/placement.js'
 export { isReassigning, originalReplicas, targetReplicas } from './controller/reassignment.js'
 export { ReplicationError } from './error.js'
 export {

@@ -1,4 +1,4 @@
-import { noBroker } from '@varve/replication'
+import { isAvailable, noBroker } from '@varve/replication'
 import type { BrokerNode, ClusterView } from '../cluster-view.js'
 import type { Partition } from '../partition.js'
 import type { Endpoint } from '../request-context.js'
@@ -17,6 +17,10 @@ export class RegisteredBrokers implements ClusterView {
 
   get controllerId(): number {
     return this.#member.image.controller?.brokerId ?? noBroker
+  }
+
+  get controllerEpoch(): number {
+    return this.#member.image.controller?.revision ?? 0
   }
 
   nodes(endpoint: Endpoint): BrokerNode[] {
@@ -38,6 +42,10 @@ export class RegisteredBrokers implements ClusterView {
 
   brokerIds(): ReadonlySet<number> {
     return new Set(this.#member.image.brokers.keys())
+  }
+
+  get availableBrokers(): number {
+    return [...this.#member.image.brokers.values()].filter(isAvailable).length
   }
 
   leaderOf({ state: { leader } }: Partition): number {

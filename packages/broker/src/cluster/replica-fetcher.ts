@@ -341,6 +341,8 @@ export class ReplicaFetcher {
     followed.isDeleting = true
     const end = (): void => {
       followed.isDeleting = false
+      // The leader waits to hear of it.
+      this.#pump()
     }
     log.deleteBefore(offset).then(end, (error: unknown) => {
       end()

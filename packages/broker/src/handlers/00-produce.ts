@@ -26,6 +26,8 @@ import type { Topic } from '../topic.js'
 /** The first version whose clients understand KAFKA_STORAGE_ERROR. */
 const storageErrorSince = 4
 const topicIdsSince = 13
+/** The first version whose clients look at who leads a partition instead (KIP-951). */
+const currentLeaderSince = 10
 /** Errors of the log that are answered without its start offset, as in Kafka. */
 const hidesLogStart: ReadonlySet<KafkaError> = new Set([
   errors.KAFKA_STORAGE_ERROR,
@@ -48,6 +50,7 @@ interface PartitionResponse {
   logStartOffset: number
   recordErrors: readonly RecordError[]
   errorMessage: string | null
+  currentLeader?: NonNullable<TopicResponse['partitionResponses'][number]['currentLeader']>
 }
 
 export async function handleProduce(
@@ -86,7 +89,13 @@ export async function handleProduce(
       for (const { errorCode } of partitionResponses) observer.produced(names[index]!, errorCode)
     }
   }
-  if (acks !== 0) return { responses }
+  if (acks !== 0) {
+    const namesLeader = responses.some(({ partitionResponses }) =>
+      partitionResponses.some(({ currentLeader }) => currentLeader !== undefined),
+    )
+    const { broker, endpoint } = context
+    return namesLeader ? { responses, nodeEndpoints: broker.cluster.nodes(endpoint) } : { responses }
+  }
   closeOnError(responses)
   return null
 }
@@ -171,6 +180,10 @@ function fail(
       ...errorFields(error),
     })
   if (!hidesLogStart.has(kafkaError)) response.logStartOffset = partition.logStartOffset
+  if (kafkaError === errors.NOT_LEADER_OR_FOLLOWER && context.apiVersion >= currentLeaderSince) {
+    const { leaderEpoch } = partition
+    response.currentLeader = { leaderId: context.broker.cluster.leaderOf(partition), leaderEpoch }
+  }
   const unknownToClient = kafkaError === errors.KAFKA_STORAGE_ERROR && context.apiVersion < storageErrorSince
   return refuse(response, unknownToClient ? errors.NOT_LEADER_OR_FOLLOWER : kafkaError, text)
 }

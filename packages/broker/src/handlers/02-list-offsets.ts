@@ -30,6 +30,8 @@ const knownSince: ReadonlyMap<number, number> = new Map([
 ])
 
 const consumer = -1
+/** Somebody who wants to see what a replica has, a follower's too. */
+const debuggingReplica = -2
 const readCommitted = 1
 
 type PartitionRequest = ListOffsetsRequest['topics'][number]['partitions'][number]
@@ -84,9 +86,9 @@ async function answer(
     return refused(asked, errors.UNSUPPORTED_VERSION.code)
   }
   if (partition === undefined) return refused(asked, errors.UNKNOWN_TOPIC_OR_PARTITION.code)
-  const fenced = partition.clientError(asked.currentLeaderEpoch)
+  const fenced = partition.clientError(asked.currentLeaderEpoch, request.replicaId === debuggingReplica)
   if (fenced !== null) return refused(asked, fenced.code)
-  if (!partition.readable && partition.hosted) return refused(asked, errors.KAFKA_STORAGE_ERROR.code)
+  if (partition.isOffline) return refused(asked, errors.KAFKA_STORAGE_ERROR.code)
   try {
     const end = endFor(partition, request)
     if (end === null) return refused(asked, errors.OFFSET_NOT_AVAILABLE.code)

@@ -89,6 +89,8 @@ function validate(topic: CreatableTopic, partitionsLeft: number, context: Reques
   }
   const assigned = assignments.length > 0 ? validateAssignments(topic, broker.cluster.brokerIds()) : null
   const partitions = assigned?.length ?? numPartitions
+  const factor =
+    replicationFactor === -1 ? broker.configs.number('default.replication.factor') : replicationFactor
   if (assignments.length === 0) {
     if (replicationFactor === 0 || replicationFactor < -1) {
       throw new Refusal(
@@ -102,12 +104,13 @@ function validate(topic: CreatableTopic, partitionsLeft: number, context: Reques
         'Number of partitions was set to an invalid non-positive value.',
       )
     }
-    const { size } = broker.cluster.brokerIds()
-    if (replicationFactor > size) {
+    const { availableBrokers } = broker.cluster
+    if (factor > availableBrokers) {
+      const are = availableBrokers < broker.cluster.brokerIds().size ? 'unfenced' : 'registered'
       throw new Refusal(
         errors.INVALID_REPLICATION_FACTOR,
-        `Unable to replicate the partition ${replicationFactor} time(s): The target replication factor of ` +
-          `${replicationFactor} cannot be reached because only ${size} broker(s) are registered.`,
+        `Unable to replicate the partition ${factor} time(s): The target replication factor of ` +
+          `${factor} cannot be reached because only ${availableBrokers} broker(s) are ${are}.`,
       )
     }
   }
@@ -115,8 +118,6 @@ function validate(topic: CreatableTopic, partitionsLeft: number, context: Reques
   if (count > partitionsLeft) {
     throw new Refusal(errors.POLICY_VIOLATION, `One request creates at most ${mostPartitions} partitions.`)
   }
-  const factor =
-    replicationFactor === -1 ? broker.configs.number('default.replication.factor') : replicationFactor
   return {
     layout: assigned === null ? { partitions: count, replicationFactor: factor } : { assignments: assigned },
     partitions: count,

@@ -37,7 +37,7 @@ export async function handleOffsetForLeaderEpoch(
 
 function answer(asked: PartitionRequest, partition: Partition | undefined): PartitionResponse {
   if (partition === undefined) return refused(asked, errors.UNKNOWN_TOPIC_OR_PARTITION)
-  if (!partition.readable && partition.hosted) return refused(asked, errors.KAFKA_STORAGE_ERROR)
+  if (partition.isOffline) return refused(asked, errors.KAFKA_STORAGE_ERROR)
   const fenced = partition.clientError(asked.currentLeaderEpoch)
   if (fenced !== null) return refused(asked, fenced)
   // Before every epoch, so that it ends where the log begins.

@@ -1,7 +1,7 @@
 /**
  * DescribeLogDirs (35), versions 1 to 5: the data directories, with the sizes of their file systems and of the segment files
- * of each partition in them. A replica of ours lags behind nothing, and none is being moved. The broker's own metadata log
- * is not listed.
+ * of each partition in them. As in Kafka a replica lags behind the high watermark that it knows itself, which is mostly not at
+ * all, and by -1 where its log cannot be read. None is being moved. The broker's own metadata log is not listed.
  */
 import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -35,10 +35,10 @@ export async function handleDescribeLogDirs(
 async function describe(dir: string, topics: ReadonlyMap<string, readonly Partition[]>): Promise<Result> {
   const described = [...topics].map(([name, partitions]) => ({
     name,
-    partitions: partitions.map(({ index, sizeBytes }) => ({
+    partitions: partitions.map(({ index, sizeBytes, readable, highWatermark, logEndOffset }) => ({
       partitionIndex: index,
       partitionSize: sizeBytes,
-      offsetLag: 0,
+      offsetLag: readable ? Math.max(0, highWatermark - logEndOffset) : -1,
       isFutureKey: false,
     })),
   }))

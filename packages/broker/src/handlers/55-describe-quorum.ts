@@ -1,7 +1,8 @@
 /**
- * DescribeQuorum (55), versions 0 to 2, as a Kafka answers that is broker and controller in one: this node leads the
- * metadata log, and is its only voter. Whatever is asked beside that one partition makes all of it unknown. There is no election, so that the leader's epoch stays 0. No listener is a
- * controller's alone; the one that was asked is named.
+ * DescribeQuorum (55), versions 0 to 2, as a Kafka answers that is broker and controller in one: the controller leads the
+ * metadata log, and is its only voter, since no other broker has a say in what is in the metadata store. Whatever is asked beside that
+ * one partition makes all of it unknown. The epoch is the revision at which the controller has become it, as far as 31 bits hold that; 0
+ * for a broker that is alone. No listener is a controller's alone; the one that was asked is named.
  */
 import {
   type DescribeQuorumRequest,
@@ -12,7 +13,7 @@ import {
 import type { RequestContext } from '../request-context.js'
 
 const metadataTopic = '__cluster_metadata'
-const leaderEpoch = 0
+const largestEpoch = 2 ** 31 - 1
 
 export async function handleDescribeQuorum(
   request: DescribeQuorumRequest,
@@ -46,7 +47,7 @@ export async function handleDescribeQuorum(
         errorCode: 0,
         errorMessage: '',
         leaderId: broker.nodeId,
-        leaderEpoch,
+        leaderEpoch: Math.min(broker.cluster.controllerEpoch, largestEpoch),
         highWatermark,
         currentVoters: [voter],
         observers: [],

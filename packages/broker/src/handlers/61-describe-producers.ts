@@ -1,4 +1,4 @@
-/** DescribeProducers (61), version 0: the producers that a partition remembers (KIP-664). */
+/** DescribeProducers (61), version 0: the producers that a replica on this broker remembers, a follower's too (KIP-664). */
 import { topicNameProblem } from '@varve/log'
 import { errors, type DescribeProducersRequest, type DescribeProducersResponseInput } from '@varve/protocol'
 import type { KafkaError } from '../kafka-error.js'
@@ -28,7 +28,11 @@ export function handleDescribeProducers(
 
 function answer(partitionIndex: number, partition: Partition | undefined): PartitionResponse {
   if (partition === undefined) return refused(partitionIndex, errors.UNKNOWN_TOPIC_OR_PARTITION)
-  if (!partition.readable) return refused(partitionIndex, errors.KAFKA_STORAGE_ERROR)
+  if (partition.isOffline) return refused(partitionIndex, errors.KAFKA_STORAGE_ERROR)
+  if (!partition.readable) {
+    const error = errors.NOT_LEADER_OR_FOLLOWER
+    return refused(partitionIndex, error, error.message)
+  }
   const activeProducers = partition.producers().map(({ currentTxnStartOffset, ...state }) => ({
     ...state,
     currentTxnStartOffset: currentTxnStartOffset ?? -1,
