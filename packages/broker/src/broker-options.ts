@@ -3,7 +3,7 @@ import type { Durability } from '@varve/log'
 import { VarveError } from '@varve/records'
 import { type BrokerLog, silentLog } from './broker-log.js'
 import { type Clock, systemClock } from './clock.js'
-import type { MetadataStore } from './metadata/metadata-store.js'
+import { type ClusterOptions, type ResolvedCluster, resolveCluster } from './cluster-options.js'
 import { type GroupOptions, resolveGroupOptions } from './groups/group-options.js'
 import { checkGiven, type GivenConfigs, withGiven } from './configs/static-configs.js'
 import type { ConfigValues } from './configs/stored-configs.js'
@@ -44,8 +44,11 @@ export interface BrokerOptions {
   clusterId?: string
   /** Kafka's node id. Default: the data directory's, 0 in a new directory. */
   nodeId?: number
-  /** Makes the broker one of a cluster, with a `nodeId` that no other has. Default: it is alone. */
-  cluster?: ClusterOptions
+  /**
+   * Makes the broker one of a cluster, with a `nodeId` that no other has: the URL of the etcd that all of them share, or more than
+   * that. Default: it is alone.
+   */
+  cluster?: string | ClusterOptions
   /** Where the broker stands: Kafka's `broker.rack`, which clients are told. Default nowhere in particular. */
   rack?: string
   /** Whether asking for the metadata of an unknown topic creates it. Default true. */
@@ -108,20 +111,6 @@ export interface BrokerOptions {
   log?: BrokerLog
 }
 
-/** How a broker is one of a cluster. */
-export interface ClusterOptions {
-  /** Opens the metadata store that all brokers of the cluster share. The broker closes it. */
-  openStore(environment: { readonly clock: Clock; readonly log: BrokerLog }): Promise<MetadataStore>
-  /**
-   * How long a broker that is not heard of counts as alive, in whole seconds: Kafka's `broker.session.timeout.ms`. Default 9.
-   */
-  sessionTimeoutSeconds?: number
-  /** The listener by which brokers reach each other: Kafka's `inter.broker.listener.name`. Default: the first. */
-  interBrokerListenerName?: string
-  /** Kafka's `replica.lag.time.max.ms`. Default 30,000. */
-  replicaLagTimeMaxMs?: number
-}
-
 /** The options with their defaults, checked. */
 export interface ResolvedOptions {
   readonly data: readonly string[] | null
@@ -132,7 +121,7 @@ export interface ResolvedOptions {
   readonly durability: Durability
   readonly clusterId: string | undefined
   readonly nodeId: number | undefined
-  readonly cluster: Required<ClusterOptions> | null
+  readonly cluster: ResolvedCluster | null
   readonly rack: string | null
   readonly autoCreateTopics: boolean
   readonly defaultPartitions: number
@@ -169,16 +158,17 @@ export function resolveOptions(given: BrokerOptions): ResolvedOptions {
     )
   }
   const listeners = resolveListeners(options)
+  const advertised = resolveAdvertised(options, listeners)
   const defaultPartitions = integer(options, 'defaultPartitions', 1, 1, mostPartitions)
   return {
     data,
     listeners,
-    advertised: resolveAdvertised(options, listeners),
+    advertised,
     ...resolveSecurity(options, listeners),
     durability,
     clusterId: options.clusterId,
     nodeId: options.nodeId === undefined ? undefined : integer(options, 'nodeId', 0, 0, 2 ** 31 - 1),
-    cluster: options.cluster === undefined ? null : resolveCluster(options.cluster, listeners),
+    cluster: options.cluster === undefined ? null : resolveCluster(options.cluster, listeners, advertised),
     rack: options.rack ?? null,
     autoCreateTopics: options.autoCreateTopics ?? true,
     defaultPartitions,
@@ -210,25 +200,6 @@ export function resolveOptions(given: BrokerOptions): ResolvedOptions {
 function resolveAdmin({ port, host = '127.0.0.1' }: { port: number; host?: string }) {
   if (Number.isInteger(port) && port >= 0 && port <= 65535) return { port, host }
   throw new VarveError('VARVE_INVALID_OPTION', `admin.port must be an integer from 0 to 65535, not ${port}`)
-}
-
-function resolveCluster(
-  given: ClusterOptions,
-  listeners: readonly ListenerAddress[],
-): Required<ClusterOptions> {
-  const {
-    openStore,
-    sessionTimeoutSeconds = 9,
-    interBrokerListenerName = listeners[0]!.name,
-    replicaLagTimeMaxMs = 30_000,
-  } = given
-  if (!listeners.some(({ name }) => name === interBrokerListenerName)) {
-    throw new VarveError(
-      'VARVE_INVALID_LISTENER',
-      `cluster.interBrokerListenerName: no listener is called ${interBrokerListenerName}`,
-    )
-  }
-  return { openStore, sessionTimeoutSeconds, interBrokerListenerName, replicaLagTimeMaxMs }
 }
 
 function resolveData(data: string | readonly string[]): readonly string[] {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { TlsOptions } from 'node:tls'
 import type { Durability, openDataDirectory } from '@varve/log'
 import { VarveError } from '@varve/records'
+import { noBroker } from '@varve/replication'
 import type { ResolvedOptions } from './broker-options.js'
 import type { AdminServer } from './admin/admin-server.js'
 import type { BrokerLog } from './broker-log.js'
@@ -53,6 +54,16 @@ export interface BoundListener {
   readonly port: number
 }
 
+/** What a broker knows of the cluster that it is one of, as of when it is asked. */
+export interface BrokerCluster {
+  /** The URL of the etcd, without user and password; null for a store that the broker was given. */
+  readonly store: string | null
+  /** The brokers that are registered, this one among them, in the order of their ids. */
+  readonly brokerIds: number[]
+  /** The id of the controller; null while there is none. */
+  readonly controllerId: number | null
+}
+
 /** A running broker. */
 export interface Broker {
   /** `host:port` as advertised by the first listener: what a client takes as its bootstrap server. */
@@ -69,6 +80,12 @@ export interface Broker {
   readonly dataDirectories: readonly string[]
   readonly durability: Durability
   readonly clusterId: string
+  /** Kafka's node id. */
+  readonly nodeId: number
+  /** Where the broker stands; null where nobody has said. */
+  readonly rack: string | null
+  /** The cluster that it is one of; null for a broker that is alone. */
+  readonly cluster: BrokerCluster | null
   /** One line for each partition that cannot be written, and why; the others are not affected. Made anew on each read. */
   readonly problems: string[]
   /** What goes wrong on purpose: errors, delays and dropped connections, by API. */
@@ -192,7 +209,17 @@ async function open(
       ? openSingleBroker
       : (await import('./cluster/cluster-broker.js')).openClusterBroker
   const { openDataDirectory } = dependencies
-  const foundation = await openFoundation({ options, paths, temporary, openDataDirectory, opening }, opened)
+  const foundation = await openFoundation(
+    {
+      options,
+      paths,
+      temporary,
+      openDataDirectory,
+      opening,
+      identity: () => tls?.renewal.identity.context ?? null,
+    },
+    opened,
+  )
   const { directories, metadata, configs, topics, cluster } = foundation
   const directory = directories.first
 
@@ -311,6 +338,7 @@ async function open(
     certificate: tls?.renewal ?? null,
   })
   admin?.health.serve(async () => [
+    ...foundation.problems(),
     ...problems(),
     ...(tls?.renewal.problems() ?? []),
     ...(await lowDisk.problems()),
@@ -381,6 +409,20 @@ async function open(
     dataDirectories: directories.paths,
     durability,
     clusterId: directory.clusterId,
+    nodeId: directory.nodeId,
+    rack: options.rack,
+    cluster:
+      options.cluster === null
+        ? null
+        : {
+            store: options.cluster.store,
+            get brokerIds() {
+              return [...cluster.brokerIds()].sort((a, b) => a - b)
+            },
+            get controllerId() {
+              return cluster.controllerId === noBroker ? null : cluster.controllerId
+            },
+          },
     get problems() {
       return problems()
     },

@@ -47,6 +47,11 @@ export class CertificateRenewal {
     this.#schedule()
   }
 
+  /** What new connections use. */
+  get identity(): SslIdentity {
+    return this.#identity
+  }
+
   /** In ms since 1970. */
   get expiresAt(): number {
     return Date.parse(this.#identity.certificate.validTo)

@@ -44,7 +44,8 @@ export class DataDirectories {
     open: typeof openDataDirectory,
     keepsMetadata = true,
   ): Promise<DataDirectories> {
-    const home = keepsMetadata ? await homeOf(paths) : withoutMetadata(paths)
+    if (!keepsMetadata) refuseLoneDirectories(paths)
+    const home = keepsMetadata ? await homeOf(paths) : paths[0]!
     const opened = new Map<string, DataDirectory>()
     try {
       let known = options
@@ -144,13 +145,13 @@ export class DataDirectories {
   }
 }
 
-/** The first, of a broker whose metadata lies elsewhere. */
-function withoutMetadata(paths: readonly string[]): string {
+/** Refuses directories of a broker that is alone. @throws VarveError `VARVE_FOREIGN_DIRECTORY` */
+export function refuseLoneDirectories(paths: readonly string[]): void {
   const home = paths.find((path) => existsSync(join(path, metadataLogName)))
-  if (home === undefined) return paths[0]!
+  if (home === undefined) return
   throw new VarveError(
     'VARVE_FOREIGN_DIRECTORY',
-    `${home} is that of a broker that is alone: it has metadata of its own (${metadataLogName}). Start it without a cluster, or give this one another directory`,
+    `${home} is that of a broker that is alone: it has metadata of its own (${metadataLogName}). Start it without a cluster, give this one another directory, or take it into a new cluster with: varve cluster import`,
   )
 }
 

@@ -1,3 +1,4 @@
+import type { SecureContextOptions } from 'node:tls'
 import type { openDataDirectory } from '@varve/log'
 import type { ResolvedOptions } from './broker-options.js'
 import type { ClusterView } from './cluster-view.js'
@@ -18,6 +19,8 @@ export interface FoundationOptions {
   readonly temporary: boolean
   readonly openDataDirectory: typeof openDataDirectory
   readonly opening: OpeningProgress
+  /** What the broker proves itself with to others; null where it has nothing. Another one after a renewal. */
+  readonly identity: () => SecureContextOptions | null
 }
 
 /** What a broker stands on, which is another thing for one that is alone than for one of a cluster. */
@@ -30,6 +33,8 @@ export interface Foundation {
   readonly controller: ControllerLink
   /** Begins to be there for others, which reach it at these endpoints. */
   join(endpoints: readonly Endpoint[]): Promise<void>
+  /** One line for each thing that keeps the broker from doing its part in the cluster. */
+  problems(): string[]
   /** Hands over what others can do as well, as long as that takes no longer than `timeoutMs`. */
   leave(timeoutMs: number): Promise<void>
 }

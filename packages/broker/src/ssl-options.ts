@@ -1,5 +1,4 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { Duplex } from 'node:stream'
 import {
   createSecureContext,
@@ -10,9 +9,7 @@ import {
 } from 'node:tls'
 import { VarveError } from '@varve/records'
 import { opensslCipher } from './cipher-suites.js'
-
-/** PEM text, as a string or bytes, or the path of a file with it; a string that has no PEM in it is taken for a path. */
-export type Pem = string | Buffer
+import { isPath, type Pem, pemContent } from './pem.js'
 
 /**
  * What the SSL listeners prove themselves with, and what they ask of clients. Files are read again when they change: new
@@ -30,7 +27,10 @@ export interface SslOptions {
   key?: Pem
   /** What an encrypted key is decrypted with: Kafka's `ssl.key.password`. */
   passphrase?: string
-  /** Who signs the certificates of clients: Kafka's `ssl.truststore.certificates`. Default: the authorities of Node. */
+  /**
+   * Who signs the certificates of clients, and of the other brokers of a cluster: Kafka's `ssl.truststore.certificates`. Default:
+   * the authorities of Node.
+   */
   ca?: Pem
   /**
    * Kafka's `ssl.client.auth`. `'requested'`: a client may come without a certificate, not with a wrong one. `'required'`:
@@ -52,6 +52,8 @@ export type TlsVersion = 'TLSv1.2' | 'TLSv1.3'
 /** What a listener proves itself with, read and checked. */
 export interface SslIdentity {
   readonly tls: TlsOptions
+  /** That without what only who is called has to decide: the broker proves itself with it to others of its cluster. */
+  readonly context: SecureContextOptions
   /** The broker's own certificate. */
   readonly certificate: X509Certificate
   /** That one and, where they are PEM, those between it and its authority. */
@@ -100,7 +102,7 @@ export async function readSsl(ssl: SslOptions): Promise<SslIdentity> {
     // Whoever sends none is turned away by Node only where one is required; see TlsHandshakes for 'requested'.
     rejectUnauthorized: clientAuth === 'required',
   }
-  return { tls, certificate: chain[0]!, chain }
+  return { tls, context, certificate: chain[0]!, chain }
 }
 
 interface Keystore {
@@ -186,10 +188,6 @@ function certificatesIn(given: string | Buffer): X509Certificate[] {
   return found.map((one) => new X509Certificate(one))
 }
 
-function isPath(given: Pem): given is string {
-  return typeof given === 'string' && given !== '' && !given.includes('-----BEGIN')
-}
-
 /** The option, and the file that it names. */
 function named(ssl: SslOptions, part: Part): string {
   const given = ssl[part]!
@@ -203,11 +201,10 @@ async function content(ssl: SslOptions, part: Part): Promise<string | Buffer> {
       `${part} is missing; an SSL listener needs a certificate and its key, as PEM or as paths of PEM files, or both as pfx`,
     )
   }
-  if (!isPath(given)) return given
   try {
-    return await readFile(given)
+    return await pemContent(given)
   } catch (error) {
-    throw invalid(`cannot read ${part} from ${given}: ${(error as Error).message}`, error)
+    throw invalid(`cannot read ${part} from ${given.toString()}: ${(error as Error).message}`, error)
   }
 }
 

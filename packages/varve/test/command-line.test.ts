@@ -32,7 +32,6 @@ test('serve', () => {
     port: 9092,
     host: '127.0.0.1',
     data: ['./varve-data'],
-    durability: 'fsync',
     partitions: 1,
     autoCreate: true,
     lowDiskBytes: 67_108_864,
@@ -188,7 +187,7 @@ test('help shows defaults as they are typed', () => {
       .helpInformation()
       .replaceAll(/\s+/g, ' ')
   expect(help('consume')).toContain('(default: earliest)')
-  expect(help('serve')).toContain('default: "fsync")')
+  expect(help('serve')).toContain('default: "127.0.0.1")')
 })
 
 test.for([

@@ -10,8 +10,8 @@ export interface BrokerPeersOptions {
   readonly brokers: BrokerLookup
   /** The listener by which brokers reach each other: Kafka's `inter.broker.listener.name`. */
   readonly listener: string
-  /** How that listener is spoken with, if it speaks TLS. */
-  readonly tls: ConnectionOptions['tls']
+  /** How that listener is spoken with by a connection that begins now. */
+  readonly tls: () => ConnectionOptions['tls']
   /** Nobody listens any more where a broker was. */
   readonly onRefused: (brokerId: number) => void
 }
@@ -40,12 +40,11 @@ export class BrokerPeers {
    */
   async dial(brokerId: number): Promise<Connection> {
     const { host, port } = this.#addressOf(brokerId)
-    const { tls = false } = this.#options
     const { signal } = this.#closing
     try {
       const connection = await Connection.dial(host, port, {
         clientId: clientIdPrefix + this.#options.brokerId,
-        tls,
+        tls: this.#options.tls(),
         signal,
       })
       if (signal.aborted) {

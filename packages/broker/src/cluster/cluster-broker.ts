@@ -3,7 +3,7 @@ import { VarveError } from '@varve/records'
 import type { Closer } from '../broker.js'
 import { BrokerConfigs } from '../configs/broker-configs.js'
 import { staticConfigs } from '../configs/static-configs.js'
-import { DataDirectories } from '../data-directories.js'
+import { DataDirectories, refuseLoneDirectories } from '../data-directories.js'
 import type { Foundation, FoundationOptions } from '../foundation.js'
 import { formatAddress } from '../listener-address.js'
 import type { Membership } from '../membership.js'
@@ -15,7 +15,9 @@ import { ControllerForwarding } from './controller-forwarding.js'
 import { InSyncChanges } from './in-sync-changes.js'
 import { PeerWatch } from './peer-watch.js'
 import { RegisteredBrokers } from './registered-brokers.js'
+import { readIdentity } from './directory-identity.js'
 import { ReplicaFetchers } from './replica-fetchers.js'
+import { untilReachable } from './store-patience.js'
 import { UncleanRestarts } from './unclean-restarts.js'
 
 /**
@@ -23,14 +25,24 @@ import { UncleanRestarts } from './unclean-restarts.js'
  * is registered, and begins to lead and to follow, once it has joined.
  */
 export async function openClusterBroker(
-  { options, paths, temporary, openDataDirectory, opening }: FoundationOptions,
+  { options, paths, temporary, openDataDirectory, opening, identity }: FoundationOptions,
   opened: Closer[],
 ): Promise<Foundation> {
   const { clock, log, durability, lowDiskBytes, rack } = options
   const cluster = options.cluster!
+  refuseLoneDirectories(paths)
+  const former = await readIdentity(paths)
+  if (former === null && options.nodeId === undefined) {
+    throw new VarveError(
+      'VARVE_NO_BROKER_ID',
+      'a broker of a cluster needs an id that no other one has; give it a nodeId',
+    )
+  }
   const metadata = await cluster.openStore({ clock, log })
   opened.push(() => metadata.close())
-  const clusterId = await clusterIdOf(metadata, options.clusterId)
+  const patiently = <T>(work: () => Promise<T>): Promise<T> => untilReachable(work, { clock, log })
+  const expected = { clusterId: options.clusterId, ofDirectory: former?.clusterId ?? null }
+  const clusterId = await patiently(() => clusterIdOf(metadata, expected))
   const directories = await DataDirectories.open(
     paths,
     { clusterId, ...(options.nodeId !== undefined && { nodeId: options.nodeId }) },
@@ -39,26 +51,26 @@ export async function openClusterBroker(
   )
   opened.push(() => directories.close())
   const brokerId = directories.first.nodeId
-  const configs = await BrokerConfigs.load(
-    metadata,
-    brokerId,
-    staticConfigs(options, brokerId, directories.paths),
+  const configs = await patiently(() =>
+    BrokerConfigs.load(metadata, brokerId, staticConfigs(options, brokerId, directories.paths)),
   )
   const following = configs.follow()
   opened.push(async () => following.close())
-  const member = await ClusterMember.open({
-    store: metadata,
-    brokerId,
-    clock,
-    log,
-    controllerConfig: () => ({
-      defaultMinInsyncReplicas: configs.number('min.insync.replicas'),
-      uncleanLeaderElection: configs.boolean('unclean.leader.election.enable'),
-      leaderImbalanceCheckIntervalMs: configs.boolean('auto.leader.rebalance.enable')
-        ? configs.number('leader.imbalance.check.interval.seconds') * 1000
-        : null,
+  const member = await patiently(() =>
+    ClusterMember.open({
+      store: metadata,
+      brokerId,
+      clock,
+      log,
+      controllerConfig: () => ({
+        defaultMinInsyncReplicas: configs.number('min.insync.replicas'),
+        uncleanLeaderElection: configs.boolean('unclean.leader.election.enable'),
+        leaderImbalanceCheckIntervalMs: configs.boolean('auto.leader.rebalance.enable')
+          ? configs.number('leader.imbalance.check.interval.seconds') * 1000
+          : null,
+      }),
     }),
-  })
+  )
   opened.push(async () => member.close())
   const brokers = (id: number) => member.image.brokers.get(id)
   const membership: Membership = {
@@ -69,11 +81,12 @@ export async function openClusterBroker(
     replicaLagTimeMaxMs: cluster.replicaLagTimeMaxMs,
     now: () => clock.now(),
   }
+  const isSecure = options.protocolOf(cluster.interBrokerListenerName) === 'SSL'
   const peers = new BrokerPeers({
     brokerId,
     brokers,
     listener: cluster.interBrokerListenerName,
-    tls: false,
+    tls: () => (isSecure && identity()) || false,
     onRefused: (id) => member.connectionRefused(id),
   })
   opened.push(async () => peers.close())
@@ -127,10 +140,6 @@ export async function openClusterBroker(
     cluster: new RegisteredBrokers(brokerId, member),
     controller: new ControllerForwarding(member, peers),
     join: async (endpoints) => {
-      for (const { listener, host } of endpoints) {
-        if (host !== '0.0.0.0' && host !== '::') continue
-        throw new VarveError('VARVE_INVALID_LISTENER', `the listener ${listener} advertises ${host}`)
-      }
       member.register({
         incarnationId: randomUUID(),
         directoryId: directories.first.directoryId,
@@ -143,6 +152,7 @@ export async function openClusterBroker(
       })
       await member.untilRegistered()
     },
+    problems: () => member.problems(),
     leave: async (timeoutMs) => {
       await member.shutDown(timeoutMs)
       fetchers.close()

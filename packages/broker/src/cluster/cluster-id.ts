@@ -6,22 +6,45 @@ import type { MetadataStore } from '../metadata/metadata-store.js'
 const clusterIdKey = '/cluster'
 const formVersion = 1
 
+/** Which cluster a broker expects to find. */
+export interface ExpectedCluster {
+  /** The id that the cluster must have, or is to have. */
+  readonly clusterId: string | undefined
+  /** The id that the broker's data directory has; null for a new one. */
+  readonly ofDirectory: string | null
+}
+
 /**
- * The id of the cluster whose store this is, which the first broker gives it.
+ * The id of the cluster whose store this is, which the first broker gives it. A directory that has one came from a cluster whose
+ * store had it before: where none has, it is another store, in which everything in the directory would be a stray.
  *
- * @param wanted that the cluster must have, or is to have
  * @throws VarveError `VARVE_FOREIGN_CLUSTER`, `VARVE_METADATA_CORRUPT`, and as the store
  */
-export async function clusterIdOf(store: MetadataStore, wanted: string | undefined): Promise<string> {
+export async function clusterIdOf(
+  store: MetadataStore,
+  { clusterId: wanted, ofDirectory }: ExpectedCluster,
+): Promise<string> {
   for (;;) {
     const { entries } = await store.list(clusterIdKey)
     const entry = entries.find(({ key }) => key === clusterIdKey)
     if (entry !== undefined) {
       const clusterId = decode(entry.value)
+      if (ofDirectory !== null && ofDirectory !== clusterId) {
+        throw new VarveError(
+          'VARVE_FOREIGN_CLUSTER',
+          `the data directory is of the cluster ${ofDirectory}, and the metadata store that of the cluster ${clusterId}; give the store that goes with the directory, or a new directory`,
+        )
+      }
       if (wanted === undefined || clusterId === wanted) return clusterId
       throw new VarveError(
         'VARVE_FOREIGN_CLUSTER',
         `the metadata store is that of the cluster ${clusterId}, not of ${wanted}; give the right store, or leave the id out`,
+      )
+    }
+    if (ofDirectory !== null) {
+      throw new VarveError(
+        'VARVE_FOREIGN_CLUSTER',
+        `the data directory is of the cluster ${ofDirectory}, and the metadata store knows of no cluster; give the store that goes with the directory, with its prefix, or restore that store if it was lost`,
       )
     }
     const clusterId = wanted ?? randomUuid()

@@ -58,6 +58,7 @@ export class ClusterMember {
   #timer: Timer = undefined
   #lastRefusalLine = -Infinity
   #stopped: (() => void) | null = null
+  readonly #revoking = new Set<Promise<void>>()
 
   private constructor(options: ClusterMemberOptions, ready: () => void, failed: (error: VarveError) => void) {
     this.#options = options
@@ -115,6 +116,26 @@ export class ClusterMember {
   /** A controller has noted what this broker may have lost. */
   get hasBeenUnfenced(): boolean {
     return this.#session?.hasBeenUnfenced ?? false
+  }
+
+  /** What keeps this broker from doing its part, once it has begun to be one of the cluster. */
+  problems(): string[] {
+    const { brokerId } = this.#options
+    switch (this.#session?.state) {
+      case 'starting': {
+        return [
+          this.#session.refusal === null
+            ? `broker ${brokerId} is not registered in the metadata store; it is again as soon as that answers`
+            : takenId(brokerId),
+        ]
+      }
+      case 'fenced': {
+        return [`no controller has taken note of broker ${brokerId} yet`]
+      }
+      default: {
+        return []
+      }
+    }
   }
 
   /** Calls `listener` after each change of the image, and of whether this broker is registered or the controller. */
@@ -197,6 +218,14 @@ export class ClusterMember {
     session.shutDown(timeoutMs, this.#now())
     this.#pump()
     await stopped
+    // Who closes the store before it has heard of this leaves a registration behind, which lasts as long as its lease.
+    const { clock } = this.#options
+    let timer: Timer
+    const tooLong = new Promise<void>((resolve) => {
+      timer = clock.setTimeout(resolve, timeoutMs)
+    })
+    await Promise.race([Promise.all(this.#revoking), tooLong])
+    clock.clearTimeout(timer)
   }
 
   /** Ends everything. What the store has of this broker goes with its lease. */
@@ -260,10 +289,7 @@ export class ClusterMember {
     if (this.#session?.refusal !== 'DUPLICATE_BROKER_REGISTRATION') return
     if (now - this.#lastRefusalLine < refusalLineEveryMs) return
     this.#lastRefusalLine = now
-    log(
-      'error',
-      `another process is registered as broker ${brokerId}; give each broker an id of its own, or stop the other one. This one waits`,
-    )
+    log('error', `${takenId(brokerId)}. This one waits`)
   }
 
   /** Carries out what session and controller want. */
@@ -352,9 +378,17 @@ export class ClusterMember {
 
   /** A lease that is not revoked runs out. */
   #revoke(lease: string): void {
-    this.#options.store.revokeLease(lease).catch((error: unknown) => {
-      if (!this.#isClosed)
-        this.#options.log('warn', `could not revoke a lease: ${messageOf(error)}`, errorFields(error))
-    })
+    const revoked = this.#options.store
+      .revokeLease(lease)
+      .catch((error: unknown) => {
+        if (!this.#isClosed)
+          this.#options.log('warn', `could not revoke a lease: ${messageOf(error)}`, errorFields(error))
+      })
+      .finally(() => this.#revoking.delete(revoked))
+    this.#revoking.add(revoked)
   }
+}
+
+function takenId(brokerId: number): string {
+  return `another process is registered as broker ${brokerId}; give each broker an id of its own, or stop the other one`
 }

@@ -52,6 +52,9 @@ const optionsInstead: Readonly<Record<string, string>> = {
   'advertised.listeners': 'advertisedListeners',
   'node.id': 'nodeId',
   'broker.id': 'nodeId',
+  'broker.session.timeout.ms': 'cluster',
+  'inter.broker.listener.name': 'cluster',
+  'replica.lag.time.max.ms': 'cluster',
   'ssl.cipher.suites': 'ssl',
   'ssl.client.auth': 'ssl',
   'ssl.enabled.protocols': 'ssl',
@@ -175,6 +178,12 @@ export function staticConfigs(
   values.set('log.dirs', dataDirectories.join(','))
   values.set('listeners', written(listeners))
   values.set('advertised.listeners', written(listeners.map((one) => advertised.get(one.name) ?? one)))
+  if (options.cluster !== null) {
+    const { sessionTimeoutSeconds, interBrokerListenerName, replicaLagTimeMaxMs } = options.cluster
+    values.set('broker.session.timeout.ms', String(sessionTimeoutSeconds * 1000))
+    values.set('inter.broker.listener.name', interBrokerListenerName)
+    values.set('replica.lag.time.max.ms', String(replicaLagTimeMaxMs))
+  }
   if (options.durability === 'fsync') values.set('log.flush.interval.messages', '1')
   return values
 }

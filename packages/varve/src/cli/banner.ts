@@ -1,11 +1,23 @@
 import type { Invocation } from './invocation.js'
 
+/** What a broker is one of. */
+export interface ClusterFacts {
+  readonly clusterId: string
+  readonly brokerId: number
+  readonly rack: string | null
+  /** Where its metadata is. */
+  readonly store: string
+  /** Those that are there, itself included. */
+  readonly brokerIds: readonly number[]
+}
+
 export interface BannerFacts {
   readonly version: string
   readonly address: string
   /** Whether clients have to speak TLS there. */
   readonly tls?: boolean
   readonly admin?: { readonly host: string; readonly port: number } | null
+  readonly cluster?: ClusterFacts | null
   readonly dataDirectories: readonly string[]
   readonly durability: 'os' | 'fsync'
   /** What is wrong with single partitions, one line each. */
@@ -19,6 +31,10 @@ const PROMISES = {
   fsync: 'what is acknowledged is on disk',
   os: 'survives a crash of varve, not of the machine',
 } as const
+const PROMISES_IN_A_CLUSTER = {
+  fsync: 'what is acknowledged is on the disks of the replicas in sync',
+  os: 'what is acknowledged is in the memory of the replicas in sync',
+} as const
 
 const isDefaultAddress = (address: string): boolean => ['127.0.0.1:9092', 'localhost:9092'].includes(address)
 
@@ -28,12 +44,23 @@ export function tryItOut(address: string, command: string, tls = false): [produc
   return [`echo hello | ${command} produce demo${broker}`, `${command} consume demo${broker}`]
 }
 
+/** Which broker of which cluster it is, and who else is there. */
+export function clusterLines({ clusterId, brokerId, rack, store, brokerIds }: ClusterFacts): string[] {
+  return [
+    `broker ${brokerId}${rack === null ? '' : ` in rack ${rack}`}, of the cluster ${clusterId} at ${store}`,
+    brokerIds.length === 1
+      ? 'it is the only broker there so far'
+      : `${brokerIds.length} brokers are there: ${brokerIds.join(', ')}`,
+  ]
+}
+
 /** The one thing that `varve serve` prints when it is ready. */
 export function banner({
   version,
   address,
   tls = false,
   admin = null,
+  cluster = null,
   dataDirectories,
   durability,
   problems,
@@ -48,8 +75,9 @@ export function banner({
     '',
     `  address     ${bold(address)}`,
     ...(admin === null ? [] : [`  admin       http://${admin.host}:${admin.port}/metrics and /healthz`]),
+    ...(cluster === null ? [] : [`  cluster     ${clusterLines(cluster).join(`\n${' '.repeat(14)}`)}`]),
     `  data        ${dataDirectories.join('\n              ')}`,
-    `  durability  ${durability}: ${PROMISES[durability]}`,
+    `  durability  ${durability}: ${(cluster === null ? PROMISES : PROMISES_IN_A_CLUSTER)[durability]}`,
     ...problems.map((problem) => `  problem     ${problem}`),
     '',
     `Try it from another shell${where}:`,

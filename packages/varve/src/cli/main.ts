@@ -51,6 +51,7 @@ function serveCommand(): Command {
         'varve serve --config log.retention.hours=24 --config compression.type=zstd',
         'varve serve --host 0.0.0.0 --advertised-listeners PLAINTEXT://kafka.example:9092',
         'varve serve --listeners SSL://0.0.0.0:9093 --ssl-cert broker.pem --ssl-key broker.key',
+        'varve serve --cluster etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379/varve --broker-id 1 --rack a',
       ),
     )
     .addHelpText(

@@ -19,6 +19,8 @@ export interface Setting {
   readonly kafka?: readonly string[]
   /** Other settings that say the same in another way. */
   readonly conflicts?: readonly string[]
+  /** The setting without which it says nothing. */
+  readonly needs?: string
 }
 
 const most = 2_147_483_647
@@ -57,8 +59,8 @@ export const serveSettings: readonly Setting[] = [
   {
     name: 'durability',
     flags: '--durability <policy>',
-    description: 'when a record is acknowledged: fsync (on disk) or os (in the page cache)',
-    default: 'fsync',
+    description:
+      'when a record is acknowledged: fsync (on disk) or os (in the page cache); fsync if not given, in a cluster os',
     parse: oneOf('fsync', 'os'),
   },
   {
@@ -135,16 +137,81 @@ export const serveSettings: readonly Setting[] = [
   },
   {
     name: 'node-id',
-    flags: '--node-id <id>',
+    flags: '--broker-id, --node-id <id>',
     kafka: ['node.id', 'broker.id'],
-    description: "this broker's number",
+    description: "this broker's number, which no other one of its cluster has",
     parse: integer(0, most),
   },
   {
     name: 'rack',
     flags: '--rack <name>',
     kafka: ['broker.rack'],
-    description: 'where this broker stands, which clients are told',
+    description: 'where this broker stands, which clients are told, and over which replicas are spread',
+  },
+  {
+    name: 'cluster',
+    flags: '--cluster <url>',
+    description:
+      'makes the broker one of a cluster: the etcd that all of them share, as etcd://host:port[,host:port][/prefix], or etcds:// for TLS',
+  },
+  {
+    name: 'cluster-user',
+    flags: '--cluster-user <name>',
+    description: 'user of the etcd, where it has users',
+    needs: 'cluster',
+  },
+  {
+    name: 'cluster-password',
+    flags: '--cluster-password <text>',
+    description: 'their password; a flag is seen by all users of the machine, a variable or a file is not',
+    needs: 'cluster',
+  },
+  {
+    name: 'cluster-password-file',
+    flags: '--cluster-password-file <file>',
+    description: 'file with that password',
+    conflicts: ['cluster-password'],
+    needs: 'cluster',
+  },
+  {
+    name: 'cluster-ca',
+    flags: '--cluster-ca <file>',
+    description: "PEM file of who signs the certificates of the etcd; Node's authorities if not given",
+    needs: 'cluster',
+  },
+  {
+    name: 'cluster-cert',
+    flags: '--cluster-cert <file>',
+    description: 'PEM file of the certificate that the etcd asks for',
+    needs: 'cluster',
+  },
+  {
+    name: 'cluster-key',
+    flags: '--cluster-key <file>',
+    description: 'PEM file of its private key',
+    needs: 'cluster',
+  },
+  {
+    name: 'session-timeout',
+    flags: '--session-timeout <seconds>',
+    description: 'how long the others wait for a broker of which they hear nothing; 9 if not given',
+    parse: integer(1, 86_400),
+    needs: 'cluster',
+  },
+  {
+    name: 'inter-broker-listener',
+    flags: '--inter-broker-listener <name>',
+    kafka: ['inter.broker.listener.name'],
+    description: 'the listener by which brokers of a cluster reach each other; the first if not given',
+    needs: 'cluster',
+  },
+  {
+    name: 'replica-lag-time-max-ms',
+    flags: '--replica-lag-time-max-ms <ms>',
+    kafka: ['replica.lag.time.max.ms'],
+    description: 'how long a replica may lag behind its leader and count as in sync; 30000 if not given',
+    parse: integer(1, most),
+    needs: 'cluster',
   },
   {
     name: 'partitions',
@@ -232,6 +299,11 @@ export function variableOf({ name }: Setting): string {
 /** Where commander keeps its value. */
 export function keyOf({ name }: Setting): string {
   return name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+/** The flag as it is called after the setting, for messages. */
+export function flagOf({ flags }: Setting): string {
+  return flags.match(/--[\w-]+/g)!.at(-1)!
 }
 
 /** For those who look for it under Kafka's name. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
 import { Failure } from './failure.js'
-import { keyOf, type Setting, serveSettings, variableOf } from './serve-settings.js'
+import { flagOf, keyOf, type Setting, serveSettings, variableOf } from './serve-settings.js'
 
 /** Configurations of Kafka by name, and the values they were given. */
 export type KafkaConfigs = Record<string, string | number | boolean>
@@ -18,7 +18,7 @@ function takeConfigs(command: Command): KafkaConfigs {
     const setting = settingOf(name)
     if (setting === undefined) configs[name] = value
     else if (isGiven(command, setting.name))
-      throw wrong(`give either ${setting.flags.split(' ')[0]} or ${name}, not both`)
+      throw wrong(`give either ${flagOf(setting)} or ${name}, not both`)
     else fill(command, setting, listed(setting, value), `--config ${name}`, 'cli')
   }
   return configs
@@ -44,7 +44,9 @@ export async function applySources(command: Command, environment: NodeJS.Process
   }
   const path = command.opts<{ configFile?: string }>().configFile ?? environment['VARVE_CONFIG_FILE']
   const configs = path === undefined || path === '' ? {} : await applyFile(command, path)
-  for (const { name, conflicts = [] } of serveSettings) {
+  for (const { name, conflicts = [], needs } of serveSettings) {
+    if (needs !== undefined && isGiven(command, name) && !isGiven(command, needs))
+      throw wrong(`${name} is of use beside ${needs} only; give that as well, or leave it out`)
     const other = conflicts.find((one) => isGiven(command, name) && isGiven(command, one))
     if (other !== undefined)
       throw wrong(`give either ${name} or ${other}, not both; one comes from the environment or a file`)

@@ -1,17 +1,18 @@
 import { startBroker, type Broker, type BrokerLog, type LogLevel, type SslOptions } from '@varve/broker'
 import type { Command } from 'commander'
-import { banner } from './banner.js'
+import { banner, clusterLines } from './banner.js'
 import { Failure } from './failure.js'
 import { invocation } from './invocation.js'
+import { clusterFacts, clusterFailure, clusterOf, type ServeClusterOptions } from './serve-cluster.js'
 import { type LogFormat, serveLog } from './serve-log.js'
 import { applySources } from './serve-sources.js'
 import { version } from './version.js'
 
-export interface ServeOptions {
+export interface ServeOptions extends ServeClusterOptions {
   port: number
   host: string
   data: readonly string[]
-  durability: 'os' | 'fsync'
+  durability?: 'os' | 'fsync'
   listeners?: string
   advertisedListeners?: string
   listenerSecurityProtocolMap?: string
@@ -81,7 +82,7 @@ function startFailure(error: unknown, options: ServeOptions): unknown {
         },
       )
     default:
-      return error
+      return clusterFailure(error, options)
   }
 }
 
@@ -166,6 +167,7 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
       closeTimeoutMs: options.closeTimeoutMs,
       nodeId: options.nodeId,
       rack: options.rack,
+      cluster: clusterOf(options),
       defaultPartitions: options.partitions,
       autoCreateTopics: options.autoCreate,
       ...(configs['group.initial.rebalance.delay.ms'] === undefined && {
@@ -181,11 +183,12 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
   // A terminal that is gone, or a log pipe that broke, is no reason to stop serving.
   for (const stream of [process.stdout, process.stderr])
     stream.removeAllListeners('error').on('error', () => {})
+  const cluster = clusterFacts(broker)
   if (isJson) {
     const { address, dataDirectories, durability } = broker
     log(
       'info',
-      `varve ${version()} is serving Kafka's protocol at ${address}, from ${dataDirectories.join(', ')} (${durability})${adminText(broker)}`,
+      `varve ${version()} is serving Kafka's protocol at ${address}, from ${dataDirectories.join(', ')} (${durability})${adminText(broker)}${cluster === null ? '' : `, as ${clusterLines(cluster).join('; ')}`}`,
     )
     return
   }
@@ -195,6 +198,7 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
       address: broker.address,
       tls: broker.listeners[0]!.protocol === 'SSL',
       admin: broker.admin,
+      cluster,
       dataDirectories: broker.dataDirectories,
       durability: broker.durability,
       problems: broker.problems,
