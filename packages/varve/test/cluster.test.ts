@@ -2,9 +2,13 @@
  * Whoever moves the replicas of a cluster from a shell looks at what these commands say first, and does what they propose: a
  * problem that status leaves out, a drain that says it is done and is not, or replicas called equal that differ, cost records.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { FakeCluster } from './fake-cluster.js'
 
@@ -166,6 +170,35 @@ test('a drain that takes long is left alone, looked at and ended', { timeout: 60
   expect(cluster.placement).toEqual(['orders-0 1', 'orders-1 1'])
 })
 
+test('Ctrl-C ends the waiting, and not the drain', { timeout: 60_000 }, async () => {
+  const cluster = await FakeCluster.start(null, null)
+  cluster.patience = Infinity
+  cluster.topic('orders', [1])
+  const bin = fileURLToPath(new URL('../bin/varve.mjs', import.meta.url))
+  const child = spawn(process.execPath, [
+    bin,
+    'cluster',
+    'drain',
+    '1',
+    '--broker',
+    cluster.brokers[0]!.address,
+  ])
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const said = text(child.stderr)
+  await cluster.brokers[0]!.received('ListPartitionReassignments', 1)
+  child.kill('SIGINT')
+  expect(await once(child, 'exit')).toEqual([130, null])
+  expect(await said).toMatch(/^varve: interrupted: 1 partition of 1 left will be moved all the same/)
+  expect(cluster.placement).toEqual(['orders-0 2,1'])
+})
+
+test('a drain without another broker, and a comparison without a second replica, say what is missing', async () => {
+  const cluster = await FakeCluster.start(null)
+  cluster.topic('orders', [1])
+  expect((await cluster.varve('cluster drain 1')).stderr).toContain('no other broker is up')
+  expect((await cluster.varve('cluster verify')).stdout).toMatch(/^There is nothing to compare/)
+})
+
 test('a rebalance gives a new broker its share, and leaders as well', { timeout: 60_000 }, async () => {
   const cluster = await FakeCluster.start(null, null, null)
   cluster.topic('orders', [1, 2], [1, 2], [1, 2])
@@ -265,6 +298,15 @@ test(
       'orders has 2 partitions',
     )
     expect((await cluster.varve('topic alter orders --reassign 1:2,1 --partitions 3')).status).toBe(2)
+    expect((await cluster.varve('topic alter orders --replicas 1')).status).toBe(2)
+    cluster.brokers[0]!.on('CreatePartitions', ({ body }) => ({
+      throttleTimeMs: 0,
+      results: body.topics.map(({ name }: any) => ({ name, errorCode: 0, errorMessage: null })),
+    }))
+    expect((await cluster.varve('topic alter orders --partitions 3 --replicas 2:1')).status).toBe(0)
+    expect((await cluster.brokers[0]!.received('CreatePartitions')).body.topics).toEqual([
+      { name: 'orders', count: 3, assignments: [{ brokerIds: [2, 1] }] },
+    ])
     expect(await cluster.varve('topic alter orders --reassign 2:1,1')).toMatchObject({
       status: 0,
       stdout: '2 partitions reassigned, 1.0 kB copied\n',

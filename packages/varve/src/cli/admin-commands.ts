@@ -85,7 +85,12 @@ export function topicCommand(): Command {
         'node ids that shall have each partition, the preferred leader first, such as 0:1,1:2',
       )
         .argParser(replicaAssignment)
-        .conflicts(['partitions', 'config', 'deleteConfig']),
+        .conflicts(['partitions', 'replicas', 'config', 'deleteConfig']),
+    )
+    .addOption(
+      new Option('--replicas <ids>', 'node ids of each new partition, such as 0:1,1:0').argParser(
+        replicaAssignment,
+      ),
     )
     .addOption(noWaitOption())
     .addOption(waitTimeoutOption())

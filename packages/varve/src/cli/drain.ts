@@ -67,6 +67,10 @@ function planOf(state: ClusterState, leaving: number): PartitionReplicas[] {
   const brokers = liveNodes(state).map(({ nodeId, rack }) => ({ id: nodeId, rack }))
   const partitions = state.partitions.map(plannedReplicas)
   const others = brokers.filter(({ id }) => id !== leaving)
+  if (others.length === 0)
+    throw new Failure(
+      `broker ${leaving} cannot be drained: no other broker is up. Start another broker first`,
+    )
   const stuck = partitions.filter(
     ({ replicas }) => replicas.includes(leaving) && others.every(({ id }) => replicas.includes(id)),
   )

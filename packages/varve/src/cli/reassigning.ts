@@ -1,6 +1,7 @@
 import { setTimeout as after } from 'node:timers/promises'
 import type { Admin, PartitionOutcome } from '@varve/client'
 import type { PartitionReplicas } from '@varve/partitioning'
+import { VarveError } from '@varve/records'
 import { liveNodes, ReplicaSizes, type ClusterState } from './cluster-state.js'
 import { count } from './counted.js'
 import { Failure, report } from './failure.js'
@@ -162,10 +163,18 @@ export class Reassigning {
     }
   }
 
-  /** What has come of those under way, in bytes. */
+  /** What has come of those under way, in bytes, for whoever looks on; as before where a broker does not tell. */
   async #copied(): Promise<number> {
-    // Nobody sees it.
     if (!process.stderr.isTTY) return 0
+    try {
+      return await this.#bytesUnderWay()
+    } catch (error) {
+      if (VarveError.is(error)) return this.#copying
+      throw error
+    }
+  }
+
+  async #bytesUnderWay(): Promise<number> {
     const moves = [...this.#underWay.values()]
     const nodeIds = [...new Set(moves.flatMap(newReplicas))]
     if (nodeIds.length === 0) return 0

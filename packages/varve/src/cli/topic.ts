@@ -18,7 +18,9 @@ export interface CreateTopicOptions extends AdminCommandOptions {
 
 export interface AlterTopicOptions extends AdminCommandOptions {
   partitions?: number
-  /** The replicas of each. */
+  /** Of each partition that is added. */
+  replicas?: number[][]
+  /** Of each that there is. */
   reassign?: number[][]
   wait: boolean
   timeout?: number
@@ -154,8 +156,12 @@ function topicText({ name, topicId, configs, partitions }: DescribedTopic): stri
 }
 
 export async function alterTopic(name: string, options: AlterTopicOptions): Promise<void> {
-  const { partitions, reassign, config = [], deleteConfig = [], json } = options
+  const { partitions, replicas, reassign, config = [], deleteConfig = [], json } = options
   if (reassign !== undefined) return reassignTopic(name, reassign, options)
+  if (replicas !== undefined && partitions === undefined)
+    throw new Failure('--replicas are those of new partitions. Give --partitions too, or --reassign', {
+      exitCode: 2,
+    })
   const changes: ConfigChange[] = [
     ...config.map((setting) => ({ operation: 'set' as const, ...setting })),
     ...deleteConfig.map((setting) => ({ operation: 'delete' as const, name: setting })),
@@ -172,9 +178,10 @@ export async function alterTopic(name: string, options: AlterTopicOptions): Prom
     async (admin) => {
       // Nothing is changed where one of the two cannot be.
       if (changes.length > 0 && partitions !== undefined)
-        await admin.createPartitions([{ topic: name, count: partitions }], { validateOnly: true })
+        await admin.createPartitions([{ topic: name, count: partitions, replicas }], { validateOnly: true })
       if (changes.length > 0) await admin.alterConfigs([{ type: 'topic', name, changes }])
-      if (partitions !== undefined) await admin.createPartitions([{ topic: name, count: partitions }])
+      if (partitions !== undefined)
+        await admin.createPartitions([{ topic: name, count: partitions, replicas }])
       if (json) printJson((await descriptions(admin, [name]))[0])
       else process.stdout.write(`Changed ${name}\n`)
     },

@@ -150,9 +150,11 @@ function verifiedText(
           ],
           rows,
         )}\n`,
-    differing.length === 0
-      ? `All replicas are equal: ${what}.\n`
-      : `${count(differing.length, 'partition')} ${differing.length === 1 ? 'has' : 'have'} replicas that differ, or that cannot be compared: ${what}.\n`,
+    partitions.length === 0
+      ? 'There is nothing to compare: no partition has two replicas that are to be equal.\n'
+      : differing.length === 0
+        ? `All replicas are equal: ${what}.\n`
+        : `${count(differing.length, 'partition')} ${differing.length === 1 ? 'has' : 'have'} replicas that differ, or that cannot be compared: ${what}.\n`,
     compacted.length === 0
       ? ''
       : `Left out, because each replica is compacted by itself: ${compacted.join(', ')}.\n`,
