@@ -89,7 +89,9 @@ export function fetchTarget(
       refusal = errors.INCONSISTENT_TOPIC_ID
     else refusal = errors.UNKNOWN_TOPIC_OR_PARTITION
   } else if (reader.replica !== null) {
-    if (!partition.state.replicas.includes(reader.replica.id)) refusal = errors.NOT_LEADER_OR_FOLLOWER
+    const { replicas, leader } = partition.state
+    if (!replicas.includes(reader.replica.id) || reader.replica.id === leader)
+      refusal = errors.NOT_LEADER_OR_FOLLOWER
   } else if (reader.apiVersion < zstdSince && found!.settings.log.compression === 'zstd')
     refusal = errors.UNSUPPORTED_COMPRESSION_TYPE
   return { topic, topicId, partition, refusal, asked, reader }
