@@ -1,20 +1,13 @@
-import { errors, fetch, type FetchRequestInput, type FetchResponse } from '@varve/protocol'
+import { errors, fetch, type FetchResponse } from '@varve/protocol'
 import { VarveError } from '@varve/records'
 import type { Clock } from './clock.js'
 import type { Cluster } from './cluster.js'
-import type { Connection } from './connection.js'
+import { fetchRequest, type FetchLimits } from './fetch-request.js'
 import { FetchedPartition, type AssignedPartition } from './fetched-partition.js'
 import { isStaleMetadata, KafkaError } from './kafka-error.js'
-import { isolationLevel, lookUpOffsets, type Isolation } from './offset-lookup.js'
+import { lookUpOffsets } from './offset-lookup.js'
 
-export interface FetcherOptions {
-  maxWaitMs: number
-  minBytes: number
-  maxBytes: number
-  maxPartitionBytes: number
-  isolation: Isolation
-  /** Empty for none. */
-  rack: string
+export interface FetcherOptions extends FetchLimits {
   metadataMaxAgeMs: number
   checkCrcs: boolean
   maxDecompressedBytes: number
@@ -66,10 +59,6 @@ interface Source {
 type Endpoints = FetchResponse['nodeEndpoints']
 type PartitionData = FetchResponse['responses'][number]['partitions'][number]
 
-// The last version that names topics; later ones know them by id alone.
-const LAST_WITH_NAMES = 12
-// From here on a leader tells whoever says what it has read last that it has lost that (KIP-595).
-const TRUNCATION_FROM_VERSION = 12
 const MAX_BACKOFF_MS = 1_000
 // A topic may be in the middle of being created; one that stays unknown this long is not.
 const UNKNOWN_TOPIC_GRACE_MS = 5_000
@@ -196,16 +185,8 @@ export class Fetcher {
     try {
       const connection = await this.cluster.connectionTo(node, LANE)
       const asked = partitions.filter(({ revoked }) => !revoked)
-      const { topics, maxVersion } = this.topics(this.rotate(asked), connection)
-      const { maxWaitMs, minBytes, maxBytes, isolation, requestTimeoutMs, rack } = this.options
-      const body: FetchRequestInput = {
-        maxWaitMs,
-        minBytes,
-        maxBytes,
-        isolationLevel: isolationLevel(isolation),
-        topics,
-        rackId: rack,
-      }
+      const { body, maxVersion } = fetchRequest(this.cluster, connection, this.rotate(asked), this.options)
+      const { maxWaitMs, requestTimeoutMs } = this.options
       source.asked = asked
       // A broker answers a connection's requests one after another: only a new connection is rid of one that waits.
       source.cancel = () => {
@@ -234,30 +215,6 @@ export class Fetcher {
   private rotate(partitions: AssignedPartition[]): AssignedPartition[] {
     const first = this.turn++ % Math.max(partitions.length, 1)
     return [...partitions.slice(first), ...partitions.slice(0, first)]
-  }
-
-  private topics(
-    partitions: AssignedPartition[],
-    connection: Connection,
-  ): { topics: FetchRequestInput['topics']; maxVersion: number | undefined } {
-    const names = [...new Set(partitions.map(({ topic }) => topic))]
-    const ids = new Map(names.map((name) => [name, this.cluster.topic(name)?.topicId ?? undefined]))
-    const maxVersion = [...ids.values()].includes(undefined) ? LAST_WITH_NAMES : undefined
-    const saysEpochs = connection.versionOf(fetch, maxVersion) >= TRUNCATION_FROM_VERSION
-    const topics = names.map((topic) => {
-      const asked = partitions
-        .filter((assigned) => assigned.topic === topic)
-        .map(({ partition, fetchOffset, lastEpoch }) => ({
-          partition,
-          fetchOffset,
-          currentLeaderEpoch: this.cluster.partition(topic, partition)?.leaderEpoch ?? -1,
-          ...(saysEpochs ? { lastFetchedEpoch: lastEpoch } : {}),
-          partitionMaxBytes: this.options.maxPartitionBytes,
-        }))
-      const topicId = ids.get(topic)
-      return { topic, ...(topicId === undefined ? {} : { topicId }), partitions: asked }
-    })
-    return { topics, maxVersion }
   }
 
   private takeResponse(
