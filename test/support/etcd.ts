@@ -152,11 +152,10 @@ export class EtcdProcess {
     return this.#memberId
   }
 
-  /** The member that leads, as far as this one knows; null where it knows none, or does not answer. */
+  /** The member that leads, as far as this one knows; `'0'` where it knows none, null where it does not answer. */
   async leaderId(): Promise<string | null> {
     const status = await this.#ask('/v3/maintenance/status', {}).catch(() => null)
-    const leader = status?.['leader']
-    return typeof leader === 'string' && leader !== '0' ? leader : null
+    return status === null ? null : String(status['leader'] ?? '0')
   }
 
   /** Asks the JSON gateway for something, for the test itself. */
@@ -319,15 +318,14 @@ export class EtcdCluster {
     return `etcd://${this.members.map(({ address }) => address).join(',')}`
   }
 
-  /** Waits for a leader that a majority knows, and returns it. */
+  /** Waits for a leader whom most members know, and all that answer, and returns it. */
   async leader(): Promise<EtcdProcess> {
     const until = Date.now() + patienceMs
     for (;;) {
       const known = await Promise.all(this.members.map((member) => withinASecond(member.leaderId())))
-      for (const member of this.members) {
-        const votes = known.filter((id) => id === member.memberId).length
-        if (votes > this.members.length / 2) return member
-      }
+      const answers = known.filter((id) => id !== null)
+      const leader = this.members.find(({ memberId }) => answers.every((id) => id === memberId))
+      if (leader !== undefined && answers.length > this.members.length / 2) return leader
       if (Date.now() > until) throw new Error(`etcd has no leader: its members know ${known.join()}`)
       await sleep(50)
     }

@@ -342,6 +342,48 @@ test('a watch that is not answered in time, or hears nothing, is left', async ()
   expect([followed.calls, followed.failures.length]).toEqual([['reset'], 1])
 })
 
+test('a watch does not stay at an endpoint that something else was not answered by', async () => {
+  const clock = new ManualClock()
+  const answer = (call: ScriptedCall): void => {
+    if (call.path === '/v3/watch') call.send(created())
+    else if (call.path === '/v3/kv/range') call.reply({ header: header(10) })
+    else call.drop()
+  }
+  const etcd = await ScriptedEtcd.start(answer)
+  const other = await ScriptedEtcd.start(answer)
+  const { store, lines } = openStore(`etcd://${etcd.address},${other.address}`, { clock, ...times })
+  const followed = Followed.on(store)
+  await expect.poll(() => etcd.of('/v3/watch').length).toBe(1)
+  await expect.poll(() => clock.pending).toBe(1)
+  await caught(store.txn(put))
+  await expect.poll(() => other.of('/v3/watch').map((call) => call.startRevision)).toEqual(['11'])
+  expect([followed.calls, followed.failures, lines.filter((line) => !line.startsWith('debug'))]).toEqual([
+    ['reset'],
+    [],
+    [],
+  ])
+})
+
+test('a closed store closes its connections, those that nobody uses too', async () => {
+  const etcd = await ScriptedEtcd.start((call) => {
+    if (call.path === '/v3/kv/range') call.reply({ header: header(10) })
+    else if (call.path === '/v3/watch') call.send(created())
+  })
+  const { store } = openStore(etcd.url)
+  await Promise.all([store.list('/'), store.list('/'), store.list('/')])
+  Followed.on(store)
+  await expect.poll(() => etcd.of('/v3/watch').length).toBe(1)
+  const asked = caught(store.txn(put))
+  await expect.poll(() => etcd.of('/v3/kv/txn').length).toBe(1)
+  expect(etcd.open.size).toBeGreaterThan(2)
+  await store.close()
+  expect(await asked).toMatchObject({
+    code: 'VARVE_METADATA_OUTCOME_UNKNOWN',
+    message: expect.stringContaining('the metadata store was closed'),
+  })
+  await expect.poll(() => etcd.open.size).toBe(0)
+})
+
 test('who cannot follow tries again, less and less often', async () => {
   const clock = new ManualClock()
   const etcd = await following((call) => call.drop())

@@ -56,9 +56,12 @@ export class ScriptedEtcd {
   readonly calls: ScriptedCall[] = []
   /** Connections that there have been. */
   connections = 0
+  /** Connections that there are. */
+  readonly open: ReadonlySet<Socket>
 
-  private constructor(address: string) {
+  private constructor(address: string, open: ReadonlySet<Socket>) {
     this.address = address
+    this.open = open
   }
 
   /** It is closed at the end of the test. */
@@ -81,7 +84,7 @@ export class ScriptedEtcd {
     })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const etcd = new ScriptedEtcd(`127.0.0.1:${(server.address() as { port: number }).port}`)
+    const etcd = new ScriptedEtcd(`127.0.0.1:${(server.address() as { port: number }).port}`, sockets)
     onTestFinished(async () => {
       server.close()
       for (const socket of sockets) socket.destroy()
