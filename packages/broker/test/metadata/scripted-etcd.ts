@@ -77,6 +77,8 @@ export class ScriptedEtcd {
         answer(call)
       })
     })
+    // As etcd, it leaves idle connections open.
+    server.keepAliveTimeout = 0
     server.on('connection', (socket) => {
       etcd.connections++
       sockets.add(socket)
