@@ -146,7 +146,7 @@ export interface ResolvedOptions {
 
 /** @throws VarveError `VARVE_INVALID_OPTION` or `VARVE_INVALID_LISTENER` */
 export function resolveOptions(given: BrokerOptions): ResolvedOptions {
-  const configs = checkGiven(given.configs ?? {})
+  const configs = checkGiven(given.configs ?? {}, given.cluster !== undefined)
   const options = withGiven(given, configs)
   const data = options.data === undefined ? null : resolveData(options.data)
   // Where others have copies, the page cache of each is enough, as in Kafka.

@@ -33,10 +33,12 @@ class SessionPartition {
   }
 
   /** Notes what the client is told, and says whether any of it is news to it. */
-  isNews({ error, divergingEpoch, records, highWatermark, logStartOffset }: TargetRead): boolean {
+  isNews(read: TargetRead): boolean {
+    const { error, divergingEpoch, preferredReadReplica, records, highWatermark, logStartOffset } = read
     const news =
       error !== null ||
       divergingEpoch !== null ||
+      preferredReadReplica >= 0 ||
       records.byteLength > 0 ||
       highWatermark !== this.#highWatermark ||
       logStartOffset !== this.#logStartOffset

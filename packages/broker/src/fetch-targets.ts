@@ -15,6 +15,8 @@ export interface FetchReader {
   readonly isolation: Isolation
   /** The broker that follows; null for a consumer. */
   readonly replica: { readonly id: number; readonly epoch: number } | null
+  /** Where a consumer stands that is sent to the closest replica (KIP-392); null where it is not. */
+  readonly rack: string | null
 }
 
 /** One partition of a Fetch request, resolved: where to read, or why not. */
@@ -33,6 +35,8 @@ export interface TargetRead {
   readonly error: KafkaError | null
   readonly divergingEpoch: { readonly epoch: number; readonly endOffset: number } | null
   readonly records: FetchedRecords
+  /** The replica from which this consumer better reads; -1 for none. */
+  readonly preferredReadReplica: number
   /** What a consumer of committed records has to leave out; null for others. */
   readonly abortedTransactions: readonly AbortedTransaction[] | null
   readonly highWatermark: number
@@ -49,14 +53,19 @@ const replicaStateSince = 15
 /** The first version whose clients know zstd (KIP-110). */
 const zstdSince = 10
 const readCommitted = 1
+const rackAwareSelector = 'org.apache.kafka.common.replica.RackAwareReplicaSelector'
 
-export function fetchReader(request: FetchRequest, { apiVersion }: RequestContext): FetchReader {
+export function fetchReader(request: FetchRequest, { apiVersion, broker }: RequestContext): FetchReader {
   const { replicaId: id, replicaEpoch: epoch } =
     apiVersion < replicaStateSince ? { replicaId: request.replicaId, replicaEpoch: -1 } : request.replicaState
   return {
     apiVersion,
     isolation: request.isolationLevel === readCommitted ? 'readCommitted' : 'readUncommitted',
     replica: id < 0 ? null : { id, epoch },
+    rack:
+      request.rackId !== '' && broker.configs.value('replica.selector.class') === rackAwareSelector
+        ? request.rackId
+        : null,
   }
 }
 
@@ -131,8 +140,9 @@ export function mayChange(targets: readonly FetchTarget[]): boolean {
 }
 
 /** What a client must hear of at once, whatever it would wait for. */
-export function mustBeKnown({ refusal }: FetchTarget, { error, divergingEpoch }: TargetRead): boolean {
-  return divergingEpoch !== null || (error !== null && refusal === null)
+export function mustBeKnown({ refusal }: FetchTarget, read: TargetRead): boolean {
+  const { error, divergingEpoch, preferredReadReplica } = read
+  return divergingEpoch !== null || preferredReadReplica >= 0 || (error !== null && refusal === null)
 }
 
 function isUnknown(refusal: KafkaError): boolean {
@@ -191,6 +201,10 @@ function readTarget(
   )
   if (fenced !== null) return failed(target, fenced)
   const from = asked.fetchOffset
+  const closest =
+    reader.rack === null ? null : partition.leader?.readReplica({ rack: reader.rack, fetchOffset: from })
+  if (typeof closest === 'number')
+    return { ...succeeded(target, partition, noRecords, []), preferredReadReplica: closest }
   if (asked.lastFetchedEpoch >= 0) {
     const end = partition.endOffsetForEpoch(asked.lastFetchedEpoch)
     if (end === null || from < partition.logStartOffset) return failed(target, errors.OFFSET_OUT_OF_RANGE)
@@ -230,7 +244,6 @@ function readForReplica(
   const { asked } = target
   if (partition.leader === null)
     return failed(target, partition.clientError(-1) ?? errors.NOT_LEADER_OR_FOLLOWER)
-  if (partition.state.leader === replica.id) return failed(target, errors.NOT_LEADER_OR_FOLLOWER)
   const answer = partition.fetchedBy({
     fetchId: 0,
     replicaId: replica.id,
@@ -302,6 +315,7 @@ function succeeded(
     error: null,
     divergingEpoch: null,
     records,
+    preferredReadReplica: -1,
     abortedTransactions: reader.isolation === 'readCommitted' ? aborted : null,
     highWatermark,
     lastStableOffset,
@@ -315,6 +329,7 @@ function failed({ reader, refusal }: FetchTarget, error: KafkaError): TargetRead
     error: unknownToClient ? errors.NOT_LEADER_OR_FOLLOWER : error,
     divergingEpoch: null,
     records: noRecords,
+    preferredReadReplica: -1,
     // As Kafka has it, whose partitions that are not read have an empty list and those that cannot be read have none.
     abortedTransactions: refusal === null ? null : [],
     highWatermark: -1,

@@ -228,8 +228,29 @@ const ofBrokers: Readonly<Record<string, readonly [value: string, shows: Shows]>
 /** Whose test is elsewhere, under that title. */
 const elsewhere: Readonly<Record<string, readonly [file: string, title: string]>> = {
   'advertised.listeners': ['listeners.test.ts', 'a client is told the advertised address of the listener'],
+  'auto.leader.rebalance.enable': ['cluster/configs.test.ts', 'if auto.leader.rebalance.enable says so'],
   'broker.id': ['topic-configs.test.ts', 'tell how the broker is run'],
+  'broker.session.timeout.ms': [
+    'cluster/configs.test.ts',
+    'broker.session.timeout.ms is how long a registration outlives its broker',
+  ],
+  'controlled.shutdown.enable': [
+    'cluster/configs.test.ts',
+    'with controlled.shutdown.enable=%s a broker that stops says so, or not',
+  ],
+  'default.replication.factor': [
+    'cluster/configs.test.ts',
+    'default.replication.factor is that of topics that are created without one',
+  ],
   'file.delete.delay.ms': ['delete-topics.test.ts', 'their files removed after file.delete.delay.ms'],
+  'inter.broker.listener.name': [
+    'cluster/configs.test.ts',
+    'by the listener that inter.broker.listener.name names',
+  ],
+  'leader.imbalance.check.interval.seconds': [
+    'cluster/configs.test.ts',
+    'leaders go back every leader.imbalance.check.interval.seconds',
+  ],
   'listener.security.protocol.map': [
     'tls-listeners.test.ts',
     'the protocol map gives a listener of any name',
@@ -244,14 +265,39 @@ const elsewhere: Readonly<Record<string, readonly [file: string, title: string]>
   ],
   'node.id': ['topic-configs.test.ts', 'tell how the broker is run'],
   'offsets.topic.compression.codec': ['groups/offsets-topic.test.ts', 'has the codec with the number'],
+  'offsets.topic.replication.factor': [
+    'cluster/configs.test.ts',
+    'has as many replicas as offsets.topic.replication.factor says',
+  ],
   'offsets.topic.segment.bytes': ['groups/offsets-topic.test.ts', 'and segments of its own size'],
   'process.roles': ['administration.test.ts', 'DescribeQuorum'],
   'queued.max.request.bytes': ['connection-limits.test.ts', 'queued.max.request.bytes of %s is %d bytes'],
+  'replica.fetch.max.bytes': ['cluster/configs.test.ts', 'followers fetch within replica.fetch.wait.max.ms'],
+  'replica.fetch.response.max.bytes': [
+    'cluster/configs.test.ts',
+    'followers fetch within replica.fetch.wait.max.ms',
+  ],
+  'replica.fetch.wait.max.ms': [
+    'cluster/configs.test.ts',
+    'followers fetch within replica.fetch.wait.max.ms',
+  ],
+  'replica.lag.time.max.ms': [
+    'cluster/configs.test.ts',
+    'a follower that lacks records for replica.lag.time.max.ms is not in sync',
+  ],
+  'replica.selector.class': [
+    'cluster/closest-replicas.test.ts',
+    'a leader sends a consumer to the replica in its rack',
+  ],
   'ssl.cipher.suites': ['tls-listeners.test.ts', 'versions and cipher suites are those that were given'],
   'ssl.client.auth': ['tls-listeners.test.ts', 'ssl.client.auth=%s'],
   'ssl.enabled.protocols': ['tls-listeners.test.ts', 'versions and cipher suites are those that were given'],
   'ssl.keystore.type': ['tls-listeners.test.ts', 'certificate and key may be a keystore of PKCS12'],
   'ssl.truststore.type': ['tls-listeners.test.ts', 'versions and cipher suites are those that were given'],
+  'unclean.leader.election.enable': [
+    'cluster/configs.test.ts',
+    'unclean.leader.election.enable, of a topic or altered for the cluster',
+  ],
 }
 
 async function refusesSession(_: TestBroker, client: RawClient): Promise<void> {

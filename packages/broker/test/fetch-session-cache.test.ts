@@ -106,7 +106,7 @@ test('the epoch behind the largest is 1, not 0 and not a negative one', async ()
 })
 
 test('a topic that took the name of one in a session is not taken for it', () => {
-  const reader = { apiVersion: 13, isolation: 'readUncommitted', replica: null } as const
+  const reader = { apiVersion: 13, isolation: 'readUncommitted', replica: null, rack: null } as const
   const asked = fetchBody('t').topics![0]!.partitions[0]! as PartitionRequest
   const refusal = (name: string, topics: object): string | undefined =>
     fetchTarget(name, 'old-id', asked, reader, topics as Topics).refusal?.name

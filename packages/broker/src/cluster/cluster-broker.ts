@@ -52,7 +52,7 @@ export async function openClusterBroker(
   opened.push(() => directories.close())
   const brokerId = directories.first.nodeId
   const configs = await patiently(() =>
-    BrokerConfigs.load(metadata, brokerId, staticConfigs(options, brokerId, directories.paths)),
+    BrokerConfigs.load(metadata, brokerId, staticConfigs(options, brokerId, directories.paths), true),
   )
   const following = configs.follow()
   opened.push(async () => following.close())
@@ -72,6 +72,7 @@ export async function openClusterBroker(
     }),
   )
   opened.push(async () => member.close())
+  configs.onChange(() => member.reconfigureController())
   const brokers = (id: number) => member.image.brokers.get(id)
   const membership: Membership = {
     brokerId,
@@ -109,7 +110,17 @@ export async function openClusterBroker(
     hasMissingLogs: topics.hasMissingLogs,
     cutWholeBatch: topics.haveCutWholeBatches,
   })
-  const fetchers = new ReplicaFetchers({ brokerId, peers, clock, log })
+  const fetchers = new ReplicaFetchers({
+    brokerId,
+    limits: {
+      waitMaxMs: configs.number('replica.fetch.wait.max.ms'),
+      responseMaxBytes: configs.number('replica.fetch.response.max.bytes'),
+      partitionMaxBytes: configs.number('replica.fetch.max.bytes'),
+    },
+    peers,
+    clock,
+    log,
+  })
   opened.push(async () => fetchers.close())
   const inSyncChanges = new InSyncChanges({
     clock,
@@ -154,7 +165,7 @@ export async function openClusterBroker(
     },
     problems: () => member.problems(),
     leave: async (timeoutMs) => {
-      await member.shutDown(timeoutMs)
+      if (configs.boolean('controlled.shutdown.enable')) await member.shutDown(timeoutMs)
       fetchers.close()
       inSyncChanges.close()
       watch.close()

@@ -27,7 +27,7 @@ export interface ClusterMemberOptions {
   readonly brokerId: number
   readonly clock: Clock
   readonly log: BrokerLog
-  /** What the broker's configurations say of the cluster, as of when it becomes the controller. */
+  /** What the broker's configurations say of the cluster now. */
   readonly controllerConfig: () => ControllerConfig
 }
 
@@ -153,6 +153,12 @@ export class ClusterMember {
     })
     this.#imageChanged(null, null)
     this.#tick()
+  }
+
+  /** What the broker's configurations say of the cluster has changed. */
+  reconfigureController(): void {
+    this.#controller?.configure(this.#options.controllerConfig(), this.#now())
+    this.#pump()
   }
 
   /** The replicas, as `topicId:partition`, whose logs have failed. */

@@ -1,18 +1,20 @@
 import { createTopics, errors, randomUuid } from '@varve/protocol'
 import { VarveError } from '@varve/records'
 import type { Log } from '@varve/log'
-import type {
-  ClusterChange,
-  ControllerRequest,
-  ControllerResult,
-  PartitionState,
-  TopicRegistration,
+import {
+  type ClusterChange,
+  type ControllerRequest,
+  type ControllerResult,
+  isAvailable,
+  type PartitionState,
+  type TopicRegistration,
 } from '@varve/replication'
 import { errorFields, messageOf } from '../broker-log.js'
 import type { Clock } from '../clock.js'
 import { type ConfigValues, noValues } from '../configs/stored-configs.js'
 import type { DataDirectories } from '../data-directories.js'
 import { DirectoryRemovals } from '../directory-removals.js'
+import { offsetsTopicName } from '../groups/offsets-topic.js'
 import { inParallel } from '../in-parallel.js'
 import type { KafkaError } from '../kafka-error.js'
 import type { Membership } from '../membership.js'
@@ -116,7 +118,10 @@ export class ClusterTopics extends Topics {
       const partitions =
         'assignments' in layout
           ? layout
-          : { count: layout.partitions, replicationFactor: layout.replicationFactor ?? this.#defaultFactor }
+          : {
+              count: layout.partitions,
+              replicationFactor: layout.replicationFactor ?? this.#defaultFactor(name),
+            }
       const topicId = randomUuid()
       const request = {
         kind: 'create topic',
@@ -134,8 +139,12 @@ export class ClusterTopics extends Topics {
     return await this.#known(name)
   }
 
-  get #defaultFactor(): number {
-    return this.#options.configs.number('default.replication.factor')
+  #defaultFactor(name: string): number {
+    const { configs, member } = this.#options
+    if (name !== offsetsTopicName) return configs.number('default.replication.factor')
+    // Groups are not kept waiting until there are as many brokers.
+    const available = [...member.image.brokers.values()].filter(isAvailable).length
+    return Math.max(1, Math.min(available, configs.number('offsets.topic.replication.factor')))
   }
 
   /** Asks the controller by Kafka's protocol, as a client does. */
@@ -150,7 +159,7 @@ export class ClusterTopics extends Topics {
         {
           name,
           numPartitions: assigned ? -1 : layout.partitions,
-          replicationFactor: assigned ? -1 : (layout.replicationFactor ?? -1),
+          replicationFactor: assigned ? -1 : (layout.replicationFactor ?? this.#defaultFactor(name)),
           assignments: assigned
             ? layout.assignments.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds }))
             : [],

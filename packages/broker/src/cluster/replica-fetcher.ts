@@ -20,10 +20,16 @@ export type FollowerLog = Pick<
   | 'state'
 >
 
-/** Kafka's `replica.fetch.wait.max.ms`, `replica.fetch.response.max.bytes` and `replica.fetch.max.bytes`. */
-const waitMaxMs = 500
-const responseMaxBytes = 10 * 1024 * 1024
-const partitionMaxBytes = 1024 * 1024
+/** How much a follower asks for at once, and for how long. */
+export interface ReplicaFetchLimits {
+  /** `replica.fetch.wait.max.ms`. */
+  readonly waitMaxMs: number
+  /** `replica.fetch.response.max.bytes`. */
+  readonly responseMaxBytes: number
+  /** `replica.fetch.max.bytes`. */
+  readonly partitionMaxBytes: number
+}
+
 /** How long beyond its wait an answer may take: longer, and the leader counts as gone. */
 const answerWithinMs = 10_000
 /** A second one ends the wait of the first, when there is something new to say. */
@@ -52,6 +58,7 @@ interface SentRequest {
 export interface ReplicaFetcherOptions {
   readonly brokerId: number
   readonly leaderId: number
+  readonly limits: ReplicaFetchLimits
   /** Gives a connection that nothing else uses. */
   readonly dial: () => Promise<Connection>
   readonly clock: Clock
@@ -172,6 +179,7 @@ export class ReplicaFetcher {
   }
 
   #nextRequest(): { body: FetchRequestInput; followed: Followed[] } | null {
+    const { limits } = this.#options
     const isFirst = this.#sessionId === 0
     const asked: Followed[] = []
     const topics = new Map<string, NonNullable<FetchRequestInput['topics']>[number]['partitions'][number][]>()
@@ -187,7 +195,7 @@ export class ReplicaFetcher {
         fetchOffset: fetched.fetchOffset,
         lastFetchedEpoch: fetched.lastFetchedEpoch,
         logStartOffset: fetched.logStartOffset,
-        partitionMaxBytes,
+        partitionMaxBytes: limits.partitionMaxBytes,
         highWatermark: fetched.highWatermark,
       })
       followed.sent.push({ fetchId: fetched.fetchId, request: this.#requests + 1, fetch: fetched })
@@ -204,9 +212,9 @@ export class ReplicaFetcher {
     if (asked.length > 0) this.#brokerEpoch = asked[0]!.sent.at(-1)!.fetch.replicaEpoch
     const body: FetchRequestInput = {
       replicaState: { replicaId: this.#options.brokerId, replicaEpoch: this.#brokerEpoch },
-      maxWaitMs: waitMaxMs,
+      maxWaitMs: limits.waitMaxMs,
       minBytes: 1,
-      maxBytes: responseMaxBytes,
+      maxBytes: limits.responseMaxBytes,
       sessionId: this.#sessionId,
       sessionEpoch: this.#sessionEpoch,
       topics: [...topics].map(([topicId, partitions]) => ({ topicId, partitions })),
@@ -222,14 +230,18 @@ export class ReplicaFetcher {
     const request: SentRequest = { number: ++this.#requests, followed }
     this.#inFlight.push(request)
     this.#sessionEpoch = body.sessionEpoch === 0 ? 0 : nextSessionEpoch(body.sessionEpoch!)
-    connection.request(fetch, body, { timeoutMs: waitMaxMs + answerWithinMs }).then(
-      (response) => {
-        if (connection === this.#connection) this.#take(request, response)
-      },
-      (error: unknown) => {
-        if (connection === this.#connection) this.#lose(error)
-      },
-    )
+    connection
+      .request(fetch, body, {
+        timeoutMs: this.#options.limits.waitMaxMs + answerWithinMs,
+      })
+      .then(
+        (response) => {
+          if (connection === this.#connection) this.#take(request, response)
+        },
+        (error: unknown) => {
+          if (connection === this.#connection) this.#lose(error)
+        },
+      )
   }
 
   #take(request: SentRequest, response: FetchResponse): void {

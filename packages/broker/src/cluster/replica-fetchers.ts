@@ -2,10 +2,11 @@ import type { BrokerLog } from '../broker-log.js'
 import type { Clock } from '../clock.js'
 import type { Partition } from '../partition.js'
 import type { BrokerPeers } from './broker-peers.js'
-import { type FollowerLog, ReplicaFetcher } from './replica-fetcher.js'
+import { type FollowerLog, ReplicaFetcher, type ReplicaFetchLimits } from './replica-fetcher.js'
 
 export interface ReplicaFetchersOptions {
   readonly brokerId: number
+  readonly limits: ReplicaFetchLimits
   readonly peers: Pick<BrokerPeers, 'dial'>
   readonly clock: Clock
   readonly log: BrokerLog
@@ -41,8 +42,8 @@ export class ReplicaFetchers {
   #of(leaderId: number): ReplicaFetcher {
     let fetcher = this.#byLeader.get(leaderId)
     if (fetcher === undefined) {
-      const { brokerId, peers, clock, log } = this.#options
-      fetcher = new ReplicaFetcher({ brokerId, leaderId, dial: () => peers.dial(leaderId), clock, log })
+      const { peers, ...options } = this.#options
+      fetcher = new ReplicaFetcher({ ...options, leaderId, dial: () => peers.dial(leaderId) })
       this.#byLeader.set(leaderId, fetcher)
     }
     return fetcher

@@ -1,7 +1,7 @@
 import { VarveError } from '@varve/records'
 import type { MetadataEntry } from '@varve/replication'
 import type { MetadataFollowing, MetadataStore } from '../metadata/metadata-store.js'
-import { brokerConfigs } from './config-tables.js'
+import { brokerConfigs, isDynamic } from './config-tables.js'
 import { numberOf } from './config-value.js'
 import { type ConfigValues, decodeConfigs, encodeConfigs, noValues } from './stored-configs.js'
 
@@ -44,19 +44,26 @@ export class BrokerConfigs {
   readonly #metadata: MetadataStore
   readonly #keys: Readonly<Record<BrokerScope, string>>
   readonly #static: ConfigValues
+  readonly #isOfCluster: boolean
   readonly #altered: Record<BrokerScope, ConfigValues> = { broker: noValues, cluster: noValues }
   readonly #revisions: Record<BrokerScope, number> = { broker: 0, cluster: 0 }
   readonly #listeners = new Set<() => void>()
 
-  private constructor(metadata: MetadataStore, nodeId: number, given: ConfigValues) {
+  private constructor(metadata: MetadataStore, nodeId: number, given: ConfigValues, isOfCluster: boolean) {
     this.#metadata = metadata
     this.#keys = { broker: `${keyPrefix}${nodeId}`, cluster: `${keyPrefix}default` }
     this.#static = given
+    this.#isOfCluster = isOfCluster
   }
 
   /** @throws VarveError `VARVE_METADATA_CORRUPT` */
-  static async load(metadata: MetadataStore, nodeId: number, given: ConfigValues): Promise<BrokerConfigs> {
-    const configs = new BrokerConfigs(metadata, nodeId, given)
+  static async load(
+    metadata: MetadataStore,
+    nodeId: number,
+    given: ConfigValues,
+    isOfCluster = false,
+  ): Promise<BrokerConfigs> {
+    const configs = new BrokerConfigs(metadata, nodeId, given, isOfCluster)
     for (const entry of (await metadata.list(keyPrefix)).entries) {
       for (const scope of ['broker', 'cluster'] as const) {
         if (entry.key !== configs.#keys[scope]) continue
@@ -85,6 +92,11 @@ export class BrokerConfigs {
 
   boolean(name: string): boolean {
     return this.value(name) === 'true'
+  }
+
+  /** Whether a configuration can be altered while this broker runs. */
+  isDynamic(name: string): boolean {
+    return isDynamic(name, this.#isOfCluster)
   }
 
   /** What has been altered, of this broker or of all brokers of the cluster. */

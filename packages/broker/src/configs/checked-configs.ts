@@ -2,7 +2,7 @@ import { errors } from '@varve/protocol'
 import type { KafkaError } from '../kafka-error.js'
 import { Refusal } from '../refusal.js'
 import type { ConfigDefinition } from './config-definition.js'
-import { brokerConfigs, isDynamic, topicConfigs } from './config-tables.js'
+import { brokerConfigs, topicConfigs } from './config-tables.js'
 import { InvalidConfig, listOf, normalizeValue } from './config-value.js'
 import type { ConfigValues } from './stored-configs.js'
 
@@ -48,10 +48,14 @@ export function checkTopicConfigs(values: ConfigValues): ConfigValues {
 /**
  * Checks what a broker's configurations are to be altered to, and normalizes it.
  *
+ * @param broker says which can be
  * @throws Refusal INVALID_REQUEST, in Kafka's words
  */
-export function checkBrokerConfigs(values: ConfigValues): ConfigValues {
-  const fixed = [...values.keys()].filter((name) => !isDynamic(name))
+export function checkBrokerConfigs(
+  values: ConfigValues,
+  broker: { isDynamic(name: string): boolean },
+): ConfigValues {
+  const fixed = [...values.keys()].filter((name) => !broker.isDynamic(name))
   if (fixed.length > 0) {
     throw new Refusal(
       errors.INVALID_REQUEST,

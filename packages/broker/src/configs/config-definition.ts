@@ -26,9 +26,15 @@ export type TopicConfigService = 'served' | 'accepted' | 'refused' | 'hidden'
 
 /**
  * What becomes of a broker's configuration here: `dynamic` acts and can be altered while the broker runs; `static` acts
- * and is set when the broker starts; `fixed` is read-only, has Kafka's default and does not act.
+ * and is set when the broker starts; `fixed` is read-only, has Kafka's default and does not act. Those of a cluster are so
+ * there, and fixed in a broker that is alone.
  */
-export type BrokerConfigService = 'dynamic' | 'static' | 'fixed'
+export type BrokerConfigService =
+  | 'dynamic'
+  | 'static'
+  | 'dynamic in a cluster'
+  | 'static in a cluster'
+  | 'fixed'
 
 export type TopicConfigRow = readonly [
   name: string,

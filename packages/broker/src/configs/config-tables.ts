@@ -42,9 +42,10 @@ export const groupConfigs: ReadonlyMap<string, GroupConfigDefinition> = new Map(
   ]),
 )
 
-/** Whether a broker's configuration can be altered while it runs. */
-export function isDynamic(name: string): boolean {
-  return brokerConfigs.get(name)?.service === 'dynamic'
+/** Whether a broker's configuration can be altered while it runs, alone or in a cluster. */
+export function isDynamic(name: string, isOfCluster: boolean): boolean {
+  const service = brokerConfigs.get(name)?.service
+  return service === 'dynamic' || (isOfCluster && service === 'dynamic in a cluster')
 }
 
 function topicDefinition(row: TopicConfigRow): TopicConfigDefinition {

@@ -1,5 +1,6 @@
 import { VarveError } from '@varve/records'
 import type { BrokerOptions, ResolvedOptions } from '../broker-options.js'
+import type { ClusterOptions } from '../cluster-options.js'
 import { writtenOverrides } from '../connection-limits.js'
 import { formatAddress, type ListenerAddress } from '../listener-address.js'
 import type { SslOptions } from '../ssl-options.js'
@@ -45,6 +46,14 @@ const groupOptionNames = {
   'offsets.commit.timeout.ms': 'offsetsCommitTimeoutMs',
 } as const
 
+/** The same for those of a cluster. */
+const clusterOptionNames = {
+  'inter.broker.listener.name': 'interBrokerListenerName',
+  'replica.lag.time.max.ms': 'replicaLagTimeMaxMs',
+} as const
+
+const sessionTimeout = 'broker.session.timeout.ms'
+
 /** What other options say, in more words than a configuration has. */
 const optionsInstead: Readonly<Record<string, string>> = {
   'log.dirs': 'data',
@@ -52,9 +61,6 @@ const optionsInstead: Readonly<Record<string, string>> = {
   'advertised.listeners': 'advertisedListeners',
   'node.id': 'nodeId',
   'broker.id': 'nodeId',
-  'broker.session.timeout.ms': 'cluster',
-  'inter.broker.listener.name': 'cluster',
-  'replica.lag.time.max.ms': 'cluster',
   'ssl.cipher.suites': 'ssl',
   'ssl.client.auth': 'ssl',
   'ssl.enabled.protocols': 'ssl',
@@ -79,7 +85,7 @@ const formsOfFiles: Readonly<Record<string, readonly string[]>> = {
  * @throws VarveError `VARVE_INVALID_OPTION` for one that Kafka does not know, that cannot have this value or that does not
  * act here
  */
-export function checkGiven(given: GivenConfigs): ConfigValues {
+export function checkGiven(given: GivenConfigs, isOfCluster: boolean): ConfigValues {
   const values = new Map<string, string>()
   for (const [name, raw] of Object.entries(given)) {
     const definition = brokerConfigs.get(name)
@@ -94,6 +100,9 @@ export function checkGiven(given: GivenConfigs): ConfigValues {
     if (option !== undefined) throw refused(`${name} is what the option ${option} says; give that one`)
     if (definition.service === 'fixed' || name === 'process.roles') {
       throw refused(`the configuration ${name} does not act in this broker; leave it out`)
+    }
+    if (!isOfCluster && definition.service.endsWith('in a cluster')) {
+      throw refused(`the configuration ${name} acts in a cluster only; leave it out`)
     }
     const forms = formsOfFiles[name]
     if (forms !== undefined && !forms.includes(String(raw))) {
@@ -122,7 +131,20 @@ export function withGiven(options: BrokerOptions, given: ConfigValues): BrokerOp
     )
   }
   const groups = merged({ ...options.groups }, given, groupOptionNames)
-  return { ...merged({ ...options }, given, { ...optionNames, ...textOptionNames }), groups }
+  const own = { ...merged({ ...options }, given, { ...optionNames, ...textOptionNames }), groups }
+  return options.cluster === undefined ? own : { ...own, cluster: withGivenOfCluster(options.cluster, given) }
+}
+
+function withGivenOfCluster(cluster: string | ClusterOptions, given: ConfigValues): ClusterOptions {
+  const options: ClusterOptions = typeof cluster === 'string' ? { url: cluster } : cluster
+  const own = { ...options, ...merged({ ...options }, given, clusterOptionNames) }
+  const timeoutMs = given.get(sessionTimeout)
+  if (timeoutMs === undefined) return own
+  if (options.sessionTimeoutSeconds !== undefined)
+    throw refused(`give either sessionTimeoutSeconds or the configuration ${sessionTimeout}, not both`)
+  if (Number(timeoutMs) < 1000 || Number(timeoutMs) % 1000 !== 0)
+    throw refused(`${sessionTimeout} must be whole seconds, not ${timeoutMs} ms`)
+  return { ...own, sessionTimeoutSeconds: Number(timeoutMs) / 1000 }
 }
 
 function merged(

@@ -161,7 +161,6 @@ function respond(
       ...(tellsLeader && {
         currentLeader: { leaderId: broker.cluster.leaderOf(partition!), leaderEpoch: partition!.leaderEpoch },
       }),
-      preferredReadReplica: -1,
       records: records.byteLength === 0 ? noBytes : records,
     })
   }

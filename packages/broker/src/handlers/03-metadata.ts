@@ -13,7 +13,8 @@ import { noBroker } from '@varve/replication'
 import { errorFields } from '../broker-log.js'
 import { VarveError } from '@varve/records'
 import { allClusterOperations, allTopicOperations, operationsNotAsked } from '../authorized-operations.js'
-import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
+import type { KafkaError } from '../kafka-error.js'
+import { refusalOf } from '../refusal.js'
 import { aboutRequest, type RequestContext } from '../request-context.js'
 import { storageFailureText } from '../storage-failure.js'
 import { isCoordinatorsTopic, isInternalTopic } from '../topic-name.js'
@@ -92,7 +93,7 @@ async function createIfAllowed(
       `could not create the topic ${name}: ${storageFailureText(error, 'ask for it again')}`,
       { topic: name, ...aboutRequest(context), ...errorFields(error) },
     )
-    return kafkaErrorOf(error)
+    return refusalOf(error).error
   }
 }
 

@@ -9,7 +9,7 @@ import { type DescribeConfigsRequest, type DescribeConfigsResponseInput } from '
 import { configSources, type ConfigSynonym } from '../configs/broker-configs.js'
 import { type ConfigDefinition, configTypeIds } from '../configs/config-definition.js'
 import { findResource } from '../configs/config-resources.js'
-import { brokerConfigs, groupConfigs, isDynamic, topicConfigs } from '../configs/config-tables.js'
+import { brokerConfigs, groupConfigs, topicConfigs } from '../configs/config-tables.js'
 import { topicSynonyms, topicValue } from '../configs/topic-settings.js'
 import { refusalOf } from '../refusal.js'
 import type { RequestContext } from '../request-context.js'
@@ -74,7 +74,7 @@ function ofBroker({ configs }: BrokerState): Described[] {
     definition,
     value: configs.value(definition.name),
     synonyms: configs.synonyms(definition.name),
-    readOnly: !isDynamic(definition.name),
+    readOnly: !configs.isDynamic(definition.name),
   }))
 }
 

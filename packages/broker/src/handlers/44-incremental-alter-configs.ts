@@ -117,7 +117,7 @@ export async function replaceConfigs(
     if (validateOnly) checked(found.topic.configs)
     else await topics.alterConfigs(found.topic, checked)
   } else {
-    const checked = checkBrokerConfigs(change(configs.altered(found.scope)))
+    const checked = checkBrokerConfigs(change(configs.altered(found.scope)), configs)
     if (!validateOnly) await configs.alter(found.scope, checked)
   }
 }

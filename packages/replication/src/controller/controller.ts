@@ -11,7 +11,7 @@ import {
 } from '../metadata-keys.js'
 import type { MetadataEvent, MetadataOutcome, MetadataTransaction } from '../metadata-store.js'
 import { Admission } from './admission.js'
-import { PartitionChanges, type PartitionChange } from './partition-changes.js'
+import { PartitionChanges, type PartitionChange, type TopicDefaults } from './partition-changes.js'
 import { PartitionCreation } from './partition-creation.js'
 import type { PartitionIntent } from './partition-intent.js'
 import { inNeedOf, wishesOf, type PartitionsRequest } from './partition-request.js'
@@ -85,8 +85,8 @@ export class Controller {
   readonly #brokerId: number
   readonly #controllerRevision: number
   readonly #image: ClusterImage
-  readonly #defaultMinInsyncReplicas: number
-  readonly #imbalanceCheckIntervalMs: number | null
+  #defaults: TopicDefaults = { defaultMinInsyncReplicas: 1, uncleanLeaderElection: false }
+  #imbalanceCheckIntervalMs: number | null = null
   readonly #queue: WorkQueue
   readonly #admission: Admission
   readonly #partitions: PartitionChanges
@@ -108,23 +108,41 @@ export class Controller {
   #lastImbalanceCheck: number
 
   constructor({ brokerId, controllerRevision, image, config = {}, now }: ControllerOptions) {
-    const { defaultMinInsyncReplicas = 1, uncleanLeaderElection = false } = config
-    const { leaderImbalanceCheckIntervalMs = 300_000, retryBackoffMs = 100 } = config
+    const { retryBackoffMs = 100 } = config
     this.#brokerId = brokerId
     this.#controllerRevision = controllerRevision
     this.#image = image
-    this.#defaultMinInsyncReplicas = defaultMinInsyncReplicas
-    this.#imbalanceCheckIntervalMs = leaderImbalanceCheckIntervalMs
+    this.#decideBy(config)
     this.#lastImbalanceCheck = now
     this.#queue = new WorkQueue(retryBackoffMs)
     this.#admission = new Admission(image)
-    const defaults = { defaultMinInsyncReplicas, uncleanLeaderElection }
-    this.#partitions = new PartitionChanges(image, defaults, (topicId, partition) =>
-      [...this.#requests.values()].some((request) => request.makes?.(topicId, partition)),
+    this.#partitions = new PartitionChanges(
+      image,
+      () => this.#defaults,
+      (topicId, partition) =>
+        [...this.#requests.values()].some((request) => request.makes?.(topicId, partition)),
     )
     this.#spread = new ReplicaSpread(image, () =>
       [...this.#requests.values()].flatMap(({ partitions }) => partitions ?? []),
     )
+    this.#work(now)
+  }
+
+  #decideBy({
+    defaultMinInsyncReplicas = 1,
+    uncleanLeaderElection = false,
+    leaderImbalanceCheckIntervalMs = 300_000,
+  }: ControllerConfig): void {
+    this.#defaults = { defaultMinInsyncReplicas, uncleanLeaderElection }
+    this.#imbalanceCheckIntervalMs = leaderImbalanceCheckIntervalMs
+  }
+
+  /** Decides by another configuration from now on, also of what has been decided before. Its `retryBackoffMs` stays. */
+  configure(config: ControllerConfig, now: number): void {
+    this.#decideBy(config)
+    if (this.#hasStarted) {
+      this.#markPartitions()
+    }
     this.#work(now)
   }
 
@@ -271,11 +289,15 @@ export class Controller {
     for (const brokerId of this.#image.brokers.keys()) {
       this.#queue.mark(brokerKey(brokerId))
     }
-    for (const { topicId, partition } of this.#image.partitions()) {
-      this.#queue.mark(partitionKey(topicId, partition))
-    }
+    this.#markPartitions()
     for (const key of this.#requests.keys()) {
       this.#queue.remind(key)
+    }
+  }
+
+  #markPartitions(): void {
+    for (const { topicId, partition } of this.#image.partitions()) {
+      this.#queue.mark(partitionKey(topicId, partition))
     }
   }
 
@@ -331,11 +353,12 @@ export class Controller {
 
   /** Null for one to partitions one by one. */
   #pendingRequest(request: ControllerRequest): PendingRequest | null {
+    const { defaultMinInsyncReplicas } = this.#defaults
     switch (request.kind) {
       case 'create topic':
-        return new TopicCreation(request, this.#image, this.#spread, this.#defaultMinInsyncReplicas)
+        return new TopicCreation(request, this.#image, this.#spread, defaultMinInsyncReplicas)
       case 'create partitions':
-        return new PartitionCreation(request, this.#image, this.#spread, this.#defaultMinInsyncReplicas)
+        return new PartitionCreation(request, this.#image, this.#spread, defaultMinInsyncReplicas)
       case 'delete topic':
         return new TopicDeletion(request, this.#image)
       case 'alter topic configs':

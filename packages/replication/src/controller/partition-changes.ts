@@ -26,13 +26,13 @@ export interface TopicDefaults {
 /** Finds, from the image and what is wanted of it, how a partition's state is to change. */
 export class PartitionChanges {
   readonly #image: ClusterImage
-  readonly #defaults: TopicDefaults
+  readonly #defaults: () => TopicDefaults
   readonly #isBeingMade: (topicId: string, partition: number) => boolean
   readonly #intents = new Map<string, readonly PartitionIntent[]>()
 
   constructor(
     image: ClusterImage,
-    defaults: TopicDefaults,
+    defaults: () => TopicDefaults,
     isBeingMade: (topicId: string, partition: number) => boolean,
   ) {
     this.#image = image
@@ -110,7 +110,7 @@ export class PartitionChanges {
   }
 
   #rulesOf(configs: Readonly<Record<string, string>>): PartitionRules {
-    const { defaultMinInsyncReplicas, uncleanLeaderElection } = this.#defaults
+    const { defaultMinInsyncReplicas, uncleanLeaderElection } = this.#defaults()
     return {
       registration: (id) => this.#image.brokers.get(id),
       minInsyncReplicas: configuredMinimum(configs, defaultMinInsyncReplicas),

@@ -87,6 +87,17 @@ test('the configuration of the topic elects uncleanly by itself', () => {
   expect(harness.state()).toMatchObject({ leader: 1, isr: [1] })
 })
 
+test('what is configured for all topics counts as soon as it is altered, but for topics of their own mind', () => {
+  const harness = settledHarness({ isr: [], leader: noBroker })
+  harness.putTopic(1, { 'min.insync.replicas': '1', 'unclean.leader.election.enable': 'false' }, 'own', 'own')
+  harness.putState({ topicId: 'own', isr: [], leader: noBroker, minInsyncReplicas: 1 })
+  harness.run()
+  harness.controller.configure({ defaultMinInsyncReplicas: 3, uncleanLeaderElection: true }, harness.now)
+  harness.run()
+  expect(harness.state()).toMatchObject({ leader: 1, minInsyncReplicas: 3 })
+  expect(harness.image.partition('own', 0)).toMatchObject({ leader: noBroker, minInsyncReplicas: 1 })
+})
+
 test('nobody is elected uncleanly while nobody is live', () => {
   const harness = settledHarness({ replicas: [7, 8], isr: [], leader: noBroker })
   const result = harness.ask({

@@ -32,7 +32,7 @@ export const groupRows: readonly BrokerConfigRow[] = [
   ['offsets.retention.minutes', 'INT', '10080', atLeast(1), 'HIGH', 'static', 'For how long the offsets of a group without members are kept.'],
   ['offsets.topic.compression.codec', 'INT', '0', between(0, 4), 'HIGH', 'static', 'The codec of __consumer_offsets, as a number: 0 for none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.'],
   ['offsets.topic.num.partitions', 'INT', '50', atLeast(1), 'HIGH', 'static', 'Partitions of __consumer_offsets when it is created. Here 1 unless told otherwise.'],
-  ['offsets.topic.replication.factor', 'SHORT', '3', atLeast(1), 'HIGH', 'fixed', 'Replicas of __consumer_offsets. Here it has one.'],
+  ['offsets.topic.replication.factor', 'SHORT', '3', atLeast(1), 'HIGH', 'static in a cluster', 'Replicas of __consumer_offsets, as far as there are brokers for them when it is created.'],
   ['offsets.topic.segment.bytes', 'INT', '104857600', atLeast(1), 'HIGH', 'static', 'segment.bytes of __consumer_offsets when it is created. A topic has at least 1 MiB.'],
   ['add.partitions.to.txn.retry.backoff.max.ms', 'INT', '100', atLeast(0), 'HIGH', 'fixed', 'How long a broker waits at most before it asks again whether a transaction has a partition.'],
   ['add.partitions.to.txn.retry.backoff.ms', 'INT', '20', atLeast(1), 'HIGH', 'fixed', 'How long a broker waits before it asks again whether a transaction has a partition.'],

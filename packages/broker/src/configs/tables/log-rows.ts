@@ -12,7 +12,7 @@ export const logRows: readonly BrokerConfigRow[] = [
   ['compression.zstd.level', 'INT', '3', between(-131072, 22), 'MEDIUM', 'dynamic', 'compression.zstd.level of topics that have none of their own.'],
   ['cordoned.log.dirs', 'LIST', '', anything, 'MEDIUM', 'fixed', 'Data directories that get no new partitions.'],
   ['create.topic.policy.class.name', 'CLASS', null, anything, 'LOW', 'fixed', 'A Java class that judges topics before they are created.'],
-  ['default.replication.factor', 'INT', '1', anything, 'MEDIUM', 'fixed', 'Replicas of topics that are created without a number.'],
+  ['default.replication.factor', 'INT', '1', anything, 'MEDIUM', 'static in a cluster', 'Replicas of topics that are created without a number.'],
   ['delete.topic.enable', 'BOOLEAN', 'true', anything, 'HIGH', 'static', 'Whether topics may be deleted.'],
   ['fetch.max.bytes', 'INT', '57671680', atLeast(1024), 'MEDIUM', 'static', 'The most bytes that a Fetch response carries, not counting the excess of its first batch.'],
   ['fetch.purgatory.purge.interval.requests', 'INT', '1000', anything, 'MEDIUM', 'fixed', 'How often Kafka clears its waiting fetches. Here each one that ends is gone.'],
@@ -60,7 +60,7 @@ export const logRows: readonly BrokerConfigRow[] = [
   ['min.insync.replicas', 'INT', '1', atLeast(1), 'HIGH', 'dynamic', 'min.insync.replicas of topics that have none of their own.'],
   ['num.partitions', 'INT', '1', atLeast(1), 'MEDIUM', 'static', 'Partitions of topics that are created without a number.'],
   ['num.recovery.threads.per.data.dir', 'INT', '2', atLeast(1), 'HIGH', 'fixed', 'Threads that open and recover the logs of a data directory. Here the broker opens sixteen at once.'],
-  ['unclean.leader.election.enable', 'BOOLEAN', 'false', anything, 'HIGH', 'fixed', 'unclean.leader.election.enable of topics that have none of their own.'],
+  ['unclean.leader.election.enable', 'BOOLEAN', 'false', anything, 'HIGH', 'dynamic in a cluster', 'unclean.leader.election.enable of topics that have none of their own.'],
   ['alter.config.policy.class.name', 'CLASS', null, anything, 'LOW', 'fixed', 'A Java class that judges altered configurations.'],
   ['config.providers', 'LIST', '', anything, 'LOW', 'fixed', 'Java classes that fetch values of the configuration from elsewhere.'],
 ]

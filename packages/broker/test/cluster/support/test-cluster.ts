@@ -30,12 +30,19 @@ export class TestCluster implements AsyncDisposable {
     this.#cluster = cluster
   }
 
-  static async start(count = 3, cluster: Partial<ClusterOptions> = {}): Promise<TestCluster> {
+  /** @param optionsOf beside what all brokers of a cluster need */
+  static async start(
+    count = 3,
+    cluster: Partial<ClusterOptions> = {},
+    optionsOf: (nodeId: number) => BrokerOptions = () => ({}),
+  ): Promise<TestCluster> {
     const root = await temporaryDirectory()
     const directory = await openDataDirectory(join(root, 'metadata'), { volatile: true })
     const store = await LocalMetadataStore.open(directory, { durability: 'os' })
     const started = new TestCluster(root, directory, store, cluster)
-    await Promise.all(Array.from({ length: count }, (_, place) => started.startBroker(place + 1)))
+    await Promise.all(
+      Array.from({ length: count }, (_, place) => started.startBroker(place + 1, optionsOf(place + 1))),
+    )
     return started
   }
 
