@@ -137,6 +137,12 @@ export async function openClusterBroker(
     for (const partition of topic.partitions) fetchers.follow(partition, topics.logOf(partition))
   const watch = new PeerWatch({ brokerId, member, peers, clock })
   opened.push(async () => watch.close())
+  let { brokerEpoch } = member
+  member.onChange(() => {
+    if (brokerEpoch === member.brokerEpoch) return
+    brokerEpoch = member.brokerEpoch
+    fetchers.brokerEpochChanged()
+  })
   let isNoted = false
   member.onChange(() => {
     if (isNoted || !member.hasBeenUnfenced) return

@@ -121,6 +121,11 @@ export class ReplicaFetcher {
     this.#pumpSoon()
   }
 
+  /** Looks again what there is to fetch: followers wait until their broker has an epoch, which changes with its registration. */
+  wake(): void {
+    this.#pumpSoon()
+  }
+
   close(): void {
     this.#isClosed = true
     this.#options.clock.clearTimeout(this.#timer)

@@ -35,6 +35,11 @@ export class ReplicaFetchers {
     this.#of(follower.leader).add(partition, follower, log)
   }
 
+  /** This broker's epoch is another one. */
+  brokerEpochChanged(): void {
+    for (const fetcher of this.#byLeader.values()) fetcher.wake()
+  }
+
   close(): void {
     for (const fetcher of this.#byLeader.values()) fetcher.close()
   }
