@@ -9,7 +9,8 @@ import type { Partition } from './partition.js'
  */
 export class ChangeSignal {
   readonly #clock: Clock
-  readonly #timer: Timer
+  #timer: Timer
+  #expiresAt: number
   readonly #stops: (() => void)[] = []
   readonly #partitions = new Set<Partition>()
   #changed = new Set<Partition>()
@@ -19,17 +20,23 @@ export class ChangeSignal {
   /** @param cancellations any of these ends the wait as the end of the time does */
   constructor(clock: Clock, timeoutMs: number, cancellations: readonly Cancellation[]) {
     this.#clock = clock
-    const expire = (): void => {
-      this.#expired = true
-      this.#wakeUp()
-    }
-    this.#timer = clock.setTimeout(expire, timeoutMs)
-    for (const cancellation of cancellations) this.#stops.push(cancellation.onCancel(expire))
+    this.#expiresAt = clock.now() + timeoutMs
+    this.#timer = clock.setTimeout(this.#expire, timeoutMs)
+    for (const cancellation of cancellations) this.#stops.push(cancellation.onCancel(this.#expire))
   }
 
   /** Whether there is nothing left to wait for. */
   get expired(): boolean {
     return this.#expired
+  }
+
+  /** Ends the time after `timeoutMs`, if it does not end sooner. */
+  expireWithin(timeoutMs: number): void {
+    const expiresAt = this.#clock.now() + timeoutMs
+    if (expiresAt >= this.#expiresAt || this.#expired) return
+    this.#expiresAt = expiresAt
+    this.#clock.clearTimeout(this.#timer)
+    this.#timer = this.#clock.setTimeout(this.#expire, timeoutMs)
   }
 
   /** Listens to a partition; one that is listened to already makes no difference. */
@@ -57,6 +64,11 @@ export class ChangeSignal {
     for (const stop of this.#stops) stop()
     for (const partition of this.#partitions) partition.unlisten(this.#onChange)
     this.#partitions.clear()
+  }
+
+  readonly #expire = (): void => {
+    this.#expired = true
+    this.#wakeUp()
   }
 
   /** One function for all partitions: a poll of thousands of them costs no closure for each. */

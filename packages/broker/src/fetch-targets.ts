@@ -278,13 +278,19 @@ function readForReplica(
   }
 }
 
-/** Whether a follower that waits is to be told something of these partitions. */
-export function hasNewsForReplica(
+/** What a follower that waits has not been told of these partitions: records, or that there is no leader; or how far others are. */
+export function newsForReplica(
   partitions: Iterable<Partition>,
   { id }: NonNullable<FetchReader['replica']>,
-): boolean {
-  for (const { leader } of partitions) if (leader === null || leader.hasNewsFor(id)) return true
-  return false
+): 'records' | 'offsets' | null {
+  let news: 'offsets' | null = null
+  for (const { leader, logEndOffset } of partitions) {
+    if (leader === null) return 'records'
+    if (!leader.hasNewsFor(id)) continue
+    if (logEndOffset > (leader.follower(id)?.fetchOffset ?? -1)) return 'records'
+    news = 'offsets'
+  }
+  return news
 }
 
 function withAborted(

@@ -19,9 +19,10 @@ import type { FetchConclusion } from '../fetch-session.js'
 import type { FetchRound } from '../fetch-sessions.js'
 import {
   closeAll,
+  type FetchReader,
   fetchReader,
   type FetchTarget,
-  hasNewsForReplica,
+  newsForReplica,
   mayChange,
   mustBeKnown,
   readTargets,
@@ -33,6 +34,8 @@ import type { RequestContext } from '../request-context.js'
 /** The first version whose clients look at who leads a partition instead. */
 const currentLeaderSince = 16
 const noBytes = Buffer.alloc(0)
+/** Within this time a follower is told of a high watermark that has moved: records that come sooner take it along (KIP-1166). */
+const offsetsWithinMs = 5
 
 export function handleFetch(
   request: FetchRequest,
@@ -94,9 +97,17 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
   try {
     for (const { partition } of targets) if (partition !== null) signal.listenTo(partition)
     const reads = await readTargets(targets, maxBytes, fetchError)
+    const isWorthwhile = (
+      partitions: Iterable<Partition>,
+      to: NonNullable<FetchReader['replica']>,
+    ): boolean => {
+      const news = newsForReplica(partitions, to)
+      if (news === 'offsets') signal.expireWithin(offsetsWithinMs)
+      return news === 'records'
+    }
     const isUrgent =
       targets.some((target, index) => mustBeKnown(target, reads[index]!)) ||
-      (replica !== null && hasNewsForReplica(partitionsOf(targets), replica))
+      (replica !== null && isWorthwhile(partitionsOf(targets), replica))
     if (signal.expired || isUrgent || byteLength(reads) >= minBytes) return reads
     closeAll(reads)
     context.settleDecoded()
@@ -106,9 +117,7 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
       do {
         const changed = await signal.next()
         if (gone.cancelled) return null
-        if (
-          replica !== null ? hasNewsForReplica(changed, replica) : await estimate.reaches(minBytes, changed)
-        )
+        if (replica === null ? await estimate.reaches(minBytes, changed) : isWorthwhile(changed, replica))
           break
       } while (!signal.expired)
     } finally {
