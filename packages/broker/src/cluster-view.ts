@@ -29,6 +29,15 @@ export interface ClusterView {
   offlineReplicas(partition: Partition): number[]
 }
 
+/** Where the leaders are that an answer names, so that its client need not ask for them (KIP-951). */
+export function leaderNodes(
+  cluster: ClusterView,
+  endpoint: Endpoint,
+  leaderIds: ReadonlySet<number>,
+): BrokerNode[] {
+  return cluster.nodes(endpoint).filter(({ nodeId }) => leaderIds.has(nodeId))
+}
+
 /** The view of a broker that is alone, and its own controller. */
 export function soleView(nodeId: number, rack: string | null): ClusterView {
   const ids: ReadonlySet<number> = new Set([nodeId])

@@ -205,7 +205,7 @@ const supported: readonly SupportedApi[] = [
     api: listConfigResources,
     advertised: [0, 1],
     served: [0, 1],
-    notes: 'Topics and the broker that is asked.',
+    notes: 'Topics and brokers.',
   },
   {
     api: describeTopicPartitions,

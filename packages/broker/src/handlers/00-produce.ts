@@ -14,6 +14,7 @@
 import { errors, type ProduceRequest, type ProduceResponseInput, ZERO_UUID } from '@varve/protocol'
 import { errorFields } from '../broker-log.js'
 import { VarveError } from '@varve/records'
+import { leaderNodes } from '../cluster-view.js'
 import { type KafkaError, kafkaErrorOf } from '../kafka-error.js'
 import type { Partition } from '../partition.js'
 import { producedBatch, RefusedBatch } from '../produced-batch.js'
@@ -50,7 +51,7 @@ interface PartitionResponse {
   logStartOffset: number
   recordErrors: readonly RecordError[]
   errorMessage: string | null
-  currentLeader?: NonNullable<TopicResponse['partitionResponses'][number]['currentLeader']>
+  currentLeader?: { readonly leaderId: number; readonly leaderEpoch: number }
 }
 
 export async function handleProduce(
@@ -90,11 +91,9 @@ export async function handleProduce(
     }
   }
   if (acks !== 0) {
-    const namesLeader = responses.some(({ partitionResponses }) =>
-      partitionResponses.some(({ currentLeader }) => currentLeader !== undefined),
-    )
-    const { broker, endpoint } = context
-    return namesLeader ? { responses, nodeEndpoints: broker.cluster.nodes(endpoint) } : { responses }
+    const leaderIds = leadersNamed(responses)
+    if (leaderIds.size === 0) return { responses }
+    return { responses, nodeEndpoints: leaderNodes(context.broker.cluster, context.endpoint, leaderIds) }
   }
   closeOnError(responses)
   return null
@@ -215,6 +214,15 @@ async function withinTimeout(
         refuse(response, errors.REQUEST_TIMED_OUT, null)
     }
   }
+}
+
+function leadersNamed(responses: readonly TopicResponse[]): Set<number> {
+  const leaderIds = new Set<number>()
+  for (const { partitionResponses } of responses) {
+    for (const { currentLeader } of partitionResponses as PartitionResponse[])
+      if (currentLeader !== undefined) leaderIds.add(currentLeader.leaderId)
+  }
+  return leaderIds
 }
 
 function closeOnError(responses: TopicResponse[]): void {

@@ -14,6 +14,7 @@
 import { errors, type FetchRequest, type FetchResponseInput } from '@varve/protocol'
 import type { Cancellation } from '../cancellation.js'
 import { ChangeSignal } from '../change-signal.js'
+import { leaderNodes } from '../cluster-view.js'
 import { FetchEstimate } from '../fetch-estimate.js'
 import type { FetchConclusion } from '../fetch-session.js'
 import type { FetchRound } from '../fetch-sessions.js'
@@ -150,7 +151,7 @@ function respond(
   { apiVersion, broker, endpoint }: RequestContext,
 ): Pick<FetchResponseInput, 'responses' | 'nodeEndpoints'> {
   const responses: (Responses[number] & { partitions: PartitionResponse[] })[] = []
-  let namesLeader = false
+  const leaderIds = new Set<number>()
   for (const [index, { topic, topicId, partition, asked }] of targets.entries()) {
     const { error, divergingEpoch, records, ...offsets } = reads[index]!
     broker.observer?.fetched(partition === null ? null : topic, error?.code ?? 0, records.byteLength)
@@ -160,18 +161,18 @@ function respond(
       responses.push((last = { topic, topicId, partitions: [] }))
     }
     const elsewhere = error === errors.NOT_LEADER_OR_FOLLOWER || error === errors.FENCED_LEADER_EPOCH
-    const tellsLeader = elsewhere && apiVersion >= currentLeaderSince
-    namesLeader ||= tellsLeader
+    const leaderId =
+      elsewhere && apiVersion >= currentLeaderSince ? broker.cluster.leaderOf(partition!) : null
+    if (leaderId !== null) leaderIds.add(leaderId)
     last.partitions.push({
       partitionIndex: asked.partition,
       errorCode: error === null ? 0 : error.code,
       ...offsets,
       ...(divergingEpoch !== null && { divergingEpoch }),
-      ...(tellsLeader && {
-        currentLeader: { leaderId: broker.cluster.leaderOf(partition!), leaderEpoch: partition!.leaderEpoch },
-      }),
+      ...(leaderId !== null && { currentLeader: { leaderId, leaderEpoch: partition!.leaderEpoch } }),
       records: records.byteLength === 0 ? noBytes : records,
     })
   }
-  return namesLeader ? { responses, nodeEndpoints: broker.cluster.nodes(endpoint) } : { responses }
+  if (leaderIds.size === 0) return { responses }
+  return { responses, nodeEndpoints: leaderNodes(broker.cluster, endpoint, leaderIds) }
 }

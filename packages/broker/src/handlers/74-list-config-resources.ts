@@ -1,5 +1,5 @@
 /**
- * ListConfigResources (74), versions 0 and 1: the topics and this broker, which have configurations whether any was altered
+ * ListConfigResources (74), versions 0 and 1: the topics and the brokers, which have configurations whether any was altered
  * or not. There are no client metrics and groups that have any, and no loggers.
  */
 import {
@@ -29,7 +29,8 @@ export function handleListConfigResources(
     }
   }
   if (wanted.has(resourceTypes.BROKER)) {
-    configResources.push({ resourceName: String(broker.nodeId), resourceType: resourceTypes.BROKER })
+    for (const id of broker.cluster.brokerIds())
+      configResources.push({ resourceName: String(id), resourceType: resourceTypes.BROKER })
   }
   return { throttleTimeMs: 0, errorCode: 0, configResources }
 }

@@ -10,12 +10,14 @@ import {
   describeTopicPartitions,
   errors,
   fetch,
+  listConfigResources,
   listOffsets,
   offsetForLeaderEpoch,
   produce,
 } from '@varve/protocol'
 import { expect, onTestFinished, test } from 'vitest'
 import { encodeBatch } from '@varve/records'
+import { BROKER } from '../support/configs.js'
 import { RawClient } from '../support/raw-client.js'
 import { TestCluster } from './support/test-cluster.js'
 
@@ -78,7 +80,7 @@ test('who does not lead a partition answers NOT_LEADER_OR_FOLLOWER, and Produce 
         errorCode: notLeader,
         currentLeader: { leaderId: 1, leaderEpoch: 0 },
       })
-      expect(nodeEndpoints).toContainEqual({ nodeId: 1, host: '127.0.0.1', port, rack: null })
+      expect(nodeEndpoints).toEqual([{ nodeId: 1, host: '127.0.0.1', port, rack: null }])
     }
     const old = await client.request(produce, 9, {
       acks: 1,
@@ -104,7 +106,7 @@ test('who does not lead a partition answers NOT_LEADER_OR_FOLLOWER, and Produce 
     errorCode: notLeader,
     currentLeader: { leaderId: 1, leaderEpoch: 0 },
   })
-  expect(fetched.nodeEndpoints).toContainEqual({ nodeId: 1, host: '127.0.0.1', port, rack: null })
+  expect(fetched.nodeEndpoints).toEqual([{ nodeId: 1, host: '127.0.0.1', port, rack: null }])
 })
 
 test('a follower tells where its log ends and which producers it knows, and who has no replica does not', async () => {
@@ -169,6 +171,8 @@ test('every broker tells of all of them, and lets the controller speak for the q
     expect(brokers.map(({ brokerId, port, isFenced }) => [brokerId, port, isFenced])).toEqual(
       ports.map((port, place) => [place + 1, port, false]),
     )
+    const listed = await client.request(listConfigResources, 1, { resourceTypes: [BROKER] })
+    expect(listed.configResources.map(({ resourceName }) => resourceName).sort()).toEqual(['1', '2', '3'])
     const { errorCode, topics, nodes } = await client.request(describeQuorum, 2, {
       topics: [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }],
     })
