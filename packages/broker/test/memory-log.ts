@@ -74,6 +74,8 @@ type BrokersLog = Pick<
   | 'flush'
   | 'configure'
   | 'deleteBefore'
+  | 'appendReplicated'
+  | 'truncateTo'
   | 'truncateFullyAndStartAt'
   | 'close'
 > &
@@ -100,6 +102,8 @@ export class MemoryLog implements BrokersLog {
   #scheduled = false
   #damaged: { readonly from: number; readonly to: number } | null = null
   leaderEpoch = 0
+  /** What records of a leader are refused with. */
+  refusal: VarveError | null = null
   readonly pendingBytes = 0
   /** Slices that nobody has closed yet. */
   openSlices = 0
@@ -143,9 +147,13 @@ export class MemoryLog implements BrokersLog {
     return []
   }
 
-  /** One epoch is all that it has seen. */
   endOffsetForEpoch(epoch: number): EpochEnd | null {
-    return epoch > this.leaderEpoch ? null : { epoch: this.leaderEpoch, endOffset: this.#endOffset }
+    if (epoch > this.leaderEpoch) return null
+    if (epoch === this.leaderEpoch) return { epoch, endOffset: this.#endOffset }
+    const batches = this.#stored.batches.map(({ bytes }) => RecordBatch.parse(bytes))
+    const known = batches.findLast(({ partitionLeaderEpoch }) => partitionLeaderEpoch <= epoch)
+    const next = batches.find(({ partitionLeaderEpoch }) => partitionLeaderEpoch > epoch)
+    return { epoch: known?.partitionLeaderEpoch ?? epoch, endOffset: next?.baseOffset ?? this.#endOffset }
   }
 
   get state(): Log['state'] {
@@ -347,6 +355,30 @@ export class MemoryLog implements BrokersLog {
 
   setHighWatermark(): void {}
 
+  async appendReplicated(bytes: Uint8Array): Promise<AppendResult> {
+    if (this.#state !== 'open')
+      throw this.#failure ?? new VarveError('VARVE_LOG_CLOSED', `${this.dir} is closed`)
+    if (this.refusal !== null) throw this.refusal
+    const batches = [...batchesIn(Buffer.from(bytes))]
+    for (const batch of batches) {
+      if (batch.baseOffset < this.#endOffset) throw new VarveError('VARVE_BATCH_INVALID', 'it goes backwards')
+      this.#endOffset = batch.nextOffset
+      this.leaderEpoch = batch.partitionLeaderEpoch
+      this.#stored.batches.push({ nextOffset: batch.nextOffset, bytes: batch.buffer })
+    }
+    const result = { baseOffset: batches[0]!.baseOffset, lastOffset: this.#endOffset - 1 }
+    return await this.#untilDurable(result)
+  }
+
+  async truncateTo(offset: number): Promise<number> {
+    const stored = this.#stored
+    stored.batches = stored.batches.filter(({ nextOffset }) => nextOffset <= offset)
+    this.#endOffset = stored.batches.at(-1)?.nextOffset ?? this.startOffset
+    stored.durableOffset = Math.min(stored.durableOffset, this.#endOffset)
+    this.#notify()
+    return this.#endOffset
+  }
+
   async truncateFullyAndStartAt(offset: number): Promise<number> {
     this.#stored.batches = []
     this.#stored.durableOffset = this.#endOffset = this.startOffset = offset
@@ -387,7 +419,10 @@ export class MemoryLog implements BrokersLog {
     bytes.writeInt32BE(this.leaderEpoch, 12)
     this.#endOffset += count
     this.#stored.batches.push({ nextOffset: this.#endOffset, bytes })
-    const result = { baseOffset, lastOffset: this.#endOffset - 1 }
+    return this.#untilDurable({ baseOffset, lastOffset: this.#endOffset - 1 })
+  }
+
+  #untilDurable(result: AppendResult): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
       this.#pending.push({ result, resolve, reject })
       if (this.#held || this.#scheduled) return

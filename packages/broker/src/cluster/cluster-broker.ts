@@ -117,7 +117,7 @@ export async function openClusterBroker(
       responseMaxBytes: configs.number('replica.fetch.response.max.bytes'),
       partitionMaxBytes: configs.number('replica.fetch.max.bytes'),
     },
-    peers,
+    dial: (id) => peers.dial(id),
     clock,
     log,
   })

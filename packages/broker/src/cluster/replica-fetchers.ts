@@ -1,13 +1,14 @@
 import type { BrokerLog } from '../broker-log.js'
 import type { Clock } from '../clock.js'
 import type { Partition } from '../partition.js'
-import type { BrokerPeers } from './broker-peers.js'
-import { type FollowerLog, ReplicaFetcher, type ReplicaFetchLimits } from './replica-fetcher.js'
+import type { FollowerLog } from './followed-partition.js'
+import { type FetchConnection, ReplicaFetcher, type ReplicaFetchLimits } from './replica-fetcher.js'
 
 export interface ReplicaFetchersOptions {
   readonly brokerId: number
   readonly limits: ReplicaFetchLimits
-  readonly peers: Pick<BrokerPeers, 'dial'>
+  /** Gives a connection to a broker that nothing else uses. */
+  readonly dial: (brokerId: number) => Promise<FetchConnection>
   readonly clock: Clock
   readonly log: BrokerLog
 }
@@ -17,6 +18,7 @@ export class ReplicaFetchers {
   readonly #options: ReplicaFetchersOptions
   readonly #byLeader = new Map<number, ReplicaFetcher>()
   readonly #leaders = new Map<Partition, number>()
+  #isClosed = false
 
   constructor(options: ReplicaFetchersOptions) {
     this.#options = options
@@ -30,7 +32,7 @@ export class ReplicaFetchers {
       this.#byLeader.get(before)!.remove(partition)
     }
     const { follower } = partition
-    if (follower === null || log === null) return
+    if (follower === null || log === null || this.#isClosed) return
     this.#leaders.set(partition, follower.leader)
     this.#of(follower.leader).add(partition, follower, log)
   }
@@ -41,14 +43,15 @@ export class ReplicaFetchers {
   }
 
   close(): void {
+    this.#isClosed = true
     for (const fetcher of this.#byLeader.values()) fetcher.close()
   }
 
   #of(leaderId: number): ReplicaFetcher {
     let fetcher = this.#byLeader.get(leaderId)
     if (fetcher === undefined) {
-      const { peers, ...options } = this.#options
-      fetcher = new ReplicaFetcher({ ...options, leaderId, dial: () => peers.dial(leaderId) })
+      const { dial, ...options } = this.#options
+      fetcher = new ReplicaFetcher({ ...options, leaderId, dial: () => dial(leaderId) })
       this.#byLeader.set(leaderId, fetcher)
     }
     return fetcher

@@ -5,7 +5,8 @@ import { findCoordinator, metadata } from '@varve/protocol'
 import type { PartitionFollower } from '@varve/replication'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import type { BrokerOptions } from '../../src/broker-options.js'
-import { type FollowerLog, ReplicaFetcher } from '../../src/cluster/replica-fetcher.js'
+import type { FollowerLog } from '../../src/cluster/followed-partition.js'
+import { ReplicaFetcher } from '../../src/cluster/replica-fetcher.js'
 import { systemClock } from '../../src/clock.js'
 import type { GivenConfigs } from '../../src/configs/static-configs.js'
 import type { Partition } from '../../src/partition.js'
@@ -139,7 +140,9 @@ test('a follower that lacks records for replica.lag.time.max.ms is not in sync',
 })
 
 test('followers fetch within replica.fetch.wait.max.ms, replica.fetch.max.bytes and replica.fetch.response.max.bytes', async () => {
+  const session = { errorCode: 0, sessionId: 7, responses: [] }
   const asked = await new Promise<unknown>((resolve) => {
+    let requests = 0
     const fetcher = new ReplicaFetcher({
       brokerId: 2,
       leaderId: 1,
@@ -147,6 +150,8 @@ test('followers fetch within replica.fetch.wait.max.ms, replica.fetch.max.bytes 
       dial: async () =>
         ({
           request: (_: unknown, body: unknown, options: unknown) => {
+            // The first one only makes a session.
+            if (++requests === 1) return Promise.resolve(session)
             resolve([body, options])
             return new Promise(() => {})
           },
