@@ -31,7 +31,19 @@ export interface ConnectionOptions {
   maxResponseBytes?: number
   /** Ends the attempt to connect. It has no effect on an established connection. */
   signal?: AbortSignal
+  /**
+   * Where the memory of large responses comes from. By default it is the garbage collector's; with a pool it is used again as
+   * soon as {@link Connection.requestFrame} is told that nobody needs the response any more.
+   */
+  frames?: FramePool
   clock?: Clock
+}
+
+/** A response whose records are views of memory that is used again after `release()`. */
+export interface FramedResponse<S> {
+  readonly body: S
+  /** Says that nobody looks at the response any more. Further calls do nothing. */
+  release(): void
 }
 
 export interface RequestOptions {
@@ -49,6 +61,8 @@ interface PendingRequest {
   correlationId: number
   /** The caller has its outcome; the response, if one comes, only keeps the order. */
   settled: boolean
+  /** Whether the response is told together with its frame, which then is its receiver's to release. */
+  readonly framed: boolean
   settle(outcome: { body: unknown } | { error: unknown }): void
 }
 
@@ -98,7 +112,7 @@ export class Connection {
       staging: (staging ??= Buffer.allocUnsafeSlow(64 * 1024)),
       maxFrameBytes: options.maxResponseBytes ?? 128 * 1024 * 1024,
       budget,
-      pool: frames,
+      pool: options.frames ?? frames,
       onFrame: (frame, owned) => this.receive(frame, owned),
     })
     const { tls = false } = options
@@ -187,6 +201,25 @@ export class Connection {
   }
 
   /**
+   * The same for a response whose memory is to be used again: its receiver says when it may be. For responses with many
+   * records, which whoever dialled has a pool for.
+   *
+   * @throws as {@link request}
+   */
+  requestFrame<S, QI>(
+    api: AnyApi<S, QI>,
+    body: QI,
+    options: RequestOptions = {},
+  ): Promise<FramedResponse<S>> {
+    try {
+      const version = this.versionOf(api, options.maxVersion)
+      return this.submit<FramedResponse<S>, QI>(api as AnyApi<never, QI>, version, body, options, true)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /**
    * Sends a request that has no response: Produce with acks 0. Resolves when the operating system has taken it.
    *
    * @throws as `request`
@@ -235,7 +268,13 @@ export class Connection {
     return this.submit(apiVersions as AnyApi<never, typeof body>, version, body, { timeoutMs })
   }
 
-  private submit<S, QI>(api: AnyApi<S, QI>, version: number, body: QI, options: RequestOptions): Promise<S> {
+  private submit<S, QI>(
+    api: AnyApi<S, QI>,
+    version: number,
+    body: QI,
+    options: RequestOptions,
+    framed = false,
+  ): Promise<S> {
     const { signal } = options
     if (this.failure !== undefined) return Promise.reject(this.failure)
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error)
@@ -247,6 +286,7 @@ export class Connection {
         body,
         correlationId: -1,
         settled: false,
+        framed,
         settle: (outcome) => {
           if (request.settled) return
           request.settled = true
@@ -314,13 +354,21 @@ export class Connection {
       )
     }
     this.inFlight.shift()
-    let bytes = frame
-    if (owned) this.reader.release(frame)
-    else if (request.api.key === fetch.key) bytes = Buffer.from(frame)
-    if (!request.settled) {
+    let held = owned
+    const release = (): void => {
+      if (held) this.reader.release(frame)
+      held = false
+    }
+    // Without a pool the memory stays as it is for as long as somebody refers to it.
+    if (!request.framed) release()
+    const bytes = !owned && request.api.key === fetch.key ? Buffer.from(frame) : frame
+    if (request.settled) release()
+    else {
       try {
-        request.settle({ body: decodeResponse(request.api, request.version, bytes).body })
+        const { body } = decodeResponse(request.api, request.version, bytes)
+        request.settle({ body: request.framed ? { body, release } : body })
       } catch (error) {
+        release()
         request.settle({ error })
         throw error
       }

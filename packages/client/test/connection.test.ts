@@ -3,7 +3,7 @@
 // connection with an error that names the reason, and must never hand somebody the answer to another question.
 
 import { afterEach, expect, test } from 'vitest'
-import { metadata, produce } from '@varve/protocol'
+import { fetch, FramePool, metadata, produce, ZERO_UUID } from '@varve/protocol'
 import { Connection, type ConnectionOptions } from '../src/connection.js'
 import { ManualClock } from './manual-clock.js'
 import { outcomeOf } from './outcome.js'
@@ -227,6 +227,44 @@ test('an aborted request is rejected at once and its late response disturbs nobo
   await expect(connection.request(metadata, topics('c'), { signal: controller.signal })).rejects.toThrow(
     'enough',
   )
+})
+
+test('the memory of a response is used again once it has been released, and not before', async () => {
+  const broker = await start({ versions: { Fetch: [17, 17] } })
+  let answers = 0
+  broker.on('Fetch', () => ({
+    throttleTimeMs: 0,
+    errorCode: 0,
+    sessionId: 0,
+    responses: [
+      {
+        topicId: ZERO_UUID,
+        partitions: [
+          { partitionIndex: 0, errorCode: 0, highWatermark: 0, records: Buffer.alloc(300_000, ++answers) },
+        ],
+      },
+    ],
+  }))
+  const frames = new FramePool()
+  const connection = await dial(broker, { frames })
+  const ask = () => connection.requestFrame(fetch, { maxWaitMs: 0, minBytes: 0, topics: [] })
+  const recordsOf = ({ body }: Awaited<ReturnType<typeof ask>>) =>
+    body.responses[0]!.partitions[0]!.records as Buffer
+  const kept = await ask()
+  const used = new Set<ArrayBufferLike>()
+  for (let n = 2; n < 8; n++) {
+    const response = await ask()
+    const records = recordsOf(response)
+    expect([records[0], records[299_999]]).toEqual([n, n])
+    used.add(records.buffer)
+    response.release()
+    response.release()
+  }
+  expect(used.size).toBeLessThan(6)
+  expect(used).not.toContain(recordsOf(kept).buffer)
+  expect(recordsOf(kept).equals(Buffer.alloc(300_000, 1))).toBe(true)
+  connection.close()
+  kept.release()
 })
 
 test('close rejects what is under way and what comes after', async () => {
