@@ -113,9 +113,10 @@ export class PartitionLogs {
     const { directories, durable, log } = this.#options
     try {
       const own: DataDirectory[] = []
+      let isNamed = false
       for (const directory of places) {
-        if (!(await directory.logs()).includes(partition.name)) continue
         const owner = await readPartitionMetadata(join(directory.dir, partition.name))
+        isNamed ||= owner === topicId
         if (owner === null || owner === topicId) own.push(directory)
         else await this.putAside(directory.dir, partition.name)
       }
@@ -128,7 +129,7 @@ export class PartitionLogs {
           : await directory.openLog(partition.name, partition.logOptions)
       if (opened.recovered !== null && opened.recovered.cutBytes > 0)
         this.#haveCutWholeBatches ||= (await cutFilesIn(opened.dir)) > cutBefore
-      await writePartitionMetadata(opened.dir, topicId, durable)
+      if (!isNamed) await writePartitionMetadata(opened.dir, topicId, durable)
       this.#tellCut(partition, opened)
       return opened
     } catch (error) {

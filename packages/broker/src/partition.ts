@@ -224,8 +224,8 @@ export class Partition {
     return this.#deleted
   }
 
-  /** Marks a partition whose log could not be opened: everything asked of it is refused with this failure. */
-  refuse(failure: VarveError): void {
+  /** Marks a partition whose log could not be opened: everything asked of it is refused with this failure. Null: not any more. */
+  refuse(failure: VarveError | null): void {
     this.#failure = failure
   }
 

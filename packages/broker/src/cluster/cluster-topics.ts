@@ -291,8 +291,12 @@ export class ClusterTopics extends Topics {
   }
 
   #settleIfNeeded(partition: Partition): void {
-    // What could not be opened is tried again by the next start.
-    if (partition.failure !== null) return
+    if (partition.failure !== null && !this.#attached.has(partition)) {
+      // What could not be opened is tried again by the next start, or if it comes back to this broker.
+      if (partition.hosted || partition.deleted) return
+      partition.refuse(null)
+      this.#tellOffline()
+    }
     if (partition.hosted !== this.#attached.has(partition)) void this.#settle(partition)
   }
 
@@ -375,6 +379,8 @@ export class ClusterTopics extends Topics {
       if (isWanted === this.#attached.has(partition)) return
       if (isWanted) await this.#open(partition)
       else await this.#remove(partition)
+      // It may have been moved here or away meanwhile.
+      this.#settleIfNeeded(partition)
     })
     const settled = work.catch((error: unknown) => {
       this.#options.log('error', `${name}: ${messageOf(error)}`, {
@@ -430,13 +436,17 @@ export class ClusterTopics extends Topics {
     this.#options.member.setOfflineReplicas(offline)
   }
 
+  /** Whether a directory is that of a replica of this broker, be it one that could not be opened. */
+  #isOfReplica(name: string): boolean {
+    const dash = name.lastIndexOf('-')
+    return this.get(name.slice(0, dash))?.partitions[Number(name.slice(dash + 1))]?.hosted ?? false
+  }
+
   async #lookForStrays(): Promise<void> {
     if (this.#hasLookedForStrays || !this.#options.member.isUpToDate) return
     this.#hasLookedForStrays = true
     for (const [name, directories] of await this.#options.directories.places()) {
-      if (isStray(name) || isDeleted(name) || this.#work.has(name)) continue
-      const isOurs = [...this.#attached.keys()].some((partition) => partition.name === name)
-      if (isOurs) continue
+      if (isStray(name) || isDeleted(name) || this.#work.has(name) || this.#isOfReplica(name)) continue
       for (const { dir } of directories) {
         await this.#logs.putAside(dir, name).catch((error: unknown) => {
           this.#options.log('error', messageOf(error), errorFields(error))

@@ -87,7 +87,7 @@ export class TestCluster implements AsyncDisposable {
 }
 
 /** A store that outlives the broker that closes it. */
-function shared(store: MetadataStore): MetadataStore {
+export function shared(store: MetadataStore): MetadataStore {
   const followings = new Set<{ close(): void }>()
   return {
     list: (prefix) => store.list(prefix),

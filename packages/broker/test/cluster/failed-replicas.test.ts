@@ -1,0 +1,74 @@
+// A disk that fails, or a log that cannot be opened, costs a cluster one replica of a few partitions: nothing of it is thrown
+// away, and it is over when they have moved.
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Admin } from '@varve/client/admin'
+import { Producer } from '@varve/client/producer'
+import { expect, onTestFinished, test } from 'vitest'
+import { type Broker, openBroker } from '../../src/broker.js'
+import { resolveOptions } from '../../src/broker-options.js'
+import { MemoryDisk } from '../memory-log.js'
+import { temporaryDirectory, until } from '../support/test-broker.js'
+import { shared, TestCluster } from './support/test-cluster.js'
+
+/** Two brokers on disks, and broker 3 over logs in memory that fail on command. */
+async function start(): Promise<{ cluster: TestCluster; admin: Admin; third: Broker; disk: MemoryDisk }> {
+  const cluster = await TestCluster.start(2)
+  const disk = new MemoryDisk()
+  const options = { data: await temporaryDirectory(), nodeId: 3 }
+  const third = await openBroker(
+    resolveOptions({ ...options, cluster: { openStore: async () => shared(cluster.store) } }),
+    { openDataDirectory: disk.openDataDirectory },
+  )
+  const admin = new Admin({ brokers: cluster.addresses })
+  onTestFinished(async () => {
+    await admin.close()
+    await third.close()
+    await cluster[Symbol.asyncDispose]()
+  })
+  return { cluster, admin, third, disk }
+}
+
+async function isrOf(admin: Admin): Promise<string> {
+  const [orders] = await admin.describeTopics(['orders'])
+  return [...orders!.partitions[0]!.isr].sort().join()
+}
+
+test('a log that fails leaves the in-sync replicas, and is let go of when its partition has moved', async () => {
+  const { cluster, admin, third, disk } = await start()
+  await admin.createTopics([{ name: 'orders', replicas: [[3, 1]] }])
+  await until(() => disk.logs.has('orders-0'), 'the log is open')
+  const log = disk.log('orders-0')
+  const dir = join(third.dataDirectories[0]!, 'orders-0')
+  log.fail()
+  await cluster.until(async () => (await isrOf(admin)) === '1')
+  const producer = new Producer({ brokers: cluster.addresses })
+  onTestFinished(() => producer.close())
+  await producer.send('orders', { value: 'x' })
+  expect(third.problems.length).toBe(1)
+  await admin.alterPartitionReassignments([{ topic: 'orders', partition: 0, replicas: [2, 1] }])
+  await until(() => third.problems.length === 0 && !existsSync(dir), 'nothing is left of it')
+  expect(log.state).toBe('closed')
+})
+
+test('a log that cannot be opened stays where it is, and its partition may move', async () => {
+  const cluster = await TestCluster.start()
+  const admin = new Admin({ brokers: cluster.addresses.slice(0, 2) })
+  onTestFinished(async () => {
+    await admin.close()
+    await cluster[Symbol.asyncDispose]()
+  })
+  await admin.createTopics([{ name: 'orders', replicas: [[1, 3]] }])
+  const dir = join(cluster.brokers.get(3)!.dataDirectories[0]!, 'orders-0')
+  await until(() => existsSync(join(dir, 'partition.metadata')), 'the log is open')
+  await cluster.stopBroker(3)
+  await writeFile(join(dir, 'partition.metadata'), 'torn')
+  const third = await cluster.startBroker(3)
+  expect(third.problems.length).toBe(1)
+  await cluster.until(async () => (await isrOf(admin)) === '1')
+  expect(existsSync(dir)).toBe(true)
+  await admin.alterPartitionReassignments([{ topic: 'orders', partition: 0, replicas: [1, 2] }])
+  await until(() => third.problems.length === 0, 'it is no problem any more')
+  expect(existsSync(dir)).toBe(true)
+})
