@@ -8,6 +8,7 @@ interface Seen {
   nextOffset: number
   bytes: number
   readonly maxBytes: number
+  readonly leaderEpoch: number
 }
 
 /**
@@ -26,7 +27,13 @@ export class FetchEstimate {
       if (partition === null || refusal !== null) continue
       const { byteLength, slices } = reads[index]!.records
       const nextOffset = slices.at(-1)?.nextOffset ?? asked.fetchOffset
-      this.#seen.set(partition, { nextOffset, bytes: byteLength, maxBytes: asked.partitionMaxBytes })
+      const { leaderEpoch } = partition
+      this.#seen.set(partition, {
+        nextOffset,
+        bytes: byteLength,
+        maxBytes: asked.partitionMaxBytes,
+        leaderEpoch,
+      })
       this.#bytes += byteLength
     }
   }
@@ -35,7 +42,9 @@ export class FetchEstimate {
   async reaches(minBytes: number, changed: Iterable<Partition>): Promise<boolean> {
     let looks = 0
     for (const partition of changed) {
-      if (partition.failure !== null) return true
+      // Nothing more comes here, or from another leader.
+      const { leaderEpoch } = this.#seen.get(partition)!
+      if (partition.failure !== null || partition.leaderEpoch !== leaderEpoch) return true
       const pending = this.#look(partition)
       const known = pending instanceof Promise ? await pending : pending
       if (!known || this.#bytes >= minBytes) return true

@@ -1,0 +1,26 @@
+// Whoever waits at a leader hears at once that it is none any more, however long it would have waited.
+import { Admin } from '@varve/client/admin'
+import { errors, fetch } from '@varve/protocol'
+import { expect, onTestFinished, test } from 'vitest'
+import { RawClient } from '../support/raw-client.js'
+import { fetchBody } from '../support/test-broker.js'
+import { TestCluster } from './support/test-cluster.js'
+
+test('a long poll ends when its partition gets another leader', { timeout: 5000 }, async () => {
+  const cluster = await TestCluster.start(2)
+  const admin = new Admin({ brokers: cluster.addresses })
+  const client = await RawClient.connect(cluster.brokers.get(1)!.port)
+  onTestFinished(async () => {
+    await Promise.all([client.close(), admin.close()])
+    await cluster[Symbol.asyncDispose]()
+  })
+  await admin.createTopics([{ name: 'orders', replicas: [[1, 2]] }])
+  const poll = (maxWaitMs: number) =>
+    client.request(fetch, 12, fetchBody('orders', { maxWaitMs, currentLeaderEpoch: 0 }))
+  await cluster.until(async () => (await poll(0)).responses[0]!.partitions[0]!.errorCode === 0)
+  const answered = poll(60_000)
+  await admin.alterPartitionReassignments([{ topic: 'orders', partition: 0, replicas: [2, 1] }])
+  await admin.electLeaders('preferred', null)
+  const { responses } = await answered
+  expect(responses[0]!.partitions[0]!.errorCode).toBe(errors.FENCED_LEADER_EPOCH.code)
+})
