@@ -41,7 +41,9 @@ class SessionPartition {
       preferredReadReplica >= 0 ||
       records.byteLength > 0 ||
       highWatermark !== this.#highWatermark ||
-      logStartOffset !== this.#logStartOffset
+      logStartOffset !== this.#logStartOffset ||
+      // A follower says what it has taken in, which need not be all that it was told.
+      highWatermark > this.asked.highWatermark
     // Behind an error both are -1, so that the partition is told of again when the error is over.
     this.#highWatermark = highWatermark
     this.#logStartOffset = logStartOffset

@@ -52,8 +52,11 @@ export class FetchSessions {
   readonly #clock: Clock
   /** The one that was used last comes last. */
   readonly #sessions = new Map<number, FetchSession>()
-  /** Those of brokers, which always have room, and are given up only when they have not been used for long. */
-  readonly #followers = new WeakSet<FetchSession>()
+  /**
+   * Those of brokers, which always have room, and are given up only when they have not been used for long. A broker has one: with
+   * another one it has lost it.
+   */
+  readonly #ofFollowers = new Map<number, FetchSession>()
   #partitions = 0
   #evictions = 0
 
@@ -118,9 +121,12 @@ export class FetchSessions {
   }
 
   #beginning({ apiVersion, replica }: FetchReader, targets: readonly FetchTarget[]): FetchRound {
+    // Who is a replica of nothing is no broker, whatever it says.
+    const isFollower = replica !== null && targets.some(({ partition, refusal }) => partition && !refusal)
+    const followerId = isFollower ? replica.id : null
     const conclude = (reads: readonly TargetRead[]): FetchConclusion => {
-      const hasRoom = replica !== null || this.#hasRoomFor(targets.length)
-      const sessionId = hasRoom ? this.#create(apiVersion, targets, reads, replica !== null) : 0
+      const hasRoom = followerId !== null || this.#hasRoomFor(targets.length)
+      const sessionId = hasRoom ? this.#create(apiVersion, targets, reads, followerId) : 0
       return { errorCode: 0, sessionId, isSent: () => true }
     }
     return { targets, superseded: null, conclude }
@@ -130,14 +136,17 @@ export class FetchSessions {
     apiVersion: number,
     targets: readonly FetchTarget[],
     reads: readonly TargetRead[],
-    isFollowers: boolean,
+    followerId: number | null,
   ): number {
     let id: number
     do id = randomInt(1, 2 ** 31 - 1)
     while (this.#sessions.has(id))
     const session = new FetchSession(id, apiVersion, this.#clock.now(), targets, reads)
     this.#sessions.set(id, session)
-    if (isFollowers) this.#followers.add(session)
+    if (followerId !== null) {
+      this.#remove(this.#ofFollowers.get(followerId))
+      this.#ofFollowers.set(followerId, session)
+    }
     this.#partitions += targets.length
     return id
   }
@@ -161,10 +170,11 @@ export class FetchSessions {
     const now = this.#clock.now()
     const [oldest] = this.#sessions.values()
     if (oldest !== undefined && now - oldest.lastUsedMs > evictionMs) return oldest
+    const followers = new Set(this.#ofFollowers.values())
     let smallest: FetchSession | undefined
     for (const session of this.#sessions.values()) {
       const isNew = now - session.createdMs <= evictionMs
-      if (!isNew && !this.#followers.has(session) && session.size < (smallest?.size ?? partitions))
+      if (!isNew && !followers.has(session) && session.size < (smallest?.size ?? partitions))
         smallest = session
     }
     return smallest

@@ -96,6 +96,69 @@ test('all sessions together keep a bounded number of partitions', () => {
   expect([sessions.size, sessions.partitions]).toEqual([1, 20])
 })
 
+test('a broker has one session, however often it begins anew, and who is a replica of nothing has none of its own', () => {
+  const { sessions, create } = cacheOf(1)
+  const state = { replicas: [1, 2], leader: 1 }
+  const found = { name: 't', partitions: [{ state }], settings: { log: {} } }
+  const hosting = { get: () => found, getById: () => found } as unknown as Topics
+  const begin = (replica: number): number => {
+    const reader = {
+      apiVersion: 12,
+      isolation: 'readUncommitted',
+      replica: { id: replica, epoch: 1 },
+      rack: null,
+    } as const
+    const body = fetch.request.encode({ ...fetchBody('t'), sessionId: 0, sessionEpoch: 0 }, 12)
+    const request = fetch.request.decode(Buffer.concat(body as Buffer[]), 0, 12)
+    const round = sessions.begin(request, reader, hosting)
+    if ('code' in round) throw new Error(round.message)
+    return round.conclude([{ error: null, divergingEpoch: null, records: { byteLength: 0 } }] as never)
+      .sessionId
+  }
+  expect(create(3)).toBeGreaterThan(0)
+  expect([begin(2), begin(2), begin(2)].every((id) => id > 0)).toBe(true)
+  expect([sessions.size, sessions.partitions]).toEqual([2, 4])
+  expect(begin(7)).toBe(0)
+})
+
+test('a follower that has not taken in what it was told is told again', () => {
+  const { sessions } = cacheOf(1)
+  const state = { replicas: [1, 2], leader: 1 }
+  const found = { name: 't', partitions: [{ state }], settings: { log: {} } }
+  const hosting = { get: () => found, getById: () => found } as unknown as Topics
+  const reader = {
+    apiVersion: 18,
+    isolation: 'readUncommitted',
+    replica: { id: 2, epoch: 1 },
+    rack: null,
+  } as const
+  let sessionId = 0
+  let sessionEpoch = 0
+  const isTold = (highWatermark: number | null): boolean => {
+    const topicId = 'AAAAAAAAAAAAAAAAAAAAAQ'
+    const partitions = [{ partition: 0, fetchOffset: 9, partitionMaxBytes: 1, highWatermark: highWatermark! }]
+    const topics = highWatermark === null ? [] : [{ topicId, partitions }]
+    const body = { ...fetchBody('t'), sessionId, sessionEpoch: sessionEpoch++, topics }
+    const bytes = Buffer.concat(fetch.request.encode(body, 18) as Buffer[])
+    const round = sessions.begin(fetch.request.decode(bytes, 0, 18), reader, hosting)
+    if ('code' in round) throw new Error(round.message)
+    const read = {
+      error: null,
+      divergingEpoch: null,
+      records: { byteLength: 0 },
+      highWatermark: 9,
+      logStartOffset: 0,
+    }
+    const conclusion = round.conclude([read] as never)
+    sessionId = conclusion.sessionId
+    return conclusion.isSent(0)
+  }
+  expect(isTold(5)).toBe(true)
+  expect(isTold(5), 'what it was told got lost').toBe(true)
+  expect(isTold(9)).toBe(false)
+  expect(isTold(null)).toBe(false)
+})
+
 test('no session means no session', () => {
   expect(cacheOf(0).create(1)).toBe(0)
 })
