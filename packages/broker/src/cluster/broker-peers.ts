@@ -1,4 +1,5 @@
 import { Connection, type ConnectionOptions } from '@varve/client/connection'
+import { FramePool } from '@varve/protocol'
 import { VarveError } from '@varve/records'
 import type { BrokerLookup } from '@varve/replication'
 
@@ -22,6 +23,8 @@ export class BrokerPeers {
   readonly #shared = new Map<number, Promise<Connection>>()
   readonly #open = new Set<Connection>()
   readonly #closing = new AbortController()
+  /** Of the records that are fetched. */
+  readonly #frames = new FramePool()
 
   constructor(options: BrokerPeersOptions) {
     this.#options = options
@@ -46,6 +49,7 @@ export class BrokerPeers {
         clientId: clientIdPrefix + this.#options.brokerId,
         tls: this.#options.tls(),
         signal,
+        frames: this.#frames,
       })
       if (signal.aborted) {
         connection.close()

@@ -1,7 +1,7 @@
 import type { Log } from '@varve/log'
 import { errors, type FetchResponse } from '@varve/protocol'
 import { batchesIn } from '@varve/records'
-import type { FetchedRecords, FollowerFetch, PartitionFollower } from '@varve/replication'
+import type { FetchedRecords, FollowerFetch, FollowerStep, PartitionFollower } from '@varve/replication'
 import { type BrokerLog, errorFields, type LogFields, messageOf } from '../broker-log.js'
 import type { Clock, Timer } from '../clock.js'
 import { kafkaErrorNames } from '../kafka-error.js'
@@ -77,11 +77,15 @@ export class FollowedPartition {
       this.#options.follower.lost(this.#sent.shift()!.fetch.fetchId)
   }
 
-  /** Takes what the answer to a request says of this partition. */
-  answered(request: number, answer: PartitionAnswer): void {
+  /**
+   * Takes what the answer to a request says of this partition.
+   *
+   * @returns the append of its records, which are in use until then; null where there is none
+   */
+  answered(request: number, answer: PartitionAnswer): Promise<unknown> | null {
     const { follower, partition } = this.#options
     const sent = this.#sent.findLast((each) => each.request <= request)
-    if (sent === undefined) return
+    if (sent === undefined) return null
     this.#sent.splice(this.#sent.indexOf(sent), 1)
     const { fetch } = sent
     let records: FetchedRecords
@@ -89,11 +93,14 @@ export class FollowedPartition {
       records = answerOf(answer, fetch)
     } catch (error) {
       follower.lost(fetch.fetchId)
-      return this.#failed(error)
+      this.#failed(error)
+      return null
     }
-    this.#carryOut(follower.answered(fetch.fetchId, records), answer.records as Buffer | null)
+    const step = follower.answered(fetch.fetchId, records)
+    const appending = this.#carryOut(step, answer.records as Buffer | null)
     partition.followed()
     this.#deleteBefore()
+    return appending
   }
 
   /** Ends the wait before it is asked for again. Steps that are under way go on, and its follower is told how they end. */
@@ -101,24 +108,31 @@ export class FollowedPartition {
     this.#options.clock.clearTimeout(this.#timer)
   }
 
-  #carryOut(step: ReturnType<PartitionFollower['answered']>, records: Buffer | null): void {
+  #carryOut(step: FollowerStep, records: Buffer | null): Promise<unknown> | null {
     const { follower, log } = this.#options
     switch (step.kind) {
       case 'append': {
-        return this.#untilDone(log.appendReplicated(records!), () => follower.appended())
+        const appending = log.appendReplicated(records!)
+        this.#untilDone(appending, () => follower.appended())
+        return appending
       }
       case 'truncate': {
         this.#tell('info', `truncates its log to offset ${step.to}, where it parts from the leader's`)
-        return this.#untilDone(log.truncateTo(step.to), () => follower.truncated())
+        this.#untilDone(log.truncateTo(step.to), () => follower.truncated())
+        return null
       }
       case 'start over': {
         this.#tell('warn', `starts over at offset ${step.at}, since the leader has nothing of its log`)
-        return this.#untilDone(log.truncateFullyAndStartAt(step.at), () => follower.truncated())
+        this.#untilDone(log.truncateFullyAndStartAt(step.at), () => follower.truncated())
+        return null
       }
       case 'retry': {
-        return this.#backOff(firstBackoffMs)
+        this.#backOff(firstBackoffMs)
+        return null
       }
-      case 'nothing':
+      case 'nothing': {
+        return null
+      }
     }
   }
 

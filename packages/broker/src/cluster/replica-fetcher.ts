@@ -33,7 +33,7 @@ interface SentRequest {
 type FetchedPartition = NonNullable<FetchRequestInput['topics']>[number]['partitions'][number]
 
 /** What a fetcher needs of a connection. */
-export type FetchConnection = Pick<Connection, 'request' | 'close'>
+export type FetchConnection = Pick<Connection, 'requestFrame' | 'close'>
 
 export interface ReplicaFetcherOptions {
   readonly brokerId: number
@@ -234,9 +234,11 @@ export class ReplicaFetcher {
     this.#inFlight.push(request)
     this.#sessionEpoch = body.sessionEpoch === 0 ? 0 : nextEpoch(body.sessionEpoch!)
     const timeoutMs = this.#options.limits.waitMaxMs + answerWithinMs
-    connection.request(fetch, body, { timeoutMs }).then(
-      (response) => {
-        if (connection === this.#connection) this.#take(request, response)
+    connection.requestFrame(fetch, body, { timeoutMs }).then(
+      ({ body: response, release }) => {
+        const inUse = connection === this.#connection ? this.#take(request, response) : []
+        if (inUse.length === 0) release()
+        else void Promise.allSettled(inUse).then(release)
       },
       (error: unknown) => {
         if (connection === this.#connection) this.#lose(error)
@@ -244,15 +246,16 @@ export class ReplicaFetcher {
     )
   }
 
-  #take(request: SentRequest, response: FetchResponse): void {
+  /** Takes an answer. Its records are in use until what is returned has ended. */
+  #take(request: SentRequest, response: FetchResponse): Promise<unknown>[] {
     const place = this.#inFlight.indexOf(request)
     // Of a session that has been given up meanwhile.
-    if (place < 0) return
+    if (place < 0) return []
     this.#inFlight.splice(place, 1)
     if (response.errorCode !== 0) {
       this.#forgetSession()
       this.#backOff()
-      return
+      return []
     }
     this.#backoffMs = firstBackoffMs
     if (this.#sessionId === 0) {
@@ -264,12 +267,14 @@ export class ReplicaFetcher {
       followed.lostBefore(request.number)
       this.#onReady(followed)
     }
+    const inUse: Promise<unknown>[] = []
     for (const { topicId, partitions } of response.responses) {
       for (const answer of partitions) {
         const key = keyOf({ topicId, index: answer.partitionIndex })
         const followed = this.#followed.get(key)
         if (followed === undefined) continue
-        followed.answered(request.number, answer)
+        const appending = followed.answered(request.number, answer)
+        if (appending !== null) inUse.push(appending)
         if (followed.isResting) this.#forget(key)
         else this.#ready.add(followed)
       }
@@ -277,6 +282,7 @@ export class ReplicaFetcher {
     // Without a session everything is asked for anew.
     if (this.#sessionId === 0) this.#forgetSession()
     this.#pumpSoon()
+    return inUse
   }
 
   /** The connection is gone, and every request on it. */

@@ -149,9 +149,9 @@ test('followers fetch within replica.fetch.wait.max.ms, replica.fetch.max.bytes 
       limits: { waitMaxMs: 7, responseMaxBytes: 8, partitionMaxBytes: 9 },
       dial: async () =>
         ({
-          request: (_: unknown, body: unknown, options: unknown) => {
+          requestFrame: (_: unknown, body: unknown, options: unknown) => {
             // The first one only makes a session.
-            if (++requests === 1) return Promise.resolve(session)
+            if (++requests === 1) return Promise.resolve({ body: session, release: () => {} })
             resolve([body, options])
             return new Promise(() => {})
           },

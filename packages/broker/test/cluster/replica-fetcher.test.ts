@@ -60,6 +60,18 @@ test('what the leader has is appended, and its high watermark is known', async (
   await until(() => partition.highWatermark === 2, 'the high watermark is known')
 })
 
+test('the memory of an answer is used again when its records are appended, and not before', async () => {
+  const { leader, follow } = following()
+  const [{ log }] = (await follow()) as [Replica]
+  log.holdDurability()
+  await leader.answer([{ records: ledBatch(0, 5, 'a') }])
+  await until(() => log.endOffset === 1, 'it is appended')
+  await settle()
+  expect(leader.released).toBe(0)
+  await log.flush()
+  await until(() => leader.released === 1, 'it is released')
+})
+
 test('one that is not registered yet fetches as soon as it is', async () => {
   const { membership, leader, fetchers, follow } = following()
   membership.epoch = -1

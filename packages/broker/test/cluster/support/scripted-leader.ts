@@ -14,17 +14,24 @@ export class ScriptedLeader {
   readonly #asked: Asked[] = []
   /** Requests that have come on all connections. */
   requests = 0
+  /** Answers whose memory may be used again. */
+  released = 0
   dials = 0
   closed = 0
 
   readonly dial = async (): Promise<FetchConnection> => {
     this.dials++
-    const request = (_: unknown, body: FetchRequestInput): Promise<FetchResponse> =>
-      new Promise((resolve, reject) => {
+    const requestFrame = async (_: unknown, asked: FetchRequestInput) => {
+      const body = await new Promise<FetchResponse>((resolve, reject) => {
         this.requests++
-        this.#asked.push({ body, resolve, reject })
+        this.#asked.push({ body: asked, resolve, reject })
       })
-    return { request: request as FetchConnection['request'], close: () => void this.closed++ }
+      return { body, release: () => void this.released++ }
+    }
+    return {
+      requestFrame: requestFrame as FetchConnection['requestFrame'],
+      close: () => void this.closed++,
+    }
   }
 
   /** Requests that have no answer. */
