@@ -79,6 +79,12 @@ test('the example for jest passes', { timeout }, async (context) => {
   expect(finished.passed, report(finished)).toBe(true)
 })
 
+test('the example of a cluster passes, and ends', { timeout }, async () => {
+  writeFileSync(join(project, 'cluster.mjs'), example('cluster'))
+  const { code, stderr } = await runChild(process.execPath, ['cluster.mjs'], { cwd: project })
+  expect(code, stderr).toBe(0)
+})
+
 test('what says how long it takes can be run', { timeout }, async () => {
   writeFileSync(join(project, 'speed.mjs'), example('speed'))
   const { code, stdout, stderr } = await runChild(process.execPath, ['speed.mjs'], { cwd: project })

@@ -159,6 +159,12 @@ export function resolveOptions(given: BrokerOptions): ResolvedOptions {
   }
   const listeners = resolveListeners(options)
   const advertised = resolveAdvertised(options, listeners)
+  if (options.cluster !== undefined && Object.keys(options.topics ?? {}).length > 0) {
+    throw new VarveError(
+      'VARVE_INVALID_OPTION',
+      'topics are those of a broker that is alone; create topics of a cluster as a client does, or start all of it by startCluster',
+    )
+  }
   const defaultPartitions = integer(options, 'defaultPartitions', 1, 1, mostPartitions)
   return {
     data,

@@ -122,7 +122,8 @@ export interface Broker {
    * state of producers, altered configurations and faults are gone. Clients stay connected; members of groups join anew,
    * consumers without a group find their offsets out of range. The clock goes on, and producer ids are not given twice.
    *
-   * @throws VarveError `VARVE_NOT_TEMPORARY` for a broker with a data directory of its own, which is not a test's to delete;
+   * @throws VarveError `VARVE_NOT_TEMPORARY` for a broker with a data directory of its own, which is not a test's to delete, and for
+   * one of a cluster;
    * `VARVE_BROKER_CLOSED`; what kept a log from being emptied
    */
   reset(): Promise<void>
@@ -132,6 +133,15 @@ export interface Broker {
    */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
+}
+
+/** A broker whose end others of the same process may see as that of a process. */
+export interface OpenedBroker extends Broker {
+  /**
+   * Ends the broker as a kill of its process would: connections break, nothing is handed over, and what the metadata store has of it
+   * stays until its lease has run out or somebody notices that nobody listens there. Its logs are closed then.
+   */
+  crash(): Promise<void>
 }
 
 /** What a broker stands on; tests put a double in its place. */
@@ -148,7 +158,7 @@ export type Closer = () => Promise<unknown>
 export async function openBroker(
   options: ResolvedOptions,
   dependencies: BrokerDependencies,
-): Promise<Broker> {
+): Promise<OpenedBroker> {
   const opened: Closer[] = []
   try {
     return await open(options, dependencies, opened)
@@ -190,7 +200,7 @@ async function open(
   options: ResolvedOptions,
   dependencies: BrokerDependencies,
   opened: Closer[],
-): Promise<Broker> {
+): Promise<OpenedBroker> {
   const { clock, log, durability } = options
   const tls = options.ssl === null ? null : await openTls(options.ssl, clock.connections ?? clock, log)
   if (tls !== null) opened.push(async () => tls.renewal.close())
@@ -344,10 +354,12 @@ async function open(
     ...(await lowDisk.problems()),
   ])
 
-  const close = async (): Promise<void> => {
+  const close = async (isCrash = false): Promise<void> => {
     admin?.health.drain()
-    await foundation.leave(options.closeTimeoutMs)
+    if (isCrash) foundation.vanish()
+    else await foundation.leave(options.closeTimeoutMs)
     const closed = Promise.all(listeners.map((listener) => listener.close()))
+    if (isCrash) connections.breakOff()
     closing.cancel()
     unfollow?.()
     groups.close()
@@ -382,10 +394,12 @@ async function open(
   const reset = async (): Promise<void> => {
     if (closing.cancelled)
       throw new VarveError('VARVE_BROKER_CLOSED', 'the broker is closed; start another one')
-    if (!temporary) {
+    if (!temporary || options.cluster !== null) {
       throw new VarveError(
         'VARVE_NOT_TEMPORARY',
-        `a reset would delete what is in ${directories.paths.join(' and ')}; start the broker without data for a temporary directory`,
+        options.cluster === null
+          ? `a reset would delete what is in ${directories.paths.join(' and ')}; start the broker without data for a temporary directory`
+          : 'one broker of a cluster cannot be reset; start another cluster',
       )
     }
     faults.clear()
@@ -432,6 +446,7 @@ async function open(
     reloadCertificates: async () => await tls?.renewal.reload(),
     reset: () => (resetting = resetting.catch(() => {}).then(reset)),
     close: () => (closed ??= close()),
+    crash: () => (closed ??= close(true)),
     [Symbol.asyncDispose]: () => (closed ??= close()),
   }
 }

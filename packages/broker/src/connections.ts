@@ -45,6 +45,11 @@ export class Connections {
     return unanswered
   }
 
+  /** Ends every connection at once, whatever it waits for. */
+  breakOff(): void {
+    for (const connection of this.#open) connection.destroy()
+  }
+
   #schedule(): void {
     this.#timer = this.#clock.setTimeout(() => {
       const now = this.#clock.now()

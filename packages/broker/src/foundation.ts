@@ -37,4 +37,6 @@ export interface Foundation {
   problems(): string[]
   /** Hands over what others can do as well, as long as that takes no longer than `timeoutMs`. */
   leave(timeoutMs: number): Promise<void>
+  /** Is there no more, without a word to anybody. */
+  vanish(): void
 }

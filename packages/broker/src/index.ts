@@ -33,4 +33,5 @@ export type { StartRecord, StartTopic, StartTopicsOption } from './testing/start
 export type { RecordsExpected, StoredRecord, StoredRecordsOptions } from './testing/stored-records.js'
 export type { WaitOptions } from './testing/waiting.js'
 export { startBroker } from './start-broker.js'
+export { type Cluster, startCluster, type StartClusterOptions } from './start-cluster.js'
 export { renderSupportTable, type SupportedApi, supportedApis } from './supported-apis.js'

@@ -57,5 +57,6 @@ export async function openSingleBroker(
     join: () => Promise.resolve(),
     problems: () => [],
     leave: () => Promise.resolve(),
+    vanish: () => {},
   }
 }

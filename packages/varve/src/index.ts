@@ -1,11 +1,20 @@
 /**
- * Everything of varve in one package: the log ({@link openLog}), the broker ({@link startBroker}) and the clients
- * ({@link Producer}, {@link Consumer}, {@link Admin}). The layers below, for those who build on them, are the namespaces
+ * Everything of varve in one package: the log ({@link openLog}), the broker ({@link startBroker}), a cluster of
+ * them ({@link startCluster}) and the clients ({@link Producer}, {@link Consumer}, {@link Admin}). The layers below, for those who build on them, are the namespaces
  * {@link records}, {@link partitioning}, {@link protocol} and {@link replication}.
  *
  * @packageDocumentation
  */
-export { startBroker, type Broker, type BrokerLog, type BrokerOptions, type LogLevel } from '@varve/broker'
+export {
+  startBroker,
+  startCluster,
+  type Broker,
+  type BrokerLog,
+  type BrokerOptions,
+  type Cluster,
+  type LogLevel,
+  type StartClusterOptions,
+} from '@varve/broker'
 export * from '@varve/client'
 export * from '@varve/log'
 export * as partitioning from '@varve/partitioning'

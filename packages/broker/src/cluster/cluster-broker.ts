@@ -149,6 +149,14 @@ export async function openClusterBroker(
     isNoted = true
     void restarts.noted()
   })
+  const vanish = (): void => {
+    fetchers.close()
+    inSyncChanges.close()
+    watch.close()
+    peers.close()
+    member.close()
+    following.close()
+  }
   return {
     directories,
     metadata,
@@ -172,12 +180,8 @@ export async function openClusterBroker(
     problems: () => member.problems(),
     leave: async (timeoutMs) => {
       if (configs.boolean('controlled.shutdown.enable')) await member.shutDown(timeoutMs)
-      fetchers.close()
-      inSyncChanges.close()
-      watch.close()
-      peers.close()
-      member.close()
-      following.close()
+      vanish()
     },
+    vanish,
   }
 }

@@ -32,6 +32,7 @@ export class ReplicaFetchers {
       this.#byLeader.get(before)!.remove(partition)
     }
     const { follower } = partition
+    // A broker that leaves is told of roles to its end.
     if (follower === null || log === null || this.#isClosed) return
     this.#leaders.set(partition, follower.leader)
     this.#of(follower.leader).add(partition, follower, log)

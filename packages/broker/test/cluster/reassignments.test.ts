@@ -168,7 +168,6 @@ test('a preferred leader is elected where it is in sync, and not where it is dow
       ],
     },
   ])
-  const { port } = cluster.brokers.get(3)!
   await cluster.stopBroker(3)
   const codesOf = async (topicPartitions: { topic: string; partitions: number[] }[] | null) => {
     const client = await raw(cluster)
@@ -196,7 +195,7 @@ test('a preferred leader is elected where it is in sync, and not where it is dow
     ['none', [0, errors.UNKNOWN_TOPIC_OR_PARTITION.code]],
   ])
   expect(await codesOf(null)).toEqual([['orders', [0, errors.PREFERRED_LEADER_NOT_AVAILABLE.code]]])
-  await cluster.startBroker(3, { port })
+  await cluster.startBroker(3)
   await cluster.until(async () => {
     const [orders] = await admin.describeTopics(['orders'])
     return orders!.partitions.every(({ isr }) => isr.length === 3)
@@ -211,14 +210,13 @@ test('an unclean election gives a partition a leader that has none, if a replica
     { name: 'orders', replicas: [[3, 2]] },
     { name: 'lone', replicas: [[3]] },
   ])
-  const { port } = cluster.brokers.get(2)!
   await cluster.stopBroker(2)
   await cluster.until(async () => {
     const [orders] = await admin.describeTopics(['orders'])
     return orders!.partitions[0]!.isr.join() === '3'
   })
   await cluster.stopBroker(3)
-  await cluster.startBroker(2, { port })
+  await cluster.startBroker(2)
   await cluster.until(async () => {
     const topics = await admin.describeTopics(['orders', 'lone'])
     return topics.every(({ partitions }) => partitions[0]!.leader === -1)

@@ -53,9 +53,8 @@ test(
       }
     })()
     for (const id of [1, 2, 3]) {
-      const { port } = cluster.brokers.get(id)!
       await cluster.stopBroker(id)
-      await cluster.startBroker(id, { port })
+      await cluster.startBroker(id)
       const before = sent
       await cluster.until(async () => {
         const [orders] = await admin.describeTopics(['orders'])
@@ -101,11 +100,10 @@ test('groups go on when the leaders of their partitions stop', { timeout }, asyn
   await send(20)
   await caughtUp()
   for (const id of [1, 2, 3]) {
-    const { port } = cluster.brokers.get(id)!
     await cluster.stopBroker(id)
     await send(10)
     await caughtUp()
-    await cluster.startBroker(id, { port })
+    await cluster.startBroker(id)
     await cluster.until(async () => {
       const topics = await admin.describeTopics(['orders', '__consumer_offsets'])
       return topics.every(({ partitions }) => partitions.every(({ isr }) => isr.length === 3))
