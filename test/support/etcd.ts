@@ -17,9 +17,11 @@ import { cache } from './tree.js'
 const unpacked = join(cache, 'etcd', 'usr', 'bin', 'etcd')
 
 /** `VARVE_ETCD` is the path of another one. */
-const command = process.env['VARVE_ETCD'] ?? (existsSync(unpacked) ? unpacked : 'etcd')
+export const etcdCommand = process.env['VARVE_ETCD'] ?? (existsSync(unpacked) ? unpacked : 'etcd')
 
-const version = /etcd Version: (\d+)\.(\d+)/.exec(spawnSync(command, ['--version']).stdout?.toString() ?? '')
+const version = /etcd Version: (\d+)\.(\d+)/.exec(
+  spawnSync(etcdCommand, ['--version']).stdout?.toString() ?? '',
+)
 
 /** Why there is no etcd to test with, or null. */
 export const etcdMissing: string | null =
@@ -110,7 +112,7 @@ export class EtcdProcess {
     await mkdir(directory, { recursive: true })
     const clientUrl = `${tls === undefined ? 'http' : 'https'}://${host}:${clientPort}`
     this.#child = startChild(
-      command,
+      etcdCommand,
       [
         ['--name', name],
         ['--data-dir', data],

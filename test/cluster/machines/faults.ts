@@ -2,7 +2,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { straceMissing } from '../../support/strace-missing.js'
 import type { Fault, FaultKind } from './fault-plan.js'
-import type { Machine } from './machine.js'
+import type { Endpoint } from './cuts.js'
 import type { MachineProcess } from './machine-process.js'
 import type { Machines } from './machines.js'
 import { delayMissing, throttleMissing } from './missing.js'
@@ -13,7 +13,7 @@ import { clockMissing, type WallClock } from './wall-clock.js'
 
 /** A process that is broken again and again. */
 export interface Member {
-  readonly machine: Machine
+  readonly machine: Endpoint
   /** The one that runs, or that has run last. */
   readonly process: MachineProcess
   /** Starts it again with the data that it has; resolves when it serves. */
@@ -25,7 +25,8 @@ export interface Member {
 }
 
 export interface Cluster {
-  readonly machines: Machines
+  /** Null where the processes have no network of their own that could be broken. */
+  readonly machines: Machines | null
   readonly brokers: readonly Member[]
   /** The metadata store. It is paused, and cut off from brokers, and nothing else. */
   readonly store?: Member
@@ -35,7 +36,7 @@ export interface Cluster {
 export function faultsOf(cluster: Cluster): { readonly kinds: FaultKind[]; readonly missing: string[] } {
   const found = [
     ...processFaults(cluster),
-    ...networkFaults(cluster),
+    ...(cluster.machines === null ? [] : networkFaults(cluster.machines, cluster)),
     ...diskFaults(cluster),
     ...clockFaults(cluster),
   ].filter(({ kind }) => kind.targets.length > 0)
@@ -114,12 +115,12 @@ function processFaults({ brokers, store }: Cluster): Possible[] {
   ].map((kind) => possible(kind))
 }
 
-function networkFaults({ machines, brokers, store }: Cluster): Possible[] {
+function networkFaults(machines: Machines, { brokers, store }: Cluster): Possible[] {
   const { network, clients, host } = machines
   const stores = store === undefined ? [] : [store.machine]
-  const othersThan = (machine: Machine): Machine[] =>
+  const othersThan = (machine: Endpoint): Endpoint[] =>
     brokers.map((member) => member.machine).filter((other) => other !== machine)
-  const cut = (name: string, what: string, begin: (one: Machine) => NetworkFault): Possible =>
+  const cut = (name: string, what: string, begin: (one: Endpoint) => NetworkFault): Possible =>
     possible(breaks(name, 'network', brokers, ({ machine }) => ({ what, ...begin(machine) })))
 
   const cuts = [

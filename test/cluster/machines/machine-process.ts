@@ -9,6 +9,13 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null
 }
 
+export interface ProcessOptions {
+  readonly env?: NodeJS.ProcessEnv | undefined
+  readonly cwd?: string | undefined
+  readonly name: string
+  readonly hear?: ((text: string) => void) | undefined
+}
+
 /** For what is asked of a machine that only fails to answer if it is broken. */
 const PATIENCE_MS = 30_000
 
@@ -32,7 +39,7 @@ export class MachineProcess {
   #stderr = ''
   readonly #listeners = new Set<() => void>()
 
-  private constructor(child: ChildProcess, command: string) {
+  private constructor(child: ChildProcess, command: string, hear: (text: string) => void) {
     this.#child = child
     this.#command = command
     this.pid = child.pid!
@@ -50,6 +57,7 @@ export class MachineProcess {
     })
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr += text
+      hear(text)
       this.#tell()
     })
   }
@@ -58,15 +66,16 @@ export class MachineProcess {
    * Starts a command. It ends with this process at the latest.
    *
    * @param name how it is called in errors
+   * @param hear is given what it writes to standard error, when it does
    */
   static async start(
     [command, args]: readonly [string, readonly string[]],
-    { env, cwd, name }: { env?: NodeJS.ProcessEnv; cwd?: string; name: string },
+    { env, cwd, name, hear = () => {} }: ProcessOptions,
   ): Promise<MachineProcess> {
     const child = spawn(...bound(command, args), { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] })
     // Rejects if there is no such command.
     await once(child, 'spawn')
-    return new MachineProcess(child, name)
+    return new MachineProcess(child, name, hear)
   }
 
   get isRunning(): boolean {

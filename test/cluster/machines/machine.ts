@@ -8,6 +8,8 @@ export interface StartOptions {
   readonly cwd?: string
   /** The clock that it goes by instead of the host's. */
   readonly clock?: WallClock
+  /** Is given what it writes to standard error, when it does. */
+  readonly hear?: (text: string) => void
 }
 
 /** A network namespace that has an address, and processes of its own. */
@@ -27,7 +29,7 @@ export class Machine implements Endpoint {
   async start(
     command: string,
     args: readonly string[],
-    { env, cwd, clock }: StartOptions = {},
+    { env, cwd, clock, hear }: StartOptions = {},
   ): Promise<MachineProcess> {
     const turned = clock?.turn([command, args]) ?? { command: [command, args], env: {} }
     const inside = [`--net=/run/netns/${this.namespace}`, '--', turned.command[0], ...turned.command[1]]
@@ -35,6 +37,7 @@ export class Machine implements Endpoint {
       env: { ...process.env, ...env, ...turned.env },
       cwd,
       name: `${command} on ${this.name}`,
+      hear,
     })
     this.#processes.add(started)
     void started.exited.then(() => this.#processes.delete(started))
