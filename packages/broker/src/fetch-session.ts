@@ -32,6 +32,16 @@ class SessionPartition {
     this.asked = asked
   }
 
+  /**
+   * Takes what its client asks for now. A follower says what it knows, and that may be less than it was told: it asks again after
+   * one answer, and does not take another one that was on its way by then.
+   */
+  ask(asked: PartitionRequest): void {
+    this.asked = asked
+    this.#highWatermark = Math.min(this.#highWatermark, asked.highWatermark)
+    if (asked.logStartOffset >= 0) this.#logStartOffset = Math.min(this.#logStartOffset, asked.logStartOffset)
+  }
+
   /** Notes what the client is told, and says whether any of it is news to it. */
   isNews(read: TargetRead): boolean {
     const { error, divergingEpoch, preferredReadReplica, records, highWatermark, logStartOffset } = read
@@ -147,7 +157,7 @@ export class FetchSession {
       known.set(asked.partition, partition)
       this.#order.add(partition)
     } else {
-      partition.asked = asked
+      partition.ask(asked)
     }
     return partition
   }
