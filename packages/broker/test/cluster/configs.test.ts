@@ -75,12 +75,15 @@ test('min.insync.replicas altered for the cluster counts at once, for topics wit
   ])
   await cluster.stopBroker(2)
   await cluster.until(async () => (await partitionOf('orders')).isr.length === 1)
-  const producer = new Producer({ brokers: cluster.addresses, retries: 0 })
-  onTestFinished(() => producer.close())
+  const producer = new Producer({ brokers: cluster.addresses })
+  const impatient = new Producer({ brokers: cluster.addresses, retries: 0 })
+  onTestFinished(async () => {
+    await Promise.all([producer.close(), impatient.close()])
+  })
   await producer.send('orders', { value: 'x' })
   await alter(await connect(), BROKER, '', [['set', 'min.insync.replicas', '2']])
   await cluster.until(async () => {
-    const outcome = await producer.send('orders', { value: 'x' }).then(String, String)
+    const outcome = await impatient.send('orders', { value: 'x' }).then(String, String)
     return outcome.includes('NOT_ENOUGH_REPLICAS')
   })
   await producer.send('own', { value: 'x' })
