@@ -211,8 +211,8 @@ function readTarget(
     if (end.epoch < asked.lastFetchedEpoch || end.endOffset < from)
       return { ...succeeded(target, partition, noRecords, []), divergingEpoch: end }
   }
-  if (from < partition.logStartOffset || from > partition.logEndOffset)
-    return failed(target, errors.OFFSET_OUT_OF_RANGE)
+  const unreadable = partition.consumerFetchError(from)
+  if (unreadable !== null) return failed(target, unreadable)
   const upTo = partition.visibleOffset(reader.isolation)
   if (from >= upTo) {
     // Nothing will ever be appended here: whoever waits must hear of it now.

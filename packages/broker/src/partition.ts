@@ -288,6 +288,12 @@ export class Partition {
     return this.#membership.isSole ? null : errors.NOT_LEADER_OR_FOLLOWER
   }
 
+  /** Why a consumer cannot be served an offset from here: a follower may know less than its leader, and have what that has deleted. */
+  consumerFetchError(offset: number): KafkaError | null {
+    const name = this.#role === null ? 'OFFSET_OUT_OF_RANGE' : this.#role.consumerFetchError(offset)
+    return name === null ? null : errors[name]
+  }
+
   get logStartOffset(): number {
     return this.#log?.startOffset ?? -1
   }

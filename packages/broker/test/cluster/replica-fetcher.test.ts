@@ -245,3 +245,20 @@ test('nothing is fetched for a broker that has been closed', async () => {
   await settle()
   expect(leader.dials).toBe(0)
 })
+
+test('a follower serves consumers from where its leader starts up to the high watermark that it knows', async () => {
+  const { leader, follow } = following()
+  const [{ partition, log }] = (await follow()) as [Replica]
+  await leader.answer([{ records: ledBatch(0, 5, 'a', 'b', 'c', 'd') }])
+  await leader.answer([{ highWatermark: 2, logStartOffset: 3 }])
+  await until(() => partition.highWatermark === 2, 'it is told')
+  await settle()
+  expect(log.startOffset).toBe(2)
+  expect([0, 2, 3, 4, 5].map((offset) => partition.consumerFetchError(offset)?.name ?? null)).toEqual([
+    'OFFSET_OUT_OF_RANGE',
+    'OFFSET_OUT_OF_RANGE',
+    'OFFSET_NOT_AVAILABLE',
+    'OFFSET_NOT_AVAILABLE',
+    'OFFSET_OUT_OF_RANGE',
+  ])
+})
