@@ -22,7 +22,7 @@ export class FetchEstimate {
 
   /** @param reads what the targets were answered with before the wait, without an error among them */
   constructor(targets: readonly FetchTarget[], reads: readonly TargetRead[]) {
-    this.#isolation = targets[0]!.reader.isolation
+    this.#isolation = targets[0]?.reader.isolation ?? 'readUncommitted'
     for (const [index, { partition, refusal, asked }] of targets.entries()) {
       if (partition === null || refusal !== null) continue
       const { byteLength, slices } = reads[index]!.records

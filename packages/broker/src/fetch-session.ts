@@ -4,10 +4,12 @@ import {
   type FetchReader,
   type FetchTarget,
   fetchTarget,
+  type LastRead,
   type PartitionRequest,
   type TargetRead,
   usesTopicIds,
 } from './fetch-targets.js'
+import type { Partition } from './partition.js'
 import type { Topics } from './topics.js'
 
 /** The largest epoch; the next one is 1, since 0 means a new session. */
@@ -23,6 +25,8 @@ class SessionPartition {
   topic: string
   readonly topicId: string
   asked: PartitionRequest
+  /** Where nothing of it was news to a follower. */
+  last: (LastRead & { readonly partition: Partition; readonly asked: PartitionRequest }) | null = null
   #highWatermark = -1
   #logStartOffset = -1
 
@@ -134,10 +138,12 @@ export class FetchSession {
     const partitions: SessionPartition[] = []
     const targets: FetchTarget[] = []
     for (const partition of this.#order) {
-      const target = fetchTarget(partition.topic, partition.topicId, partition.asked, reader, topics)
+      const { asked, last } = partition
+      const target = fetchTarget(partition.topic, partition.topicId, asked, reader, topics)
       partition.topic = target.topic
       partitions.push(partition)
-      targets.push(target)
+      const holds = last !== null && last.partition === target.partition && last.asked === asked
+      targets.push(holds && target.refusal === null ? { ...target, last } : target)
     }
     return new SessionFetch(this, partitions, targets, superseded)
   }
@@ -169,6 +175,8 @@ export class SessionFetch {
   /** The client has sent another request of the session. */
   readonly superseded: Cancellation
   readonly #session: FetchSession
+  /** Of the targets, before they are read. */
+  readonly #changes: readonly number[]
   readonly #partitions: readonly SessionPartition[]
 
   constructor(
@@ -180,6 +188,7 @@ export class SessionFetch {
     this.#session = session
     this.#partitions = partitions
     this.targets = targets
+    this.#changes = targets.map(({ partition }) => partition?.changes ?? 0)
     this.superseded = superseded
   }
 
@@ -190,7 +199,12 @@ export class SessionFetch {
       return { errorCode: errors.INVALID_FETCH_SESSION_EPOCH.code, sessionId: id, isSent: () => false }
     const sent = this.#partitions.map((partition, index) => {
       const read = reads[index]!
+      const target = this.targets[index]!
+      if (target.last?.read === read) return false
       const news = partition.isNews(read)
+      const changes = this.#changes[index]!
+      const holds = !news && target.reader.replica !== null && target.partition?.changes === changes
+      partition.last = holds ? { read, changes, partition: target.partition, asked: target.asked } : null
       if (read.records.byteLength > 0) this.#session.moveToEnd(partition)
       return news
     })

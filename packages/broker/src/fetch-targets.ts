@@ -28,6 +28,14 @@ export interface FetchTarget {
   readonly refusal: KafkaError | null
   readonly asked: PartitionRequest
   readonly reader: FetchReader
+  /** What a follower was answered last, if it has everything and asks for the same again; absent where that is not so. */
+  readonly last?: LastRead | null
+}
+
+/** An answer without news, which holds until the partition changes. */
+export interface LastRead {
+  readonly read: TargetRead
+  readonly changes: number
 }
 
 /** What a partition is answered with. */
@@ -192,6 +200,7 @@ function readTarget(
     const byId = usesTopicIds(reader.apiVersion)
     return failed(target, byId ? errors.UNKNOWN_TOPIC_ID : errors.UNKNOWN_TOPIC_OR_PARTITION)
   }
+  if (isUnchanged(target)) return target.last!.read
   if (reader.replica !== null)
     return readForReplica(partition, target, reader.replica, remaining, minOneBatch)
   if (partition.isOffline) return failed(target, errors.KAFKA_STORAGE_ERROR)
@@ -231,6 +240,12 @@ function readTarget(
   } catch (error) {
     return failed(target, kafkaReadErrorOf(error))
   }
+}
+
+/** Whether a follower that has everything asks for the same again, and there is nothing new: most of the thousands of an idle broker. */
+function isUnchanged({ partition, last, reader: { replica } }: FetchTarget): boolean {
+  if (partition === null || replica === null || !last || partition.changes !== last.changes) return false
+  return partition.fetchedAgainBy({ replicaId: replica.id, replicaEpoch: replica.epoch })
 }
 
 /** What a follower gets: what is written, committed or not, from where its log agrees with the leader's. */

@@ -101,6 +101,7 @@ export class Partition {
   /** The watermarks that were last told of. */
   #toldHighWatermark = 0
   #toldLowWatermark = -1
+  #changes = 0
   #beginnings = 1
   #unsubscribe: () => void = () => {}
   readonly #commitWaiters = new Set<CommitWaiter>()
@@ -352,6 +353,11 @@ export class Partition {
     return answer
   }
 
+  /** Notes that a follower has fetched as it did last, without a change since; false where {@link fetchedBy} has to look at it. */
+  fetchedAgainBy(fetch: Pick<FollowerFetch, 'replicaId' | 'replicaEpoch'>): boolean {
+    return this.leader?.fetchedAgain(fetch, this.#membership.now()) ?? false
+  }
+
   /** The change of the in-sync replicas to put now; null where none is due. */
   inSyncChange(): InSyncChange | null {
     const change = this.leader?.change(this.#membership.now()) ?? null
@@ -465,7 +471,10 @@ export class Partition {
   /** Deletes the records before an offset, and resolves with where the log starts then. */
   deleteBefore(offset: number): Promise<number> {
     if (this.#log === null) return Promise.reject(this.failure ?? notLeader(this.name))
-    return this.#log.deleteBefore(offset)
+    return this.#log.deleteBefore(offset).then((startOffset) => {
+      this.#notify()
+      return startOffset
+    })
   }
 
   /** Deletes all records and forgets all producers: the next record is at offset 0 again. */
@@ -587,7 +596,13 @@ export class Partition {
     }
   }
 
+  /** How often listeners have been told of something. */
+  get changes(): number {
+    return this.#changes
+  }
+
   #notify(): void {
+    this.#changes++
     for (const listener of this.#listeners) listener(this)
   }
 }

@@ -108,11 +108,11 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
     }
     const isUrgent =
       targets.some((target, index) => mustBeKnown(target, reads[index]!)) ||
-      (replica !== null && isWorthwhile(partitionsOf(targets), replica))
+      (replica !== null && isWorthwhile(lookedAt(targets, reads), replica))
     if (signal.expired || isUrgent || byteLength(reads) >= minBytes) return reads
     closeAll(reads)
     context.settleDecoded()
-    const estimate = new FetchEstimate(targets, reads)
+    const estimate = new FetchEstimate(replica === null ? targets : [], reads)
     broker.observer?.delayed('Fetch', 1)
     try {
       do {
@@ -130,8 +130,14 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
   }
 }
 
-function* partitionsOf(targets: readonly FetchTarget[]): IterableIterator<Partition> {
-  for (const { partition, refusal } of targets) if (partition !== null && refusal === null) yield partition
+/** Those that have been read anew: of the others nothing is new. */
+function* lookedAt(
+  targets: readonly FetchTarget[],
+  reads: readonly TargetRead[],
+): IterableIterator<Partition> {
+  for (const [index, { partition, refusal, last }] of targets.entries()) {
+    if (partition !== null && refusal === null && last?.read !== reads[index]) yield partition
+  }
 }
 
 function byteLength(reads: readonly TargetRead[]): number {

@@ -40,6 +40,18 @@ export class FollowerProgress {
     this.#noteCaughtUp(leader.endOffset, now)
   }
 
+  /**
+   * Takes note that it has fetched again as it did last, while nothing was appended.
+   *
+   * @returns whether it had everything then, and so has now
+   */
+  recordAgain(now: number): boolean {
+    if (this.durableOffset < this.#markOffset) return false
+    this.lastCaughtUpTime = now
+    this.#markTime = now
+    return true
+  }
+
   #reset(brokerEpoch: number): void {
     this.brokerEpoch = brokerEpoch
     this.fetchOffset = -1

@@ -101,7 +101,7 @@ export class PartitionLeader {
   }
 
   /** What is known of a follower, for descriptions and throttles; `undefined` when it is none. */
-  follower(replicaId: number): Readonly<Omit<FollowerProgress, 'record'>> | undefined {
+  follower(replicaId: number): Readonly<Omit<FollowerProgress, 'record' | 'recordAgain'>> | undefined {
     return this.#followers.get(replicaId)
   }
 
@@ -153,6 +153,24 @@ export class PartitionLeader {
       highWatermark: this.#highWatermark,
       logStartOffset: this.#log.startOffset,
     }
+  }
+
+  /**
+   * Notes a Fetch that says what this follower's last one said, while this log, its high watermark and the state are what they were
+   * then: an in-sync follower that has everything keeps its place without being looked at.
+   *
+   * @returns false where {@link fetch} has to look at it, as at one of another broker epoch
+   */
+  fetchedAgain(fetch: Pick<FollowerFetch, 'replicaId' | 'replicaEpoch'>, now: number): boolean {
+    const { replicaId, replicaEpoch } = fetch
+    const follower = this.#followers.get(replicaId)
+    const registered = this.#brokers(replicaId)?.brokerEpoch ?? -1
+    return (
+      follower?.brokerEpoch === replicaEpoch &&
+      replicaEpoch >= registered &&
+      this.isInSync(replicaId) &&
+      follower.recordAgain(now)
+    )
   }
 
   /** Where the follower's log cannot be continued from this one (KIP-101, KIP-279, KIP-595): nothing it says counts then. */
