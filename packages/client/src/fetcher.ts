@@ -81,7 +81,6 @@ export class Fetcher {
   private turn = 0
   private lookingUp = false
   private refreshing = false
-  private hasMetadata = false
   private cancelWakeUp: (() => void) | null = null
   private closed = false
 
@@ -384,7 +383,6 @@ export class Fetcher {
       await Promise.resolve()
       const topics = [...new Set(this.assignment.map(({ topic }) => topic))]
       const refreshed = await this.cluster.refresh(topics)
-      this.hasMetadata = true
       for (const topic of refreshed.topics.keys()) this.unknownSince.delete(topic)
       for (const assigned of this.assignment) this.checkLeader(assigned, refreshed.errors.get(assigned.topic))
     } catch (error) {
@@ -414,9 +412,10 @@ export class Fetcher {
   }
 
   private refreshFailed(error: unknown): void {
+    // Whoever could never reach a broker has the wrong address; a cluster that was there, for a group too, will be there again.
+    const wasThere = this.cluster.metadataAgeMs < Infinity
     for (const assigned of this.assignment) {
-      // Whoever could never reach a broker has the wrong address; a cluster that was there will be there again.
-      if (this.hasMetadata && VarveError.is(error) && error.retriable) this.backOff(assigned)
+      if (wasThere && VarveError.is(error) && error.retriable) this.backOff(assigned)
       else this.hand(assigned, error)
     }
   }

@@ -162,6 +162,26 @@ test('a coordinator that moved is found, and the membership goes on', async () =
   expect(events).toEqual(['assigned 1'])
 })
 
+test('a member that knows the leaders from sharing partitions out reads on when a broker breaks its connections', async () => {
+  const cluster = await startCluster()
+  const [broker] = cluster.brokers
+  cluster.topics['t'] = { topicId: TOPIC_ID, leaders: [0] }
+  cluster.log('t').add({ value: 'v0' })
+  void new ScriptedGroup(cluster)
+  const consumer = startConsumer(cluster, { groupId: 'g', offsetReset: 'earliest', autoCommit: false })
+  consumer.subscribe(['t'])
+  const broken = { Fetch: 1, Metadata: 1 }
+  broker!.on('Fetch', (request) => {
+    if (broken.Fetch-- <= 0) return cluster.fetch(request, 0)
+    broker!.on('Metadata', (asked) =>
+      broken.Metadata-- > 0 ? void asked.socket.destroy() : cluster.metadata(asked),
+    )
+    return void request.socket.destroy()
+  })
+  expect(await next(consumer)).toBe('v0')
+  expect(broken.Metadata).toBeLessThan(1)
+})
+
 test('a static member whose name another has taken ends with the error that says so', async () => {
   const { cluster, group, clock, consumer } = await start({ groupInstanceId: 'one' })
   const records = consumer.records()
