@@ -1,5 +1,6 @@
 /** The long runs of the suites that prove durability; `npm test` has a short one of each. */
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { run } from './child.mjs'
 import { Failure } from './failure.mjs'
 import { root } from './paths.mjs'
@@ -56,6 +57,7 @@ const suites = {
     command: process.execPath,
     args: [join('scripts', 'run.mjs'), 'simulate', '--seeds', '100000'],
   },
+  cluster: vitest('test/cluster/faults.test.ts'),
   histories: vitest('test/cluster/history/check.test.ts'),
   groups: vitest(
     'packages/broker/test/groups/model.test.ts',
@@ -72,12 +74,26 @@ const suites = {
 }
 
 /**
- * Runs the long run of all suites, or of those that are named. `-u` writes what vitest's would compare with a file.
+ * Runs the long run of all suites, or of those that are named. `-u` writes what vitest's would compare with a file, `--seed` is where
+ * randomness starts, and `--seconds` how long the suite takes that can take any time.
  * @returns {Promise<number>} the exit code
  */
 export async function prove(args) {
-  const names = args.filter((arg) => arg !== '-u')
-  const updating = args.length > names.length
+  const { values, positionals: names } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      update: { type: 'boolean', short: 'u', default: false },
+      seed: { type: 'string' },
+      seconds: { type: 'string' },
+    },
+  })
+  if (values.seconds !== undefined && names.join() !== 'cluster')
+    throw new Failure('only the suite cluster takes --seconds')
+  const chosen = {
+    ...(values.seed !== undefined && { VARVE_SEED: values.seed }),
+    ...(values.seconds !== undefined && { VARVE_SECONDS: values.seconds }),
+  }
   const unknown = names.filter((name) => !Object.hasOwn(suites, name))
   if (unknown.length > 0) {
     throw new Failure(
@@ -90,9 +106,9 @@ export async function prove(args) {
     console.log(`\n${name}`)
     const codes = []
     for (const { command, args, env, update = [] } of [suite].flat()) {
-      const { code } = await run(command, updating ? [...args, ...update] : args, {
+      const { code } = await run(command, values.update ? [...args, ...update] : args, {
         cwd: root,
-        env: { VARVE_LONG_RUN: '1', ...env },
+        env: { VARVE_LONG_RUN: '1', ...chosen, ...env },
       })
       codes.push(code)
     }

@@ -13,9 +13,10 @@ import { test } from 'vitest'
 import { etcdMissing } from '../support/etcd.js'
 import { isLongRun, progress, seed, timeout } from '../support/long-run.js'
 import { cache } from '../support/tree.js'
+import type { FaultPlan } from './machines/fault-plan.js'
 import { machinesMissing } from './machines/missing.js'
-import { clientPrograms } from './rounds/client-programs.js'
-import { round } from './rounds/round.js'
+import { clientPrograms, varve } from './rounds/client-programs.js'
+import { round, type RoundOptions } from './rounds/round.js'
 
 const SECONDS = Number(process.env['VARVE_SECONDS'] ?? 3600)
 const ROUND_SECONDS = 120
@@ -26,39 +27,53 @@ const secondsEach = Math.round(SECONDS / rounds)
 const kept = join(cache, 'rounds')
 mkdirSync(kept, { recursive: true })
 
-async function play(roundSeed: number): Promise<void> {
-  const folder = mkdtempSync(join(kept, `${roundSeed}-`))
-  const clients = clientPrograms.filter(({ missing }) => missing === null)
-  const { findings, missing, text } = await round({ seed: roundSeed, seconds: secondsEach, folder, clients })
-  for (const line of missing) console.log(`without ${line}`)
+async function play(options: Omit<RoundOptions, 'folder'>): Promise<void> {
+  const folder = mkdtempSync(join(kept, `${options.seed}-`))
+  const { findings, missing, text } = await round({ ...options, folder })
   if (findings.length > 0) {
     throw new Error(
       [
-        `seed ${roundSeed}: what follows must not be`,
+        `seed ${options.seed}: what follows must not be`,
         ...findings,
         '',
         text,
         '',
         `logs, histories and data are in ${folder}`,
-        `once more: npm run prove:cluster -- --seconds ${secondsEach} --seed ${roundSeed}`,
+        `once more: npm run prove:cluster -- --seconds ${options.seconds} --seed ${options.seed}`,
       ].join('\n'),
     )
   }
-  console.log(text)
+  if (isLongRun) console.log([...missing.map((line) => `without ${line}`), text].join('\n'))
   rmSync(folder, { recursive: true })
 }
 
-test.skipIf(!isLongRun || etcdMissing !== null)(
-  `a cluster loses nothing and becomes whole again, whatever breaks${etcdMissing === null ? '' : ` (${etcdMissing})`}`,
+async function killALeader(): Promise<void> {
+  const killed = {
+    kind: 'kill',
+    part: 'process',
+    target: 'broker-1',
+    strength: 0,
+    atMs: 1000,
+    forMs: 1000,
+  } as const
+  const plan: FaultPlan = { atOnce: 1, faults: [killed] }
+  await play({ seed, seconds: 2, clients: [varve], onLoopback: true, plan, calmMs: 1000 })
+}
+
+async function breakEverything(): Promise<void> {
+  if (machinesMissing() !== null)
+    console.log(`on the loopback, without what needs machines: ${machinesMissing()}`)
+  for (const { missing, name } of clientPrograms)
+    if (missing !== null) console.log(`without ${name}: ${missing}`)
+  const clients = clientPrograms.filter(({ missing }) => missing === null)
+  for (let n = 0; n < rounds; n++) {
+    progress(n, rounds, `rounds, seed ${seed + n}`)
+    await play({ seed: seed + n, seconds: secondsEach, clients })
+  }
+}
+
+test.skipIf(etcdMissing !== null)(
+  `a cluster loses nothing that was acknowledged and becomes whole again, whatever breaks${etcdMissing === null ? '' : ` (${etcdMissing})`}`,
   { timeout },
-  async () => {
-    if (machinesMissing() !== null)
-      console.log(`on the loopback, without what needs machines: ${machinesMissing()}`)
-    for (const { missing, name } of clientPrograms)
-      if (missing !== null) console.log(`without ${name}: ${missing}`)
-    for (let n = 0; n < rounds; n++) {
-      progress(n, rounds, `rounds, seed ${seed + n}`)
-      await play(seed + n)
-    }
-  },
+  isLongRun ? breakEverything : killALeader,
 )

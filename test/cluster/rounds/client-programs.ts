@@ -13,7 +13,7 @@ export interface ClientProgram extends Client {
 const clients = join(root, 'test', 'cluster', 'rounds', 'clients')
 const python = join(cache, 'python', 'bin', 'python')
 
-const varve: ClientProgram = {
+export const varve: ClientProgram = {
   name: 'varve',
   missing: null,
   command: [process.execPath, join(clients, 'varve.mjs'), 'work'],
@@ -28,7 +28,7 @@ const librdkafka: ClientProgram = {
   command: [python, join(clients, 'librdkafka.py')],
 }
 
-const java: ClientProgram = {
+export const java: ClientProgram = {
   name: 'java',
   missing: kafkaToolsMissing,
   command: [

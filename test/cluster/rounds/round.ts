@@ -5,11 +5,11 @@ import { Admin } from '@varve/client'
 import { runChild } from '../../support/children.js'
 import { etcdCommand } from '../../support/etcd.js'
 import { varve } from '../../support/tree.js'
-import { planFaults } from '../machines/fault-plan.js'
+import { type FaultPlan, planFaults } from '../machines/fault-plan.js'
 import { runFaults } from '../machines/fault-run.js'
 import { faultsOf } from '../machines/faults.js'
 import type { MachineProcess } from '../machines/machine-process.js'
-import { type ClientProgram, finalReader } from './client-programs.js'
+import { type ClientProgram, finalReader, java } from './client-programs.js'
 import { differencesOfReplicas, judge, standstills } from './judgement.js'
 import { BrokerMember, type BrokerSettings, StoreProcess } from './processes.js'
 import { RoundLog } from './round-log.js'
@@ -22,8 +22,6 @@ const BROKERS = ['broker-1', 'broker-2', 'broker-3']
 const SESSION_TIMEOUT_SECONDS = 3
 /** What a healed cluster has until everything is led and in sync. */
 const WHOLE_WITHIN_MS = 60_000
-/** What clients have after that until they are all at work: longer than the session of a member of a group. */
-const CALM_MS = 20_000
 /** What clients that are asked to end have for what they have sent. */
 const END_WITHIN_MS = 120_000
 
@@ -33,9 +31,14 @@ export interface RoundOptions {
   readonly seconds: number
   /** Where its logs, histories and, without disks of their own, data go. */
   readonly folder: string
+  /** Where Java's is one of them, Kafka's tool looks at the logs at the end. */
   readonly clients: readonly ClientProgram[]
   /** How long each producer waits between two records. */
   readonly gapMs?: number
+  /** Instead of what the seed says. */
+  readonly plan?: FaultPlan
+  /** What clients have, once the cluster is whole, until they are all at work. Default: longer than the session of a member of a group. */
+  readonly calmMs?: number
   /** To do without machines although there could be some. */
   readonly onLoopback?: boolean
 }
@@ -110,7 +113,7 @@ class Round {
     const missing = await this.#break()
     const healedAt = this.#monotonic()
     await this.#expectWhole()
-    await sleep(CALM_MS)
+    await sleep(this.#options.calmMs ?? 20_000)
     await Promise.all([...clients].map(([name, process]) => this.#end(name, process)))
     await this.#readFinally()
     await this.#compareReplicas()
@@ -148,11 +151,12 @@ class Round {
 
   /** Lets the faults of the seed happen. Returns what could not be done, and why. */
   async #break(): Promise<readonly string[]> {
-    const { seed, seconds } = this.#options
+    const { seed, seconds, plan: given } = this.#options
     const cluster = { machines: this.#site.machines, brokers: this.#brokers, store: this.#store }
     const { kinds, missing } = faultsOf(cluster)
     kinds.push(storeDies(this.#store))
-    const plan = planFaults({ seed, durationMs: seconds * 1000, kinds, meanGapMs: 2500, meanMs: 4000 })
+    const durationMs = seconds * 1000
+    const plan = given ?? planFaults({ seed, durationMs, kinds, meanGapMs: 2500, meanMs: 4000 })
     this.#tell(`faults begin, by seed ${seed}`)
     try {
       await runFaults(plan, kinds, { tell: (line) => this.#tell(line) })
@@ -218,6 +222,7 @@ class Round {
     const ended = await Promise.all(this.#brokers.map((broker) => broker.process.stop()))
     for (const [index, exitCode] of ended.entries())
       if (exitCode !== 0) this.#find(`${BROKERS[index]} ended with ${exitCode} when it was asked to`)
+    if (!this.#options.clients.includes(java)) return
     const partitions = Array.from({ length: PARTITIONS }, (_, partition) => `${TOPIC}-${partition}`)
     for (const finding of await differencesOfReplicas(this.#brokers, partitions)) this.#find(finding)
   }
