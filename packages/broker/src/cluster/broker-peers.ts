@@ -43,6 +43,8 @@ export class BrokerPeers {
    */
   async dial(brokerId: number): Promise<Connection> {
     const { host, port } = this.#addressOf(brokerId)
+    const { brokers, onRefused } = this.#options
+    const dialled = brokers(brokerId)?.brokerEpoch
     const { signal } = this.#closing
     try {
       const connection = await Connection.dial(host, port, {
@@ -59,7 +61,8 @@ export class BrokerPeers {
       connection.onClose(() => this.#open.delete(connection))
       return connection
     } catch (error) {
-      if (isRefusal(error)) this.#options.onRefused(brokerId)
+      // Where it is registered anew meanwhile it may well listen: its former life has been dialled.
+      if (isRefusal(error) && brokers(brokerId)?.brokerEpoch === dialled) onRefused(brokerId)
       throw error
     }
   }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { VarveError } from '@varve/records'
+import { errorFields, messageOf } from '../broker-log.js'
 import type { Closer } from '../broker.js'
 import { BrokerConfigs } from '../configs/broker-configs.js'
 import { staticConfigs } from '../configs/static-configs.js'
@@ -147,7 +148,9 @@ export async function openClusterBroker(
   member.onChange(() => {
     if (isNoted || !member.hasBeenUnfenced) return
     isNoted = true
-    void restarts.noted()
+    restarts.noted().catch((error: unknown) => {
+      log('warn', `could not forget that records may be lost: ${messageOf(error)}`, errorFields(error))
+    })
   })
   const vanish = (): void => {
     fetchers.close()

@@ -60,6 +60,7 @@ export class PeerWatch {
         })
       } catch {
         // Why does not matter here; who needs the connection says so.
+        if (this.#isClosed) break
         await new Promise<void>((resolve) => {
           this.#timers.set(brokerId, this.#clock.setTimeout(resolve, retryMs))
         })
