@@ -173,6 +173,8 @@ export class Partition {
     if (!this.#membership.isSole && log.state !== 'open') this.#replica.logFailed(this.#membership.now())
     this.#replica.stateChanged(this.#state, this.#membership.now())
     this.#toldHighWatermark = this.#replica.highWatermark
+    // A log that has been told of none takes the end of transactions for committed that is not.
+    if (!this.#membership.isSole) log.setHighWatermark(this.#toldHighWatermark)
     this.#follow()
   }
 

@@ -102,6 +102,8 @@ export class MemoryLog implements BrokersLog {
   #scheduled = false
   #damaged: { readonly from: number; readonly to: number } | null = null
   leaderEpoch = 0
+  /** What it was told; null before. */
+  highWatermark: number | null = null
   /** What records of a leader are refused with. */
   refusal: VarveError | null = null
   readonly pendingBytes = 0
@@ -353,7 +355,9 @@ export class MemoryLog implements BrokersLog {
     return this.startOffset
   }
 
-  setHighWatermark(): void {}
+  setHighWatermark(offset: number): void {
+    this.highWatermark = offset
+  }
 
   async appendReplicated(bytes: Uint8Array): Promise<AppendResult> {
     if (this.#state !== 'open')
