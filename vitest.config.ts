@@ -31,6 +31,14 @@ export default defineConfig({
             ...(process.env['VARVE_RECORD_KAFKA'] !== undefined || isLongRun
               ? []
               : ['test/conformance/differential-recording.test.ts', 'test/conformance/in-depth/**']),
+            // What breaks an etcd of three, and what the faults of clusters are made with, `npm run prove:faults` tries.
+            ...(isLongRun
+              ? []
+              : [
+                  'packages/broker/test/metadata/etcd-cluster.test.ts',
+                  'packages/broker/test/metadata/etcd-restarts.test.ts',
+                  'test/cluster/machines/**',
+                ]),
           ],
         },
       },

@@ -58,6 +58,7 @@ const suites = {
     args: [join('scripts', 'run.mjs'), 'simulate', '--seeds', '100000'],
   },
   cluster: vitest('test/cluster/faults.test.ts'),
+  faults: vitest('packages/broker/test/metadata', 'test/cluster/machines'),
   histories: vitest('test/cluster/history/check.test.ts'),
   groups: vitest(
     'packages/broker/test/groups/model.test.ts',
