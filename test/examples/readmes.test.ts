@@ -20,7 +20,7 @@ describe.each(names)('%s', (name) => {
 
   test('it depends on this version, and is listed', () => {
     const { dependencies } = JSON.parse(readFileSync(join(home, name, 'package.json'), 'utf8'))
-    expect(dependencies).toEqual({ '@varve/log': `^${version}` })
+    expect(dependencies).toEqual({ [name === 'fault-tolerance' ? 'varve' : '@varve/log']: `^${version}` })
     expect(readFileSync(join(root, 'README.md'), 'utf8')).toContain(`(examples/${name})`)
   })
 
