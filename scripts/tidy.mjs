@@ -21,7 +21,10 @@ export const packageDirection = {
   '@varve/log': ['@varve/native', '@varve/partitioning', '@varve/records'],
   '@varve/client': ['@varve/partitioning', '@varve/protocol', '@varve/records'],
   '@varve/broker': [
+    // What makes the topics of a cluster for tests, and fills them, is loaded by who starts one.
+    '@varve/client/admin',
     '@varve/client/connection',
+    '@varve/client/producer',
     '@varve/log',
     '@varve/partitioning',
     '@varve/protocol',

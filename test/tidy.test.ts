@@ -12,7 +12,7 @@ const pack = (name: string, dependencies: Record<string, string>, text: string) 
   sources: [{ file: 'packages/x/src/x.ts', text }],
 })
 
-test('the tree is tidy', () => {
+test('the tree is tidy', { timeout: 60_000 }, () => {
   expect(tidy()).toEqual([])
 })
 

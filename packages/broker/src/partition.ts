@@ -11,6 +11,7 @@ import {
   PartitionReplica,
   type PartitionState,
 } from '@varve/replication'
+import { CommitWaiters } from './commit-waiters.js'
 import type { TopicSettings } from './configs/topic-settings.js'
 import { type FetchedRecords, readRecords, type RecordsWanted } from './fetched-records.js'
 import type { KafkaError } from './kafka-error.js'
@@ -52,13 +53,6 @@ export type PartitionLog = Pick<
   | 'stats'
   | 'close'
 >
-
-/** A produce that waits until the high watermark covers it. */
-interface CommitWaiter {
-  readonly endOffset: number
-  readonly resolve: () => void
-  readonly reject: (error: unknown) => void
-}
 
 /** Is told that a partition has changed; see {@link Partition.listen}. */
 export type PartitionListener = (partition: Partition) => void
@@ -104,7 +98,7 @@ export class Partition {
   #changes = 0
   #beginnings = 1
   #unsubscribe: () => void = () => {}
-  readonly #commitWaiters = new Set<CommitWaiter>()
+  readonly #commitWaiters = new CommitWaiters()
   readonly #listeners = new Set<PartitionListener>()
   #onFailure: PartitionOptions['onFailure']
   readonly #onRole: PartitionOptions['onRole']
@@ -341,9 +335,7 @@ export class Partition {
     if (outcome !== 'waiting') return Promise.reject(tooFewReplicas(this.state, this.name, true))
     const { failure } = this
     if (failure !== null) return Promise.reject(failure)
-    return new Promise((resolve, reject) => {
-      this.#commitWaiters.add({ endOffset, resolve, reject })
-    })
+    return this.#commitWaiters.until(endOffset)
   }
 
   /** Notes what a follower's Fetch says, and says what to read for it. Only a leader is asked. */
@@ -582,20 +574,12 @@ export class Partition {
     if (highWatermark === this.#toldHighWatermark) return !isLowEqual
     this.#toldHighWatermark = highWatermark
     if (!this.#membership.isSole) this.#log?.setHighWatermark(highWatermark)
-    if (this.#commitWaiters.size > 0) this.#settleCommitWaiters(null)
+    this.#settleCommitWaiters(null)
     return true
   }
 
   #settleCommitWaiters(failure: VarveError | null): void {
-    const { leader } = this
-    for (const waiter of this.#commitWaiters) {
-      const outcome = leader?.acknowledges(waiter.endOffset, -1) ?? 'waiting'
-      if (outcome === 'acknowledged') waiter.resolve()
-      else if (outcome !== 'waiting') waiter.reject(tooFewReplicas(this.state, this.name, true))
-      else if (failure !== null) waiter.reject(failure)
-      else continue
-      this.#commitWaiters.delete(waiter)
-    }
+    this.#commitWaiters.settle(this.leader, failure, () => tooFewReplicas(this.state, this.name, true))
   }
 
   /** How often listeners have been told of something. */

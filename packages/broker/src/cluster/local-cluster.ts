@@ -8,7 +8,7 @@ import { type BrokerOptions, resolveOptions } from '../broker-options.js'
 import type { ClusterOptions } from '../cluster-options.js'
 import { formatAddress } from '../listener-address.js'
 import { LocalMetadataStore } from '../metadata/local-metadata-store.js'
-import { sharedMetadataStore } from '../metadata/shared-metadata-store.js'
+import { borrowedMetadataStore } from '../metadata/borrowed-metadata-store.js'
 
 export interface LocalClusterOptions {
   /** Where everything is kept; null: in a temporary directory, gone after `close`. */
@@ -85,7 +85,7 @@ export class LocalCluster {
         : { listeners }),
       data,
       nodeId: brokerId,
-      cluster: { ...cluster, openStore: async () => sharedMetadataStore(this.store) },
+      cluster: { ...cluster, openStore: async () => borrowedMetadataStore(this.store) },
     })
     const isTemporary = this.#options.data === null
     const broker = await openBroker(resolved, {

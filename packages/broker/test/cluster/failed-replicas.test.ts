@@ -10,7 +10,7 @@ import { type Broker, openBroker } from '../../src/broker.js'
 import { resolveOptions } from '../../src/broker-options.js'
 import { MemoryDisk } from '../memory-log.js'
 import { temporaryDirectory, until } from '../support/test-broker.js'
-import { sharedMetadataStore } from '../../src/metadata/shared-metadata-store.js'
+import { borrowedMetadataStore } from '../../src/metadata/borrowed-metadata-store.js'
 import { TestCluster } from './support/test-cluster.js'
 
 /** Two brokers on disks, and broker 3 over logs in memory that fail on command. */
@@ -19,7 +19,7 @@ async function start(): Promise<{ cluster: TestCluster; admin: Admin; third: Bro
   const disk = new MemoryDisk()
   const options = { data: await temporaryDirectory(), nodeId: 3 }
   const third = await openBroker(
-    resolveOptions({ ...options, cluster: { openStore: async () => sharedMetadataStore(cluster.store) } }),
+    resolveOptions({ ...options, cluster: { openStore: async () => borrowedMetadataStore(cluster.store) } }),
     { openDataDirectory: disk.openDataDirectory },
   )
   const admin = new Admin({ brokers: cluster.addresses })

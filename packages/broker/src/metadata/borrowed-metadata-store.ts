@@ -1,7 +1,7 @@
 import type { MetadataFollowing, MetadataStore } from './metadata-store.js'
 
 /** One user's part in a store that others of this process use as well: closing it ends what this one follows, and nothing else. */
-export function sharedMetadataStore(store: MetadataStore): MetadataStore {
+export function borrowedMetadataStore(store: MetadataStore): MetadataStore {
   const followings = new Set<MetadataFollowing>()
   return {
     list: (prefix) => store.list(prefix),
