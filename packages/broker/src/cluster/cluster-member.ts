@@ -295,7 +295,8 @@ export class ClusterMember {
     if (this.#session?.refusal !== 'DUPLICATE_BROKER_REGISTRATION') return
     if (now - this.#lastRefusalLine < refusalLineEveryMs) return
     this.#lastRefusalLine = now
-    log('error', `${takenId(brokerId)}. This one waits`)
+    const isOver = this.#session.state === 'stopped'
+    log('error', `${takenId(brokerId)}. This one ${isOver ? 'takes no part any more' : 'waits'}`)
   }
 
   /** Carries out what session and controller want. */

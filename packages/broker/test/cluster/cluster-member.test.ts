@@ -1,0 +1,84 @@
+// One broker's part in a cluster, over a store that other members share.
+import { openDataDirectory } from '@varve/log'
+import { expect, onTestFinished, test } from 'vitest'
+import { ClusterMember } from '../../src/cluster/cluster-member.js'
+import { LocalMetadataStore } from '../../src/metadata/local-metadata-store.js'
+import { ManualClock } from '../support/manual-clock.js'
+import { temporaryDirectory, until } from '../support/test-broker.js'
+
+async function clusterOf(): Promise<{
+  clock: ManualClock
+  lines: string[]
+  join(brokerId: number, directoryId: string): Promise<ClusterMember>
+}> {
+  const directory = await openDataDirectory(await temporaryDirectory(), { volatile: true })
+  const clock = new ManualClock()
+  const store = await LocalMetadataStore.open(directory, { durability: 'os', clock })
+  const members: ClusterMember[] = []
+  const lines: string[] = []
+  onTestFinished(async () => {
+    for (const member of members) member.close()
+    await store.close()
+    await directory.close()
+    expect(clock.pending).toBe(0)
+  })
+  const join = async (brokerId: number, directoryId: string): Promise<ClusterMember> => {
+    const number = members.length
+    const member = await ClusterMember.open({
+      store,
+      brokerId,
+      clock,
+      log: (_, line) => lines.push(`${number}: ${line}`),
+      controllerConfig: () => ({
+        defaultMinInsyncReplicas: 1,
+        uncleanLeaderElection: false,
+        leaderImbalanceCheckIntervalMs: null,
+      }),
+    })
+    members.push(member)
+    member.register({
+      incarnationId: String(number),
+      directoryId,
+      rack: null,
+      endpoints: {},
+      mayHaveLostRecords: false,
+      leaseTtlSeconds: 9,
+    })
+    return member
+  }
+  return { clock, lines, join }
+}
+
+test('the first one is the controller, and notes all others', async () => {
+  const { join } = await clusterOf()
+  const [first, second] = [await join(1, 'a'), await join(2, 'b')]
+  await Promise.all([first.untilRegistered(), second.untilRegistered()])
+  expect([first.isController, second.isController]).toEqual([true, false])
+  expect(await second.request({ kind: 'delete topic', name: 'orders' })).toMatchObject({
+    error: 'NOT_CONTROLLER',
+  })
+})
+
+test('one whose registration has vanished registers anew, with another epoch', async () => {
+  const { clock, join } = await clusterOf()
+  const member = await join(1, 'a')
+  await member.untilRegistered()
+  const { brokerEpoch } = member
+  await member.transact({ deletes: ['/brokers/1'] })
+  await until(() => {
+    void clock.advance(100)
+    return member.brokerEpoch > brokerEpoch
+  }, 'it is registered anew')
+})
+
+test('one whose id and data another process has taken over says that it takes no part any more', async () => {
+  const { clock, lines, join } = await clusterOf()
+  const former = await join(1, 'a')
+  await former.untilRegistered()
+  const later = await join(1, 'a')
+  await until(() => later.isUpToDate, 'the later one is registered')
+  await clock.advance(100)
+  expect(lines.filter((line) => line.includes('takes no part'))).toEqual([
+    '0: another process is registered as broker 1; give each broker an id of its own, or stop the other one. This one takes no part any more',
+  ])
+})
