@@ -21,8 +21,12 @@ const wanted = [
   ['librdkafka', kcat],
 ]
 
-/** @returns {Promise<ReadonlySet<string>>} what cannot be measured here, each of which has been told */
-async function installLoad() {
+/**
+ * @param {readonly (readonly [string, import('./installing.mjs').Installable])[]} wanted what benchmarks call it, and what it is
+ * @param {readonly string[]} needed of them; without the others there is something left to measure
+ * @returns {Promise<ReadonlySet<string>>} what cannot be measured here, each of which has been told
+ */
+export async function installForBench(wanted, needed) {
   mkdirSync(cache, { recursive: true })
   const missing = new Set()
   for (const [what, { name, present, install }] of wanted) {
@@ -33,7 +37,7 @@ async function installLoad() {
       progress.done()
     } catch (error) {
       progress.fail()
-      if (!(error instanceof Failure) || what === 'native') throw error
+      if (!(error instanceof Failure) || needed.includes(what)) throw error
       missing.add(what)
       process.stderr.write(`${error.message}\n${what} is left out\n`)
     }
@@ -54,7 +58,8 @@ export async function benchKafka(args) {
     throw new Failure(`${error.message}\n${USAGE}`, { exitCode: 2 })
   }
   if (process.platform !== 'linux') throw new Failure('it reads the CPU time of brokers from Linux')
-  const missing = await installLoad()
+  const missing = await installForBench(wanted, ['native'])
   const { measureBesideKafka } = await import('../bench/kafka/run.mjs')
-  return measureBesideKafka({ ...parsed.values, names: parsed.positionals, missing })
+  const { suite } = await import('../bench/kafka/suite.mjs')
+  return measureBesideKafka(suite, { ...parsed.values, names: parsed.positionals, missing })
 }

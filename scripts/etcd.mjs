@@ -1,5 +1,5 @@
 /** etcd, as Debian has it. */
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure } from './failure.mjs'
 import { aptDownload, has, must } from './installing.mjs'
@@ -9,6 +9,9 @@ const folder = join(cache, 'etcd')
 
 /** Taken from the package, which is not installed: that would start an etcd that serves this machine. */
 const unpacked = join(folder, 'usr', 'bin', 'etcd')
+
+/** The etcd to run: the one that was unpacked here, else the machine's. */
+export const etcdCommand = () => (existsSync(unpacked) ? unpacked : 'etcd')
 
 /** @type {import('./installing.mjs').Installable} */
 export const etcd = {

@@ -1,6 +1,8 @@
 export const KAFKA: string
 export const KAFKA_POM: string
 export const CLUSTER_ID: string
+/** What Kafka's start script tells Java. */
+export const START_SCRIPT_FLAGS: readonly string[]
 export const kafkaJars: string
 export function kafkaIsInstalled(): boolean
 /** A port of this machine that nobody had a moment ago. */
@@ -45,4 +47,6 @@ export function startKafkaCluster(options: {
   racks: readonly string[]
   properties?: Readonly<Record<string, string | number>>
   heap?: string
+  /** Of Java; by default those with which a broker is there soon, not fast. */
+  flags?: readonly string[]
 }): Promise<RunningKafkaCluster>

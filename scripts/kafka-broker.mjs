@@ -124,8 +124,15 @@ export async function startKafka({ directory, properties = {}, heap = '1g', pem,
  * @param {readonly string[]} options.racks of each broker; the first has the node id 1
  * @param {Readonly<Record<string, string | number>>} [options.properties] beside those that they need
  * @param {string} [options.heap] of each, default 256m
+ * @param {readonly string[]} [options.flags] of each Java; by default they are to be there soon, not fast
  */
-export async function startKafkaCluster({ directory, racks, properties = {}, heap = '256m' }) {
+export async function startKafkaCluster({
+  directory,
+  racks,
+  properties = {},
+  heap = '256m',
+  flags = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'],
+}) {
   const nodes = []
   for (const rack of racks) {
     nodes.push({ id: nodes.length + 1, rack, port: await freePort(), controllerPort: await freePort() })
@@ -161,8 +168,6 @@ export async function startKafkaCluster({ directory, racks, properties = {}, hea
       .replace(/^directory\.id=.*$/m, `directory.id=${randomBytes(16).toString('base64url')}`)
     writeFileSync(meta, own)
   }
-  // They are to be there soon, not fast.
-  const flags = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
   const begin = (index) => run(files[index], heap, nodes[index].port, flags)
   const running = await Promise.all(nodes.map((_, index) => begin(index)))
   return {
@@ -186,6 +191,9 @@ function writeProperties(directory, properties) {
   writeFileSync(file, lines.join(''))
   return file
 }
+
+/** What Kafka's start script gives it. */
+export const START_SCRIPT_FLAGS = ['-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20']
 
 const LOG = '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'
 
@@ -218,7 +226,7 @@ async function format(directory, file, ...how) {
 }
 
 /** Starts a broker over a directory that has been formatted; resolves when it answers. */
-async function run(file, heap, port, flags = ['-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20']) {
+async function run(file, heap, port, flags = START_SCRIPT_FLAGS) {
   const broker = java(`-Xmx${heap}`, `-Xms${heap}`, ...flags, LOG, 'kafka.Kafka', file)
   const deadline = Date.now() + 60_000
   while (!(await answers(port))) {

@@ -1,6 +1,6 @@
 /** What a run of hours has measured, kept cell by cell, so that the next one goes on where it ended. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { cache } from '../../scripts/paths.mjs'
 
 export class FinishedCells {
@@ -13,7 +13,9 @@ export class FinishedCells {
     this.#cells = cells
   }
 
-  static open(path = join(cache, 'bench-kafka-full.json')) {
+  /** @param {string} file an absolute path, or a name in the cache */
+  static open(file) {
+    const path = resolve(cache, file)
     const cells = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
     const count = Object.values(cells).flat().length
     if (count > 0) {

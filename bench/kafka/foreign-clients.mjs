@@ -25,7 +25,7 @@ const found = (pattern, text, what) => {
 export function javaProduced(output) {
   const line = output.trim().split('\n').at(-1)
   const [records, perSecond, p50, p99] = found(
-    /^(\d+) records sent, ([\d.]+) records\/sec .* (\d+) ms 50th, .* (\d+) ms 99th/,
+    /^(\d+) (?:steady state )?records sent, ([\d.]+) records\/sec .* (\d+) ms 50th, .* (\d+) ms 99th/,
     line,
     'ProducerPerformance',
   )
@@ -53,12 +53,14 @@ export function javaArrived(output) {
 }
 
 export const java = {
-  async produce(broker, topic, { acks, batch, codec }, records) {
+  /** At full speed, or at a pace; records to warm up with do not count. */
+  async produce(broker, topic, { acks, batch, codec, recordsPerSecond = -1, warmUpRecords = 0 }, records) {
     const batches = `batch.size=${BATCH_BYTES[batch]} linger.ms=${LINGER_MS[batch]} compression.type=${codec}`
+    const warmUp = warmUpRecords > 0 ? ` --warmup-records ${warmUpRecords}` : ''
     const { result, brokerCpuSeconds } = await broker.charged(() =>
       tool(
         'ProducerPerformance',
-        `--bootstrap-server ${broker.address} --topic ${topic.name} --num-records ${records} --record-size ${RECORD_BYTES} --throughput -1 --command-property acks=${acks} ${batches}`,
+        `--bootstrap-server ${broker.address} --topic ${topic.name} --num-records ${records} --record-size ${RECORD_BYTES} --throughput ${recordsPerSecond} --command-property acks=${acks} ${batches}${warmUp}`,
       ),
     )
     return { ...javaProduced(result.output), brokerCpuSeconds }

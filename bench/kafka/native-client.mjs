@@ -15,15 +15,32 @@ export const BATCHES = { '16 KB': 15, '1 MB': 960, 'one record': 1 }
  * @param {object} job
  */
 export async function nativeClient(broker, job) {
-  const client = new ClientProcess(loadProgram, [JSON.stringify({ address: broker.address, ...job })])
-  const ready = await client.firstLine()
-  if (ready !== 'ready') throw new Error(`the load began with ${ready}`)
+  const { figures, brokerCpuSeconds } = await nativeClients(broker, [job])
+  return { ...figures[0], brokerCpuSeconds }
+}
+
+/**
+ * The same with several jobs, each in a process of its own, which begin together.
+ *
+ * @param {{ address: string, charged: Function }} broker
+ * @param {readonly object[]} jobs
+ */
+export async function nativeClients(broker, jobs) {
+  const clients = jobs.map(
+    (job) => new ClientProcess(loadProgram, [JSON.stringify({ address: broker.address, ...job })]),
+  )
+  for (const client of clients) {
+    const ready = await client.firstLine()
+    if (ready !== 'ready') throw new Error(`the load began with ${ready}`)
+  }
   const { result, brokerCpuSeconds } = await broker.charged(() => {
-    client.write('\n')
-    client.closeInput()
-    return client.end()
+    for (const client of clients) {
+      client.write('\n')
+      client.closeInput()
+    }
+    return Promise.all(clients.map((client) => client.end()))
   })
-  return { ...JSON.parse(result.output.split('\n')[1]), brokerCpuSeconds }
+  return { figures: result.map(({ output }) => JSON.parse(output.split('\n')[1])), brokerCpuSeconds }
 }
 
 /** What batches of a produce job are made of. */

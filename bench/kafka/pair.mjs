@@ -1,11 +1,7 @@
-/** Both brokers of a run. One is measured; meanwhile the other stands still. */
+/** Both brokers of a run, or both clusters. One is measured; meanwhile the other stands still. */
 import { execFile } from 'node:child_process'
-import { appendFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { Broker } from './broker.mjs'
-import { batchesOf, nativeClient } from './native-client.mjs'
-import { start } from './servers.mjs'
 
 const run = promisify(execFile)
 
@@ -13,7 +9,8 @@ export class Pair {
   #workplace
   #subjects
   #warmUpSeconds
-  #nodeOptions
+  #begin
+  #warmUp
   /** By subject, once it runs. */
   #brokers
 
@@ -21,14 +18,17 @@ export class Pair {
    * @param {object} what
    * @param {import('../harness/workplace.mjs').Workplace} what.workplace
    * @param {readonly string[]} what.subjects
+   * @param {(subject: string, dir: string, how: { stands: boolean }) => Promise<any>} what.begin starts the broker of a subject
+   *   in an empty folder, to measure with it alone or to let it stand still while the other one is measured
+   * @param {(broker: any, seconds: number) => Promise<void>} what.warmUp
    * @param {number} what.warmUpSeconds for each broker, when it has started
-   * @param {readonly string[]} [what.nodeOptions] of varve's process
    */
-  constructor({ workplace, subjects, warmUpSeconds, nodeOptions = [] }) {
+  constructor({ workplace, subjects, begin, warmUp, warmUpSeconds }) {
     this.#workplace = workplace
     this.#subjects = subjects
+    this.#begin = begin
+    this.#warmUp = warmUp
     this.#warmUpSeconds = warmUpSeconds
-    this.#nodeOptions = nodeOptions
   }
 
   /** The running broker of a subject; the other is stopped in its tracks, and the disk has nothing left to write. */
@@ -57,7 +57,7 @@ export class Pair {
     await this.stop()
     await this.quietDisk()
     const dir = this.#workplace.next()
-    const broker = new Broker(await start[subject](dir, { nodeOptions: this.#nodeOptions }))
+    const broker = await this.#begin(subject, dir, { stands: false })
     try {
       return await body(broker)
     } finally {
@@ -69,54 +69,14 @@ export class Pair {
 
   async #start() {
     this.#brokers = new Map()
-    const pem = await certificate(this.#workplace.next())
     for (const subject of this.#subjects) {
-      const server = await start[subject](this.#workplace.next(), { nodeOptions: this.#nodeOptions, pem })
-      this.#brokers.set(subject, new Broker(server))
+      this.#brokers.set(subject, await this.#begin(subject, this.#workplace.next(), { stands: true }))
     }
-    for (const subject of this.#subjects) await warmUp(await this.turn(subject), this.#warmUpSeconds)
+    for (const subject of this.#subjects) await this.#warmUp(await this.turn(subject), this.#warmUpSeconds)
   }
 
   async stop() {
     for (const broker of this.#brokers?.values() ?? []) await broker.stop()
     this.#brokers = undefined
   }
-}
-
-/** A file with a key and its certificate for this machine; undefined where there is no openssl. */
-async function certificate(dir) {
-  const pem = join(dir, 'broker.pem')
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
-  try {
-    // Both go into one file, the certificate behind the key.
-    const made = await run('openssl', ['req', '-x509', ...key, ...names, '-keyout', pem])
-    await appendFile(pem, made.stdout)
-    return pem
-  } catch (error) {
-    if (error.code !== 'ENOENT') throw error
-    return undefined
-  }
-}
-
-/** Kafka compiles what is often used while it is used. */
-async function warmUp(broker, seconds) {
-  const topic = await broker.createTopic(1)
-  const { records } = await nativeClient(broker, {
-    kind: 'produce',
-    ...batchesOf([topic], {}),
-    connections: 4,
-    inFlight: 5,
-    seconds,
-    maxBytes: 1 << 30,
-  })
-  await nativeClient(broker, {
-    kind: 'consume',
-    topic,
-    connections: 4,
-    records,
-    maxPartitionBytes: 1 << 20,
-    maxBytes: 50 << 20,
-  })
-  await broker.deleteTopics([topic])
 }

@@ -12,18 +12,24 @@ import { writePage } from '../report/page.mjs'
 import { readResults, writeResults } from '../report/results.mjs'
 import { tableText } from '../report/table.mjs'
 import { FinishedCells } from './finished-cells.mjs'
-import { performancePage } from './page.mjs'
 import { Pair } from './pair.mjs'
 import { profileText, profiling } from './profile.mjs'
-import { sections } from './sections/index.mjs'
 
 const MINUTE = 60_000
-/** What the repetitions may take; starting, and the last cell, which is longer than the others, take the rest of the ten minutes. */
-const DEFAULT_MINUTES = 7.5
-const FULL_MINUTES = 240
+/**
+ * @typedef {object} Suite
+ * @property {string} command measures it
+ * @property {readonly any[]} sections
+ * @property {import('../report/page.mjs').Page} page
+ * @property {{ usual: number, full: number }} minutes what the repetitions may take
+ * @property {string} finishedFile keeps what a full run has measured
+ * @property {(subject: string, dir: string, how: { stands: boolean, nodeOptions: readonly string[] }) => Promise<any>} begin
+ *   see {@link Pair}
+ * @property {(broker: any, seconds: number) => Promise<void>} warmUp
+ */
 
 /** Cells that these words select: parts of "produce: native, 16 KB batches, acks all, …". All when there are none. */
-export function selected(names, { full = false } = {}) {
+export function selected(sections, names, { full = false } = {}) {
   return sections
     .map((section) => ({
       section,
@@ -36,6 +42,7 @@ export function selected(names, { full = false } = {}) {
 }
 
 /**
+ * @param {Suite} suite
  * @param {object} options
  * @param {readonly string[]} options.names
  * @param {boolean} options.full every cell, with longer measurements; goes on where an earlier such run ended
@@ -44,8 +51,11 @@ export function selected(names, { full = false } = {}) {
  * @param {ReadonlySet<string>} options.missing subjects and clients that could not be installed
  * @returns {Promise<number>} the exit code: 1 when a cell of varve's failed
  */
-export async function measureBesideKafka({ names, full, quick, profile, missing: notInstalled }) {
-  const plans = selected(names, { full })
+export async function measureBesideKafka(
+  { command, sections, page, minutes, finishedFile, begin, warmUp },
+  { names, full, quick, profile, missing: notInstalled },
+) {
+  const plans = selected(sections, names, { full })
   if (plans.length === 0) {
     const all = sections.map(({ name }) => name).join(', ')
     throw new Failure(`no benchmark is called ${names.join(' or ')}; there are: ${all}`)
@@ -55,7 +65,7 @@ export async function measureBesideKafka({ names, full, quick, profile, missing:
   const wished = isKept ? (full ? 5 : 3) : 1
   const milliseconds = quick ? 30 : full ? 4000 : 1000
   const workplace = Workplace.onDisk()
-  const finished = full && isKept ? FinishedCells.open() : undefined
+  const finished = full && isKept ? FinishedCells.open(finishedFile) : undefined
   const left = plans.map(({ section, cells }) => ({
     section,
     wished: Math.min(wished, section.mostRepetitions?.[full ? 'full' : 'usual'] ?? wished),
@@ -67,11 +77,13 @@ export async function measureBesideKafka({ names, full, quick, profile, missing:
   const measurements = left
     .flatMap(({ cells, wished }) => cells.map(({ subjects }) => subjects.length * wished))
     .reduce((sum, count) => sum + count, 0)
-  const schedule = new Schedule((full ? FULL_MINUTES : DEFAULT_MINUTES) * MINUTE, measurements)
+  const schedule = new Schedule((full ? minutes.full : minutes.usual) * MINUTE, measurements)
   const profiles = workplace.next()
+  const nodeOptions = profile ? profiling(profiles) : []
   const pair = new Pair({
     workplace,
-    nodeOptions: profile ? profiling(profiles) : [],
+    begin: (subject, dir, how) => begin(subject, dir, { ...how, nodeOptions }),
+    warmUp,
     subjects: ['varve', 'kafka'].filter((subject) => !missing.has(subject)),
     warmUpSeconds: quick ? 0.1 : full ? 15 : 5,
   })
@@ -88,9 +100,9 @@ export async function measureBesideKafka({ names, full, quick, profile, missing:
     const measured = await measureCells(section, cells, {
       schedule,
       wished,
-      command: 'npm run bench:kafka',
+      command,
       measure: ({ parameters }, subject) =>
-        section.measure(parameters, { pair, subject, milliseconds, quick, workplace }),
+        section.measure(parameters, { pair, subject, milliseconds, quick, full, workplace }),
       finished(cell) {
         const failed = Object.values(cell.subjects).some(({ error }) => error !== undefined)
         if (!failed) finished?.add(section.name, cell)
@@ -110,8 +122,7 @@ export async function measureBesideKafka({ names, full, quick, profile, missing:
   if (profile) process.stdout.write(`varve: ${profileText(profiles)}\n`)
   workplace.remove()
   if (isKept) {
-    const page = writePage(performancePage, readResults(sections))
-    process.stdout.write(`Written: bench/results and ${page}\n`)
+    process.stdout.write(`Written: bench/results and ${writePage(page, readResults(sections))}\n`)
   }
   if (!schedule.isOver) finished?.end()
   return failures === 0 ? 0 : 1
