@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm start`, `build`, `test`, `prove`, `simulate`, `check`, `bench`, `bench:kafka` and `npm run pack`. Each builds what is missing first; none needs anything but Node, npm and Rust. */
+/** `npm start`, `build`, `test`, `prove`, `simulate`, `check`, `bench`, `bench:kafka`, `bench:cluster` and `npm run pack`. Each builds what is missing first; none needs anything but Node, npm and Rust. */
 import { pathToFileURL } from 'node:url'
 import { join } from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
@@ -52,6 +52,13 @@ const commands = {
     await bootstrap()
     const { benchKafka } = await import('./bench-kafka.mjs')
     process.exitCode = await benchKafka(args)
+  },
+  async 'bench:cluster'() {
+    const { benchCluster } = await import('./bench-cluster.mjs')
+    const measure = benchCluster(args)
+    if (measure === null) return
+    await bootstrap()
+    process.exitCode = await measure()
   },
   async pack() {
     await bootstrap()
