@@ -101,7 +101,8 @@ export function resolveCluster(
   }
 }
 
-function resolveStore({
+/** @throws VarveError `VARVE_INVALID_OPTION` */
+export function resolveStore({
   url,
   etcd,
   openStore,

@@ -2,6 +2,11 @@ export type { BoundListener, Broker, BrokerCluster } from './broker.js'
 export type { BrokerLog, LogFields, LogLevel } from './broker-log.js'
 export type { BrokerOptions } from './broker-options.js'
 export type { ClusterOptions, EtcdOptions, StoreEnvironment } from './cluster-options.js'
+export {
+  type ImportedBroker,
+  importIntoCluster,
+  type ImportIntoClusterOptions,
+} from './cluster/import-into-cluster.js'
 export type { GroupOptions } from './groups/group-options.js'
 export { type Clock, systemClock, type Timer } from './clock.js'
 export { renderConfigurationPage } from './configs/configuration-page.js'

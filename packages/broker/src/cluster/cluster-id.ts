@@ -1,10 +1,24 @@
 import { randomUuid } from '@varve/protocol'
 import { VarveError } from '@varve/records'
+import type { MetadataEntry, MetadataPut } from '@varve/replication'
 import type { MetadataStore } from '../metadata/metadata-store.js'
 
 /** Holds the id of the cluster, which its data directories have as well. */
 const clusterIdKey = '/cluster'
+/** Holds whose metadata is being taken into the store, until all of it is there. */
+export const importKey = '/import'
 const formVersion = 1
+
+/** The entry of a cluster's id. */
+export function clusterIdPut(clusterId: string): MetadataPut {
+  return { key: clusterIdKey, value: JSON.stringify({ version: formVersion, clusterId }) }
+}
+
+/** The id that the store has; null where it has none. @throws VarveError `VARVE_METADATA_CORRUPT` */
+export function clusterIdIn(entries: readonly MetadataEntry[]): string | null {
+  const entry = entries.find(({ key }) => key === clusterIdKey)
+  return entry === undefined ? null : decode(entry.value)
+}
 
 /** Which cluster a broker expects to find. */
 export interface ExpectedCluster {
@@ -25,10 +39,8 @@ export async function clusterIdOf(
   { clusterId: wanted, ofDirectory }: ExpectedCluster,
 ): Promise<string> {
   for (;;) {
-    const { entries } = await store.list(clusterIdKey)
-    const entry = entries.find(({ key }) => key === clusterIdKey)
-    if (entry !== undefined) {
-      const clusterId = decode(entry.value)
+    const clusterId = clusterIdIn((await store.list(clusterIdKey)).entries)
+    if (clusterId !== null) {
       if (ofDirectory !== null && ofDirectory !== clusterId) {
         throw new VarveError(
           'VARVE_FOREIGN_CLUSTER',
@@ -47,12 +59,18 @@ export async function clusterIdOf(
         `the data directory is of the cluster ${ofDirectory}, and the metadata store knows of no cluster; give the store that goes with the directory, with its prefix, or restore that store if it was lost`,
       )
     }
-    const clusterId = wanted ?? randomUuid()
+    if ((await store.list(importKey)).entries.length > 0) {
+      throw new VarveError(
+        'VARVE_IMPORT_UNFINISHED',
+        'a broker is being taken into this metadata store, or that was interrupted; run varve cluster import again, until it says that it is done',
+      )
+    }
+    const newId = wanted ?? randomUuid()
     const { succeeded } = await store.txn({
-      compares: [{ key: clusterIdKey, revision: 0 }],
-      puts: [{ key: clusterIdKey, value: JSON.stringify({ version: formVersion, clusterId }) }],
+      compares: [clusterIdKey, importKey].map((key) => ({ key, revision: 0 })),
+      puts: [clusterIdPut(newId)],
     })
-    if (succeeded) return clusterId
+    if (succeeded) return newId
   }
 }
 

@@ -1,7 +1,7 @@
 // A cluster in a test stands for one of machines: a broker that is called stopped and has handed nothing over, or a crash that is
 // polite, lets a test pass that the real thing would fail.
 import { existsSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Admin } from '@varve/client/admin'
 import { Producer } from '@varve/client/producer'
@@ -145,6 +145,24 @@ test('a directory of its own is found again, a temporary one is removed', { time
   expect(existsSync(join(data, 'broker-3', 'orders-0'))).toBe(true)
   await (await startCluster({ brokers: 2 })).close()
   expect(await readdir(temporary)).toEqual([])
+})
+
+test('a broker that comes back with an empty disk fetches everything again', { timeout }, async () => {
+  const data = await temporaryDirectory()
+  const configs = { 'min.insync.replicas': 2 }
+  await using cluster = await startCluster({
+    data,
+    durability: 'os',
+    topics: { orders: { partitions: 3, configs } },
+  })
+  await using producer = new Producer({ brokers: cluster.addresses })
+  await Promise.all(
+    Array.from({ length: 30 }, (_, n) => producer.send('orders', { key: `k${n}`, value: 'v' })),
+  )
+  await cluster.crash(2)
+  await rm(join(data, 'broker-2'), { recursive: true })
+  const again = await cluster.start(2)
+  expect(await again.waitForRecords('orders', 30)).toHaveLength(30)
 })
 
 test('brokers that speak TLS are given the ports of their own listeners again', { timeout }, async () => {

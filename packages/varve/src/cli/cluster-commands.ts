@@ -1,4 +1,6 @@
 import { Command, Option } from 'commander'
+import type { ImportOptions } from './cluster-import.js'
+import type { UpOptions } from './cluster-up.js'
 import type { LogDirsOptions } from './cluster.js'
 import type { StatusOptions } from './cluster-status.js'
 import {
@@ -13,6 +15,7 @@ import type { DrainOptions } from './drain.js'
 import type { ElectLeadersOptions } from './elect-leaders.js'
 import type { ReassignOptions } from './reassign.js'
 import type { RebalanceOptions } from './rebalance.js'
+import { optionOf, serveSettings, variableOf } from './serve-settings.js'
 import type { UnregisterOptions } from './unregister.js'
 import { brokerId, integer, nodeIds, topicPartitions, type TopicPartitions } from './values.js'
 import type { VerifyOptions } from './verify.js'
@@ -112,15 +115,59 @@ function moving(cluster: Command): void {
     )
 }
 
+/** What a command needs to reach the store of a cluster, by the flags and variables that `varve serve` has. */
+function withStore(command: Command): Command {
+  for (const setting of serveSettings) {
+    if (setting.name.startsWith('cluster')) command.addOption(optionOf(setting).env(variableOf(setting)))
+  }
+  return command
+}
+
+function beginning(cluster: Command): void {
+  withStore(cluster.command('up'))
+    .description('run a cluster on this machine, for development, until Ctrl-C')
+    .option('--brokers <count>', 'how many brokers', integer(1, 100), 3)
+    .option(
+      '-d, --data <directory>',
+      'where everything is kept; in a temporary directory, gone at the end, if not given',
+    )
+    .option(
+      '-p, --port <port>',
+      "the first broker's port, the others' behind it; 0 for any",
+      integer(0, 65_436),
+      9092,
+    )
+    .option('--racks <names...>', 'where they stand, one after the other')
+    .addHelpText(
+      'after',
+      '\nEach broker has a process of its own over the etcd of --cluster, or over one that is started for them where etcd is installed.\nElse all of them share this process.',
+    )
+    .action(async (options: UpOptions) => (await import('./cluster-up.js')).clusterUp(options))
+  withMoves(cluster.command('add'))
+    .description('say how a new broker joins, and give one that has joined its share of the replicas')
+    .argument('[broker-id]', 'its node id', brokerId)
+    .action(async (id: number | undefined, options: RebalanceOptions) =>
+      (await import('./cluster-add.js')).addBroker(id ?? null, options),
+    )
+  withStore(cluster.command('import'))
+    .description('make a broker that is alone, and stopped, the first one of a new cluster')
+    .requiredOption('-d, --data <directory...>', 'its data directory, or all of them')
+    .addOption(jsonOption())
+    .action(async (options: ImportOptions) => (await import('./cluster-import.js')).importBroker(options))
+}
+
 export function clusterCommand(): Command {
   const cluster = new Command('cluster').description(
-    'show how brokers and replicas are, move replicas, compare them, elect leaders',
+    'run brokers together, show how they and their replicas are, move replicas, compare them, elect leaders',
   )
+  beginning(cluster)
   inspecting(cluster)
   moving(cluster)
   return cluster.addHelpText(
     'after',
     `${examples(
+      'varve cluster up',
+      'varve cluster import --data ./varve-data --cluster etcd://10.0.0.1:2379/varve',
       'varve cluster status --check',
       'varve cluster drain 3 --dry-run',
       'varve cluster rebalance',

@@ -76,7 +76,8 @@ export function clusterFailure(
   }
 }
 
-const withoutCredentials = (url: string): string => url.replace(/\/\/[^@/]*@/, '//')
+/** The URL of an etcd as others may see it. */
+export const withoutCredentials = (url: string): string => url.replace(/\/\/[^@/]*@/, '//')
 
 /** What the banner says of it; null for a broker that is alone. */
 export function clusterFacts({ cluster, clusterId, nodeId, rack }: Broker): ClusterFacts | null {

@@ -107,6 +107,8 @@ const INITIAL_REBALANCE_DELAY_MS = 3_000
 function closeOnSignal(broker: Broker, log: BrokerLog, isJson: boolean): void {
   let closing = false
   const reloads = reloadsOnHangup(broker)
+  // Whoever has started it over a channel, as `varve cluster up` does, is gone.
+  if (process.channel !== undefined) process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
   for (const [signal, exitCode] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
