@@ -74,6 +74,8 @@ export class Cluster {
   private readonly names = new Map<string, string>()
   private readonly connections = new Map<string, Promise<Connection>>()
   private readonly open = new Map<string, Connection>()
+  /** Those whose last connection has ended, or could not be made, in that order. */
+  private readonly lost = new Set<string>()
   private readonly closing = new AbortController()
   private controllerId = -1
   private refreshedAt = -Infinity
@@ -226,14 +228,27 @@ export class Cluster {
     const byAddress = new Map<string, BrokerAddress>()
     for (const address of [...this.nodes.values(), ...this.bootstrap])
       byAddress.set(formatAddress(address), address)
-    // Those that are connected first, and of them whoever has least to answer: one that hangs gets no further questions.
-    const isBusy = ([text]: [string, BrokerAddress]): number => this.open.get(`${text}/`)?.pending ?? Infinity
+    // Those that are connected first, and of them whoever has least to answer: one that hangs gets no further questions. Whoever
+    // has been lost comes last, since it may take a connection and answer nothing for as long as a client waits.
+    const lost = [...this.lost]
+    const rank = ([text]: [string, BrokerAddress]): [number, number] => [
+      this.open.get(`${text}/`)?.pending ?? Infinity,
+      lost.indexOf(text),
+    ]
     const order = (a: number, b: number): number => (a === b ? 0 : a - b)
-    return [...byAddress].sort((a, b) => order(isBusy(a), isBusy(b))).map(([, address]) => address)
+    return [...byAddress]
+      .map((entry) => ({ address: entry[1], rank: rank(entry) }))
+      .sort((a, b) => order(a.rank[0], b.rank[0]) || order(a.rank[1], b.rank[1]))
+      .map(({ address }) => address)
   }
 
   private connect(address: BrokerAddress, lane: string): Promise<Connection> {
-    const key = `${formatAddress(address)}/${lane}`
+    const text = formatAddress(address)
+    const key = `${text}/${lane}`
+    const lose = (): void => {
+      this.lost.delete(text)
+      this.lost.add(text)
+    }
     const known = this.connections.get(key)
     if (known !== undefined) return known
     const { clientId, tls, connectTimeoutMs, requestTimeoutMs, maxInFlight, maxResponseBytes } = this.options
@@ -249,7 +264,9 @@ export class Cluster {
     }).then(
       (connection) => {
         this.open.set(key, connection)
+        this.lost.delete(text)
         connection.onClose(() => {
+          lose()
           this.open.delete(key)
           this.connections.delete(key)
         })
@@ -258,6 +275,7 @@ export class Cluster {
         return connection
       },
       (error: unknown) => {
+        lose()
         this.connections.delete(key)
         throw error
       },

@@ -1,0 +1,19 @@
+// A broker that stands still takes connections, by its kernel, and answers nothing. Whoever asks it first for everything has each of
+// these questions wait until its time is over, though the others would answer at once.
+
+import { expect, onTestFinished, test } from 'vitest'
+import { Admin } from '../src/admin.js'
+import { startCluster } from './scripted-consumer.js'
+
+test('a broker that did not answer is asked last', async () => {
+  const cluster = await startCluster(2)
+  const [still, alive] = cluster.brokers
+  const admin = new Admin({ brokers: cluster.addresses, requestTimeoutMs: 50, connectTimeoutMs: 50 })
+  onTestFinished(() => admin.close())
+  expect(await admin.listTopics()).toEqual([])
+  still!.on('ApiVersions', () => undefined).on('Metadata', () => undefined)
+  // Its question to the one that stands still is given up, and asked again.
+  expect(await admin.listTopics()).toEqual([])
+  expect(still!.count('ApiVersions')).toBe(1)
+  expect(alive!.count('Metadata')).toBe(1)
+})
