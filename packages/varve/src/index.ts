@@ -6,12 +6,15 @@
  * @packageDocumentation
  */
 export {
+  importIntoCluster,
   startBroker,
   startCluster,
   type Broker,
   type BrokerLog,
   type BrokerOptions,
   type Cluster,
+  type ImportedBroker,
+  type ImportIntoClusterOptions,
   type LogLevel,
   type StartClusterOptions,
 } from '@varve/broker'

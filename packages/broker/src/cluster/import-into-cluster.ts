@@ -60,6 +60,14 @@ interface Importer {
  *
  * It can be interrupted at any moment and called again.
  *
+ * @example
+ * ```ts
+ * import { importIntoCluster, startBroker } from 'varve'
+ *
+ * const cluster = 'etcd://10.0.0.1:2379/varve'
+ * const { brokerId } = await importIntoCluster({ data: './data', cluster })
+ * const broker = await startBroker({ data: './data', nodeId: brokerId, cluster })
+ * ```
  * @throws VarveError
  * - `VARVE_LOCKED`: the broker runs.
  * - `VARVE_NOT_ALONE`: the directory has no metadata of its own: it is new, of a cluster, or was imported before.
