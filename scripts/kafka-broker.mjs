@@ -192,6 +192,9 @@ function writeProperties(directory, properties) {
   return file
 }
 
+/** Three at once, with thousands of partitions to open, take long on a busy machine. */
+const START_MS = 180_000
+
 /** What Kafka's start script gives it. */
 export const START_SCRIPT_FLAGS = ['-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20']
 
@@ -228,7 +231,7 @@ async function format(directory, file, ...how) {
 /** Starts a broker over a directory that has been formatted; resolves when it answers. */
 async function run(file, heap, port, flags = START_SCRIPT_FLAGS) {
   const broker = java(`-Xmx${heap}`, `-Xms${heap}`, ...flags, LOG, 'kafka.Kafka', file)
-  const deadline = Date.now() + 60_000
+  const deadline = Date.now() + START_MS
   while (!(await answers(port))) {
     if (broker.child.exitCode !== null || Date.now() > deadline) {
       broker.child.kill('SIGKILL')

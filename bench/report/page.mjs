@@ -53,7 +53,7 @@ function failuresIn(cells) {
   const failures = cells.flatMap(({ id, subjects }) =>
     Object.entries(subjects)
       .filter(([, { error }]) => error !== undefined)
-      .map(([subject, { error }]) => `- ${id}, ${titles[subject]}: ${error}`),
+      .map(([subject, { error }]) => `- ${id}, ${titles[subject]}: ${error.split('\n')[0]}`),
   )
   return failures.length === 0 ? [] : ['What could not be measured:', failures.join('\n')]
 }
