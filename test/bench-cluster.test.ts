@@ -158,8 +158,7 @@ describe('the report', () => {
     expect(
       await judge('cluster-failover', [cell({ misfortune: 'killed' }, gone(60, 9100), gone(9000, 9000))]),
     ).toEqual([
-      ['leader killed, until the first acknowledged write: p50', true, '0.01× (60 ms against 9.0 s)'],
-      ['leader killed, until the first acknowledged write: p99', false, '1.0× (9.1 s against 9.0 s)'],
+      ['leader killed, until the first acknowledged write: p99', false, '9.1 s (Kafka: 9.0 s)'],
     ])
     const many = (startMilliseconds: number, busiest: number) => ({
       startMilliseconds,
@@ -174,7 +173,7 @@ describe('the report', () => {
       ['start', true],
       ['a third of them fail over', true],
       ['memory of the three brokers', false],
-      ['CPU time without anything to do', false],
+      ['CPU time without anything to do', true],
     ])
   })
 

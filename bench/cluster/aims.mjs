@@ -1,5 +1,5 @@
 /** What we want to reach with three brokers beside three of Kafka's. Where there are several cells, judged by the worst of them. */
-import { EQUAL, against, every, figures, having, medianOf } from '../kafka/judging.mjs'
+import { EQUAL, against, atMost, every, figures, having, medianOf } from '../kafka/judging.mjs'
 import { wholeMegabytes } from '../kafka/tables.mjs'
 import * as show from '../report/figures.mjs'
 
@@ -35,47 +35,36 @@ function shares(find, some, others) {
 const ofManyPartitions = [
   ['start', 'startMilliseconds', 1 / 2, 'at most 1/2', show.milliseconds],
   ['a third of them fail over', 'failoverMilliseconds', 1, 'never longer', show.milliseconds],
-  ['memory of the three brokers', 'residentBytes', 1 / 3, 'at most 1/3', wholeMegabytes],
+  ['memory of the three brokers', 'residentBytes', 1 / 5, 'at most 1/5', wholeMegabytes],
 ]
 
 /** @type {readonly import('../report/judged.mjs').Aim[]} */
 export const aims = [
   {
     work: 'produce in 16 KB batches',
-    aim: 'CPU time of the brokers at most 1/2',
+    aim: 'CPU time of the brokers at most 1/5, throughput at least 3×',
     section: 'cluster-produce',
-    judge: (_, cells) =>
-      against(
-        having(cells, ({ batch }) => batch === '16 KB'),
-        figures.cpu,
-        1 / 2,
-      ),
+    judge(_, cells) {
+      const small = having(cells, ({ batch }) => batch === '16 KB')
+      return every(against(small, figures.cpu, 1 / 5), against(small, figures.throughput, 3))
+    },
   },
   {
     work: 'produce in large batches',
-    aim: 'CPU time of the brokers at most 1/2',
+    aim: 'CPU time of the brokers at most 1/3, throughput at least 1.5×',
     section: 'cluster-produce',
-    judge: (_, cells) =>
-      against(
-        having(cells, ({ batch }) => batch === '1 MB'),
-        figures.cpu,
-        1 / 2,
-      ),
-  },
-  {
-    work: 'produce with the same client',
-    aim: 'throughput never below',
-    section: 'cluster-produce',
-    judge: (_, cells) => against(cells, figures.throughput, 1),
+    judge(_, cells) {
+      const large = having(cells, ({ batch }) => batch === '1 MB')
+      return every(against(large, figures.cpu, 1 / 3), against(large, figures.throughput, 1.5))
+    },
   },
   {
     work: 'acks all against acks 1, 16 KB batches',
-    aim: 'at least the share of the throughput that Kafka keeps',
+    aim: 'at least half of the throughput',
     section: 'cluster-produce',
     judge(find) {
       const found = shares(find, { acks: 'all', minInsync: 2 }, { acks: 1, minInsync: 2 })
-      if (found?.theirs === undefined) return null
-      return { measured: found.measured, reached: found.ours >= found.theirs }
+      return found && { measured: found.measured, reached: found.ours >= 1 / 2 }
     },
   },
   {
@@ -89,38 +78,36 @@ export const aims = [
   },
   {
     work: '5,000 records/s, RF 3, acks all',
-    aim: 'p50 never longer, p99 at most 1/2',
+    aim: 'p99 at most 1/2',
     section: 'cluster-latency',
     judge(_, cells) {
       const paced = having(cells, ({ isPaced }) => isPaced)
-      return every(against(paced, figures.p50, 1), against(paced, figures.p99, 1 / 2))
+      return against(paced, figures.p99, 1 / 2)
     },
   },
   {
     work: 'one message in flight, RF 3, acks all',
-    aim: 'p50 never longer',
+    aim: 'p50 at most 1 ms',
     section: 'cluster-latency',
-    judge: (_, cells) =>
-      against(
-        having(cells, (one) => !one.isPaced && one.acks === 'all' && one.replicationFactor === 3),
-        figures.p50,
-        1,
-      ),
+    judge(_, cells) {
+      const [one] = having(
+        cells,
+        (each) => !each.isPaced && each.acks === 'all' && each.replicationFactor === 3,
+      )
+      return atMost(one, figures.p50.of, 1000, figures.p50.show)
+    },
   },
   ...[
-    ['killed', 'p50'],
-    ['killed', 'p99'],
-    ['still', 'p50'],
-  ].map(([misfortune, percent]) => ({
-    work: `leader ${misfortune === 'still' ? 'stands still' : misfortune}, until the first acknowledged write: ${percent}`,
-    aim: 'never longer',
+    ['killed', 'at most 2 s', 2000],
+    ['still', 'at most the session timeout (9 s) and 2 s', 11_000],
+  ].map(([misfortune, aim, most]) => ({
+    work: `leader ${misfortune === 'still' ? 'stands still' : misfortune}, until the first acknowledged write: p99`,
+    aim,
     section: 'cluster-failover',
-    judge: (_, cells) =>
-      against(
-        having(cells, (one) => one.misfortune === misfortune),
-        named(({ milliseconds }) => milliseconds[percent], show.milliseconds),
-        1,
-      ),
+    judge(_, cells) {
+      const [cell] = having(cells, (each) => each.misfortune === misfortune)
+      return atMost(cell, ({ milliseconds }) => milliseconds.p99, most, show.milliseconds)
+    },
   })),
   ...ofManyPartitions.map(([work, figure, limit, aim, text]) => ({
     work: `2,000 partitions × 3: ${work}`,
@@ -135,16 +122,14 @@ export const aims = [
   })),
   {
     work: '2,000 partitions × 3: CPU time without anything to do',
-    aim: 'of the busiest broker at most 1/2',
+    aim: 'of the busiest broker at most 3 % of a core',
     section: 'cluster-partitions',
-    judge: (_, cells) =>
-      against(
-        cells,
-        named(
-          ({ idleCpuPercent }) => Math.max(...Object.values(idleCpuPercent)),
-          (value) => `${value.toFixed(1)} %`,
-        ),
-        1 / 2,
+    judge: (_, [cell]) =>
+      atMost(
+        cell,
+        ({ idleCpuPercent }) => Math.max(...Object.values(idleCpuPercent)),
+        3,
+        (value) => `${value.toFixed(1)} %`,
       ),
   },
 ]
