@@ -29,6 +29,18 @@ export interface ClusterView {
   offlineReplicas(partition: Partition): number[]
 }
 
+/**
+ * The brokers that clients may talk to. Where all leases have run out at once, as after a pause of the metadata store, whoever answers is
+ * there all the same: a client that is told of no broker has nobody left to ask, and a member of a group may never come back.
+ *
+ * @param nodeId of the broker that answers
+ */
+export function aliveNodes(cluster: ClusterView, endpoint: Endpoint, nodeId: number): BrokerNode[] {
+  const alive = cluster.nodes(endpoint).filter(({ isFenced }) => !isFenced)
+  const { host, port } = endpoint
+  return alive.length > 0 ? alive : [{ nodeId, host, port, rack: null, isFenced: true }]
+}
+
 /** Where the leaders are that an answer names, so that its client need not ask for them (KIP-951). */
 export function leaderNodes(
   cluster: ClusterView,

@@ -12,6 +12,7 @@ import { errors, type MetadataRequest, type MetadataResponseInput, ZERO_UUID } f
 import { noBroker } from '@varve/replication'
 import { errorFields } from '../broker-log.js'
 import { VarveError } from '@varve/records'
+import { aliveNodes } from '../cluster-view.js'
 import { allClusterOperations, allTopicOperations, operationsNotAsked } from '../authorized-operations.js'
 import type { KafkaError } from '../kafka-error.js'
 import { refusalOf } from '../refusal.js'
@@ -56,7 +57,7 @@ export async function handleMetadata(
     }
   }
   return {
-    brokers: broker.cluster.nodes(endpoint).filter(({ isFenced }) => !isFenced),
+    brokers: aliveNodes(broker.cluster, endpoint, broker.nodeId),
     clusterId: broker.clusterId,
     controllerId: broker.cluster.controllerId,
     topics,
