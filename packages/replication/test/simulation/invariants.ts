@@ -5,6 +5,7 @@ import {
   decodePartitionState,
   decodeTopicRegistration,
   noBroker,
+  originalReplicas,
   partitionKeyPrefix,
   topicKeyPrefix,
   type BrokerRegistration,
@@ -128,7 +129,7 @@ export class Invariants {
     const isClean = before.isr.includes(state.leader) || before.eligibleLeaderReplicas.includes(state.leader)
     const prefix = this.prefix(partition)
     if (!isClean) {
-      if (!this.uncleanAllowed.has(state.topicId) && before.replicas.length > 1)
+      if (!this.uncleanAllowed.has(state.topicId) && originalReplicas(before).length > 1)
         throw wrong(
           `${state.leader} was elected, in sync are ${before.isr.join(' ')} and eligible ${before.eligibleLeaderReplicas.join(' ')}`,
         )
