@@ -157,9 +157,7 @@ describe('the report', () => {
     const gone = (p50: number, p99: number) => ({ rounds: 10, milliseconds: { p50, p99 } })
     expect(
       await judge('cluster-failover', [cell({ misfortune: 'killed' }, gone(60, 9100), gone(9000, 9000))]),
-    ).toEqual([
-      ['leader killed, until the first acknowledged write: p99', false, '9.1 s (Kafka: 9.0 s)'],
-    ])
+    ).toEqual([['leader killed, until the first acknowledged write: p99', false, '9.1 s (Kafka: 9.0 s)']])
     const many = (startMilliseconds: number, busiest: number) => ({
       startMilliseconds,
       failoverMilliseconds: 100,
