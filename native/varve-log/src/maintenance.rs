@@ -174,7 +174,8 @@ impl Log {
     }
 
     /// Deletes the records before `offset`, which readers must be able to see: durable first the log start offset, then
-    /// the segments in front of it are removed. Answers the log's start offset.
+    /// the segments in front of it are removed; those that recovery would miss, once a checkpoint has passed them. Answers the
+    /// log's start offset.
     pub fn delete_before(self: &Arc<Self>, offset: i64, answer: Answer) {
         self.request(Request::DeleteBefore(offset), answer);
     }
@@ -294,7 +295,11 @@ impl Log {
                 Begin::NotYet => unreachable!("handled above"),
             }
         }
-        None
+        // What a deletion had to leave because recovery would have missed it.
+        let step = self.remove_deleted(state)?;
+        let request = Request::DeleteBefore(state.start_offset);
+        state.maintenance.running = Some(Running { request, answer: Box::new(|_| {}) });
+        Some(Work::Maintain(step))
     }
 
     fn begin(self: &Arc<Self>, state: &mut State, request: Request) -> Begin {
@@ -495,11 +500,17 @@ impl Log {
         state.start_offset = state.start_offset.max(offset);
         state.producers.remove_before(state.start_offset);
         state.epochs_changed |= state.epochs.delete_before(state.start_offset);
-        let gone = state.deletable(state.start_offset);
         state.opened_at = None;
+        self.remove_deleted(state)
+    }
+
+    /// Segments in front of the log start offset leave the log, as far as recovery does not miss them.
+    fn remove_deleted(&self, state: &mut State) -> Option<Step> {
+        let gone = state.deletable(state.start_offset);
         if gone == 0 {
             return None;
         }
+        state.opened_at = None;
         state.generation += 1;
         let removed = state.segments.drain(..gone).collect();
         let log_start = state.segments[0].base_offset;

@@ -175,6 +175,19 @@ fn records_before_an_offset_are_gone_for_good_and_a_slice_of_them_stays_readable
 }
 
 #[test]
+fn what_recovery_would_have_missed_goes_as_soon_as_it_would_not() {
+    let (storage, solo) = open(config(Durability::Os));
+    roll_without_pause(&solo, 40, || true);
+    let end = solo.log.end_offset();
+    assert!(names(&storage, ".log").len() > 10);
+    assert_eq!(solo.answer(|log, answer| log.delete_before(end, answer)).unwrap(), end);
+    assert_eq!(names(&storage, ".log").len(), 1, "once all jobs have run");
+    drop(solo);
+    let again = Solo::open(&storage.power_loss(Survival::Nothing, 1), config(Durability::Os)).unwrap();
+    assert!(again.log.start_offset() <= end && again.log.end_offset() >= again.log.start_offset());
+}
+
+#[test]
 fn only_what_readers_can_see_is_deleted_and_nothing_twice() {
     let (_storage, solo) = open(unlimited());
     fill(&solo, 3);
