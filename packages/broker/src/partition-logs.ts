@@ -1,4 +1,4 @@
-import { readdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type DataDirectory, type Log, readPartitionMetadata, writePartitionMetadata } from '@varve/log'
 import { VarveError } from '@varve/records'
@@ -22,7 +22,6 @@ export interface PartitionLogsOptions {
 /** Creates, opens and puts aside the directories of partitions. */
 export class PartitionLogs {
   readonly #options: PartitionLogsOptions
-  #haveCutWholeBatches = false
 
   constructor(options: PartitionLogsOptions) {
     this.#options = options
@@ -96,11 +95,6 @@ export class PartitionLogs {
       })
   }
 
-  /** Whether a recovery has cut off whole batches, which are kept aside. */
-  get haveCutWholeBatches(): boolean {
-    return this.#haveCutWholeBatches
-  }
-
   /**
    * Opens the log of a partition where it is, or else creates it; another topic's directory of that name is put aside. Null,
    * and the partition is refused, where neither is possible.
@@ -122,13 +116,10 @@ export class PartitionLogs {
       }
       this.#refuseSecond(partition, own)
       const [directory] = own
-      const cutBefore = directory === undefined ? 0 : await cutFilesIn(join(directory.dir, partition.name))
       const opened =
         directory === undefined
           ? await directories.create(partition.name, partition.logOptions)
           : await directory.openLog(partition.name, partition.logOptions)
-      if (opened.recovered !== null && opened.recovered.cutBytes > 0)
-        this.#haveCutWholeBatches ||= (await cutFilesIn(opened.dir)) > cutBefore
       if (!isNamed) await writePartitionMetadata(opened.dir, topicId, durable)
       this.#tellCut(partition, opened)
       return opened
@@ -193,11 +184,6 @@ export class PartitionLogs {
       `${what} from a copy and restart the broker, which serves all other partitions meanwhile`,
     )
   }
-}
-
-/** How many times a recovery has kept whole batches aside that it had cut off. */
-async function cutFilesIn(dir: string): Promise<number> {
-  return (await readdir(dir)).filter((name) => name.endsWith('.cut')).length
 }
 
 function asVarveError(error: unknown): VarveError {

@@ -92,10 +92,12 @@ export async function openClusterBroker(
     onRefused: (id) => member.connectionRefused(id),
   })
   opened.push(async () => peers.close())
+  const restarts = await UncleanRestarts.open(directories, durability)
   const topics = await ClusterTopics.open({
     member,
     membership,
     directories,
+    restarts,
     peers,
     configs,
     durability,
@@ -106,11 +108,7 @@ export async function openClusterBroker(
     opening,
   })
   opened.push(() => topics.detach())
-  const restarts = await UncleanRestarts.look(directories, {
-    durability,
-    hasMissingLogs: topics.hasMissingLogs,
-    cutWholeBatch: topics.haveCutWholeBatches,
-  })
+  await restarts.recovered()
   const fetchers = new ReplicaFetchers({
     brokerId,
     limits: {

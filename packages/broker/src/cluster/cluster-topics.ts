@@ -27,6 +27,7 @@ import { Topic } from '../topic.js'
 import { type TopicLayout, Topics, type TopicsEnvironment } from '../topics.js'
 import type { BrokerPeers } from './broker-peers.js'
 import type { ClusterMember } from './cluster-member.js'
+import type { UncleanRestarts } from './unclean-restarts.js'
 
 /** How long a topic that another broker has created may take to be known here. */
 const knownWithinMs = 5000
@@ -35,6 +36,7 @@ export interface ClusterTopicsOptions extends TopicsEnvironment {
   readonly member: ClusterMember
   readonly membership: Membership
   readonly directories: DataDirectories
+  readonly restarts: UncleanRestarts
   readonly peers: BrokerPeers
   readonly lowDiskBytes?: number
   readonly durable: boolean
@@ -61,7 +63,6 @@ export class ClusterTopics extends Topics {
   onOutOfSyncFetch: (partition: Partition) => void = () => {}
   #hasLookedForStrays = false
   #isDetached = false
-  #hasMissing = false
 
   private constructor(options: ClusterTopicsOptions) {
     super(options)
@@ -80,7 +81,7 @@ export class ClusterTopics extends Topics {
       hosted.push(...(topics.#topicChanged(registration)?.partitions.filter(isHosted) ?? []))
     const opened = options.opening?.begin(hosted.length)
     const places = await directories.places()
-    topics.#hasMissing = hosted.some(({ name }) => !places.has(name))
+    if (hosted.some(({ name }) => !places.has(name))) await options.restarts.logsAreMissing()
     try {
       await inParallel(hosted, openingAtOnce, async (partition) => {
         await topics.#settle(partition)
@@ -94,16 +95,6 @@ export class ClusterTopics extends Topics {
     // The image has moved on while the logs were opened.
     topics.#imageChanged(null)
     return topics
-  }
-
-  /** Whether the log of a partition was not there when the broker started, and so may be lost. */
-  get hasMissingLogs(): boolean {
-    return this.#hasMissing
-  }
-
-  /** Whether the recovery of a log has cut off more than a last batch that was incomplete. */
-  get haveCutWholeBatches(): boolean {
-    return this.#logs.haveCutWholeBatches
   }
 
   /** The log of a replica of this broker; null while it has none. */
