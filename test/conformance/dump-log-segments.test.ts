@@ -174,7 +174,7 @@ const subjects: Record<string, Subject> = {
     async make(log) {
       await fill(log, 100)
       await log.deleteBefore(170)
-      // Segments are removed behind the answer, and a log that is closed leaves that to whoever opens it next.
+      // Segments that no checkpoint has passed are removed behind the answer.
       await vi.waitUntil(() => !existsSync(join(log.dir, `${'0'.repeat(20)}.log`)), { timeout })
     },
     check: ({ batches }) => expect(Number(batches[0]!.fields['baseOffset'])).toBeGreaterThan(0),
