@@ -5,6 +5,7 @@ import { Admin } from '@varve/client/admin'
 import { Consumer } from '@varve/client/consumer'
 import { Producer } from '@varve/client/producer'
 import { expect, test } from 'vitest'
+import { ManualClock } from '../support/manual-clock.js'
 import { TestCluster } from './support/test-cluster.js'
 
 const timeout = 30_000
@@ -70,6 +71,26 @@ test(
     await Promise.all([producer.close(), admin.close()])
   },
 )
+
+test('a follower that comes back is in sync as soon as it has caught up', { timeout }, async () => {
+  // The leader's clock stands still, so that nothing looks after a while.
+  const leading = { clock: new ManualClock() }
+  await using cluster = await TestCluster.start(2, { sessionTimeoutSeconds: 60 }, (id) =>
+    id === 1 ? leading : {},
+  )
+  await using admin = new Admin({ brokers: cluster.addresses })
+  await admin.createTopics([{ name: 'orders', replicas: [[1, 2]] }])
+  const inSync = async (): Promise<number> => {
+    const [orders] = await admin.describeTopics(['orders'])
+    return orders!.partitions[0]!.isr.length
+  }
+  await cluster.stopBroker(2)
+  expect(await inSync()).toBe(1)
+  await using producer = new Producer({ brokers: cluster.addresses })
+  for (const value of ['a', 'b', 'c']) await producer.send('orders', { value })
+  await cluster.startBroker(2)
+  await cluster.until(async () => (await inSync()) === 2)
+})
 
 test('groups go on when the leaders of their partitions stop', { timeout }, async () => {
   await using cluster = await TestCluster.start()
