@@ -305,8 +305,8 @@ export class Partition {
    *
    * @param committed wait for the high watermark (acks=all) instead of this replica's own durability
    * @returns the base offset
-   * @throws VarveError `VARVE_NOT_LEADER`, and when leadership is lost before the high watermark has come as far, whatever
-   * becomes of the batch; `VARVE_NOT_ENOUGH_REPLICAS` with nothing appended, `VARVE_NOT_ENOUGH_REPLICAS_AFTER_APPEND`; as the log
+   * @throws VarveError `VARVE_NOT_LEADER`, and when leadership is lost before what is waited for has come, whatever becomes of
+   * the batch; `VARVE_NOT_ENOUGH_REPLICAS` with nothing appended, `VARVE_NOT_ENOUGH_REPLICAS_AFTER_APPEND`; as the log
    */
   append(batch: Uint8Array, committed: boolean): Promise<number> {
     const { leader } = this
@@ -316,6 +316,8 @@ export class Partition {
     const appended = log.appendBatches([batch])[0]!
     return appended.then(
       ({ baseOffset, lastOffset }) => {
+        // It may have been written behind what this broker led, where it is cut off again.
+        if (this.leader !== leader) throw this.#failure ?? notLeader(this.name)
         if (!committed) return baseOffset
         const pending = this.#committed(leader, lastOffset + 1)
         return pending === null ? baseOffset : pending.then(() => baseOffset)
@@ -328,7 +330,6 @@ export class Partition {
 
   /** Waits until the high watermark has come as far; null when it has, after taking in what the log knows by now. */
   #committed(leader: PartitionLeader, endOffset: number): Promise<void> | null {
-    if (this.leader !== leader) return Promise.reject(this.#failure ?? notLeader(this.name))
     leader.logChanged()
     const outcome = leader.acknowledges(endOffset, -1)
     if (outcome === 'acknowledged') return null

@@ -44,6 +44,20 @@ test('who waits for all replicas is refused when the leader is another one', asy
   await expect(appended).rejects.toMatchObject({ code: 'VARVE_NOT_LEADER' })
 })
 
+test('who waits for this replica alone is refused when the leader is another one before it has the batch', async () => {
+  const { partition } = await replicaOn(new TestMembership(1), stateOf())
+  const appended = partition.append(batchOf('a'), false)
+  partition.stateChanged(stateOf({ leader: 2, leaderEpoch: 6, partitionEpoch: 30 }))
+  await expect(appended).rejects.toMatchObject({ code: 'VARVE_NOT_LEADER' })
+  // Nor in an epoch in which it leads again: in between it may have been cut off.
+  partition.stateChanged(stateOf({ leaderEpoch: 7, partitionEpoch: 40 }))
+  expect(await partition.append(batchOf('b'), false)).toBe(1)
+  const again = partition.append(batchOf('c'), false)
+  partition.stateChanged(stateOf({ leader: 2, leaderEpoch: 8, partitionEpoch: 50 }))
+  partition.stateChanged(stateOf({ leaderEpoch: 9, partitionEpoch: 60 }))
+  await expect(again).rejects.toMatchObject({ code: 'VARVE_NOT_LEADER' })
+})
+
 test('who waits is refused when the log is released, and when it fails', async () => {
   for (const end of ['release', 'fail'] as const) {
     const { partition, log } = await replicaOn(new TestMembership(1), stateOf())
