@@ -132,6 +132,11 @@ export interface Broker {
    * removes a temporary directory. Further calls return the same promise.
    */
   close(): Promise<void>
+  /**
+   * Resolves when the broker is closed: with null where somebody has closed it; with the reason where it has closed itself,
+   * `VARVE_BROKER_ID_TAKEN`, as a broker of a cluster does when another process has been registered with its id and its data.
+   */
+  readonly ended: Promise<VarveError | null>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -409,6 +414,14 @@ async function open(
     await Promise.all([groups.startOver(), startTopics.restore()])
   }
   let closed: Promise<void> | null = null
+  let tellEnded: (reason: VarveError | null) => void
+  const ended = new Promise<VarveError | null>((resolve) => {
+    tellEnded = resolve
+  })
+  const end = (isCrash = false, reason: VarveError | null = null): Promise<void> =>
+    (closed ??= close(isCrash).finally(() => tellEnded(reason)))
+  // What goes wrong then is in the log.
+  foundation.onTakenOver((reason) => void end(false, reason).catch(() => {}))
   const first = listeners[0]!
   const advertised = first.endpointFor('')
   return {
@@ -445,8 +458,9 @@ async function open(
     waitForRecords: (topic, expected, wanted = {}) => storedRecords.waitFor(topic, expected, wanted),
     reloadCertificates: async () => await tls?.renewal.reload(),
     reset: () => (resetting = resetting.catch(() => {}).then(reset)),
-    close: () => (closed ??= close()),
-    crash: () => (closed ??= close(true)),
-    [Symbol.asyncDispose]: () => (closed ??= close()),
+    close: () => end(),
+    ended,
+    crash: () => end(true),
+    [Symbol.asyncDispose]: () => end(),
   }
 }

@@ -1,5 +1,6 @@
 import type { SecureContextOptions } from 'node:tls'
 import type { openDataDirectory } from '@varve/log'
+import type { VarveError } from '@varve/records'
 import type { ResolvedOptions } from './broker-options.js'
 import type { ClusterView } from './cluster-view.js'
 import type { BrokerConfigs } from './configs/broker-configs.js'
@@ -33,6 +34,8 @@ export interface Foundation {
   readonly controller: ControllerLink
   /** Begins to be there for others, which reach it at these endpoints. */
   join(endpoints: readonly Endpoint[]): Promise<void>
+  /** Calls `listener` once others go by another process in place of this broker, which must not serve any more. */
+  onTakenOver(listener: (reason: VarveError) => void): void
   /** One line for each thing that keeps the broker from doing its part in the cluster. */
   problems(): string[]
   /** Hands over what others can do as well, as long as that takes no longer than `timeoutMs`. */

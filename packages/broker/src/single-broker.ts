@@ -55,6 +55,7 @@ export async function openSingleBroker(
     cluster: soleView(first.nodeId, options.rack),
     controller: soleController(first.nodeId),
     join: () => Promise.resolve(),
+    onTakenOver: () => {},
     problems: () => [],
     leave: () => Promise.resolve(),
     vanish: () => {},

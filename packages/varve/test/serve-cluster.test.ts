@@ -2,7 +2,7 @@
  * What an operator sees who starts brokers of a cluster in any order, with ids, directories and addresses that are right or wrong:
  * a broker that waits and does not say for what, or begins anew in an empty prefix beside its data, costs a night.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Admin, Consumer, Producer } from '@varve/client'
@@ -184,6 +184,24 @@ describe.skipIf(etcdMissing !== null)(
           /, as broker 1, of the cluster [\w-]{22} at .*; it is the only broker there so far"/,
         )
         child.kill()
+      },
+    )
+
+    test(
+      'a broker ends with 1 when another process is registered with its id and its data',
+      { timeout },
+      async () => {
+        const prefix = anew()
+        const former = await start(prefix, 1)
+        const ended = new Promise((resolve) => former.child.once('exit', resolve))
+        cpSync(join(directory, `${prefix}-1`), join(directory, `${prefix}-copy-1`), { recursive: true })
+        const later = await BrokerProcess.start(join(directory, `${prefix}-copy-1`), [
+          '--cluster',
+          `${etcd.url}/${prefix}`,
+        ])
+        expect(await ended).toBe(1)
+        expect(former.errors).toMatch(/another process is registered as broker 1; .* This one stops\n/)
+        expect(await later.stop()).toBe(0)
       },
     )
 

@@ -178,6 +178,7 @@ export async function openClusterBroker(
       })
       await member.untilRegistered()
     },
+    onTakenOver: (listener) => member.onTakenOver(listener),
     problems: () => member.problems(),
     leave: async (timeoutMs) => {
       if (configs.boolean('controlled.shutdown.enable')) await member.shutDown(timeoutMs)

@@ -58,6 +58,9 @@ export class ClusterMember {
   #timer: Timer = undefined
   #lastRefusalLine = -Infinity
   #stopped: (() => void) | null = null
+  #notRegistered: ((reason: VarveError) => void) | null = null
+  #takenOver: VarveError | null = null
+  #tellTakenOver: (reason: VarveError) => void = () => {}
   readonly #revoking = new Set<Promise<void>>()
 
   private constructor(options: ClusterMemberOptions, ready: () => void, failed: (error: VarveError) => void) {
@@ -167,17 +170,30 @@ export class ClusterMember {
     this.#pump()
   }
 
-  /** Resolves when the controller has noted the registration, so that clients find this broker. */
+  /**
+   * Resolves when the controller has noted the registration, so that clients find this broker.
+   *
+   * @throws VarveError `VARVE_BROKER_ID_TAKEN`; `VARVE_BROKER_CLOSED` when this is closed before
+   */
   async untilRegistered(): Promise<void> {
-    await new Promise<void>((resolve) => {
+    await new Promise<void>((resolve, reject) => {
+      this.#notRegistered = reject
+      if (this.#isClosed) return reject(closedBefore())
+      if (this.#takenOver !== null) return reject(this.#takenOver)
       const look = (): void => {
-        if (!this.#isClosed && !this.hasBeenUnfenced) return
+        if (!this.hasBeenUnfenced) return
         this.#listeners.delete(look)
         resolve()
       }
       this.#listeners.add(look)
       look()
     })
+  }
+
+  /** Calls `listener` once another process is registered with this one's id and data: this one takes no part any more. */
+  onTakenOver(listener: (reason: VarveError) => void): void {
+    this.#tellTakenOver = listener
+    if (this.#takenOver !== null) listener(this.#takenOver)
   }
 
   /** Asks the controller, which is this broker; NOT_CONTROLLER when it is none. */
@@ -243,6 +259,7 @@ export class ClusterMember {
     for (const reply of this.#replies.values()) reply({ error: 'NOT_CONTROLLER', partitions: [] })
     this.#replies.clear()
     this.#stopped?.()
+    this.#notRegistered?.(closedBefore())
   }
 
   #now(): number {
@@ -292,11 +309,10 @@ export class ClusterMember {
 
   #complain(now: number): void {
     const { brokerId, log } = this.#options
-    if (this.#session?.refusal !== 'DUPLICATE_BROKER_REGISTRATION') return
+    if (this.#session?.refusal == null || this.#session.state === 'stopped') return
     if (now - this.#lastRefusalLine < refusalLineEveryMs) return
     this.#lastRefusalLine = now
-    const isOver = this.#session.state === 'stopped'
-    log('error', `${takenId(brokerId)}. This one ${isOver ? 'takes no part any more' : 'waits'}`)
+    log('error', `${takenId(brokerId)}. This one waits`)
   }
 
   /** Carries out what session and controller want. */
@@ -315,7 +331,18 @@ export class ClusterMember {
       }
     }
     this.#isPumping = false
-    if (this.#session?.state === 'stopped') this.#stopped?.()
+    if (this.#session?.state !== 'stopped') return
+    this.#stopped?.()
+    if (this.#session.refusal !== null) this.#isTakenOver()
+  }
+
+  #isTakenOver(): void {
+    if (this.#takenOver !== null) return
+    const text = takenId(this.#options.brokerId)
+    this.#options.log('error', `${text}. This one stops`)
+    this.#takenOver = new VarveError('VARVE_BROKER_ID_TAKEN', text)
+    this.#notRegistered?.(this.#takenOver)
+    this.#tellTakenOver(this.#takenOver)
   }
 
   #carryOutForSession(output: ReturnType<BrokerSession['take']>[number]): void {
@@ -398,4 +425,8 @@ export class ClusterMember {
 
 function takenId(brokerId: number): string {
   return `another process is registered as broker ${brokerId}; give each broker an id of its own, or stop the other one`
+}
+
+function closedBefore(): VarveError {
+  return new VarveError('VARVE_BROKER_CLOSED', 'the broker was closed before it was registered')
 }

@@ -1,5 +1,6 @@
 // One broker's part in a cluster, over a store that other members share.
 import { openDataDirectory } from '@varve/log'
+import type { VarveError } from '@varve/records'
 import { expect, onTestFinished, test } from 'vitest'
 import { ClusterMember } from '../../src/cluster/cluster-member.js'
 import { LocalMetadataStore } from '../../src/metadata/local-metadata-store.js'
@@ -71,14 +72,33 @@ test('one whose registration has vanished registers anew, with another epoch', a
   }, 'it is registered anew')
 })
 
-test('one whose id and data another process has taken over says that it takes no part any more', async () => {
+test('one whose id and data another process has taken over says that it stops', async () => {
   const { clock, lines, join } = await clusterOf()
   const former = await join(1, 'a')
   await former.untilRegistered()
+  const reasons: VarveError[] = []
+  former.onTakenOver((reason) => reasons.push(reason))
   const later = await join(1, 'a')
-  await until(() => later.isUpToDate, 'the later one is registered')
+  await until(() => reasons.length > 0, 'the former one is told')
   await clock.advance(100)
-  expect(lines.filter((line) => line.includes('takes no part'))).toEqual([
-    '0: another process is registered as broker 1; give each broker an id of its own, or stop the other one. This one takes no part any more',
+  expect(later.isUpToDate).toBe(true)
+  expect(lines.filter((line) => line.includes('another process'))).toEqual([
+    '0: another process is registered as broker 1; give each broker an id of its own, or stop the other one. This one stops',
   ])
+  expect(reasons.map(({ code }) => code)).toEqual(['VARVE_BROKER_ID_TAKEN'])
+  await expect(former.untilRegistered()).rejects.toBe(reasons[0])
+})
+
+test('one that is closed before it is registered does not wait for that', async () => {
+  const { clock, lines, join } = await clusterOf()
+  await (await join(1, 'a')).untilRegistered()
+  const other = await join(1, 'b')
+  await until(() => {
+    void clock.advance(100)
+    return lines.some((line) => line.endsWith('This one waits'))
+  }, 'it waits')
+  const registered = other.untilRegistered()
+  other.close()
+  await expect(registered).rejects.toMatchObject({ code: 'VARVE_BROKER_CLOSED' })
+  await expect(other.untilRegistered()).rejects.toMatchObject({ code: 'VARVE_BROKER_CLOSED' })
 })

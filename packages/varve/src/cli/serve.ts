@@ -182,6 +182,8 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
     throw startFailure(error, options)
   }
   closeOnSignal(broker, log, isJson)
+  // The log says why.
+  void broker.ended.then((reason) => reason !== null && process.exit(1))
   // A terminal that is gone, or a log pipe that broke, is no reason to stop serving.
   for (const stream of [process.stdout, process.stderr])
     stream.removeAllListeners('error').on('error', () => {})
