@@ -9,7 +9,7 @@ import {
   syncDirectory,
 } from '@varve/log'
 import { VarveError } from '@varve/records'
-import { refuseForeignDirectory } from './foreign-directory.js'
+import { refuseDirectoryOfSeveral, refuseForeignDirectory } from './foreign-directory.js'
 import { metadataLogName } from './metadata/metadata-log.js'
 import { isDeleted } from './stray-directory.js'
 
@@ -36,7 +36,7 @@ export class DataDirectories {
    *
    * @param keepsMetadata whether the broker's metadata lies in one of them, as that of a broker that is alone does
    * @throws VarveError as `openDataDirectory`; `VARVE_FOREIGN_DIRECTORY` when one has partitions of another broker, or
-   * two have a broker's metadata, or one has where none should
+   * two have a broker's metadata, or one has where none should, or one is that of several brokers
    */
   static async open(
     paths: readonly string[],
@@ -44,6 +44,7 @@ export class DataDirectories {
     open: typeof openDataDirectory,
     keepsMetadata = true,
   ): Promise<DataDirectories> {
+    for (const path of paths) refuseDirectoryOfSeveral(path)
     if (!keepsMetadata) refuseLoneDirectories(paths)
     const home = keepsMetadata ? await homeOf(paths) : paths[0]!
     const opened = new Map<string, DataDirectory>()

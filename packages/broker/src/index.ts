@@ -20,6 +20,7 @@ export {
   type EtcdUser,
   parseEtcdUrl,
 } from './metadata/etcd-url.js'
+export { metadataStoreThrough, serveMetadataStore } from './metadata/metadata-port.js'
 export {
   type MetadataFollower,
   type MetadataFollowing,
@@ -29,6 +30,11 @@ export {
   wasNotApplied,
 } from './metadata/metadata-store.js'
 export { openEtcdMetadataStore } from './metadata/open-etcd-metadata-store.js'
+export {
+  type LocalMetadataStoreDirectory,
+  openLocalMetadataStore,
+} from './metadata/open-local-metadata-store.js'
+export { openFilesLimit } from './open-files.js'
 export type { ProtocolMap, SecurityProtocol } from './security-protocol.js'
 export type { Pem } from './pem.js'
 export type { SslOptions, TlsVersion } from './ssl-options.js'

@@ -4,7 +4,10 @@ import type { Socket } from 'node:net'
 /** Descriptors that no connection gets, so that logs and metadata can still be opened. */
 const keptFree = 4
 
-/** How many files this process may have open, as far as the system tells; Infinity where it does not. */
+/**
+ * How many files this process may have open, as far as the system tells; Infinity where it does not. Half of it is what a broker
+ * takes for `maxConnections` where nobody says; several of one process had better share that half.
+ */
 export function openFilesLimit(): number {
   try {
     const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openDataDirectory } from '@varve/log'
 import { Admin, Consumer, Producer } from '@varve/client'
-import { startBroker, type Broker } from '../src/index.js'
+import { startBroker, startCluster, type Broker } from '../src/index.js'
 import { temporaryDirectory } from './support/test-broker.js'
 
 let disks: [string, string]
@@ -99,4 +99,15 @@ test('directories of two brokers or clusters are not served together', async () 
   await expect(start(disks[0], disks[0])).rejects.toMatchObject({ code: 'VARVE_INVALID_OPTION' })
   const broker = await start(disks[0])
   expect(broker.problems).toEqual([])
+})
+
+test('one broker is not started where several have their directories, whose records it would put aside', async () => {
+  await using cluster = await startCluster({ data: disks[0], brokers: 2, topics: { orders: 1 } })
+  await cluster.close()
+  const before = readdirSync(disks[0])
+  await expect(start(disks[1], disks[0])).rejects.toMatchObject({
+    code: 'VARVE_FOREIGN_DIRECTORY',
+    message: expect.stringContaining('broker-1, broker-2'),
+  })
+  expect([readdirSync(disks[0]), readdirSync(disks[1])]).toEqual([before, []])
 })

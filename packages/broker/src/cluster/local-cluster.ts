@@ -1,14 +1,15 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { type DataDirectory, openDataDirectory } from '@varve/log'
+import { openDataDirectory } from '@varve/log'
 import { VarveError } from '@varve/records'
 import { type Broker, openBroker, type OpenedBroker } from '../broker.js'
 import { type BrokerOptions, resolveOptions } from '../broker-options.js'
 import type { ClusterOptions } from '../cluster-options.js'
 import { formatAddress } from '../listener-address.js'
-import { LocalMetadataStore } from '../metadata/local-metadata-store.js'
 import { borrowedMetadataStore } from '../metadata/borrowed-metadata-store.js'
+import type { MetadataStore } from '../metadata/metadata-store.js'
+import { openLocalMetadataStore } from '../metadata/open-local-metadata-store.js'
 
 export interface LocalClusterOptions {
   /** Where everything is kept; null: in a temporary directory, gone after `close`. */
@@ -22,21 +23,14 @@ export interface LocalClusterOptions {
 export class LocalCluster {
   readonly #options: LocalClusterOptions
   readonly #root: string
-  readonly #directory: DataDirectory
-  readonly store: LocalMetadataStore
+  readonly store: MetadataStore
   readonly #opened = new Map<number, OpenedBroker>()
   /** Where each broker has listened, so that clients find it there again. */
   readonly #listeners = new Map<number, string[]>()
 
-  private constructor(
-    options: LocalClusterOptions,
-    root: string,
-    directory: DataDirectory,
-    store: LocalMetadataStore,
-  ) {
+  private constructor(options: LocalClusterOptions, root: string, store: MetadataStore) {
     this.#options = options
     this.#root = root
-    this.#directory = directory
     this.store = store
   }
 
@@ -44,17 +38,8 @@ export class LocalCluster {
   static async open(options: LocalClusterOptions): Promise<LocalCluster> {
     const { data } = options
     const root = data === null ? await mkdtemp(join(tmpdir(), 'varve-cluster-')) : resolve(data)
-    const path = join(root, 'metadata')
-    await mkdir(path, { recursive: true })
-    const directory = await openDataDirectory(path, { volatile: data === null })
-    try {
-      const durability = data === null ? 'os' : 'fsync'
-      const store = await LocalMetadataStore.open(directory, { durability })
-      return new LocalCluster(options, root, directory, store)
-    } catch (error) {
-      await directory.close().catch(() => {})
-      throw error
-    }
+    const store = await openLocalMetadataStore(join(root, 'metadata'), { volatile: data === null })
+    return new LocalCluster(options, root, store)
   }
 
   /** Those that run, in the order of their ids. */
@@ -113,7 +98,6 @@ export class LocalCluster {
   async close(): Promise<void> {
     const ended = await Promise.allSettled([...this.#opened.keys()].map((brokerId) => this.stop(brokerId)))
     await this.store.close()
-    await this.#directory.close()
     if (this.#options.data === null) await rm(this.#root, { recursive: true, force: true })
     for (const result of ended) if (result.status === 'rejected') throw result.reason
   }

@@ -44,6 +44,8 @@ interface Follower {
 
 export interface LocalMetadataStoreOptions {
   readonly durability: Durability
+  /** Whether the directory is closed with the store. Default false. */
+  readonly ownsDirectory?: boolean
   /** What leases expire by. Default: the machine's. */
   readonly clock?: Clock
   /** Default: {@link silentLog} */
@@ -63,6 +65,8 @@ export interface LocalMetadataStoreOptions {
  */
 export class LocalMetadataStore implements MetadataStore {
   readonly #log: Log
+  /** Null: somebody else's. */
+  readonly #directory: DataDirectory | null
   readonly #entries: Map<string, MetadataEntry>
   readonly #leases: LocalLeases
   readonly #followers = new Set<Follower>()
@@ -74,9 +78,11 @@ export class LocalMetadataStore implements MetadataStore {
 
   private constructor(
     { log, entries, revision }: MetadataLog,
-    { clock = systemClock, log: say = silentLog }: LocalMetadataStoreOptions,
+    directory: DataDirectory,
+    { ownsDirectory = false, clock = systemClock, log: say = silentLog }: LocalMetadataStoreOptions,
   ) {
     this.#log = log
+    this.#directory = ownsDirectory ? directory : null
     this.#entries = entries
     this.#revision = revision
     this.#leases = new LocalLeases(clock, (lease) => {
@@ -101,7 +107,7 @@ export class LocalMetadataStore implements MetadataStore {
     options: LocalMetadataStoreOptions,
   ): Promise<LocalMetadataStore> {
     const opened = await openMetadataLog(directory, options.durability)
-    const store = new LocalMetadataStore(opened, options)
+    const store = new LocalMetadataStore(opened, directory, options)
     try {
       await store.#deleteLeased(({ lease }) => lease !== undefined)
     } catch (error) {
@@ -164,6 +170,7 @@ export class LocalMetadataStore implements MetadataStore {
     this.#leases.close()
     await this.#writing
     await this.#log.close()
+    await this.#directory?.close()
   }
 
   #listing(prefix: string): MetadataListing {
