@@ -14,6 +14,8 @@ const home = join('packages', 'varve')
 /** As deep in its package as the modules that the compiler writes: a path from one to package.json is right in both. */
 export const bundleFolder = join(home, 'dist', 'bundle')
 const entry = 'main.js'
+/** What runs on a thread of its own has an entry of its own. */
+const worker = 'broker-worker.js'
 
 const isInput = (path) => /\/src\/.*\.ts$/.test(path) || path.endsWith('package.json')
 
@@ -97,7 +99,12 @@ export async function renderBundle() {
   })
   const building = await rolldown({
     cwd: root,
-    input: { main: join(root, sourceOf(join(bundleFolder, entry))) },
+    input: Object.fromEntries(
+      [entry, worker].map((name) => [
+        name.replace(/\.js$/, ''),
+        join(root, sourceOf(join(bundleFolder, name))),
+      ]),
+    ),
     platform: 'node',
     external: externals(),
     plugins: [ours],

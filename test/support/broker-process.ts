@@ -13,7 +13,7 @@ export class BrokerProcess {
   readonly child: ChildProcess
   /** All of the banner. */
   readonly banner: string
-  /** `host:port`, as the banner names it. */
+  /** `host:port`, as the banner names it; of the first of several. */
   readonly address: string
   readonly #exit: Promise<[number | null, NodeJS.Signals | null]>
   #errors = ''
@@ -57,7 +57,7 @@ export class BrokerProcess {
       child.once('exit', (code) => reject(new Error(`varve serve ended with ${code}: ${errors}`)))
     })
     child.stderr!.off('data', onError)
-    const address = /^ {2}address +(\S+)$/m.exec(banner)?.[1]
+    const [address] = addressesIn(banner)
     if (address === undefined) throw new Error(`no address in the banner:\n${banner}`)
     return new BrokerProcess(child, banner, address)
   }
@@ -65,6 +65,11 @@ export class BrokerProcess {
   /** What the broker has written to standard error since it serves. */
   get errors(): string {
     return this.#errors
+  }
+
+  /** Those of all brokers in the process. */
+  get addresses(): string[] {
+    return addressesIn(this.banner)
   }
 
   get port(): number {
@@ -77,4 +82,8 @@ export class BrokerProcess {
     const [code] = await this.#exit
     return code
   }
+}
+
+function addressesIn(banner: string): string[] {
+  return [...banner.matchAll(/^ {2}(?:address|broker \d+) +(\S+)/gm)].map(([, address]) => address!)
 }

@@ -5,6 +5,8 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 /** What a line is about, for whoever looks for lines by it. The line says all of it in words. */
 export interface LogFields {
+  /** A broker's id, where several share a process. */
+  readonly broker?: number
   readonly topic?: string
   readonly partition?: number
   /** A group's id. */

@@ -9,7 +9,8 @@ import {
   syncDirectory,
 } from '@varve/log'
 import { VarveError } from '@varve/records'
-import { refuseDirectoryOfSeveral, refuseForeignDirectory } from './foreign-directory.js'
+import { refuseDirectoryOfSeveral } from './directories-of-several.js'
+import { refuseForeignDirectory } from './foreign-directory.js'
 import { metadataLogName } from './metadata/metadata-log.js'
 import { isDeleted } from './stray-directory.js'
 

@@ -1,6 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { VarveError } from '@varve/records'
 import { metadataLogName } from './metadata/metadata-log.js'
 
@@ -20,30 +18,5 @@ export async function refuseForeignDirectory(dir: string): Promise<void> {
     'VARVE_FOREIGN_DIRECTORY',
     `${dir} holds ${partitions.length} partitions, ${partitions[0]} for one, but not the log ${metadataLogName} that would ` +
       `name their topics; it is another broker's, or that log was removed. Put it back, or use another directory`,
-  )
-}
-
-/** The brokers whose own directories, `broker-<id>`, lie in this one, by their ids: no partition has a `meta.properties`. */
-export function brokersIn(dir: string): number[] {
-  if (!existsSync(dir)) return []
-  return readdirSync(dir)
-    .flatMap((name) => /^broker-(0|[1-9]\d*)$/.exec(name)?.[1] ?? [])
-    .filter((id) => existsSync(join(dir, `broker-${id}`, 'meta.properties')))
-    .map(Number)
-    .sort((a, b) => a - b)
-}
-
-/**
- * Refuses a directory in which several brokers have directories of their own: one broker would take these for partitions.
- *
- * @throws VarveError `VARVE_FOREIGN_DIRECTORY`
- */
-export function refuseDirectoryOfSeveral(dir: string): void {
-  const ids = brokersIn(dir)
-  if (ids.length === 0) return
-  throw new VarveError(
-    'VARVE_FOREIGN_DIRECTORY',
-    `${dir} is that of several brokers, whose own directories are in it: ${ids.map((id) => `broker-${id}`).join(', ')}; ` +
-      'start all of them as they were started before, or use another directory',
   )
 }

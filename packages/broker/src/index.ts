@@ -7,6 +7,7 @@ export {
   importIntoCluster,
   type ImportIntoClusterOptions,
 } from './cluster/import-into-cluster.js'
+export { type DirectoriesOfSeveral, directoriesOfSeveral } from './directories-of-several.js'
 export type { GroupOptions } from './groups/group-options.js'
 export { type Clock, systemClock, type Timer } from './clock.js'
 export { renderConfigurationPage } from './configs/configuration-page.js'

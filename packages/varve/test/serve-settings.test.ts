@@ -215,33 +215,44 @@ test('docs/operations.md lists all of them', () => {
   expect(page).toContain(`${rows.join('\n')}\n`)
 })
 
-test('SIGHUP has a renewed certificate read, where there is one and no terminal', async () => {
-  const authority = await Authority.create()
-  const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')]
-  const put = async (name: string): Promise<void> => {
-    const credentials = await authority.issue(name, ['127.0.0.1'])
-    writeFileSync(cert, credentials.cert)
-    writeFileSync(key, credentials.key)
-  }
-  await put('first')
-  const args = [bin, 'serve', '--listeners', 'SSL://127.0.0.1:0', '--data', join(directory, 'tls')]
-  const child = spawn(
-    process.execPath,
-    [...args, '--ssl-cert', cert, '--ssl-key', key, '--log-format', 'json', '--close-timeout-ms', '0'],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  )
-  onTestFinished(() => void child.kill('SIGKILL'))
-  let errors = ''
-  child.stderr.on('data', (text) => (errors += text))
-  const said = (what: string) => vi.waitFor(() => expect(errors).toContain(what), { timeout: 20_000 })
-  await said('is serving')
-  // Looking by itself it would take ten seconds more.
-  await put('second')
-  child.kill('SIGHUP')
-  await said('TLS uses the certificate of CN=second')
-  child.kill('SIGTERM')
-  expect(await new Promise((done) => child.once('close', done))).toBe(0)
-})
+test.each([1, 2])(
+  'SIGHUP has a renewed certificate read by %i, where there is one and no terminal',
+  async (count) => {
+    const authority = await Authority.create()
+    const [cert, key, ca] = ['cert', 'key', 'ca'].map((part) => join(directory, `${part}-${count}.pem`)) as [
+      string,
+      string,
+      string,
+    ]
+    writeFileSync(ca, authority.ca)
+    const put = async (name: string): Promise<void> => {
+      const credentials = await authority.issue(name, ['127.0.0.1'])
+      writeFileSync(cert, credentials.cert)
+      writeFileSync(key, credentials.key)
+    }
+    await put('first')
+    const args = [bin, 'serve', '--listeners', 'SSL://127.0.0.1:0', '--data', join(directory, `tls-${count}`)]
+    // Brokers that are several are clients of each other, and trust this authority only.
+    if (count > 1) args.push('--brokers', String(count), '--ssl-ca', ca)
+    const child = spawn(
+      process.execPath,
+      [...args, '--ssl-cert', cert, '--ssl-key', key, '--log-format', 'json', '--close-timeout-ms', '0'],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    onTestFinished(() => void child.kill('SIGKILL'))
+    let errors = ''
+    child.stderr.on('data', (text) => (errors += text))
+    const said = (what: string, times: number) =>
+      vi.waitFor(() => expect(errors.split(what)).toHaveLength(times + 1), { timeout: 20_000 })
+    await said('is serving', 1)
+    // Looking by itself it would take ten seconds more.
+    await put('second')
+    child.kill('SIGHUP')
+    await said('TLS uses the certificate of CN=second', count)
+    child.kill('SIGTERM')
+    expect(await new Promise((done) => child.once('close', done))).toBe(0)
+  },
+)
 
 test.each([
   [[], '3000', 'default'],

@@ -6,6 +6,7 @@ import { VarveError } from '@varve/records'
 import { type Broker, openBroker, type OpenedBroker } from '../broker.js'
 import { type BrokerOptions, resolveOptions } from '../broker-options.js'
 import type { ClusterOptions } from '../cluster-options.js'
+import { directoryOf, metadataDirectoryName } from '../directories-of-several.js'
 import { formatAddress } from '../listener-address.js'
 import { borrowedMetadataStore } from '../metadata/borrowed-metadata-store.js'
 import type { MetadataStore } from '../metadata/metadata-store.js'
@@ -38,7 +39,7 @@ export class LocalCluster {
   static async open(options: LocalClusterOptions): Promise<LocalCluster> {
     const { data } = options
     const root = data === null ? await mkdtemp(join(tmpdir(), 'varve-cluster-')) : resolve(data)
-    const store = await openLocalMetadataStore(join(root, 'metadata'), { volatile: data === null })
+    const store = await openLocalMetadataStore(join(root, metadataDirectoryName), { volatile: data === null })
     return new LocalCluster(options, root, store)
   }
 
@@ -58,7 +59,7 @@ export class LocalCluster {
         'VARVE_INVALID_OPTION',
         `broker ${brokerId} of the cluster runs already; stop it first`,
       )
-    const data = join(this.#root, `broker-${brokerId}`)
+    const data = directoryOf(this.#root, brokerId)
     await mkdir(data, { recursive: true })
     const { brokerOptions, cluster } = this.#options
     const { host, port, ...options } = { ...brokerOptions(brokerId), ...own }

@@ -27,11 +27,11 @@ export interface BannerFacts {
 }
 
 /** What each durability promises for a record that was acknowledged. */
-const PROMISES = {
+export const PROMISES = {
   fsync: 'what is acknowledged is on disk',
   os: 'survives a crash of varve, not of the machine',
 } as const
-const PROMISES_IN_A_CLUSTER = {
+export const PROMISES_IN_A_CLUSTER = {
   fsync: 'what is acknowledged is on the disks of the replicas in sync',
   os: 'what is acknowledged is in the memory of the replicas in sync',
 } as const

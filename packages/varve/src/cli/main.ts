@@ -10,7 +10,7 @@ import type { LogAppendOptions } from './log-append.js'
 import type { LogReadOptions } from './log-read.js'
 import type { LogTailOptions } from './log-tail.js'
 import type { ProduceOptions } from './produce.js'
-import type { ServeOptions } from './serve.js'
+import type { ServeOptions } from './serve-options.js'
 import { optionOf, serveSettings } from './serve-settings.js'
 import { acks, config, from, integer, level, logFrom, separator, settings } from './values.js'
 import { version } from './version.js'
@@ -51,6 +51,7 @@ function serveCommand(): Command {
         'varve serve --config log.retention.hours=24 --config compression.type=zstd',
         'varve serve --host 0.0.0.0 --advertised-listeners PLAINTEXT://kafka.example:9092',
         'varve serve --listeners SSL://0.0.0.0:9093 --ssl-cert broker.pem --ssl-key broker.key',
+        'varve serve --brokers 4 --partitions 4',
         'varve serve --cluster etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379/varve --broker-id 1 --rack a',
       ),
     )

@@ -29,12 +29,17 @@ export function clusterOf(options: ServeClusterOptions): ClusterOptions | undefi
       cert: options.clusterCert,
       key: options.clusterKey,
     }),
-    ...given({
-      sessionTimeoutSeconds: options.sessionTimeout,
-      interBrokerListenerName: options.interBrokerListener,
-      replicaLagTimeMaxMs: options.replicaLagTimeMaxMs,
-    }),
+    ...membershipOf(options),
   }
+}
+
+/** What is said of a broker's part in its cluster, whatever the metadata store is. */
+export function membershipOf(options: ServeClusterOptions): ClusterOptions {
+  return given({
+    sessionTimeoutSeconds: options.sessionTimeout,
+    interBrokerListenerName: options.interBrokerListener,
+    replicaLagTimeMaxMs: options.replicaLagTimeMaxMs,
+  })
 }
 
 function passwordOf({ clusterPassword, clusterPasswordFile: file }: ServeClusterOptions): string | undefined {

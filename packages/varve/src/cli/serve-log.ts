@@ -8,8 +8,9 @@ const order: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 export async function serveLog(format: LogFormat, level: LogLevel): Promise<BrokerLog> {
   if (format === 'plain') {
     const least = order.indexOf(level)
-    return (lineLevel, message) => {
-      if (order.indexOf(lineLevel) >= least) process.stderr.write(`${lineLevel}: ${message}\n`)
+    return (lineLevel, message, { broker } = {}) => {
+      if (order.indexOf(lineLevel) < least) return
+      process.stderr.write(`${broker === undefined ? '' : `broker ${broker}: `}${lineLevel}: ${message}\n`)
     }
   }
   // Loaded here, because most brokers do without it.

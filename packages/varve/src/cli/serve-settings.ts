@@ -19,8 +19,8 @@ export interface Setting {
   readonly kafka?: readonly string[]
   /** Other settings that say the same in another way. */
   readonly conflicts?: readonly string[]
-  /** The setting without which it says nothing. */
-  readonly needs?: string
+  /** The settings without any of which it says nothing. */
+  readonly needs?: readonly string[]
 }
 
 const most = 2_147_483_647
@@ -143,6 +143,13 @@ export const serveSettings: readonly Setting[] = [
     parse: integer(0, most),
   },
   {
+    name: 'brokers',
+    flags: '--brokers <count>',
+    description:
+      'runs so many brokers on threads of this process, for more cores, not for fault tolerance; ids and ports follow each other',
+    parse: integer(1, 100),
+  },
+  {
     name: 'rack',
     flags: '--rack <name>',
     kafka: ['broker.rack'],
@@ -158,52 +165,52 @@ export const serveSettings: readonly Setting[] = [
     name: 'cluster-user',
     flags: '--cluster-user <name>',
     description: 'user of the etcd, where it has users',
-    needs: 'cluster',
+    needs: ['cluster'],
   },
   {
     name: 'cluster-password',
     flags: '--cluster-password <text>',
     description: 'their password; a flag is seen by all users of the machine, a variable or a file is not',
-    needs: 'cluster',
+    needs: ['cluster'],
   },
   {
     name: 'cluster-password-file',
     flags: '--cluster-password-file <file>',
     description: 'file with that password',
     conflicts: ['cluster-password'],
-    needs: 'cluster',
+    needs: ['cluster'],
   },
   {
     name: 'cluster-ca',
     flags: '--cluster-ca <file>',
     description: "PEM file of who signs the certificates of the etcd; Node's authorities if not given",
-    needs: 'cluster',
+    needs: ['cluster'],
   },
   {
     name: 'cluster-cert',
     flags: '--cluster-cert <file>',
     description: 'PEM file of the certificate that the etcd asks for',
-    needs: 'cluster',
+    needs: ['cluster'],
   },
   {
     name: 'cluster-key',
     flags: '--cluster-key <file>',
     description: 'PEM file of its private key',
-    needs: 'cluster',
+    needs: ['cluster'],
   },
   {
     name: 'session-timeout',
     flags: '--session-timeout <seconds>',
     description: 'how long the others wait for a broker of which they hear nothing; 9 if not given',
     parse: integer(1, 86_400),
-    needs: 'cluster',
+    needs: ['cluster', 'brokers'],
   },
   {
     name: 'inter-broker-listener',
     flags: '--inter-broker-listener <name>',
     kafka: ['inter.broker.listener.name'],
     description: 'the listener by which brokers of a cluster reach each other; the first if not given',
-    needs: 'cluster',
+    needs: ['cluster', 'brokers'],
   },
   {
     name: 'replica-lag-time-max-ms',
@@ -211,7 +218,7 @@ export const serveSettings: readonly Setting[] = [
     kafka: ['replica.lag.time.max.ms'],
     description: 'how long a replica may lag behind its leader and count as in sync; 30000 if not given',
     parse: integer(1, most),
-    needs: 'cluster',
+    needs: ['cluster', 'brokers'],
   },
   {
     name: 'partitions',

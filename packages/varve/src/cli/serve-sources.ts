@@ -45,8 +45,8 @@ export async function applySources(command: Command, environment: NodeJS.Process
   const path = command.opts<{ configFile?: string }>().configFile ?? environment['VARVE_CONFIG_FILE']
   const configs = path === undefined || path === '' ? {} : await applyFile(command, path)
   for (const { name, conflicts = [], needs } of serveSettings) {
-    if (needs !== undefined && isGiven(command, name) && !isGiven(command, needs))
-      throw wrong(`${name} is of use beside ${needs} only; give that as well, or leave it out`)
+    if (needs !== undefined && isGiven(command, name) && !needs.some((one) => isGiven(command, one)))
+      throw wrong(`${name} is of use beside ${needs.join(' or ')} only; give that as well, or leave it out`)
     const other = conflicts.find((one) => isGiven(command, name) && isGiven(command, one))
     if (other !== undefined)
       throw wrong(`give either ${name} or ${other}, not both; one comes from the environment or a file`)
