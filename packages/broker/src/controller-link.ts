@@ -5,6 +5,8 @@ import type { AnyApi } from './supported-apis.js'
 export interface ControllerLink {
   /** Whether requests that change the cluster are worked off here. */
   readonly isHere: boolean
+  /** Whether what a request asks for takes others, which may be away; otherwise it is answered when it is done. */
+  readonly needsOthers: boolean
   /** Asks the controller, which is this broker. */
   request(request: ControllerRequest): Promise<ControllerResult>
   /** Has a client's request answered by the controller, which is another broker. */
@@ -15,6 +17,7 @@ export interface ControllerLink {
 export function soleController(nodeId: number): ControllerLink {
   return {
     isHere: true,
+    needsOthers: false,
     request: async (request) => answerAlone(request, nodeId),
     forward: () => Promise.reject(new Error('a broker that is alone has nobody to ask')),
   }

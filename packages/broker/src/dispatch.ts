@@ -34,6 +34,7 @@ import { handleDeleteGroups } from './handlers/42-delete-groups.js'
 import { handleOffsetDelete } from './handlers/47-offset-delete.js'
 import { handleListConfigResources } from './handlers/74-list-config-resources.js'
 import { handleDescribeTopicPartitions } from './handlers/75-describe-topic-partitions.js'
+import { controllerTimeout, withinTimeout } from './controller-timeout.js'
 import { answerByController, isForController } from './forwarded-requests.js'
 import { CloseConnection, type RequestContext } from './request-context.js'
 import { type AnyApi, supportedApis } from './supported-apis.js'
@@ -113,9 +114,15 @@ export function dispatch(
   const handler = handlers.get(apiKey)!
   const request = api.request.decode(frame, bodyAt, apiVersion)
   const fault = context.broker.faults.strike(api, request, context)
-  const handle = isForController(api, request, context)
+  const work = isForController(api, request, context)
     ? (asked: unknown) => answerByController(api, asked, context)
     : handler
+  const timeoutMs = controllerTimeout(api, request, context)
+  const handle =
+    timeoutMs === null
+      ? work
+      : (asked: unknown) =>
+          withinTimeout(api, asked, context, timeoutMs, Promise.resolve(work(asked as never, context)))
   const response =
     fault === null
       ? handle(request as never, context)

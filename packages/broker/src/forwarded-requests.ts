@@ -35,10 +35,15 @@ export function isBroker({ clientId }: Pick<RequestContext, 'clientId'>): boolea
   return clientId !== null && brokersClientId.test(clientId)
 }
 
+/** Whether it is always the controller that works off an API's requests. */
+export function isControllersOwn({ key }: AnyApi): boolean {
+  return controllersOwn.has(key)
+}
+
 /** Whether a request changes the cluster, or asks for its controller's own, so that another broker has to work it off. */
 export function isForController(api: AnyApi, request: unknown, { broker }: RequestContext): boolean {
   if (broker.controller.isHere) return false
-  if (controllersOwn.has(api.key)) return true
+  if (isControllersOwn(api)) return true
   if (api.key !== alterConfigs && api.key !== incrementalAlterConfigs) return false
   return (request as AlterConfigsRequest).resources.some(({ resourceType }) => resourceType === topicResource)
 }

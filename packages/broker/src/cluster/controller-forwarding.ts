@@ -8,6 +8,7 @@ import type { ClusterMember } from './cluster-member.js'
 
 /** Asks the controller, where it is: here, or by passing a client's request on as it is. */
 export class ControllerForwarding implements ControllerLink {
+  readonly needsOthers = true
   readonly #member: ClusterMember
   readonly #peers: BrokerPeers
 

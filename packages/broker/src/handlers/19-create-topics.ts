@@ -4,7 +4,7 @@
  * Names, partitions, replication factor, manual assignments, configurations and `validateOnly` follow Kafka, with Kafka's
  * codes. A configuration that would have to act and does not may have its default value only, because a setting that is
  * silently ignored is worse than a refused one. With `validateOnly` the topic id is zero, where Kafka invents one that will
- * never exist. The timeout is ignored: the answer comes when the topics are there.
+ * never exist. The answer comes when the topics are there; a broker that is alone ignores the timeout.
  */
 import { topicNameProblem } from '@varve/log'
 import { type CreateTopicsRequest, type CreateTopicsResponseInput, errors, ZERO_UUID } from '@varve/protocol'

@@ -3,7 +3,7 @@
  *
  * The answer comes when the topic is gone: nobody finds it any more, who waited at its partitions has been told, and its
  * directories are called `…-delete`. Their files go after `file.delete.delay.ms`; what a crash interrupts the next start
- * goes on with. The timeout is ignored. Internal topics can be deleted, as in Kafka.
+ * goes on with. A broker that is alone ignores the timeout. Internal topics can be deleted, as in Kafka.
  */
 import { type DeleteTopicsRequest, type DeleteTopicsResponseInput, errors, ZERO_UUID } from '@varve/protocol'
 import { Refusal, refusalOf } from '../refusal.js'

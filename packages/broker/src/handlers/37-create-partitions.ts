@@ -1,6 +1,6 @@
 /**
- * CreatePartitions (37), versions 0 to 3. One request adds at most 10,000 partitions. The timeout is ignored: the answer
- * comes when the partitions are there. Internal topics get none: which partition a group is in depends on their number. Kafka
+ * CreatePartitions (37), versions 0 to 3. One request adds at most 10,000 partitions. The answer comes when the partitions
+ * are there; a broker that is alone ignores the timeout. Internal topics get none: which partition a group is in depends on their number. Kafka
  * lets them have some, and does not find its groups any more.
  */
 import { type CreatePartitionsRequest, type CreatePartitionsResponseInput, errors } from '@varve/protocol'

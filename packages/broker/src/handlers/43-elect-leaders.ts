@@ -1,7 +1,7 @@
 /**
  * ElectLeaders (43), versions 0 to 2: the preferred leader (type 0), or where there is no leader any live replica, also one
  * that lacks records (type 1, KIP-460). An election of all partitions lists those of which there is something to say, as
- * Kafka does. The answer comes when the new leaders are known; the timeout is ignored.
+ * Kafka does. The answer comes when the new leaders are known; a broker that is alone ignores the timeout.
  */
 import { type ElectLeadersRequest, type ElectLeadersResponseInput, errors } from '@varve/protocol'
 import { noBroker, type TopicPartition } from '@varve/replication'

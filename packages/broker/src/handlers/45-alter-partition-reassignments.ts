@@ -1,7 +1,7 @@
 /**
  * AlterPartitionReassignments (45), versions 0 and 1 (KIP-455): gives partitions other replicas, in place of a reassignment that
  * is under way; null ends one, and what it added leaves again. The answer comes when the reassignments have begun, which is
- * not when they are complete; the timeout is ignored. A broker that is alone is the only place that a replica can have.
+ * not when they are complete. A broker that is alone is the only place that a replica can have, and ignores the timeout.
  */
 import {
   type AlterPartitionReassignmentsRequest,
