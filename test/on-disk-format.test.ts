@@ -196,8 +196,13 @@ const DECODERS: Record<string, (bytes: Buffer, base: number) => Decoded[]> = {
   txnindex: (bytes) => entries('transaction index entry', bytes),
   snapshot: (bytes) => {
     const header = decode(layout('snapshot header'), bytes)
-    const found = entries('snapshot entry', bytes, sizeOf(layout('snapshot header')))
+    const end = sizeOf(layout('snapshot header')) + header['count']! * sizeOf(layout('snapshot entry'))
+    const found = entries('snapshot entry', bytes.subarray(0, end), sizeOf(layout('snapshot header')))
     expect(header).toEqual({ version: 1, crc: crc32c(bytes.subarray(6)), count: found.length })
+    let at = end
+    for (let n = 0; n < found.length && end < bytes.length; n++)
+      at += 1 + bytes.readUInt8(at) * sizeOf(layout('snapshot earlier batch'))
+    expect(at).toBe(bytes.length)
     return found.map(({ currentTxnFirstOffset: _, ...entry }) => entry)
   },
 }

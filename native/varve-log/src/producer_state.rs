@@ -69,7 +69,7 @@ impl BatchMetadata {
 }
 
 /// As many as a producer may have in flight (`max.in.flight.requests.per.connection` of an idempotent one).
-const BATCHES: usize = 5;
+pub(crate) const BATCHES: usize = 5;
 pub const NO_COORDINATOR_EPOCH: i32 = -1;
 pub const NO_TIMESTAMP: i64 = -1;
 
@@ -110,9 +110,14 @@ impl ProducerState {
         self.last_batch().map_or(NO_SEQUENCE, |batch| batch.last_sequence)
     }
 
-    /// Takes a batch into account that a snapshot knows.
-    pub fn with_batch(mut self, batch: Option<BatchMetadata>) -> Self {
-        self.batches = batch.into_iter().collect();
+    /// Those before [`ProducerState::last_batch`] that are remembered, oldest first.
+    pub fn earlier_batches(&self) -> &[BatchMetadata] {
+        self.batches.split_last().map_or(&[], |(_, earlier)| earlier)
+    }
+
+    /// Takes the batches into account that a snapshot knows, oldest first.
+    pub(crate) fn with_batches(mut self, batches: Vec<BatchMetadata>) -> Self {
+        self.batches = batches;
         self
     }
 

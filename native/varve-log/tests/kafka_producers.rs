@@ -94,6 +94,12 @@ fn snapshots_are_read_as_kafka_reads_them() {
     assert_eq!(seen, 5, "producers in all fixtures with a dump");
 }
 
+/// Without the checksum, which is over what we add as well.
+fn kafkas_part(snapshot: &[u8]) -> &[u8] {
+    let count = i32::from_be_bytes(snapshot[6..10].try_into().unwrap());
+    &snapshot[6..10 + 46 * count as usize]
+}
+
 #[test]
 fn the_batches_of_a_partition_imply_its_snapshot_to_the_byte() {
     let mut seen = 0;
@@ -101,7 +107,7 @@ fn the_batches_of_a_partition_imply_its_snapshot_to_the_byte() {
         let snapshots = files(&partition, "snapshot");
         let Some((file, bytes)) = snapshots.last() else { continue };
         let (manager, _) = replayed(&partition);
-        assert_eq!(&encode(manager.producers()), bytes, "{}", file.display());
+        assert_eq!(kafkas_part(&encode(manager.producers())), kafkas_part(bytes), "{}", file.display());
         let read = ProducerStateManager::from_snapshot(decode(bytes).unwrap());
         assert_eq!(&encode(read.producers()), bytes, "{}", file.display());
         seen += 1;

@@ -298,25 +298,38 @@ fn idle_producers_are_forgotten_and_open_transactions_are_not() {
 }
 
 #[test]
-fn a_snapshot_keeps_the_last_batch_and_the_open_transaction() {
+fn a_snapshot_keeps_the_last_five_batches_and_the_open_transaction() {
     let mut log = Writer::default();
-    for sequence in 0..3 {
+    for sequence in 0..7 {
         log.append(idempotent(0, sequence, 1)).unwrap();
     }
     log.append(transactional(8, 2, 9)).unwrap();
     let snapshot = encode(log.manager.producers());
     log.manager = ProducerStateManager::from_snapshot(decode(&snapshot).unwrap());
-    assert_eq!(log.append(idempotent(0, 2, 1)), Ok(2));
-    assert_eq!(log.refused(idempotent(0, 1, 1)), out_of_order(0, 1, 3));
-    assert_eq!(log.stable(), 3);
+    for sequence in 2..7 {
+        assert_eq!(log.append(idempotent(0, sequence, 1)), Ok(sequence.into()), "where it is");
+    }
+    assert_eq!(log.refused(idempotent(0, 1, 1)), out_of_order(0, 1, 7));
+    assert_eq!(log.stable(), 7);
     log.append(marker(8, 3, true, 0)).unwrap();
     assert_eq!(log.stable(), log.end);
+}
+
+/// A producer whose snapshot is one that Kafka might have written.
+#[test]
+fn a_snapshot_without_earlier_batches_has_kafkas_length() {
+    let mut log = Writer::default();
+    log.append(idempotent(0, 0, 1)).unwrap();
+    assert_eq!(encode(log.manager.producers()).len(), 10 + 46);
+    log.append(idempotent(0, 1, 1)).unwrap();
+    assert_eq!(encode(log.manager.producers()).len(), 10 + 46 + 1 + 16);
 }
 
 #[test]
 fn no_half_or_changed_snapshot_is_believed() {
     let mut log = Writer::default();
     log.append(idempotent(0, 0, 1)).unwrap();
+    log.append(idempotent(0, 1, 1)).unwrap();
     let good = encode(log.manager.producers());
     for length in 0..good.len() {
         assert_eq!(decode(&good[..length]), None, "{length} bytes");
