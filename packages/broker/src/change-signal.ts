@@ -43,7 +43,7 @@ export class ChangeSignal {
   listenTo(partition: Partition): void {
     if (this.#partitions.has(partition)) return
     this.#partitions.add(partition)
-    partition.listen(this.#onChange)
+    partition.listen(this.onChange)
   }
 
   /** Resolves with the partitions that have changed since the last call, in a later turn than that of their change. */
@@ -62,7 +62,7 @@ export class ChangeSignal {
   stop(): void {
     this.#clock.clearTimeout(this.#timer)
     for (const stop of this.#stops) stop()
-    for (const partition of this.#partitions) partition.unlisten(this.#onChange)
+    for (const partition of this.#partitions) partition.unlisten(this.onChange)
     this.#partitions.clear()
   }
 
@@ -71,8 +71,8 @@ export class ChangeSignal {
     this.#wakeUp()
   }
 
-  /** One function for all partitions: a poll of thousands of them costs no closure for each. */
-  readonly #onChange = (partition: Partition): void => {
+  /** To be called when a partition has changed. One function for all: a poll of thousands of them costs no closure for each. */
+  readonly onChange = (partition: Partition): void => {
     this.#changed.add(partition)
     this.#wakeUp()
   }

@@ -1,15 +1,15 @@
 import { errors, type FetchRequest } from '@varve/protocol'
+import type { Attendance } from '@varve/replication'
 import { Cancellation } from './cancellation.js'
 import {
   type FetchReader,
   type FetchTarget,
   fetchTarget,
-  type LastRead,
   type PartitionRequest,
   type TargetRead,
   usesTopicIds,
 } from './fetch-targets.js'
-import type { Partition } from './partition.js'
+import type { Partition, PartitionListener } from './partition.js'
 import type { Topics } from './topics.js'
 
 /** The largest epoch; the next one is 1, since 0 means a new session. */
@@ -25,8 +25,8 @@ class SessionPartition {
   topic: string
   readonly topicId: string
   asked: PartitionRequest
-  /** Where nothing of it was news to a follower. */
-  last: (LastRead & { readonly partition: Partition; readonly asked: PartitionRequest }) | null = null
+  /** Where it rests: what is listened to. */
+  restsAt: Partition | null = null
   #highWatermark = -1
   #logStartOffset = -1
 
@@ -68,6 +68,9 @@ class SessionPartition {
 /**
  * What a client need not say again with each Fetch, and is not told again (KIP-227): its partitions in the order in which
  * they are read, and what it knows of each.
+ *
+ * A partition of which a follower has everything rests: it is not looked at until it changes or is asked for anew, and the
+ * follower's Fetches are noted for all that rest at once. So it is the changes that cost something, not the thousands of an idle broker.
  */
 export class FetchSession {
   readonly id: number
@@ -77,9 +80,12 @@ export class FetchSession {
   /** That of the next request. */
   epoch = 1
   readonly #byTopic = new Map<string, Map<number, SessionPartition>>()
-  /** In the order in which they are read: one that had records goes behind all others, so that none of them starves. */
+  /** Those to look at, in the order in which they are read: one that had records goes behind all others, so that none of them starves. */
   readonly #order = new Set<SessionPartition>()
-  #underWay: Cancellation | null = null
+  readonly #resting = new Map<Partition, SessionPartition>()
+  #attendance: Attendance | null = null
+  #underWay: SessionFetch | null = null
+  #isClosed = false
 
   /** A session of what has just been answered in full. */
   constructor(
@@ -100,12 +106,18 @@ export class FetchSession {
 
   /** How many partitions it keeps. */
   get size(): number {
-    return this.#order.size
+    return this.#order.size + this.#resting.size
+  }
+
+  /** Whether any partition rests. */
+  get hasResting(): boolean {
+    return this.#resting.size > 0
   }
 
   /** The partitions that it keeps, as a request would name them. */
   *named(): IterableIterator<FetchRequest['topics'][number]> {
-    for (const { topic, topicId, asked } of this.#order) yield { topic, topicId, partitions: [asked] }
+    for (const kept of [this.#order, this.#resting.values()])
+      for (const { topic, topicId, asked } of kept) yield { topic, topicId, partitions: [asked] }
   }
 
   /** Takes in what a request adds, changes and forgets. */
@@ -120,6 +132,7 @@ export class FetchSession {
       for (const index of partitions) {
         const forgotten = known.get(index)
         if (forgotten === undefined) continue
+        this.#wake(forgotten)
         known.delete(index)
         this.#order.delete(forgotten)
       }
@@ -133,24 +146,70 @@ export class FetchSession {
    */
   begin(reader: FetchReader, topics: Topics): SessionFetch {
     this.epoch = nextEpoch(this.epoch)
-    this.#underWay?.cancel()
-    const superseded = (this.#underWay = new Cancellation())
-    const partitions: SessionPartition[] = []
-    const targets: FetchTarget[] = []
-    for (const partition of this.#order) {
-      const { asked, last } = partition
-      const target = fetchTarget(partition.topic, partition.topicId, asked, reader, topics)
-      partition.topic = target.topic
-      partitions.push(partition)
-      const holds = last !== null && last.partition === target.partition && last.asked === asked
-      targets.push(holds && target.refusal === null ? { ...target, last } : target)
-    }
-    return new SessionFetch(this, partitions, targets, superseded)
+    this.#underWay?.superseded.cancel()
+    this.#attend(reader)
+    this.#underWay = new SessionFetch(this, reader, topics, this.#order)
+    return this.#underWay
+  }
+
+  /** A request has been answered. */
+  ended(fetch: SessionFetch): void {
+    if (this.#underWay === fetch) this.#underWay = null
+  }
+
+  /** To be called when nobody uses it any more. */
+  close(): void {
+    this.#isClosed = true
+    this.#wakeAll()
   }
 
   /** Puts a partition behind all others. */
   moveToEnd(partition: SessionPartition): void {
     if (this.#order.delete(partition)) this.#order.add(partition)
+  }
+
+  /** Lets a partition rest that a follower was told nothing new of, if it has everything. */
+  rest(kept: SessionPartition, partition: Partition): void {
+    const attendance = this.#attendance
+    if (attendance === null || this.#isClosed || this.#resting.has(partition) || !this.#order.has(kept))
+      return
+    if (!partition.leader?.attend(attendance)) return
+    this.#order.delete(kept)
+    kept.restsAt = partition
+    this.#resting.set(partition, kept)
+    partition.listen(this.#onChange)
+  }
+
+  /** Notes a Fetch for what rests, or has everything looked at where it is not of the broker's same life as the one before. */
+  #attend({ replica }: FetchReader): void {
+    const attendance = this.#attendance
+    const isSame = attendance?.replicaId === replica?.id && attendance?.replicaEpoch === replica?.epoch
+    const [resting] = this.#resting.keys()
+    if (isSame && (resting === undefined || resting.leader?.noteAttendance(attendance!, this.lastUsedMs)))
+      return
+    this.#wakeAll()
+    this.#attendance =
+      replica === null ? null : { replicaId: replica.id, replicaEpoch: replica.epoch, time: -Infinity }
+  }
+
+  readonly #onChange: PartitionListener = (partition) => {
+    const kept = this.#resting.get(partition)!
+    this.#wake(kept)
+    this.#underWay?.changed(kept, partition)
+  }
+
+  #wake(kept: SessionPartition): void {
+    const partition = kept.restsAt
+    if (partition === null) return
+    kept.restsAt = null
+    partition.unlisten(this.#onChange)
+    partition.leader?.leave(this.#attendance!)
+    this.#resting.delete(partition)
+    this.#order.add(kept)
+  }
+
+  #wakeAll(): void {
+    for (const kept of this.#resting.values()) this.#wake(kept)
   }
 
   #put(topic: string, topicId: string, asked: PartitionRequest): SessionPartition {
@@ -163,6 +222,7 @@ export class FetchSession {
       known.set(asked.partition, partition)
       this.#order.add(partition)
     } else {
+      this.#wake(partition)
       partition.ask(asked)
     }
     return partition
@@ -171,25 +231,52 @@ export class FetchSession {
 
 /** One request of a session, from when it has come until it is answered. */
 export class SessionFetch {
-  readonly targets: readonly FetchTarget[]
+  readonly reader: FetchReader
+  readonly targets: FetchTarget[] = []
   /** The client has sent another request of the session. */
-  readonly superseded: Cancellation
+  readonly superseded = new Cancellation()
   readonly #session: FetchSession
-  /** Of the targets, before they are read. */
-  readonly #changes: readonly number[]
-  readonly #partitions: readonly SessionPartition[]
+  readonly #topics: Topics
+  /** What the targets are of, and how often each had changed before it was read. */
+  readonly #kept: SessionPartition[] = []
+  readonly #changes: number[] = []
+  /** Of those that rested, and have changed since. */
+  #woken: SessionPartition[] = []
+  #listener: PartitionListener | null = null
 
-  constructor(
-    session: FetchSession,
-    partitions: readonly SessionPartition[],
-    targets: readonly FetchTarget[],
-    superseded: Cancellation,
-  ) {
+  constructor(session: FetchSession, reader: FetchReader, topics: Topics, kept: Iterable<SessionPartition>) {
     this.#session = session
-    this.#partitions = partitions
-    this.targets = targets
-    this.#changes = targets.map(({ partition }) => partition?.changes ?? 0)
-    this.superseded = superseded
+    this.#topics = topics
+    this.reader = reader
+    for (const each of kept) this.#take(each)
+  }
+
+  get waitsForMore(): boolean {
+    return this.#session.hasResting || this.#woken.length > 0
+  }
+
+  listen(listener: PartitionListener): void {
+    this.#listener = listener
+  }
+
+  /** A partition that rested has changed. */
+  changed(kept: SessionPartition, partition: Partition): void {
+    this.#woken.push(kept)
+    this.#listener?.(partition)
+  }
+
+  takeChanged(): void {
+    const woken = this.#woken
+    this.#woken = []
+    for (const each of woken) this.#take(each)
+  }
+
+  #take(kept: SessionPartition): void {
+    const target = fetchTarget(kept.topic, kept.topicId, kept.asked, this.reader, this.#topics)
+    kept.topic = target.topic
+    this.#kept.push(kept)
+    this.#changes.push(target.partition?.changes ?? 0)
+    this.targets.push(target)
   }
 
   /** What of the answer is sent. */
@@ -197,15 +284,14 @@ export class SessionFetch {
     const { id } = this.#session
     if (this.superseded.cancelled)
       return { errorCode: errors.INVALID_FETCH_SESSION_EPOCH.code, sessionId: id, isSent: () => false }
-    const sent = this.#partitions.map((partition, index) => {
+    this.#session.ended(this)
+    const sent = this.#kept.map((kept, index) => {
       const read = reads[index]!
-      const target = this.targets[index]!
-      if (target.last?.read === read) return false
-      const news = partition.isNews(read)
-      const changes = this.#changes[index]!
-      const holds = !news && target.reader.replica !== null && target.partition?.changes === changes
-      partition.last = holds ? { read, changes, partition: target.partition, asked: target.asked } : null
-      if (read.records.byteLength > 0) this.#session.moveToEnd(partition)
+      const { partition } = this.targets[index]!
+      const news = kept.isNews(read)
+      if (read.records.byteLength > 0) this.#session.moveToEnd(kept)
+      else if (!news && partition !== null && partition.changes === this.#changes[index]!)
+        this.#session.rest(kept, partition)
       return news
     })
     return { errorCode: 0, sessionId: id, isSent: (index) => sent[index]! }

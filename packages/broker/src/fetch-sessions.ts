@@ -11,6 +11,7 @@ import {
   usesTopicIds,
 } from './fetch-targets.js'
 import type { KafkaError } from './kafka-error.js'
+import type { PartitionListener } from './partition.js'
 import type { Topics } from './topics.js'
 
 /** Session epochs that mean something else. */
@@ -28,7 +29,14 @@ const mostPartitions = 250_000
 
 /** A Fetch as it is to be worked off: in a session, as the beginning of one, or without. */
 export interface FetchRound {
+  readonly reader: FetchReader
+  /** What is to be looked at. */
   readonly targets: readonly FetchTarget[]
+  /** Whether there are other partitions, of which the client has everything. */
+  readonly waitsForMore: boolean
+  /** Has a listener told of their changes from here on; they are to be looked at when they have been taken among the targets. */
+  listen(listener: PartitionListener): void
+  takeChanged(): void
   /** Cancelled when a later request of the session makes this one's answer worthless. */
   readonly superseded: Cancellation | null
   /** Called once, with the answers of all targets: tells which of them to send, and as what. */
@@ -98,7 +106,7 @@ export class FetchSessions {
     if (sessionEpoch === newSession || sessionEpoch === noSession) {
       this.#remove(this.#sessions.get(sessionId))
       const targets = fetchTargets(request, reader, topics)
-      return sessionEpoch === noSession ? withoutSession(targets) : this.#beginning(reader, targets)
+      return sessionEpoch === noSession ? withoutSession(reader, targets) : this.#beginning(reader, targets)
     }
     const session = this.#sessions.get(sessionId)
     if (session === undefined) return errors.FETCH_SESSION_ID_NOT_FOUND
@@ -109,7 +117,7 @@ export class FetchSessions {
     this.#partitions += session.size
     if (session.size === 0) {
       this.#remove(session)
-      return withoutSession(fetchTargets(request, reader, topics))
+      return withoutSession(reader, fetchTargets(request, reader, topics))
     }
     if (this.#partitions > this.#maxPartitions && reader.replica === null) {
       // Its client starts over with a full request, and gets a session if there is room by then.
@@ -120,7 +128,8 @@ export class FetchSessions {
     return session.begin(reader, topics)
   }
 
-  #beginning({ apiVersion, replica }: FetchReader, targets: readonly FetchTarget[]): FetchRound {
+  #beginning(reader: FetchReader, targets: readonly FetchTarget[]): FetchRound {
+    const { apiVersion, replica } = reader
     // Who is a replica of nothing is no broker, whatever it says.
     const isFollower = replica !== null && targets.some(({ partition, refusal }) => partition && !refusal)
     const followerId = isFollower ? replica.id : null
@@ -129,7 +138,7 @@ export class FetchSessions {
       const sessionId = hasRoom ? this.#create(apiVersion, targets, reads, followerId) : 0
       return { errorCode: 0, sessionId, isSent: () => true }
     }
-    return { targets, superseded: null, conclude }
+    return { ...withoutSession(reader, targets), conclude }
   }
 
   #create(
@@ -187,13 +196,19 @@ export class FetchSessions {
   }
 
   #remove(session: FetchSession | undefined): void {
-    if (session !== undefined && this.#sessions.delete(session.id)) this.#partitions -= session.size
+    if (session === undefined || !this.#sessions.delete(session.id)) return
+    this.#partitions -= session.size
+    session.close()
   }
 }
 
-function withoutSession(targets: readonly FetchTarget[]): FetchRound {
+function withoutSession(reader: FetchReader, targets: readonly FetchTarget[]): FetchRound {
   return {
+    reader,
     targets,
+    waitsForMore: false,
+    listen: () => {},
+    takeChanged: () => {},
     superseded: null,
     conclude: () => ({ errorCode: 0, sessionId: 0, isSent: () => true }),
   }

@@ -28,14 +28,6 @@ export interface FetchTarget {
   readonly refusal: KafkaError | null
   readonly asked: PartitionRequest
   readonly reader: FetchReader
-  /** What a follower was answered last, if it has everything and asks for the same again; absent where that is not so. */
-  readonly last?: LastRead | null
-}
-
-/** An answer without news, which holds until the partition changes. */
-export interface LastRead {
-  readonly read: TargetRead
-  readonly changes: number
 }
 
 /** What a partition is answered with. */
@@ -137,9 +129,10 @@ export function fetchTargets(request: FetchRequest, reader: FetchReader, topics:
 /**
  * Whether there is something to wait for in these partitions. As in Kafka, one that does not exist is answered with the
  * others, in their time; any other refusal is answered at once.
+ *
+ * @param readable whether there are others that can be read
  */
-export function mayChange(targets: readonly FetchTarget[]): boolean {
-  let readable = false
+export function mayChange(targets: readonly FetchTarget[], readable: boolean): boolean {
   for (const { refusal } of targets) {
     if (refusal === null) readable = true
     else if (!isUnknown(refusal)) return false
@@ -200,7 +193,6 @@ function readTarget(
     const byId = usesTopicIds(reader.apiVersion)
     return failed(target, byId ? errors.UNKNOWN_TOPIC_ID : errors.UNKNOWN_TOPIC_OR_PARTITION)
   }
-  if (isUnchanged(target)) return target.last!.read
   if (reader.replica !== null)
     return readForReplica(partition, target, reader.replica, remaining, minOneBatch)
   if (partition.isOffline) return failed(target, errors.KAFKA_STORAGE_ERROR)
@@ -240,12 +232,6 @@ function readTarget(
   } catch (error) {
     return failed(target, kafkaReadErrorOf(error))
   }
-}
-
-/** Whether a follower that has everything asks for the same again, and there is nothing new: most of the thousands of an idle broker. */
-function isUnchanged({ partition, last, reader: { replica } }: FetchTarget): boolean {
-  if (partition === null || replica === null || !last || partition.changes !== last.changes) return false
-  return partition.fetchedAgainBy({ replicaId: replica.id, replicaEpoch: replica.epoch })
 }
 
 /** What a follower gets: what is written, committed or not, from where its log agrees with the leader's. */

@@ -92,7 +92,8 @@ export class Partition {
   #settings: TopicSettings
   readonly #lowDiskBytes: number
   #failure: VarveError | null = null
-  /** The watermarks that were last told of. */
+  /** What was last told of. */
+  #toldPartitionEpoch: number
   #toldHighWatermark = 0
   #toldLowWatermark = -1
   #changes = 0
@@ -113,6 +114,7 @@ export class Partition {
     this.#onOutOfSyncFetch = options.onOutOfSyncFetch
     this.#membership = membership
     this.#state = state
+    this.#toldPartitionEpoch = state.partitionEpoch
     this.topic = topic
     this.index = state.partition
   }
@@ -348,11 +350,6 @@ export class Partition {
     return answer
   }
 
-  /** Notes that a follower has fetched as it did last, without a change since; false where {@link fetchedBy} has to look at it. */
-  fetchedAgainBy(fetch: Pick<FollowerFetch, 'replicaId' | 'replicaEpoch'>): boolean {
-    return this.leader?.fetchedAgain(fetch, this.#membership.now()) ?? false
-  }
-
   /** The change of the in-sync replicas to put now; null where none is due. */
   inSyncChange(): InSyncChange | null {
     const change = this.leader?.change(this.#membership.now()) ?? null
@@ -435,7 +432,7 @@ export class Partition {
     return this.#log?.producers() ?? []
   }
 
-  /** Calls `listener` after each move of a watermark, each change of the log's state, of the role, and, where there are other replicas, after appends. */
+  /** Calls `listener` after each move of a watermark, each change of the state, of the log's, of the role, and, where there are other replicas, after appends. */
   listen(listener: PartitionListener): void {
     this.#listeners.add(listener)
   }
@@ -566,13 +563,15 @@ export class Partition {
     this.#notify()
   }
 
-  /** Whether a watermark has moved since it was last looked at; who has waited for the high one has been answered then. */
+  /** Whether a watermark or the state has moved since it was last looked at; who has waited for the high one has been answered then. */
   #moved(): boolean {
     const { highWatermark } = this
+    const { partitionEpoch } = this.state
     const lowWatermark = this.leader?.lowWatermark ?? -1
-    const isLowEqual = lowWatermark === this.#toldLowWatermark
+    const isRestEqual = lowWatermark === this.#toldLowWatermark && partitionEpoch === this.#toldPartitionEpoch
     this.#toldLowWatermark = lowWatermark
-    if (highWatermark === this.#toldHighWatermark) return !isLowEqual
+    this.#toldPartitionEpoch = partitionEpoch
+    if (highWatermark === this.#toldHighWatermark) return !isRestEqual
     this.#toldHighWatermark = highWatermark
     if (!this.#membership.isSole) this.#log?.setHighWatermark(highWatermark)
     this.#settleCommitWaiters(null)

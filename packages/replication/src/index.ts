@@ -65,7 +65,7 @@ export {
 export { isUnderMinIsr, isUnderReplicated, noBroker, type PartitionState } from './partition-state.js'
 export type { FetchedRecords, FollowerFetch, FollowerFetchAnswer } from './partition/fetch.js'
 export { PartitionFollower, type FollowerStep, type PartitionFollowerOptions } from './partition/follower.js'
-export type { FollowerProgress } from './partition/follower-progress.js'
+export type { Attendance, FollowerProgress } from './partition/follower-progress.js'
 export { advancedHighWatermark } from './partition/high-watermark.js'
 export type { InSyncChange } from './partition/in-sync-change.js'
 export { withInSyncReplicas } from './partition/in-sync-set.js'

@@ -123,6 +123,7 @@ export async function openClusterBroker(
   opened.push(async () => fetchers.close())
   const inSyncChanges = new InSyncChanges({
     clock,
+    replicaLagTimeMaxMs: cluster.replicaLagTimeMaxMs,
     log,
     transact: (transaction) => member.transact(transaction),
   })

@@ -3,13 +3,15 @@ import type { BrokerLog } from '../broker-log.js'
 import type { Clock, Timer } from '../clock.js'
 import type { Partition } from '../partition.js'
 
-/** How often it is looked who has fallen behind. */
-const lagCheckMs = 500
+/** How often it is looked who has fallen behind, in parts of the time that may take; Kafka looks twice. */
+const lagChecks = 10
 /** After a change of which nobody knows what has become of it. */
 const backoffMs = 500
 
 export interface InSyncChangesOptions {
   readonly clock: Clock
+  /** `replica.lag.time.max.ms`. */
+  readonly replicaLagTimeMaxMs: number
   readonly log: BrokerLog
   readonly transact: (transaction: MetadataTransaction) => Promise<MetadataOutcome>
 }
@@ -78,9 +80,10 @@ export class InSyncChanges {
   }
 
   #scheduleCheck(): void {
-    this.#timer = this.#options.clock.setTimeout(() => {
+    const { clock, replicaLagTimeMaxMs } = this.#options
+    this.#timer = clock.setTimeout(() => {
       this.#scheduleCheck()
       for (const partition of this.#led) this.look(partition)
-    }, lagCheckMs)
+    }, replicaLagTimeMaxMs / lagChecks)
   }
 }

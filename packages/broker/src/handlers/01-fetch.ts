@@ -85,16 +85,17 @@ async function answer(wants: FetchWants, context: RequestContext): Promise<Fetch
 async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): Promise<TargetRead[] | null> {
   const { round, maxBytes, minBytes, maxWaitMs } = wants
   const { targets } = round
+  const { replica } = round.reader
   const { broker, gone, fetchError } = context
-  if (maxWaitMs <= 0 || minBytes <= 0 || !mayChange(targets))
+  if (maxWaitMs <= 0 || minBytes <= 0 || !mayChange(targets, round.waitsForMore))
     return await readTargets(targets, maxBytes, fetchError)
   const ends: Cancellation[] = [gone, broker.closing]
   if (round.superseded !== null) ends.push(round.superseded)
-  const replica = targets[0]?.reader.replica ?? null
   // A follower that has something new to say must not wait for what it has said before.
   if (replica !== null) ends.push(context.followed())
   // Listening begins before reading, so that nothing can be appended in between unnoticed.
   const signal = new ChangeSignal(broker.connectionClock, maxWaitMs, ends)
+  round.listen(signal.onChange)
   try {
     for (const { partition } of targets) if (partition !== null) signal.listenTo(partition)
     const reads = await readTargets(targets, maxBytes, fetchError)
@@ -108,7 +109,7 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
     }
     const isUrgent =
       targets.some((target, index) => mustBeKnown(target, reads[index]!)) ||
-      (replica !== null && isWorthwhile(lookedAt(targets, reads), replica))
+      (replica !== null && isWorthwhile(lookedAt(targets), replica))
     if (signal.expired || isUrgent || byteLength(reads) >= minBytes) return reads
     closeAll(reads)
     context.settleDecoded()
@@ -124,19 +125,16 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
     } finally {
       broker.observer?.delayed('Fetch', -1)
     }
+    round.takeChanged()
     return await readTargets(targets, maxBytes, fetchError)
   } finally {
     signal.stop()
   }
 }
 
-/** Those that have been read anew: of the others nothing is new. */
-function* lookedAt(
-  targets: readonly FetchTarget[],
-  reads: readonly TargetRead[],
-): IterableIterator<Partition> {
-  for (const [index, { partition, refusal, last }] of targets.entries()) {
-    if (partition !== null && refusal === null && last?.read !== reads[index]) yield partition
+function* lookedAt(targets: readonly FetchTarget[]): IterableIterator<Partition> {
+  for (const { partition, refusal } of targets) {
+    if (partition !== null && refusal === null) yield partition
   }
 }
 

@@ -1,5 +1,16 @@
 import type { FollowerFetch } from './fetch.js'
 
+/**
+ * The Fetches of a follower in one life of its broker. Partitions of which it has everything have one in common: each Fetch says
+ * of all of them what the one before said, so that none of them need be looked at.
+ */
+export interface Attendance {
+  readonly replicaId: number
+  readonly replicaEpoch: number
+  /** When it last fetched, in the milliseconds of the leader's clock. */
+  time: number
+}
+
 /** What a leader knows of one follower in its epoch. */
 export class FollowerProgress {
   /** The broker epoch of its Fetches; -1 before the first (KIP-903). */
@@ -14,14 +25,19 @@ export class FollowerProgress {
   toldLogStartOffset = -1
   /** The high watermark that it knows; -1 before its first Fetch. */
   highWatermark = -1
-  /** The latest time at which the leader had nothing that this follower does not have now. */
-  lastCaughtUpTime: number
+  #lastCaughtUpTime: number
+  #attendance: Attendance | null = null
   /** Once the follower has this, it has what the leader had at `#markTime`. */
   #markOffset = Infinity
   #markTime = -Infinity
 
   constructor(lastCaughtUpTime: number) {
-    this.lastCaughtUpTime = lastCaughtUpTime
+    this.#lastCaughtUpTime = lastCaughtUpTime
+  }
+
+  /** The latest time at which the leader had nothing that this follower does not have now. */
+  get lastCaughtUpTime(): number {
+    return Math.max(this.#lastCaughtUpTime, this.#attendance?.time ?? -Infinity)
   }
 
   /**
@@ -29,6 +45,7 @@ export class FollowerProgress {
    * agreed with the leader's only grows, so the highest counts. A newer life of the broker starts from nothing.
    */
   record(fetch: FollowerFetch, leader: { startOffset: number; endOffset: number }, now: number): void {
+    this.#endAttendance()
     if (fetch.replicaEpoch > this.brokerEpoch) {
       this.#reset(fetch.replicaEpoch)
     }
@@ -41,15 +58,27 @@ export class FollowerProgress {
   }
 
   /**
-   * Takes note that it has fetched again as it did last, while nothing was appended.
+   * Goes by an attendance from here on, until it is looked at again: {@link record} ends that, too.
    *
-   * @returns whether it had everything then, and so has now
+   * @returns false where it did not have everything at its last Fetch
    */
-  recordAgain(now: number): boolean {
+  attend(attendance: Attendance): boolean {
     if (this.durableOffset < this.#markOffset) return false
-    this.lastCaughtUpTime = now
-    this.#markTime = now
+    this.#endAttendance()
+    this.#attendance = attendance
     return true
+  }
+
+  /** Goes by an attendance no longer, if it does; the times at which it did stay. */
+  leave(attendance: Attendance): void {
+    if (this.#attendance === attendance) this.#endAttendance()
+  }
+
+  #endAttendance(): void {
+    if (this.#attendance === null) return
+    this.#lastCaughtUpTime = this.lastCaughtUpTime
+    this.#markTime = this.#lastCaughtUpTime
+    this.#attendance = null
   }
 
   #reset(brokerEpoch: number): void {
@@ -64,9 +93,9 @@ export class FollowerProgress {
   /** While the leader writes nobody is ever at its end, so what it has at one Fetch is compared with what comes later. */
   #noteCaughtUp(leaderEndOffset: number, now: number): void {
     if (this.durableOffset >= leaderEndOffset) {
-      this.lastCaughtUpTime = now
+      this.#lastCaughtUpTime = now
     } else if (this.durableOffset >= this.#markOffset) {
-      this.lastCaughtUpTime = this.#markTime
+      this.#lastCaughtUpTime = this.#markTime
     } else if (this.#markOffset !== Infinity) {
       return
     }

@@ -4,7 +4,7 @@ import type { MetadataOutcome, MetadataTransaction } from '../metadata-store.js'
 import { isUnderMinIsr, type PartitionState } from '../partition-state.js'
 import type { EpochEnd, ReplicaLog } from '../replica-log.js'
 import type { FollowerFetch, FollowerFetchAnswer } from './fetch.js'
-import { FollowerProgress } from './follower-progress.js'
+import { type Attendance, FollowerProgress } from './follower-progress.js'
 import { advancedHighWatermark } from './high-watermark.js'
 import { includesCompares, inSyncChange, type InSyncChange } from './in-sync-change.js'
 import { closestReplica } from './read-replica.js'
@@ -101,7 +101,7 @@ export class PartitionLeader {
   }
 
   /** What is known of a follower, for descriptions and throttles; `undefined` when it is none. */
-  follower(replicaId: number): Readonly<Omit<FollowerProgress, 'record' | 'recordAgain'>> | undefined {
+  follower(replicaId: number): Readonly<Omit<FollowerProgress, 'record' | 'attend' | 'leave'>> | undefined {
     return this.#followers.get(replicaId)
   }
 
@@ -156,21 +156,31 @@ export class PartitionLeader {
   }
 
   /**
-   * Notes a Fetch that says what this follower's last one said, while this log, its high watermark and the state are what they were
-   * then: an in-sync follower that has everything keeps its place without being looked at.
+   * Goes by an attendance, to which the Fetches of a follower are noted that say what its last one said: an in-sync follower that has
+   * everything keeps its place without being looked at. It is for the caller to {@link leave} before
+   * another Fetch is noted, once this log, its high watermark or the state has changed.
    *
-   * @returns false where {@link fetch} has to look at it, as at one of another broker epoch
+   * @returns false where {@link fetch} has to look at each of them
    */
-  fetchedAgain(fetch: Pick<FollowerFetch, 'replicaId' | 'replicaEpoch'>, now: number): boolean {
-    const { replicaId, replicaEpoch } = fetch
+  attend(attendance: Attendance): boolean {
+    const { replicaId, replicaEpoch } = attendance
     const follower = this.#followers.get(replicaId)
-    const registered = this.#brokers(replicaId)?.brokerEpoch ?? -1
-    return (
-      follower?.brokerEpoch === replicaEpoch &&
-      replicaEpoch >= registered &&
-      this.isInSync(replicaId) &&
-      follower.recordAgain(now)
-    )
+    return follower?.brokerEpoch === replicaEpoch && this.isInSync(replicaId) && follower.attend(attendance)
+  }
+
+  /** Notes a Fetch for all partitions that go by an attendance; false, with nothing noted, in a former life of the follower's broker. */
+  noteAttendance(attendance: Attendance, now: number): boolean {
+    const { replicaId, replicaEpoch } = attendance
+    if (replicaEpoch < (this.#brokers(replicaId)?.brokerEpoch ?? -1)) {
+      return false
+    }
+    attendance.time = now
+    return true
+  }
+
+  /** Goes by an attendance no longer, if it does. */
+  leave(attendance: Attendance): void {
+    this.#followers.get(attendance.replicaId)?.leave(attendance)
   }
 
   /** Where the follower's log cannot be continued from this one (KIP-101, KIP-279, KIP-595): nothing it says counts then. */

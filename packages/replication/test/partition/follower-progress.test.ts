@@ -66,28 +66,62 @@ test('a follower diverges in leader epoch 0 as in any other', () => {
   expect(fetch(2, 12, { lastFetchedEpoch: 0 })).toMatchObject({ kind: 'diverging', epoch: 0, endOffset: 10 })
 })
 
-test('who had everything and fetches again has it at that time', () => {
+const attendanceOf = (replicaEpoch = 12) => ({ replicaId: 2, replicaEpoch, time: -Infinity })
+
+test('who had everything has it whenever it attends', () => {
   const { leader, append, fetch } = leaderOf({ state: two })
+  const attendance = attendanceOf()
   append(10)
   fetch(2, 10, {}, 100)
-  expect(leader.fetchedAgain({ replicaId: 2, replicaEpoch: 12 }, 5 * lagMs)).toBe(true)
+  expect(leader.attend(attendance)).toBe(true)
+  expect(leader.follower(2)?.lastCaughtUpTime).toBe(100)
+  attendance.time = 5 * lagMs
+  leader.leave(attendance)
   append(1)
+  attendance.time = 9 * lagMs
   expect(leader.change(6 * lagMs)).toBeNull()
   expect(leader.change(6 * lagMs + 1)?.state.isr).toEqual([1])
 })
 
-test('who lacks something, is not in sync, or lives anew is looked at whenever it fetches', () => {
-  const { leader, brokers, append, fetch } = leaderOf({ state: two })
-  const again = (replicaEpoch = 12): boolean => leader.fetchedAgain({ replicaId: 2, replicaEpoch }, 200)
+test('who takes later what came after its attendance is judged by that time', () => {
+  const { leader, append, fetch } = leaderOf({ state: two })
+  const attendance = attendanceOf()
   append(10)
-  expect(again()).toBe(false)
-  fetch(2, 4, {}, 100)
-  expect(again()).toBe(false)
   fetch(2, 10, {}, 100)
-  expect([again(), again(50)]).toEqual([true, false])
-  brokers.set(2, { ...brokers.get(2)!, brokerEpoch: 50 })
-  expect(again()).toBe(false)
+  leader.attend(attendance)
+  attendance.time = 200
+  leader.leave(attendance)
+  append(10)
+  fetch(2, 10, {}, 300)
+  append(10)
+  fetch(2, 20, {}, 400)
+  expect(leader.follower(2)?.lastCaughtUpTime).toBe(300)
+})
+
+test('a Fetch that is looked at ends an attendance, and an older one ends no later one', () => {
+  const { leader, append, fetch } = leaderOf({ state: two })
+  const [earlier, later] = [attendanceOf(), attendanceOf()]
+  append(10)
+  fetch(2, 10, {}, 100)
+  leader.attend(earlier)
+  fetch(2, 10, {}, 200)
+  earlier.time = 300
+  expect(leader.follower(2)?.lastCaughtUpTime).toBe(200)
+  leader.attend(later)
+  leader.leave(earlier)
+  later.time = 400
+  expect(leader.follower(2)?.lastCaughtUpTime).toBe(400)
+})
+
+test('who lacks something, is not in sync, or lives anew is looked at whenever it fetches', () => {
+  const { leader, append, fetch } = leaderOf({ state: two })
+  const attends = (replicaEpoch = 12): boolean => leader.attend(attendanceOf(replicaEpoch))
+  append(10)
+  expect(attends()).toBe(false)
+  fetch(2, 4, {}, 100)
+  expect(attends()).toBe(false)
+  fetch(2, 10, {}, 100)
+  expect([attends(), attends(50)]).toEqual([true, false])
   leader.stateChanged({ ...leader.state, isr: [1], partitionEpoch: leader.state.partitionEpoch + 1 }, 200)
-  brokers.set(2, { ...brokers.get(2)!, brokerEpoch: 12 })
-  expect(again()).toBe(false)
+  expect(attends()).toBe(false)
 })
