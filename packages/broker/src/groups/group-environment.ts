@@ -12,8 +12,10 @@ export interface GroupEnvironment {
   /**
    * Appends the records as one batch. Resolves when they are committed and all that was stored before has been seen to;
    * a rejection means that none of them are there.
+   *
+   * @param late called where that takes longer than `offsets.commit.timeout.ms`; it goes on
    */
-  store(records: readonly GroupRecord[]): Promise<void>
+  store(records: readonly GroupRecord[], late?: () => void): Promise<void>
   /** Tells whoever runs the broker what becomes of a group, and why. */
   tell(level: LogLevel, groupId: string, text: string, about?: LogFields): void
 }

@@ -35,8 +35,8 @@ export interface GroupOptions {
    */
   offsetsTopicCompressionCodec?: number
   /**
-   * Whoever commits or deletes offsets is answered COORDINATOR_NOT_AVAILABLE when they are not stored within so many ms:
-   * `offsets.commit.timeout.ms`. They may be stored later all the same. Default 5 s.
+   * Whoever waits for something to be stored, offsets or members, is answered COORDINATOR_NOT_AVAILABLE when it is not within so many
+   * ms: `offsets.commit.timeout.ms`. It may be stored later all the same. Default 5 s.
    */
   offsetsCommitTimeoutMs?: number
 }

@@ -71,7 +71,11 @@ export class GroupShard {
       options: options.options,
       randomId,
       tell,
-      store: (records: readonly GroupRecord[]) => this.#store(records),
+      store: (records: readonly GroupRecord[], late?: () => void) => {
+        const stored = this.#store(records)
+        if (late !== undefined) this.#whenLate(stored, late)
+        return stored
+      },
     }
     this.#rebalances = new Rebalances(environment)
     this.#membership = new Membership(environment, this.#rebalances)
@@ -131,34 +135,44 @@ export class GroupShard {
   // Members
 
   join(groupId: string, request: JoinRequest): Promise<JoinResponse> {
-    return this.#command(groupId, request.memberId === '', (group) =>
-      group === null
-        ? refusedJoin(errors.UNKNOWN_MEMBER_ID, request.memberId)
-        : this.#membership.join(group, request),
+    const refused = (error: KafkaError): JoinResponse => refusedJoin(error, request.memberId)
+    return this.#unlessLate(
+      groupId,
+      request.memberId === '',
+      () => refused(errors.COORDINATOR_NOT_AVAILABLE),
+      (group) => (group === null ? refused(errors.UNKNOWN_MEMBER_ID) : this.#membership.join(group, request)),
     )
   }
 
   sync(groupId: string, request: SyncRequest): Promise<SyncResponse> {
-    return this.#command(groupId, false, (group) =>
-      group === null ? refusedSync(errors.UNKNOWN_MEMBER_ID) : this.#membership.sync(group, request),
+    return this.#unlessLate(
+      groupId,
+      false,
+      () => refusedSync(errors.COORDINATOR_NOT_AVAILABLE),
+      (group) =>
+        group === null ? refusedSync(errors.UNKNOWN_MEMBER_ID) : this.#membership.sync(group, request),
     )
   }
 
   heartbeat(groupId: string, identity: MemberIdentity, generationId: number): Promise<KafkaError> {
-    return this.#command(groupId, false, (group) =>
+    const heard = this.#command(groupId, false, (group) =>
       group === null ? errors.UNKNOWN_MEMBER_ID : this.#membership.heartbeat(group, identity, generationId),
     )
+    return this.#inTime(heard, () => errors.COORDINATOR_NOT_AVAILABLE)
   }
 
   /** @returns an error for each member */
   leave(groupId: string, leaving: readonly LeavingMember[]): Promise<KafkaError[]> {
-    return this.#command(groupId, false, async (group) => {
+    const left = this.#command(groupId, false, async (group) => {
       if (group === null) return leaving.map(() => errors.UNKNOWN_MEMBER_ID)
       const results = this.#membership.leave(group, leaving)
       await group.turns.settled()
       // Who was to be stored as gone is not gone where it is led now.
       if (this.#closed) throw new Refused(errors.NOT_COORDINATOR)
       return results
+    })
+    return this.#inTime(left, () => {
+      throw new Refused(errors.COORDINATOR_NOT_AVAILABLE)
     })
   }
 
@@ -202,7 +216,7 @@ export class GroupShard {
 
   /** Deletes a group without members, and its offsets. */
   deleteGroup(groupId: string): Promise<KafkaError> {
-    return this.#command(groupId, false, async (group) => {
+    const deleted = this.#command<KafkaError>(groupId, false, async (group) => {
       if (group === null) return errors.GROUP_ID_NOT_FOUND
       if (group.state !== 'Empty') return errors.NON_EMPTY_GROUP
       try {
@@ -213,6 +227,7 @@ export class GroupShard {
         return errorOfStore(error)
       }
     })
+    return this.#inTime(deleted, () => errors.COORDINATOR_NOT_AVAILABLE)
   }
 
   /** Forgets offsets that have been kept for their time, and groups that have neither members nor offsets. */
@@ -296,15 +311,55 @@ export class GroupShard {
     })
   }
 
+  /**
+   * Runs a command whose answer may be long in coming, as {@link #command}, unless its turn is: then it is not run at all.
+   *
+   * @throws Refused when the shard is closed
+   */
+  #unlessLate<R>(
+    groupId: string,
+    create: boolean,
+    late: () => R,
+    command: (group: Group | null) => R | Promise<R>,
+  ): Promise<R> {
+    const turn = { hasCome: false, isLate: false, come: (): void => {} }
+    const result = this.#command(groupId, create, (group) => {
+      if (turn.isLate) return late()
+      turn.hasCome = true
+      turn.come()
+      return command(group)
+    })
+    if (turn.hasCome) return result
+    return new Promise((resolve, reject) => {
+      const come = new Promise<void>((done) => (turn.come = done))
+      this.#whenLate(Promise.race([come, result]), () => {
+        turn.isLate = true
+        resolve(late())
+      })
+      result.then(resolve, reject)
+    })
+  }
+
   /** What is being stored goes on, and holds once it is; whoever waits for it is answered after `offsets.commit.timeout.ms`. */
   #inTime<R>(result: Promise<R>, late: () => R): Promise<R> {
+    return new Promise((resolve, reject) => {
+      this.#whenLate(result, () => {
+        try {
+          resolve(late())
+        } catch (error) {
+          reject(error)
+        }
+      })
+      result.then(resolve, reject)
+    })
+  }
+
+  #whenLate(work: Promise<unknown>, late: () => void): void {
     const { clock, options } = this.#options
     const waiting = clock.connections ?? clock
-    return new Promise((resolve, reject) => {
-      const timer = waiting.setTimeout(() => resolve(late()), options.offsetsCommitTimeoutMs)
-      const settle = (): void => waiting.clearTimeout(timer)
-      result.then(resolve, reject).then(settle, settle)
-    })
+    const timer = waiting.setTimeout(late, options.offsetsCommitTimeoutMs)
+    const settle = (): void => waiting.clearTimeout(timer)
+    work.then(settle, settle)
   }
 
   /** Whatever names a group makes one; one that came to nothing must not stay. */

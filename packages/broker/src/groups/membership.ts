@@ -241,7 +241,9 @@ export class Membership {
   ): void {
     const wasLeader = group.isLeader(predecessor.memberId)
     const leader = wasLeader ? member.memberId : group.leaderId
-    const stored = this.#environment.store([groupMetadataRecord(group, members, undefined, leader)])
+    const stored = this.#environment.store([groupMetadataRecord(group, members, undefined, leader)], () =>
+      resolve(refusedJoin(errors.COORDINATOR_NOT_AVAILABLE, '')),
+    )
     group.turns.hold(stored, (error) => {
       if (error !== null || group.state === 'Dead') {
         resolve(refusedJoin(error === null ? errors.NOT_COORDINATOR : errorOfStore(error), ''))

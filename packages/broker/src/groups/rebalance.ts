@@ -104,7 +104,10 @@ export class Rebalances {
   /** Stores what the leader assigned; then everybody who asked gets it. */
   assign(group: Group, assignments: ReadonlyMap<string, Buffer>): void {
     const assignmentOf = ({ memberId }: GroupMember): Buffer => assignments.get(memberId) ?? noBytes
-    const stored = this.#environment.store([groupMetadataRecord(group, group.members.values(), assignmentOf)])
+    const stored = this.#environment.store(
+      [groupMetadataRecord(group, group.members.values(), assignmentOf)],
+      () => this.#withdraw(group, errors.COORDINATOR_NOT_AVAILABLE),
+    )
     group.turns.hold(stored, (error) => {
       if (group.state === 'Dead') return
       if (error !== null) {

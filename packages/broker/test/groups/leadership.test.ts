@@ -364,7 +364,7 @@ describe('the clock of a leader that was', () => {
     cluster.clock.advance(30_000)
     const before = [...a.lines]
     b.lead()
-    expect((await assigning.answer).error.name).toBe('NOT_COORDINATOR')
+    expect((await assigning.answer).error.name).toBe('COORDINATOR_NOT_AVAILABLE')
     await settled()
     expect(a.lines).toEqual(before)
     // That of the expiry of offsets is all that is left of both.

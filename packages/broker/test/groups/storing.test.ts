@@ -24,6 +24,54 @@ test('nobody is told its assignment before it is stored, and whoever asks meanwh
   expect((await heartbeat).name).toBe('NONE')
 })
 
+test('whoever waits too long for an assignment to be stored is told so, and gets it later', async () => {
+  const group = new GroupShardHarness({ offsetsCommitTimeoutMs: 2_000 })
+  const a = await group.join('g')
+  group.held = true
+  const sync = group.sync('g', a, { [a.memberId]: 'all' })
+  await settled()
+  group.clock.advance(1_000)
+  const [again, heartbeat] = [group.sync('g', a, {}), group.heartbeat('g', a)]
+  const [joining, leaving] = [group.joinOnce('g'), group.leave('g', { memberId: a.memberId })]
+  const left = expect(leaving).rejects.toMatchObject({ error: { name: 'COORDINATOR_NOT_AVAILABLE' } })
+  group.clock.advance(1_000)
+  expect((await sync).error.name).toBe('COORDINATOR_NOT_AVAILABLE')
+  group.clock.advance(1_000)
+  expect((await again).error.name).toBe('COORDINATOR_NOT_AVAILABLE')
+  expect((await heartbeat).name).toBe('COORDINATOR_NOT_AVAILABLE')
+  expect((await joining).error.name).toBe('COORDINATOR_NOT_AVAILABLE')
+  await left
+  const last = group.sync('g', a, {})
+  const deleting = group.shard.deleteGroup('g')
+  group.clock.advance(1_999)
+  group.held = false
+  group.commit()
+  // It was about to leave when it asked once more, and has left now: who has not been heard is not a member.
+  expect((await last).error.name).toBe('UNKNOWN_MEMBER_ID')
+  expect((await deleting).name).toBe('NONE')
+  expect(group.state('g')).toBeUndefined()
+  expect(group.clock.pending).toBe(0)
+})
+
+test('whoever waits too long for a group to be deleted, or to be taken over in, is told so', async () => {
+  const group = new GroupShardHarness({ offsetsCommitTimeoutMs: 2_000 })
+  await group.commitOffsets('old', { 0: 1 })
+  const [b] = await group.stable('g', { groupInstanceId: 'b' })
+  group.held = true
+  const deleting = group.shard.deleteGroup('old')
+  const back = group.joinOnce('g', { groupInstanceId: 'b' })
+  await settled()
+  group.clock.advance(2_000)
+  expect((await deleting).name).toBe('COORDINATOR_NOT_AVAILABLE')
+  expect((await back).error.name).toBe('COORDINATOR_NOT_AVAILABLE')
+  group.held = false
+  while (group.pendingAppends > 0) group.commit()
+  await settled()
+  expect(group.state('old')).toBeUndefined()
+  expect((await group.heartbeat('g', b!, 'b')).name).toBe('FENCED_INSTANCE_ID')
+  expect(await group.joinOnce('g', { groupInstanceId: 'b' })).toMatchObject({ generationId: 1 })
+})
+
 test('an assignment that cannot be stored is nobody’s, and the group rebalances', async () => {
   const group = new GroupShardHarness()
   const a = await group.join('g')
