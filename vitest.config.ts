@@ -13,33 +13,59 @@ const againstKafka: TestProjectInlineConfiguration = {
   },
 }
 
+/**
+ * Packages whose tests leave nothing behind in their process: their files share a few processes, because to start one for each, and
+ * load vitest and the packages anew, took longer than most of them.
+ */
+const SHARING = ['broker', 'client', 'partitioning', 'protocol', 'records', 'replication'].map(
+  (name) => `packages/${name}/test/**/*.test.ts`,
+)
+/** These compute for long. What is in the first project begins first, so that none of them is alone at the end. */
+const SIMULATIONS = 'packages/replication/test/simulation/**/*.test.ts'
+
+/** The command line that is tested is fresh, and no temporary file stays. */
+const globalSetup = ['./test/support/fresh-bundle.ts', './test/support/leftovers.ts']
+
+/** What only a long run tries. */
+const exclude = [
+  '**/node_modules/**',
+  '**/dist/**',
+  'packages/client/test/real-broker/only-kafka/**',
+  // A real Kafka is asked by `npm run record:kafka` and `npm run prove:kafka`, foreign clients whatever they can do by
+  // `npm run prove:clients`: each takes minutes.
+  ...(process.env['VARVE_RECORD_KAFKA'] !== undefined || isLongRun
+    ? []
+    : ['test/conformance/differential-recording.test.ts', 'test/conformance/in-depth/**']),
+  // What breaks an etcd of three, and what the faults of clusters are made with, `npm run prove:faults` tries.
+  ...(isLongRun
+    ? []
+    : [
+        'packages/broker/test/metadata/etcd-cluster.test.ts',
+        'packages/broker/test/metadata/etcd-restarts.test.ts',
+        'test/cluster/machines/**',
+      ]),
+]
+
 export default defineConfig({
   test: {
     projects: [
       {
         extends: true,
         test: {
-          name: 'all',
-          globalSetup: ['./test/support/fresh-bundle.ts', './test/support/leftovers.ts'],
-          include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: [
-            '**/node_modules/**',
-            '**/dist/**',
-            'packages/client/test/real-broker/only-kafka/**',
-            // A real Kafka is asked by `npm run record:kafka` and `npm run prove:kafka`, foreign clients whatever they can do by
-            // `npm run prove:clients`: each takes minutes.
-            ...(process.env['VARVE_RECORD_KAFKA'] !== undefined || isLongRun
-              ? []
-              : ['test/conformance/differential-recording.test.ts', 'test/conformance/in-depth/**']),
-            // What breaks an etcd of three, and what the faults of clusters are made with, `npm run prove:faults` tries.
-            ...(isLongRun
-              ? []
-              : [
-                  'packages/broker/test/metadata/etcd-cluster.test.ts',
-                  'packages/broker/test/metadata/etcd-restarts.test.ts',
-                  'test/cluster/machines/**',
-                ]),
-          ],
+          name: 'alone',
+          globalSetup,
+          include: ['packages/{log,native,varve}/test/**/*.test.ts', SIMULATIONS, 'test/**/*.test.ts'],
+          exclude,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'together',
+          globalSetup,
+          include: SHARING,
+          exclude: [...exclude, SIMULATIONS],
+          isolate: false,
         },
       },
       ...(isLongRun ? [againstKafka] : []),
@@ -50,6 +76,7 @@ export default defineConfig({
           name: 'without the addon',
           include: ['packages/records/test/**/*.test.ts'],
           exclude: ['**/native-codecs.test.ts'],
+          isolate: false,
           env: { VARVE_NO_NATIVE: '1' },
         },
       },

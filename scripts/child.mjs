@@ -1,5 +1,6 @@
 /** Child processes that end with this one: Ctrl-C and SIGTERM reach them, and nothing is left behind. */
 import { spawn } from 'node:child_process'
+import { setPriority } from 'node:os'
 
 const running = new Set()
 
@@ -35,12 +36,13 @@ function ended(child) {
  * @param {string} [options.cwd]
  * @param {Record<string, string | undefined>} [options.env] added to this process's environment
  * @param {boolean} [options.capture] keep the output instead of showing it
+ * @param {number} [options.niceness] how much it and what it starts give way to others
  * @param {(line: string) => void} [options.onLine] called for each captured line as it arrives
  * @param {number} [options.seconds] end it after so long: with SIGTERM, and 3 s later without asking
  * @returns {Promise<{ code: number, output: string, missing: boolean, late: boolean }>} `missing` when there is no such command,
  *   `late` when its time was over
  */
-export function run(command, args, { cwd, env, capture = false, onLine, seconds } = {}) {
+export function run(command, args, { cwd, env, capture = false, niceness, onLine, seconds } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
@@ -50,6 +52,7 @@ export function run(command, args, { cwd, env, capture = false, onLine, seconds 
       stdio: capture ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
     })
     started(child)
+    if (niceness !== undefined && child.pid !== undefined) setPriority(child.pid, niceness)
     let late = false
     let timer
     if (seconds !== undefined)

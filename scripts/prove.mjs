@@ -4,37 +4,39 @@ import { parseArgs } from 'node:util'
 import { run } from './child.mjs'
 import { Failure } from './failure.mjs'
 import { root } from './paths.mjs'
+import { tellSkipped, vitest } from './vitest.mjs'
 
-/** Runs test files of vitest as their long run. */
-const vitest = (...files) => ({
-  command: process.execPath,
-  args: [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', 'all', ...files],
-  update: ['-u'],
-})
+/** Runs a command as a long run. */
+const command = (name, args, env) => async (chosen) =>
+  (await run(name, args, { cwd: root, env: { ...chosen, ...env } })).code === 0
 
-/** Runs test files of the engine as their long run. */
-const engine = (...args) => ({
-  command: 'cargo',
-  args: ['test', '--manifest-path', join('native', 'Cargo.toml'), '-p', 'varve-log', ...args],
-})
+/** Runs tests of vitest as their long run, those that `args` select; `-u` writes what they would compare with a file. */
+const selected =
+  (...args) =>
+  async (chosen, update) => {
+    const { passed, failed, skipped } = await vitest(update ? [...args, '-u'] : args, chosen)
+    tellSkipped(skipped)
+    return failed === 0 && passed + skipped.length > 0
+  }
 
-const engineTests = (...names) => engine('--no-fail-fast', ...names.flatMap((name) => ['--test', name]))
+const files = (...paths) => selected('--project', 'alone', '--project', 'together', ...paths)
+
+/** Runs tests of the engine as their long run. */
+const engine = (args, env) =>
+  command('cargo', ['test', '--manifest-path', join('native', 'Cargo.toml'), '-p', 'varve-log', ...args], env)
+
+const engineTests = (...names) => engine(['--no-fail-fast', ...names.flatMap((name) => ['--test', name])])
 
 /** The orders in which threads may run, over the engine built for it. */
-const interleavings = {
-  ...engine('--features', 'shuttle', '--test', 'interleavings'),
-  env: { VARVE_INTERLEAVINGS: '200000' },
-}
+const interleavings = engine(['--features', 'shuttle', '--test', 'interleavings'], {
+  VARVE_INTERLEAVINGS: '200000',
+})
 
-/** Our own clients' tests with a real Kafka. */
-const againstKafka = {
-  command: process.execPath,
-  args: [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', 'against Kafka'],
-}
+const script = (name, ...args) => command(process.execPath, [join('scripts', name), ...args])
 
-/** Of each its command, or several that run one behind the other. */
+/** Of each what runs it, or several that run one behind the other. Each answers whether all is well. */
 const suites = {
-  kill: vitest(
+  kill: files(
     'test/crash/kill-log.test.ts',
     'test/crash/kill.test.ts',
     'test/crash/kill-idempotent.test.ts',
@@ -49,29 +51,30 @@ const suites = {
     'descriptor_limit',
     'segment_times',
   ),
-  'power-loss': vitest('test/crash/power-loss.test.ts'),
-  'system-calls': vitest('test/faults'),
+  'power-loss': files('test/crash/power-loss.test.ts'),
+  'system-calls': files('test/faults'),
   interleavings,
-  model: [engineTests('model', 'keyed_model', 'producer_model'), vitest('packages/log/test/model.test.ts')],
-  replication: {
-    command: process.execPath,
-    args: [join('scripts', 'run.mjs'), 'simulate', '--seeds', '100000'],
-  },
-  cluster: vitest('test/cluster/faults.test.ts'),
-  faults: vitest('packages/broker/test/metadata', 'test/cluster/machines'),
-  histories: vitest('test/cluster/history/check.test.ts'),
-  groups: vitest(
+  model: [engineTests('model', 'keyed_model', 'producer_model'), files('packages/log/test/model.test.ts')],
+  replication: script('run.mjs', 'simulate', '--seeds', '100000'),
+  cluster: files('test/cluster/faults.test.ts'),
+  faults: files('packages/broker/test/metadata', 'test/cluster/machines'),
+  histories: files('test/cluster/history/check.test.ts'),
+  groups: files(
     'packages/broker/test/groups/model.test.ts',
     'packages/broker/test/groups/changing-leaders.test.ts',
   ),
-  clients: [vitest('test/conformance/client-table.test.ts', 'test/conformance/in-depth'), againstKafka],
-  messages: vitest(
+  clients: [
+    files('test/conformance/client-table.test.ts', 'test/conformance/in-depth'),
+    // Our own clients' tests with a real Kafka.
+    selected('--project', 'against Kafka'),
+  ],
+  messages: files(
     'packages/protocol/test/broken-pieces.test.ts',
     'packages/broker/test/broken-requests.test.ts',
   ),
-  kafka: vitest('test/conformance/differential-recording.test.ts'),
-  soak: vitest('test/soak'),
-  fuzz: { command: process.execPath, args: [join('scripts', 'fuzz.mjs'), '--seconds', String(4 * 3600)] },
+  kafka: files('test/conformance/differential-recording.test.ts'),
+  soak: files('test/soak'),
+  fuzz: script('fuzz.mjs', '--seconds', String(4 * 3600)),
 }
 
 /**
@@ -92,6 +95,7 @@ export async function prove(args) {
   if (values.seconds !== undefined && names.join() !== 'cluster')
     throw new Failure('only the suite cluster takes --seconds')
   const chosen = {
+    VARVE_LONG_RUN: '1',
     ...(values.seed !== undefined && { VARVE_SEED: values.seed }),
     ...(values.seconds !== undefined && { VARVE_SECONDS: values.seconds }),
   }
@@ -105,15 +109,9 @@ export async function prove(args) {
   for (const [name, suite] of Object.entries(suites)) {
     if (names.length > 0 && !names.includes(name)) continue
     console.log(`\n${name}`)
-    const codes = []
-    for (const { command, args, env, update = [] } of [suite].flat()) {
-      const { code } = await run(command, values.update ? [...args, ...update] : args, {
-        cwd: root,
-        env: { VARVE_LONG_RUN: '1', ...chosen, ...env },
-      })
-      codes.push(code)
-    }
-    if (codes.some((code) => code !== 0)) failed.push(name)
+    let isWell = true
+    for (const part of [suite].flat()) isWell = (await part(chosen, values.update)) && isWell
+    if (!isWell) failed.push(name)
   }
   if (failed.length > 0) console.log(`\nfailed: ${failed.join(', ')}`)
   return failed.length === 0 ? 0 : 1

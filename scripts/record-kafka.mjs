@@ -16,7 +16,7 @@ try {
   const mode = process.argv.includes('--check') ? 'check' : 'record'
   const file = join('test', 'conformance', 'differential-recording.test.ts')
   const vitest = join('node_modules', 'vitest', 'vitest.mjs')
-  const { code } = await run(process.execPath, [vitest, 'run', '--project', 'all', file], {
+  const { code } = await run(process.execPath, [vitest, 'run', '--project', 'alone', file], {
     cwd: root,
     env: { VARVE_RECORD_KAFKA: mode },
   })

@@ -161,7 +161,8 @@ const oneRange = () => rangeProblems(packages().map(({ manifest }) => manifest))
 function importsOfTests() {
   const declared = Object.keys(json('package.json').devDependencies)
   const problems = []
-  const folders = packages().map(({ path }) => join(path, 'test'))
+  const all = packages()
+  const folders = all.map(({ path }) => join(path, 'test'))
   for (const { path } of filesIn(['test', 'bench', 'examples', ...folders], (file) =>
     /\.(ts|mjs)$/.test(file),
   )) {
@@ -169,7 +170,7 @@ function importsOfTests() {
     // The benchmarks have a manifest of their own for what is installed for them alone.
     const own = path.startsWith('bench/')
       ? json('bench/package.json')
-      : packages().find((one) => path.startsWith(`${one.path}/`))?.manifest
+      : all.find((one) => path.startsWith(`${one.path}/`))?.manifest
     const known = [...declared, ...Object.keys({ ...own?.dependencies, ...own?.optionalDependencies })]
     for (const specifier of specifiers(read(path))) {
       if (/^\.|^node:/.test(specifier) || known.includes(packageOf(specifier))) continue

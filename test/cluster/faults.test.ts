@@ -61,8 +61,7 @@ async function killALeader(): Promise<void> {
 }
 
 async function breakEverything(): Promise<void> {
-  if (machinesMissing() !== null)
-    console.log(`on the loopback, without what needs machines: ${machinesMissing()}`)
+  if (machinesMissing() !== null) console.log(`skipped: the faults that need machines: ${machinesMissing()}`)
   for (const { missing, name } of clientPrograms)
     if (missing !== null) console.log(`without ${name}: ${missing}`)
   const clients = clientPrograms.filter(({ missing }) => missing === null)

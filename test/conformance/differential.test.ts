@@ -71,7 +71,7 @@ test('there are sequences enough', () => {
   expect(subjects.flatMap(({ sequences }) => sequences).length).toBeGreaterThanOrEqual(200)
 })
 
-// After a change of the table: npx vitest run --project all test/conformance/differential.test.ts -u
+// After a change of the table: npx vitest run --project alone test/conformance/differential.test.ts -u
 test('docs/differences.md is what the table prints', async () => {
   await expect(renderDifferencesPage()).toMatchFileSnapshot('../../docs/differences.md')
 })

@@ -4,11 +4,15 @@
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
-export default function ownTemporaryFolder(): () => void {
+const PREFIX = 'varve-run-'
+
+export default function ownTemporaryFolder(): void | (() => void) {
+  // Another project of this run has one already.
+  if (basename(tmpdir()).startsWith(PREFIX)) return
   const before = process.env['TMPDIR']
-  const folder = mkdtempSync(join(tmpdir(), 'varve-run-'))
+  const folder = mkdtempSync(join(tmpdir(), PREFIX))
   process.env['TMPDIR'] = folder
   return () => {
     if (before === undefined) delete process.env['TMPDIR']

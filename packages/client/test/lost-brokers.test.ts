@@ -8,7 +8,7 @@ import { startCluster } from './scripted-consumer.js'
 test('a broker that did not answer is asked last', async () => {
   const cluster = await startCluster(2)
   const [still, alive] = cluster.brokers
-  const admin = new Admin({ brokers: cluster.addresses, requestTimeoutMs: 50, connectTimeoutMs: 50 })
+  const admin = new Admin({ brokers: cluster.addresses, requestTimeoutMs: 500, connectTimeoutMs: 500 })
   onTestFinished(() => admin.close())
   expect(await admin.listTopics()).toEqual([])
   still!.on('ApiVersions', () => undefined).on('Metadata', () => undefined)

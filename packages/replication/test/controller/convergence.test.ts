@@ -321,7 +321,7 @@ function play(world: World, [action, kind, a, b]: readonly [number, number, numb
   }
 }
 
-test('whatever happens, the rules hold, and it comes to an end', () => {
+test('whatever happens, the rules hold, and it comes to an end', { timeout: 60_000 }, () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 20, maxLength: 150 }), (steps) => {
       const world = new World()

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { loadSimulation } from '../../../../scripts/simulation.mjs'
 
 /** As many as fit beside the other tests; `.ci/run` has more, and `npm run simulate -- --seeds 100000` as many as you like. */
-const seeds = 500
+const seeds = 200
 
 test(
   `whatever breaks, nothing acknowledged is lost, and the cluster recovers: ${seeds} seeds`,
@@ -21,5 +21,5 @@ test(
     }
     expect(acknowledged).toBeGreaterThan(100 * seeds)
   },
-  seeds * 200,
+  seeds * 500,
 )
