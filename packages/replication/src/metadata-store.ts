@@ -42,12 +42,14 @@ export interface MetadataTransaction {
 export const maxTransactionOperations = 128
 
 /**
- * How a transaction ended, as far as who sent it can tell: `'unknown'` when the answer got lost, and then it may still be
- * applied at any later time, unless one of its comparisons has stopped to hold for good.
+ * How a transaction ended, as far as who sent it can tell: `'failed'` when a comparison did not hold; `'not applied'` when the store
+ * could not be asked, or did not take it; `'unknown'` when the answer got lost, and then it may still be applied at any later
+ * time, unless one of its comparisons has stopped to hold for good.
  */
 export type MetadataOutcome =
   | { readonly kind: 'succeeded'; readonly revision: number }
   | { readonly kind: 'failed' }
+  | { readonly kind: 'not applied' }
   | { readonly kind: 'unknown' }
 
 /** One change of one key, as a watch delivers them: in the order of revisions, those of one transaction together. */

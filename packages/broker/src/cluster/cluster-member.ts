@@ -14,7 +14,7 @@ import {
 } from '@varve/replication'
 import { type BrokerLog, errorFields, messageOf } from '../broker-log.js'
 import type { Clock, Timer } from '../clock.js'
-import { type MetadataFollowing, type MetadataStore } from '../metadata/metadata-store.js'
+import { type MetadataFollowing, type MetadataStore, wasNotApplied } from '../metadata/metadata-store.js'
 
 /** How often what only time changes is looked at; a controller wants it this often. */
 const tickMs = 100
@@ -217,7 +217,7 @@ export class ClusterMember {
         this.#session?.leaseLost(lease, this.#now())
       if (!this.#isClosed)
         this.#options.log('warn', `the metadata store: ${messageOf(error)}`, errorFields(error))
-      return { kind: 'unknown' }
+      return { kind: wasNotApplied(error) ? 'not applied' : 'unknown' }
     }
   }
 

@@ -5,7 +5,7 @@ import type { Partition } from '../partition.js'
 
 /** How often it is looked who has fallen behind, in parts of the time that may take; Kafka looks twice. */
 const lagChecks = 10
-/** After a change of which nobody knows what has become of it. */
+/** After a change that the store could not be asked for, or of which nobody knows what has become of it. */
 const backoffMs = 500
 
 export interface InSyncChangesOptions {
@@ -57,7 +57,7 @@ export class InSyncChanges {
           `${partition.name}: in sync ${isr.join(', ')}${eligible} (before: ${before.join(', ')})`,
           { topic: partition.topic, partition: partition.index },
         )
-      } else if (outcome.kind === 'unknown') this.#backOff(partition)
+      } else if (outcome.kind !== 'failed') this.#backOff(partition)
       partition.inSyncChangeSettled(leader, change, outcome)
       this.look(partition)
     })

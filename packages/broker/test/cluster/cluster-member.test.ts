@@ -1,7 +1,7 @@
 // One broker's part in a cluster, over a store that other members share.
 import { openDataDirectory } from '@varve/log'
-import type { VarveError } from '@varve/records'
-import { expect, onTestFinished, test } from 'vitest'
+import { VarveError } from '@varve/records'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { ClusterMember } from '../../src/cluster/cluster-member.js'
 import { LocalMetadataStore } from '../../src/metadata/local-metadata-store.js'
 import { ManualClock } from '../support/manual-clock.js'
@@ -10,6 +10,7 @@ import { temporaryDirectory, until } from '../support/test-broker.js'
 async function clusterOf(): Promise<{
   clock: ManualClock
   lines: string[]
+  store: LocalMetadataStore
   join(brokerId: number, directoryId: string): Promise<ClusterMember>
 }> {
   const directory = await openDataDirectory(await temporaryDirectory(), { volatile: true })
@@ -47,7 +48,7 @@ async function clusterOf(): Promise<{
     })
     return member
   }
-  return { clock, lines, join }
+  return { clock, lines, store, join }
 }
 
 test('the first one is the controller, and notes all others', async () => {
@@ -101,4 +102,18 @@ test('one that is closed before it is registered does not wait for that', async 
   other.close()
   await expect(registered).rejects.toMatchObject({ code: 'VARVE_BROKER_CLOSED' })
   await expect(other.untilRegistered()).rejects.toMatchObject({ code: 'VARVE_BROKER_CLOSED' })
+})
+
+test('what the store did not take is told from what nobody knows of', async () => {
+  const { join, store } = await clusterOf()
+  const member = await join(1, 'a')
+  await member.untilRegistered()
+  const twice = { puts: ['a', 'b'].map((value) => ({ key: '/twice', value })) }
+  expect(await member.transact(twice)).toEqual({ kind: 'not applied' })
+  const never = { compares: [{ key: '/never', revision: 7 }], puts: [{ key: '/never', value: 'v' }] }
+  expect(await member.transact(never)).toEqual({ kind: 'failed' })
+  vi.spyOn(store, 'txn').mockRejectedValueOnce(
+    new VarveError('VARVE_METADATA_OUTCOME_UNKNOWN', 'the answer is lost'),
+  )
+  expect(await member.transact({ puts: [{ key: '/lost', value: 'v' }] })).toEqual({ kind: 'unknown' })
 })

@@ -58,6 +58,17 @@ test('who lags leaves the in-sync replicas when the store says so, and then the 
   expect(lines).toEqual(['orders-0: in sync 1 (before: 1, 2, 3)'])
 })
 
+test('a change that was not applied is asked for again after a while', async () => {
+  const { partition, clock, changes, asked, settle: end } = await lagging()
+  changes.follow(partition)
+  await end({ kind: 'not applied' })
+  changes.look(partition)
+  expect(asked.length).toBe(1)
+  await clock.advance(500)
+  expect(asked.length).toBe(2)
+  expect(asked[1]).toEqual(asked[0])
+})
+
 test('a change of unknown outcome counts as neither, and is asked for again after a while', async () => {
   const { partition, clock, changes, asked, settle: end } = await lagging()
   changes.follow(partition)

@@ -437,7 +437,7 @@ export class Controller {
         }
       } else if (outcome.kind === 'failed') {
         this.#failed.add(key)
-      } else {
+      } else if (outcome.kind === 'unknown') {
         for (const intent of intents) {
           intent.attempted = true
         }

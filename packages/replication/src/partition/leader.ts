@@ -307,8 +307,8 @@ export class PartitionLeader {
   }
 
   /**
-   * Says how {@link change} has ended. `'failed'` is to mean that a comparison did not hold. One whose outcome is unknown counts
-   * until a later state is known, and {@link change} asks for it again at once: it is for the caller to wait before that.
+   * Says how {@link change} has ended. One whose outcome is unknown counts until a later state is known. {@link change} asks for it
+   * again at once, and for one that was not applied: it is for the caller to wait before that.
    */
   changeSettled(change: InSyncChange, outcome: MetadataOutcome, now: number): void {
     if (change !== this.#changeInFlight) {
@@ -321,7 +321,7 @@ export class PartitionLeader {
     }
     if (outcome.kind === 'failed') {
       this.#failedTransaction = change.transaction
-    } else {
+    } else if (outcome.kind === 'unknown') {
       for (const id of change.state.isr) {
         this.#inDoubt.add(id)
       }

@@ -401,6 +401,25 @@ test('an expansion of unknown outcome counts until a later state is known', () =
   expect(leader.highWatermark).toBe(20)
 })
 
+test('an expansion that was not applied counts no more, and is asked for again', () => {
+  const { leader, append, fetch } = leaderOf({ state: { isr: [1, 2] } })
+  append(10)
+  fetch(3, 10)
+  const first = leader.change(0)!
+  append(10)
+  fetch(2, 20)
+  expect(leader.highWatermark).toBe(10)
+  leader.changeSettled(first, { kind: 'not applied' }, 0)
+  expect([leader.highWatermark, leader.maximalInSyncReplicas]).toEqual([20, [1, 2]])
+  fetch(3, 20)
+  const again = leader.change(0)!
+  expect(again.transaction).toEqual(first.transaction)
+  // Of one that nobody knows of, a later one says nothing.
+  leader.changeSettled(again, { kind: 'unknown' }, 0)
+  leader.changeSettled(leader.change(0)!, { kind: 'not applied' }, 0)
+  expect(leader.maximalInSyncReplicas).toEqual([1, 2, 3])
+})
+
 test('a change of unknown outcome may be put again, and the watch may be faster than the answer', () => {
   const { leader, append, fetch } = leaderOf({ state: { isr: [1, 2] } })
   append(10)

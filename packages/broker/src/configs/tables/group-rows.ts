@@ -26,7 +26,7 @@ export const groupRows: readonly BrokerConfigRow[] = [
   ['group.max.size', 'INT', '2147483647', atLeast(1), 'MEDIUM', 'static', 'How many members a group may have.'],
   ['group.min.session.timeout.ms', 'INT', '6000', anything, 'MEDIUM', 'static', 'The shortest session timeout that a member may ask for.'],
   ['offset.metadata.max.bytes', 'INT', '4096', anything, 'HIGH', 'static', 'How long the text committed beside an offset may be.'],
-  ['offsets.commit.timeout.ms', 'INT', '5000', atLeast(1), 'HIGH', 'static', 'How long a commit may take until it is answered that it is not stored yet.'],
+  ['offsets.commit.timeout.ms', 'INT', '5000', atLeast(1), 'HIGH', 'static', 'How long what a group stores, such as a commit, may take until it is answered that it is not stored yet.'],
   ['offsets.load.buffer.size', 'INT', '5242880', atLeast(1), 'HIGH', 'fixed', 'How much is read at once when the coordinator loads its state.'],
   ['offsets.retention.check.interval.ms', 'LONG', '600000', atLeast(1), 'HIGH', 'static', 'How often it is looked for offsets to forget.'],
   ['offsets.retention.minutes', 'INT', '10080', atLeast(1), 'HIGH', 'static', 'For how long the offsets of a group without members are kept.'],
