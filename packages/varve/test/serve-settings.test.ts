@@ -131,6 +131,18 @@ ssl.cipher.suites: TLS_AES_128_GCM_SHA256
   await expect(resolve(['--ssl-cert', 'c'], {}, file)).rejects.toThrow('give either ssl-pfx or ssl-cert')
 })
 
+test('what says how a broker is one of a cluster needs one, over an etcd or in the process', async () => {
+  const timeout = ['--session-timeout', '5']
+  await expect(resolve(timeout, {})).rejects.toThrow(
+    'session-timeout is of use beside cluster or brokers only; give that as well, or leave it out',
+  )
+  for (const environment of [{ VARVE_CLUSTER: 'etcd://e' }, { VARVE_BROKERS: '2' }])
+    expect((await resolve(timeout, environment)).options['sessionTimeout']).toBe(5)
+  await expect(resolve(['--cluster-user', 'u'], { VARVE_BROKERS: '2' })).rejects.toThrow(
+    'beside cluster only',
+  )
+})
+
 test('of two names of a setting a file has one', async () => {
   await expect(resolve([], {}, 'partitions: 2\nnum.partitions: 3\n')).rejects.toThrow(
     'give either partitions or num.partitions, not both',

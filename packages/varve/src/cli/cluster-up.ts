@@ -174,7 +174,8 @@ async function startProcesses(
 
 /** The environment in which a broker finds its cluster: a command line shows others the password. */
 function environmentOf(options: ServeClusterOptions): NodeJS.ProcessEnv {
-  const environment = { ...process.env }
+  // Whatever is said there of one process, here each broker has its own.
+  const { VARVE_BROKERS: _, ...environment } = process.env
   for (const setting of serveSettings) {
     const value = (options as Record<string, unknown>)[keyOf(setting)]
     if (setting.name.startsWith('cluster') && value !== undefined)
