@@ -332,8 +332,8 @@ export class ClusterMember {
     }
     this.#isPumping = false
     if (this.#session?.state !== 'stopped') return
-    this.#stopped?.()
-    if (this.#session.refusal !== null) this.#isTakenOver()
+    if (this.#stopped !== null) this.#stopped()
+    else if (this.#session.refusal !== null) this.#isTakenOver()
   }
 
   #isTakenOver(): void {

@@ -6,12 +6,20 @@ import type { DataDirectories } from '../data-directories.js'
 import { writeDurably } from '../durable-file.js'
 import { inParallel } from '../in-parallel.js'
 
-const bootIdFile = '.varve-boot-id'
+/** Under which boot of the machine, and which policy, the broker ran last. */
+const lastRunFile = '.varve-last-run'
 const noteFile = '.varve-may-have-lost-records'
 /** Is there while logs are recovered; it names the cut files that were there before. */
 const recoveringFile = '.varve-recovering'
 
 const listedAtOnce = 100
+
+/** What of a run decides what may be lost after it. */
+interface Run {
+  /** Null where nobody can tell. */
+  readonly bootId: string | null
+  readonly durability: Durability
+}
 
 /**
  * Whether what a broker finds in its data directories may lack records that it once reported to have. That it may is noted
@@ -22,53 +30,50 @@ const listedAtOnce = 100
  */
 export class UncleanRestarts {
   readonly #directories: DataDirectories
-  readonly #durability: Durability
-  readonly #rebooted: boolean
+  readonly #last: Run
+  readonly #current: Run
   /** The cut files that this recovery, or an earlier one that was interrupted, has found; null where nothing is recovered. */
   readonly #cutBefore: ReadonlySet<string> | null
   #mayHaveLostRecords: boolean
 
   private constructor(
     directories: DataDirectories,
-    durability: Durability,
-    found: {
-      readonly rebooted: boolean
-      readonly cutBefore: ReadonlySet<string> | null
-      readonly noted: boolean
-    },
+    runs: { readonly last: Run; readonly current: Run },
+    cutBefore: ReadonlySet<string> | null,
+    isNoted: boolean,
   ) {
     this.#directories = directories
-    this.#durability = durability
-    this.#rebooted = found.rebooted
-    this.#cutBefore = found.cutBefore
-    this.#mayHaveLostRecords = found.noted
+    this.#last = runs.last
+    this.#current = runs.current
+    this.#cutBefore = cutBefore
+    this.#mayHaveLostRecords = isNoted
   }
 
-  /** To be called before any log is opened. */
+  /**
+   * To be called before any log is opened.
+   *
+   * @param durability the broker's from now on; what is found was written under that of its last run
+   */
   static async open(directories: DataDirectories, durability: Durability): Promise<UncleanRestarts> {
     const { dir } = directories.first
-    const [bootId, before, note, recovering] = await Promise.all([
+    const [bootId, lastRun, note, recovering] = await Promise.all([
       currentBootId(),
-      contentOf(join(dir, bootIdFile)),
+      contentOf(join(dir, lastRunFile)),
       contentOf(join(dir, noteFile)),
       contentOf(join(dir, recoveringFile)),
     ])
+    const last = lastRun === null ? { bootId: null, durability } : (JSON.parse(lastRun) as Run)
     // The logs of a start that failed midway are closed cleanly all the same.
     const isClean = recovering === null && directories.all.every(({ cleanShutdown }) => cleanShutdown)
     let cutBefore: ReadonlySet<string> | null = null
     if (recovering !== null) cutBefore = new Set(JSON.parse(recovering) as string[])
-    else if (!isClean) cutBefore = await cutFiles(directories)
-    // Where nobody can tell, it has been.
-    const rebooted = bootId === null || bootId !== before
-    const restarts = new UncleanRestarts(directories, durability, {
-      rebooted,
-      cutBefore,
-      noted: note !== null,
-    })
-    if (cutBefore !== null && recovering === null)
+    else if (!isClean) {
+      cutBefore = await cutFiles(directories)
       await writeDurably(dir, recoveringFile, JSON.stringify([...cutBefore]))
+    }
+    const runs = { last, current: { bootId, durability } }
+    const restarts = new UncleanRestarts(directories, runs, cutBefore, note !== null)
     await restarts.#look(false)
-    if (bootId !== null && bootId !== before) await writeDurably(dir, bootIdFile, bootId)
     return restarts
   }
 
@@ -84,11 +89,15 @@ export class UncleanRestarts {
 
   /** All logs have been opened. */
   async recovered(): Promise<void> {
-    const before = this.#cutBefore
-    if (before === null) return
-    const cut = await cutFiles(this.#directories)
-    await this.#look([...cut].some((path) => !before.has(path)))
     const { dir } = this.#directories.first
+    const before = this.#cutBefore
+    if (before !== null) {
+      const cut = await cutFiles(this.#directories)
+      await this.#look([...cut].some((path) => !before.has(path)))
+    }
+    const [last, current] = [this.#last, this.#current].map((run) => JSON.stringify(run))
+    if (last !== current) await writeDurably(dir, lastRunFile, current!)
+    if (before === null) return
     await rm(join(dir, recoveringFile), { force: true })
     await syncDirectory(dir)
   }
@@ -99,10 +108,12 @@ export class UncleanRestarts {
   }
 
   async #look(cutWholeBatch: boolean): Promise<void> {
+    const { bootId, durability } = this.#last
     const found = {
-      durability: this.#durability,
+      durability,
       cleanShutdown: this.#cutBefore === null,
-      rebooted: this.#rebooted,
+      // Where nobody can tell, it has been.
+      rebooted: bootId === null || bootId !== this.#current.bootId,
       cutWholeBatch,
     }
     if (mayHaveLostRecords(found)) await this.#note()

@@ -4,7 +4,7 @@ import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Admin } from '@varve/client/admin'
 import { Producer } from '@varve/client/producer'
-import { openDataDirectory } from '@varve/log'
+import { type Durability, openDataDirectory } from '@varve/log'
 import { decodeBrokerRegistration } from '@varve/replication'
 import { expect, onTestFinished, test } from 'vitest'
 import { openBroker } from '../../src/broker.js'
@@ -19,10 +19,11 @@ interface Restarts {
   /**
    * Starts broker 2 in a directory, and stops it.
    *
+   * @param durability default 'os'
    * @returns whether it told that it may have lost records, and its directory as a kill would have left it when it had opened its
    * log, and not done anything else since
    */
-  start(data: string): Promise<{ told: boolean; killed: string }>
+  start(data: string, durability?: Durability): Promise<{ told: boolean; killed: string }>
 }
 
 async function restarts(): Promise<Restarts> {
@@ -38,12 +39,12 @@ async function restarts(): Promise<Restarts> {
     failed: () => {},
   })
   onTestFinished(() => following.close())
-  const run = async (data: string, opened: () => Promise<void> = async () => {}) =>
+  const run = async (data: string, durability: Durability, opened: () => Promise<void> = async () => {}) =>
     await openBroker(
       resolveOptions({
         data,
         nodeId: 2,
-        durability: 'os',
+        durability,
         cluster: { openStore: async () => borrowedMetadataStore(cluster.store) },
       }),
       {
@@ -66,7 +67,7 @@ async function restarts(): Promise<Restarts> {
     return copy
   }
   const data = await temporaryDirectory()
-  const first = await run(data)
+  const first = await run(data, 'os')
   await using admin = new Admin({ brokers: cluster.addresses })
   await admin.createTopics([{ name: 'orders', replicas: [[2, 1]] }])
   await using producer = new Producer({ brokers: cluster.addresses })
@@ -75,10 +76,10 @@ async function restarts(): Promise<Restarts> {
   await first.close()
   return {
     killed,
-    start: async (from) => {
+    start: async (from, durability = 'os') => {
       told.length = 0
       let copy = from
-      const broker = await run(from, async () => void (copy = await copyOf(from)))
+      const broker = await run(from, durability, async () => void (copy = await copyOf(from)))
       await broker.close()
       return { told: told.includes(true), killed: copy }
     },
@@ -119,4 +120,21 @@ test('a log that a killed start has found missing and has made anew is told of b
   const interrupted = await start(killed)
   expect(interrupted.told).toBe(true)
   expect((await start(interrupted.killed)).told).toBe(true)
+})
+
+test('what was written under another policy is looked at by that', async () => {
+  const { killed, start } = await restarts()
+  const path = join(killed, '.varve-last-run')
+  const { bootId, durability } = JSON.parse(await readFile(path, 'utf8')) as Record<string, string>
+  expect([bootId !== '', durability]).toEqual([true, 'os'])
+  await writeFile(path, JSON.stringify({ bootId: 'another', durability }))
+  const interrupted = await start(killed, 'fsync')
+  expect(interrupted.told).toBe(true)
+  expect((await start(interrupted.killed, 'fsync')).told).toBe(true)
+})
+
+test('nothing that was flushed is taken for lost because the machine was booted', async () => {
+  const { killed, start } = await restarts()
+  await writeFile(join(killed, '.varve-last-run'), JSON.stringify({ bootId: 'another', durability: 'fsync' }))
+  expect((await start(killed)).told).toBe(false)
 })
