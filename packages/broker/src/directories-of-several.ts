@@ -46,7 +46,7 @@ export function directoriesOfSeveral(
     if (existsSync(join(path, 'meta.properties'))) {
       throw new VarveError(
         'VARVE_FOREIGN_DIRECTORY',
-        `${path} is the data directory of a single broker, where several have directories of their own; start it alone, or use another directory`,
+        `${path} is the data directory of a single broker, where several have directories of their own; start it alone, use another directory, or make it one of several with: varve cluster import --brokers`,
       )
     }
     const leftOut = brokersIn(path).filter((id) => !brokerIds.includes(id))

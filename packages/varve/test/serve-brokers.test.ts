@@ -3,7 +3,7 @@
  * without another, or that is started beside the data of another, loses sight of records that were acknowledged.
  */
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -307,7 +307,7 @@ describe('data of other brokers is refused, and stays as it is', () => {
     const alone = await BrokerProcess.start(data)
     await alone.stop()
     expect(await refused(data, ...two)).toBe(
-      `varve: ${data} is the data directory of a single broker, where several have directories of their own; start it alone, or use another directory\n`,
+      `varve: ${data} is the data directory of a single broker, where several have directories of their own; start it alone, use another directory, or make it one of several with: varve cluster import --brokers\n`,
     )
   })
 
@@ -337,6 +337,35 @@ describe('data of other brokers is refused, and stays as it is', () => {
       expect(await fewer.stop()).toBe(0)
     },
   )
+})
+
+test('a broker that was alone is made one of several, with its records and groups', { timeout }, async () => {
+  const [data, root] = [anew(), anew()]
+  const alone = await BrokerProcess.start(data, ['--partitions', '4'])
+  await write([alone.address], 'orders', 0, 20)
+  expect(await read([alone.address], 'orders', 20)).toEqual(values(0, 20))
+  await alone.stop()
+  const importing = (...args: string[]) => runChild(process.execPath, [varve, 'cluster', 'import', ...args])
+  const misplaced = await importing('--brokers', '--data', data)
+  expect([misplaced.code, misplaced.stderr]).toEqual([
+    1,
+    `varve: brokers of one process are looked for by their ids. Move ${data} to ${join(directory, 'broker-0')}, or to broker-0 in any other directory, and import it from there\n`,
+  ])
+  mkdirSync(root)
+  renameSync(data, join(root, 'broker-0'))
+  const { code, stdout, stderr } = await importing('--brokers', '--data', join(root, 'broker-0'))
+  expect([code, stderr]).toEqual([0, ''])
+  const [, command] = /Start it with:\n {2}varve (.*)\n/.exec(stdout.toString())!
+  expect(command).toBe(`serve --brokers 2 --broker-id 0 --data ${root}`)
+  const several = await BrokerProcess.start(root, [...two, '--broker-id', '0'])
+  const rebalance = [varve, 'cluster', 'rebalance', '--broker', several.address]
+  expect((await runChild(process.execPath, rebalance)).code).toBe(0)
+  await using admin = new Admin({ brokers: several.addresses })
+  const [orders] = await admin.describeTopics(['orders'])
+  expect(orders!.partitions.flatMap(({ replicas }) => replicas).sort()).toEqual([0, 0, 1, 1])
+  await write(several.addresses, 'orders', 20, 4)
+  expect(await read(several.addresses, 'orders', 4)).toEqual(values(20, 4))
+  expect(await several.stop()).toBe(0)
 })
 
 test.skipIf(etcdMissing !== null)(

@@ -152,6 +152,12 @@ function beginning(cluster: Command): void {
   withStore(cluster.command('import'))
     .description('make a broker that is alone, and stopped, the first one of a new cluster')
     .requiredOption('-d, --data <directory...>', 'its data directory, or all of them')
+    .addOption(
+      new Option(
+        '--brokers',
+        'one of those that varve serve --brokers is to run in a process of its own, instead of --cluster',
+      ).conflicts('cluster'),
+    )
     .addOption(jsonOption())
     .action(async (options: ImportOptions) => (await import('./cluster-import.js')).importBroker(options))
 }
