@@ -46,6 +46,22 @@ const exclude = [
       ]),
 ]
 
+/** What foreign clients do, before three brokers with three replicas of everything instead of one broker. */
+const againstCluster: TestProjectInlineConfiguration = {
+  extends: true,
+  test: {
+    name: 'against a cluster',
+    globalSetup,
+    include: [
+      'test/conformance/client-table.test.ts',
+      ...(isLongRun
+        ? ['test/conformance/{administration,bytes}.test.ts', 'test/conformance/in-depth/**/*.test.ts']
+        : []),
+    ],
+    env: { VARVE_CONFORMANCE_BROKERS: '3' },
+  },
+}
+
 export default defineConfig({
   test: {
     projects: [
@@ -69,6 +85,7 @@ export default defineConfig({
         },
       },
       ...(isLongRun ? [againstKafka] : []),
+      againstCluster,
       {
         // The CRC in TypeScript, which takes over where the addon does not load.
         extends: true,

@@ -68,6 +68,7 @@ const suites = {
     // Our own clients' tests with a real Kafka.
     selected('--project', 'against Kafka'),
   ],
+  'cluster-clients': selected('--project', 'against a cluster'),
   messages: files(
     'packages/protocol/test/broken-pieces.test.ts',
     'packages/broker/test/broken-requests.test.ts',

@@ -4,27 +4,26 @@
  */
 import { join } from 'node:path'
 import { Kafka, ConfigResourceTypes, logLevel } from 'kafkajs'
-import { beforeAll, describe, expect, test } from 'vitest'
-import { BrokerProcess } from '../support/broker-process.js'
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { mustRun } from '../support/children.js'
 import { kafkaPython, needs } from '../support/clients.js'
-import { cache, temporaryDirectory } from '../support/tree.js'
+import { cache } from '../support/tree.js'
+import { BrokersUnderTest, brokersMissing } from './brokers-under-test.js'
 
 const TIMEOUT = 90_000
 
-let broker: BrokerProcess
+let brokers: BrokersUnderTest
 
 beforeAll(async () => {
-  broker = await BrokerProcess.start(temporaryDirectory())
+  if (brokersMissing === null) brokers = await BrokersUnderTest.start()
+})
+beforeEach(({ skip }) => {
+  if (brokersMissing !== null) skip(brokersMissing)
 })
 
 describe('kafkajs', () => {
   const withAdmin = async (work: (admin: ReturnType<Kafka['admin']>) => Promise<void>): Promise<void> => {
-    const admin = new Kafka({
-      brokers: [broker.address],
-      logLevel: logLevel.NOTHING,
-      retry: { retries: 0 },
-    }).admin()
+    const admin = new Kafka({ brokers: brokers.addresses, logLevel: logLevel.NOTHING }).admin()
     await admin.connect()
     try {
       await work(admin)
@@ -70,7 +69,9 @@ describe('kafkajs', () => {
 
   test('describes the cluster', async () => {
     await withAdmin(async (admin) => {
-      expect(await admin.describeCluster()).toMatchObject({ controller: 0, brokers: [{ nodeId: 0 }] })
+      const { controller, brokers: there } = await admin.describeCluster()
+      expect(there.map(({ port }) => `127.0.0.1:${port}`).sort()).toEqual(brokers.addresses.toSorted())
+      expect(there.map(({ nodeId }) => nodeId)).toContain(controller)
     })
   })
 })
@@ -84,7 +85,7 @@ test(
 import sys
 from kafka.admin import KafkaAdminClient, NewTopic, ConfigResource, ConfigResourceType, NewPartitions
 admin = KafkaAdminClient(bootstrap_servers=sys.argv[1])
-admin.create_topics([NewTopic('python-admin', 1, 1, topic_configs={'cleanup.policy': 'compact,delete'})])
+admin.create_topics([NewTopic('python-admin', 1, len(sys.argv[1].split(',')), topic_configs={'cleanup.policy': 'compact,delete'})])
 def value(name):
     answers = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, 'python-admin', {name: None})])
     return [entry[1] for answer in answers for resource in answer.resources for entry in resource[4]]
@@ -98,7 +99,7 @@ print('python-admin' in admin.list_topics())
 admin.close()
 `
     const python = join(cache, 'python', 'bin', 'python')
-    const { stdout } = await mustRun(python, ['-c', script, broker.address])
+    const { stdout } = await mustRun(python, ['-c', script, brokers.bootstrapServers])
     expect(stdout.toString().trim().split('\n')).toEqual([
       "['compact,delete']",
       "['77'] ['delete']",

@@ -3,26 +3,35 @@
  * loses carriage returns; both look right on every text that its author tried.
  */
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
-import { BrokerProcess } from '../support/broker-process.js'
 import { mustRun, runChild, startChild } from '../support/children.js'
 import { kcat, needs } from '../support/clients.js'
 import { random } from '../support/random.js'
-import { temporaryDirectory, varve } from '../support/tree.js'
+import { varve } from '../support/tree.js'
+import { BrokersUnderTest } from './brokers-under-test.js'
 
-const directory = temporaryDirectory()
-let broker: BrokerProcess
+let brokers: BrokersUnderTest
 
 beforeAll(async () => {
-  broker = await BrokerProcess.start(join(directory, 'data'))
+  brokers = await BrokersUnderTest.start()
 })
 
 const produce = (topic: string, input: string | Buffer, ...args: string[]) =>
-  mustRun(process.execPath, [varve, 'produce', topic, '--broker', broker.address, ...args], { input })
+  mustRun(process.execPath, [varve, 'produce', topic, '--broker', brokers.bootstrapServers, ...args], {
+    input,
+  })
 const consume = async (topic: string, ...args: string[]) =>
-  (await mustRun(process.execPath, [varve, 'consume', topic, '--broker', broker.address, '--quiet', ...args]))
-    .stdout
+  (
+    await mustRun(process.execPath, [
+      varve,
+      'consume',
+      topic,
+      '--broker',
+      brokers.bootstrapServers,
+      '--quiet',
+      ...args,
+    ])
+  ).stdout
 
 test('every byte but the newline survives', async () => {
   const next = random(5)
@@ -53,7 +62,7 @@ test('kcat sees a missing key as missing and an empty one as empty', async (cont
   const { stdout } = await mustRun('kcat', [
     '-C',
     '-b',
-    broker.address,
+    brokers.bootstrapServers,
     '-t',
     'kinds',
     '-e',
@@ -80,7 +89,7 @@ test('follow shows what arrives later', { timeout: 30_000 }, async () => {
     'later',
     '--follow',
     '--broker',
-    broker.address,
+    brokers.bootstrapServers,
   ])
   const seen = await new Promise<string>((resolve, reject) => {
     let text = ''
@@ -101,10 +110,16 @@ test('follow shows what arrives later', { timeout: 30_000 }, async () => {
 })
 
 test('an interrupted producer says how far it came', { timeout: 30_000 }, async () => {
-  const producer = startChild(process.execPath, [varve, 'produce', 'stopped', '--broker', broker.address])
+  const producer = startChild(process.execPath, [
+    varve,
+    'produce',
+    'stopped',
+    '--broker',
+    brokers.bootstrapServers,
+  ])
   let summary = ''
   producer.stderr!.setEncoding('utf8').on('data', (text: string) => (summary += text))
-  await mustRun(process.execPath, [varve, 'topic', 'create', 'stopped', '--broker', broker.address])
+  await mustRun(process.execPath, [varve, 'topic', 'create', 'stopped', '--broker', brokers.bootstrapServers])
   producer.stdin!.write('whole line\npart of a li')
   const reader = startChild(process.execPath, [
     varve,
@@ -112,7 +127,7 @@ test('an interrupted producer says how far it came', { timeout: 30_000 }, async 
     'stopped',
     '--follow',
     '--broker',
-    broker.address,
+    brokers.bootstrapServers,
   ])
   expect((await once(reader.stdout!, 'data')).toString()).toBe('whole line\n')
   producer.kill('SIGINT')
@@ -122,7 +137,7 @@ test('an interrupted producer says how far it came', { timeout: 30_000 }, async 
 
 test('a reader that has enough ends consume quietly', async () => {
   await produce('enough', `${'x'.repeat(1000)}\n`.repeat(5000))
-  const command = `'${process.execPath}' '${varve}' consume enough --broker ${broker.address} | head -n 1 | wc -c`
+  const command = `'${process.execPath}' '${varve}' consume enough --broker ${brokers.bootstrapServers} | head -n 1 | wc -c`
   const { stdout, stderr } = await runChild('sh', ['-c', command])
   expect(stdout.toString().trim()).toBe('1001')
   expect(stderr).toBe('')

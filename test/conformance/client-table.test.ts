@@ -5,11 +5,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
-import { BrokerProcess } from '../support/broker-process.js'
 import { mustRun } from '../support/children.js'
 import { isLongRun, timeout } from '../support/long-run.js'
 import { storedCodecs } from '../support/stored-codecs.js'
-import { root, temporaryDirectory } from '../support/tree.js'
+import { root } from '../support/tree.js'
+import { BrokersUnderTest, brokersMissing } from './brokers-under-test.js'
 import { allCells, tableClients } from './client-table/clients.js'
 import {
   clientTableHead,
@@ -22,13 +22,12 @@ import {
 /** A client that hangs is ended; the slowest need two minutes. */
 const CLIENT_TIMEOUT = 5 * 60_000
 
-const data = join(temporaryDirectory(), 'data')
 const page = readFileSync(join(root, 'docs', 'protocol-support.md'), 'utf8')
 const outcomes = new Map<string, Outcome>()
-let broker: BrokerProcess
+let brokers: BrokersUnderTest
 
 beforeAll(async () => {
-  broker = await BrokerProcess.start(data)
+  if (brokersMissing === null) brokers = await BrokersUnderTest.start()
 })
 
 // At the same time: most of theirs they spend waiting for their groups. The slowest, which are last in the table, begin.
@@ -36,12 +35,13 @@ test.concurrent.for(tableClients.filter(({ quick }) => isLongRun || quick !== un
   '$name does every cell of the table',
   { timeout },
   async (client, context) => {
+    if (brokersMissing !== null) context.skip(brokersMissing)
     if (!client.isInstalled())
       context.skip(`${client.name} is not installed; install it with: npm run setup:conformance`)
     const cells = isLongRun ? allCells(client) : client.quick!
     const [program, ...args] = client.command
     const started = Date.now()
-    const { stdout } = await mustRun(program, [...args, broker.address, cells.join(',')], {
+    const { stdout } = await mustRun(program, [...args, brokers.bootstrapServers, cells.join(',')], {
       timeout: CLIENT_TIMEOUT,
     })
     const [first, ...results] = stdout
@@ -59,7 +59,8 @@ test.concurrent.for(tableClients.filter(({ quick }) => isLongRun || quick !== un
     expect(results).toEqual(cells.map((cell) => ({ cell })))
     if (!client.isOfTheSystem) expect(first).toEqual({ version: client.version })
     for (const codec of client.codecs.filter((each) => cells.includes(each)))
-      expect(storedCodecs(join(data, `${client.name}-${codec}-0`), 0)).toEqual(new Set([codec]))
+      for (const replica of brokers.replicasOf(`${client.name}-${codec}`))
+        await context.expect.poll(() => storedCodecs(replica, 0)).toEqual(new Set([codec]))
   },
 )
 

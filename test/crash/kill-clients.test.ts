@@ -268,7 +268,7 @@ test(
     }
 
     for (const production of productions) await production.end()
-    const found = await contentOfTopic(broker, TOPIC, PARTITIONS)
+    const found = await contentOfTopic([broker.address], TOPIC, PARTITIONS)
     const ends = found.map((content) => content.size)
     await until('the groups have read all', () =>
       groups.every(({ committed }) => committed.every((offset, partition) => offset === ends[partition])),

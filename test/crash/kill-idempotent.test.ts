@@ -158,7 +158,7 @@ describe.each([
       expect(interrupted, 'kills came in the middle').toBeGreaterThan(0)
       expect(new Set(ids).size, 'no producer id is handed out twice').toBe(ids.length)
 
-      const found = await contentOfTopic(broker, TOPIC, PARTITIONS)
+      const found = await contentOfTopic([broker.address], TOPIC, PARTITIONS)
       for (const lane of lanes) {
         const content = found[lane.partition]!
         const stored = [...content].sort(([a], [b]) => a - b).map(([, value]) => value)

@@ -93,7 +93,7 @@ describe.each([
     ).not.toEqual([])
 
     const broker = await BrokerProcess.start(join(data, 'log'), args)
-    const found = await contentOfTopic(broker, TOPIC, PARTITIONS)
+    const found = await contentOfTopic([broker.address], TOPIC, PARTITIONS)
     const attempted = new Set(attempts.map(({ value, partition }) => `${partition} ${value}`))
     const stored = found.flatMap((records, partition) =>
       [...records.values()].map((value) => `${partition} ${value}`),

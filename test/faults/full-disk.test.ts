@@ -37,7 +37,7 @@ async function send(producer: Producer, partition: number, goesOn: () => boolean
 }
 
 async function expectAllThere(broker: BrokerProcess): Promise<void> {
-  const found = await contentOfTopic(broker, TOPIC, PARTITIONS)
+  const found = await contentOfTopic([broker.address], TOPIC, PARTITIONS)
   found.forEach((content, partition) => {
     const lost = [...acknowledged[partition]!].filter(([offset, value]) => content.get(offset) !== value)
     expect(lost, `lost of partition ${partition}`).toEqual([])

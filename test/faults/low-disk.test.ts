@@ -55,7 +55,7 @@ test.skipIf(disk === null)(
     const report = await health()
     expect(report.status).toBe('failing')
     expect(report.problems).toEqual([expect.stringMatching(/free bytes, fewer than lowDiskBytes, 67108864/)])
-    const found = async (): Promise<number> => (await contentOfTopic(broker, 'orders', 1))[0]!.size
+    const found = async (): Promise<number> => (await contentOfTopic([broker.address], 'orders', 1))[0]!.size
     expect(await found(), 'what is stored can be read').toBe(taken)
 
     const patient = producer.send('orders', { value: 'after' })

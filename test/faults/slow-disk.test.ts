@@ -73,7 +73,7 @@ test(
     await Promise.all(produced)
     expect(residentBytes(broker).most - before).toBeLessThan(80 * MIB)
 
-    const [content] = await contentOfTopic(broker, 'slow', 1)
+    const [content] = await contentOfTopic([broker.address], 'slow', 1)
     expect(content!.size).toBe(produced.length)
     const lost = [...acknowledged].filter(([offset, value]) => content!.get(offset) !== value)
     expect(lost.map(([offset]) => offset)).toEqual([])

@@ -4,8 +4,12 @@
  */
 import { Kafka, logLevel } from 'kafkajs'
 
-const [broker, groupId, topic] = process.argv.slice(2)
-const kafka = new Kafka({ brokers: [broker], clientId: 'kafkajs', logLevel: logLevel.NOTHING })
+const [bootstrapServers, groupId, topic] = process.argv.slice(2)
+const kafka = new Kafka({
+  brokers: bootstrapServers.split(','),
+  clientId: 'kafkajs',
+  logLevel: logLevel.NOTHING,
+})
 const consumer = kafka.consumer({
   groupId,
   sessionTimeout: 6000,

@@ -1,15 +1,19 @@
 /**
- * A line producer on kafkajs, idempotent: BROKER TOPIC FILE [TRANSACTIONAL-ID]. Lines go to partition 0 in order. With a
+ * A line producer on kafkajs, idempotent: BROKERS TOPIC FILE [TRANSACTIONAL-ID]. Lines go to partition 0 in order. With a
  * transactional id it begins a transaction.
  */
 import { readFileSync } from 'node:fs'
 import { Kafka, Partitioners, logLevel } from 'kafkajs'
 
 const BATCH = 500
-const [broker, topic, file, transactionalId] = process.argv.slice(2)
+const [bootstrapServers, topic, file, transactionalId] = process.argv.slice(2)
 
 const lines = readFileSync(file, 'utf8').split('\n')
-const kafka = new Kafka({ brokers: [broker], clientId: 'kafkajs', logLevel: logLevel.NOTHING })
+const kafka = new Kafka({
+  brokers: bootstrapServers.split(','),
+  clientId: 'kafkajs',
+  logLevel: logLevel.NOTHING,
+})
 const producer = kafka.producer({
   createPartitioner: Partitioners.DefaultPartitioner,
   idempotent: true,

@@ -1,12 +1,12 @@
 /**
- * A line producer on kafkajs: BROKER TOPIC FILE none|gzip|keyed. Lines go to partition 0 in order; with `keyed`, each
+ * A line producer on kafkajs: BROKERS TOPIC FILE none|gzip|keyed. Lines go to partition 0 in order; with `keyed`, each
  * KEY:VALUE line to the partition of its key. Retries are off, so that a lost answer cannot double a record unnoticed.
  */
 import { readFileSync } from 'node:fs'
 import { CompressionTypes, Kafka, Partitioners, logLevel } from 'kafkajs'
 
 const BATCH = 2000
-const [broker, topic, file, mode] = process.argv.slice(2)
+const [bootstrapServers, topic, file, mode] = process.argv.slice(2)
 
 const bytes = readFileSync(file)
 const lines = []
@@ -24,7 +24,7 @@ const message = (line) => {
 }
 
 const kafka = new Kafka({
-  brokers: [broker],
+  brokers: bootstrapServers.split(','),
   clientId: 'kafkajs',
   logLevel: logLevel.ERROR,
   retry: { retries: 0 },

@@ -1,12 +1,12 @@
 /**
- * A member of a consumer group on our own consumer: BROKER GROUP TOPIC [ASSIGNOR…]. Prints `PARTITION OFFSET VALUE` for each
+ * A member of a consumer group on our own consumer: BROKERS GROUP TOPIC [ASSIGNOR…]. Prints `PARTITION OFFSET VALUE` for each
  * record, from the first one on unless the group has committed others, and leaves on SIGTERM.
  */
 import { Consumer } from '@varve/client'
 
-const [broker, groupId, topic, ...assignors] = process.argv.slice(2)
+const [bootstrapServers, groupId, topic, ...assignors] = process.argv.slice(2)
 const consumer = new Consumer({
-  brokers: [broker],
+  brokers: bootstrapServers.split(','),
   groupId,
   offsetReset: 'earliest',
   sessionTimeoutMs: 6_000,

@@ -6,7 +6,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
-import { BrokerProcess } from '../../support/broker-process.js'
 import {
   kafkaPython,
   kafkajs,
@@ -19,6 +18,7 @@ import {
 import { firstDifference, sampleText } from '../../support/sample-text.js'
 import { storedCodecs } from '../../support/stored-codecs.js'
 import { temporaryDirectory } from '../../support/tree.js'
+import { BrokersUnderTest } from '../brokers-under-test.js'
 
 const TIMEOUT = 60_000
 const FEW_RECORDS = 20
@@ -26,13 +26,12 @@ const FEW_RECORDS = 20
 // kcat sends no message for an empty line.
 const text = sampleText(20_000, 4, { emptyLines: false })
 const directory = temporaryDirectory()
-const data = join(directory, 'data')
 const file = join(directory, 'text')
-let broker: BrokerProcess
+let brokers: BrokersUnderTest
 
 beforeAll(async () => {
   writeFileSync(file, text)
-  broker = await BrokerProcess.start(data)
+  brokers = await BrokersUnderTest.start()
 })
 
 const compressions = ['gzip', 'snappy', 'lz4', 'zstd'] as const
@@ -51,10 +50,11 @@ test.concurrent.for(writers)(
   async ({ writer, compression }, context) => {
     needs(context, writer)
     const topic = `${compression}-${writer.name}`
-    await writer.write(broker.address, topic, file, compression)
-    expect(storedCodecs(join(data, `${topic}-0`), FEW_RECORDS)).toEqual(new Set([compression]))
+    await writer.write(brokers.bootstrapServers, topic, file, compression)
+    for (const replica of brokers.replicasOf(topic))
+      await context.expect.poll(() => storedCodecs(replica, FEW_RECORDS)).toEqual(new Set([compression]))
     const installed = readers.filter(({ missing }) => missing === null)
-    const texts = await Promise.all(installed.map((reader) => reader.read(broker.address, topic)))
+    const texts = await Promise.all(installed.map((reader) => reader.read(brokers.bootstrapServers, topic)))
     for (const [n, { name }] of installed.entries()) expect(firstDifference(text, texts[n]!), name).toBeNull()
   },
 )

@@ -5,12 +5,8 @@
  */
 import { once } from 'node:events'
 import type { ChildProcess } from 'node:child_process'
-import { join } from 'node:path'
-import { describeGroups, offsetFetch } from '@varve/protocol'
 import { Admin, Producer } from '@varve/client'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { RawClient } from '../../../packages/broker/test/support/raw-client.js'
-import { BrokerProcess } from '../../support/broker-process.js'
 import { startChild } from '../../support/children.js'
 import {
   type GroupClient,
@@ -21,7 +17,7 @@ import {
   needs,
   varveConsumer,
 } from '../../support/clients.js'
-import { temporaryDirectory } from '../../support/tree.js'
+import { BrokersUnderTest } from '../brokers-under-test.js'
 
 const PARTITIONS = 6
 const TIMEOUT = 180_000
@@ -55,13 +51,13 @@ class Member {
   }
 }
 
-let broker: BrokerProcess
-let raw: RawClient
+let brokers: BrokersUnderTest
+let admin: Admin
 
 beforeAll(async () => {
-  broker = await BrokerProcess.start(join(temporaryDirectory(), 'data'))
-  raw = await RawClient.connect(broker.port)
-  return () => raw.close()
+  brokers = await BrokersUnderTest.start()
+  admin = new Admin({ brokers: brokers.addresses })
+  return () => admin.close()
 })
 
 async function produce(
@@ -70,7 +66,7 @@ async function produce(
   count: number,
   partitions = PARTITIONS,
 ): Promise<string[]> {
-  const producer = new Producer({ brokers: [broker.address] })
+  const producer = new Producer({ brokers: brokers.addresses })
   const values = Array.from({ length: count }, (_, n) => `${name} ${n}`)
   await Promise.all(values.map((value, n) => producer.send(topic, { value, partition: n % partitions })))
   await producer.close()
@@ -80,15 +76,14 @@ async function produce(
 async function until(condition: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
   const deadline = Date.now() + 60_000
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`waited in vain until ${what()}\n${broker.errors}`)
+    if (Date.now() > deadline) throw new Error(`waited in vain until ${what()}\n${brokers.errors}`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
 
 async function describeGroup(group: string): Promise<{ state: string; members: number }> {
-  const asked = { groups: [group], includeAuthorizedOperations: false }
-  const { groups } = await raw.request(describeGroups, 5, asked)
-  return { state: groups[0]!.groupState, members: groups[0]!.members.length }
+  const [described] = await admin.describeGroups([group])
+  return { state: described!.state, members: described!.members.length }
 }
 
 async function stableWith(group: string, members: number): Promise<void> {
@@ -104,19 +99,17 @@ async function stableWith(group: string, members: number): Promise<void> {
 }
 
 async function committed(group: string): Promise<number> {
-  const { topics } = await raw.request(offsetFetch, 5, { groupId: group, topics: null })
-  return topics[0]?.partitions.reduce((sum, { committedOffset }) => sum + committedOffset, 0) ?? 0
+  const offsets = await admin.listGroupOffsets(group)
+  return offsets.reduce((sum, { offset }) => sum + offset, 0)
 }
 
 /** One member, then two more; one leaves, one dies, and in the end somebody else goes on. */
 async function live(group: string, clients: readonly [GroupClient, GroupClient, GroupClient]): Promise<void> {
   const topic = `read-by-${group}`
-  const admin = new Admin({ brokers: [broker.address] })
   await admin.createTopics([{ name: topic, partitions: PARTITIONS }])
-  await admin.close()
   const members: Member[] = []
   const begin = (client: GroupClient): Member => {
-    const member = new Member(client, broker.address, group, topic)
+    const member = new Member(client, brokers.bootstrapServers, group, topic)
     members.push(member)
     return member
   }

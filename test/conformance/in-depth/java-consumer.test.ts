@@ -8,11 +8,11 @@ import { Admin, Producer } from '@varve/client'
 import { openLog } from '@varve/log'
 import { encodeBatch, encodeEndTransactionMarker } from '@varve/records'
 import { expect, test } from 'vitest'
-import { BrokerProcess } from '../../support/broker-process.js'
 import { mustRun } from '../../support/children.js'
 import { needs } from '../../support/clients.js'
 import { kafkaToolsMissing, kafkaToolsPath } from '../../support/kafka-tools.js'
-import { root, temporaryDirectory } from '../../support/tree.js'
+import { root } from '../../support/tree.js'
+import { BrokersUnderTest } from '../brokers-under-test.js'
 
 const TIMEOUT = 120_000
 const java = {
@@ -22,14 +22,14 @@ const java = {
 
 /** The values that Java's consumer reads, by partition. */
 async function consume(
-  broker: BrokerProcess,
+  brokers: BrokersUnderTest,
   topic: string,
   partitions: number,
   count: number,
   ...settings: string[]
 ): Promise<string[][]> {
   const program = join(root, 'test', 'conformance', 'clients', 'JavaConsumer.java')
-  const what = [broker.address, topic, String(partitions), String(count)]
+  const what = [brokers.bootstrapServers, topic, String(partitions), String(count)]
   const { stdout } = await mustRun('java', ['-cp', kafkaToolsPath, program, ...what, ...settings])
   const read: string[][] = Array.from({ length: partitions }, () => [])
   for (const line of stdout.toString().trim().split('\n')) {
@@ -39,10 +39,9 @@ async function consume(
   return read
 }
 
-async function create(broker: BrokerProcess, name: string, partitions: number): Promise<void> {
-  const admin = new Admin({ brokers: [broker.address] })
+async function create({ addresses }: BrokersUnderTest, name: string, partitions: number): Promise<void> {
+  await using admin = new Admin({ brokers: addresses })
   await admin.createTopics([{ name, partitions }])
-  await admin.close()
 }
 
 test(
@@ -51,9 +50,9 @@ test(
   async (context) => {
     needs(context, java)
     const [partitions, each] = [5, 1500]
-    const broker = await BrokerProcess.start(join(temporaryDirectory(), 'data'))
-    await create(broker, 'orders', partitions)
-    const producer = new Producer({ brokers: [broker.address], batchBytes: 500 })
+    const brokers = await BrokersUnderTest.start()
+    await create(brokers, 'orders', partitions)
+    const producer = new Producer({ brokers: brokers.addresses, batchBytes: 500 })
     const expected = Array.from({ length: partitions }, (_, partition) =>
       Array.from({ length: each }, (_, i) => `${partition}/${i}`),
     )
@@ -66,20 +65,19 @@ test(
     await write(0, 200)
     // So little at a time that no answer has records of all partitions.
     const limits = ['max.partition.fetch.bytes=600', 'fetch.max.bytes=1000', 'fetch.max.wait.ms=50']
-    const reading = consume(broker, 'orders', partitions, partitions * each, ...limits)
+    const reading = consume(brokers, 'orders', partitions, partitions * each, ...limits)
     await write(200, each)
     expect(await reading).toEqual(expected)
     await producer.close()
-    expect(await broker.stop()).toBe(0)
+    await brokers.stop()
   },
 )
 
 test('it reads what transactions committed, and nothing else', { timeout: TIMEOUT }, async (context) => {
   needs(context, java)
-  const data = join(temporaryDirectory(), 'data')
-  let broker = await BrokerProcess.start(data)
-  await create(broker, 'payments', 1)
-  await broker.stop()
+  const brokers = await BrokersUnderTest.start()
+  await create(brokers, 'payments', 1)
+  await brokers.stop()
   const of = (producerId: number, baseSequence: number, ...values: string[]): Buffer =>
     encodeBatch(
       values.map((value) => ({ value })),
@@ -87,26 +85,26 @@ test('it reads what transactions committed, and nothing else', { timeout: TIMEOU
     )
   const end = (producerId: number, type: 'commit' | 'abort'): Buffer =>
     encodeEndTransactionMarker({ type, producerId, producerEpoch: 0 })
-  const log = await openLog(join(data, 'payments-0'))
-  await Promise.all(
-    log.appendBatches([
-      of(1, 0, 'aborted-1'),
-      of(2, 0, 'committed-1', 'committed-2'),
-      end(1, 'abort'),
-      of(1, 1, 'committed-3'),
-      end(2, 'commit'),
-      encodeBatch([{ value: 'plain' }]),
-      end(1, 'commit'),
-      of(2, 2, 'aborted-2'),
-      end(2, 'abort'),
-      encodeBatch([{ value: 'last' }]),
-      of(3, 0, 'undecided'),
-    ]),
-  )
-  await log.close()
-  broker = await BrokerProcess.start(data)
+  const written = [
+    of(1, 0, 'aborted-1'),
+    of(2, 0, 'committed-1', 'committed-2'),
+    end(1, 'abort'),
+    of(1, 1, 'committed-3'),
+    end(2, 'commit'),
+    encodeBatch([{ value: 'plain' }]),
+    end(1, 'commit'),
+    of(2, 2, 'aborted-2'),
+    end(2, 'abort'),
+    encodeBatch([{ value: 'last' }]),
+    of(3, 0, 'undecided'),
+  ]
+  for (const replica of brokers.replicasOf('payments')) {
+    await using log = await openLog(replica)
+    await Promise.all(log.appendBatches(written))
+  }
+  await brokers.startAgain()
   const committed = ['committed-1', 'committed-2', 'committed-3', 'plain', 'last']
-  expect(await consume(broker, 'payments', 1, 5, 'isolation.level=read_committed')).toEqual([committed])
-  expect((await consume(broker, 'payments', 1, 8))[0]).toHaveLength(8)
-  expect(await broker.stop()).toBe(0)
+  expect(await consume(brokers, 'payments', 1, 5, 'isolation.level=read_committed')).toEqual([committed])
+  expect((await consume(brokers, 'payments', 1, 8))[0]).toHaveLength(8)
+  await brokers.stop()
 })

@@ -6,7 +6,6 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { keyPartition } from '@varve/partitioning'
-import { BrokerProcess } from '../../support/broker-process.js'
 import { mustRun } from '../../support/children.js'
 import {
   kafkaPython,
@@ -20,6 +19,7 @@ import {
 import { random } from '../../support/random.js'
 import { firstDifference } from '../../support/sample-text.js'
 import { temporaryDirectory, varve } from '../../support/tree.js'
+import { BrokersUnderTest } from '../brokers-under-test.js'
 
 const PARTITIONS = 3
 const LINES = 20_000
@@ -31,7 +31,7 @@ const readers: readonly Reader[] = [kcat, kafkaPython, ourselves]
 const directory = temporaryDirectory()
 const file = join(directory, 'keyed')
 const expected: string[] = Array.from({ length: PARTITIONS }, () => '')
-let broker: BrokerProcess
+let brokers: BrokersUnderTest
 
 beforeAll(async () => {
   const next = random(3)
@@ -45,7 +45,7 @@ beforeAll(async () => {
     expected[partition] += `${value}\n`
   }
   writeFileSync(file, text)
-  broker = await BrokerProcess.start(join(directory, 'data'))
+  brokers = await BrokersUnderTest.start()
 })
 
 describe.each(writers)('what $name wrote by key', (writer) => {
@@ -53,9 +53,17 @@ describe.each(writers)('what $name wrote by key', (writer) => {
 
   beforeAll(async () => {
     if (writer.missing !== null) return
-    const create = ['topic', 'create', topic, '--partitions', String(PARTITIONS), '--broker', broker.address]
+    const create = [
+      'topic',
+      'create',
+      topic,
+      '--partitions',
+      String(PARTITIONS),
+      '--broker',
+      brokers.bootstrapServers,
+    ]
     await mustRun(process.execPath, [varve, ...create])
-    await writer.writeKeyed(broker.address, topic, file)
+    await writer.writeKeyed(brokers.bootstrapServers, topic, file)
   }, TIMEOUT)
 
   test.concurrent.for(readers)(
@@ -64,7 +72,7 @@ describe.each(writers)('what $name wrote by key', (writer) => {
     async (reader, context) => {
       needs(context, writer, reader)
       const found = await Promise.all(
-        expected.map((_, partition) => reader.read(broker.address, topic, partition)),
+        expected.map((_, partition) => reader.read(brokers.bootstrapServers, topic, partition)),
       )
       for (const [partition, text] of expected.entries()) {
         expect(firstDifference(Buffer.from(text), found[partition]!), `partition ${partition}`).toBeNull()

@@ -6,7 +6,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { BrokerProcess } from '../../support/broker-process.js'
 import {
   kafkaPython,
   kafkajs,
@@ -18,6 +17,7 @@ import {
 } from '../../support/clients.js'
 import { firstDifference, sampleText } from '../../support/sample-text.js'
 import { temporaryDirectory } from '../../support/tree.js'
+import { BrokersUnderTest } from '../brokers-under-test.js'
 
 const LINES = 100_000
 const TIMEOUT = 90_000
@@ -34,22 +34,25 @@ const texts = {
 const textOf = (writer: Writer): keyof typeof texts =>
   writer === kcat ? 'withoutEmptyLines' : 'withEmptyLines'
 
-let broker: BrokerProcess
+let brokers: BrokersUnderTest
 
 beforeAll(async () => {
   for (const [name, text] of Object.entries(texts)) writeFileSync(join(directory, name), text)
-  broker = await BrokerProcess.start(join(directory, 'data'))
+  brokers = await BrokersUnderTest.start()
 })
 
 describe.each(writers)('what $name wrote', (writer) => {
   const topic = `from-${writer.name}`
 
   beforeAll(async () => {
-    if (writer.missing === null) await writer.write(broker.address, topic, join(directory, textOf(writer)))
+    if (writer.missing === null)
+      await writer.write(brokers.bootstrapServers, topic, join(directory, textOf(writer)))
   }, TIMEOUT)
 
   test.concurrent.for(readers)('$name reads back', { timeout: TIMEOUT }, async (reader, context) => {
     needs(context, writer, reader)
-    expect(firstDifference(texts[textOf(writer)], await reader.read(broker.address, topic))).toBeNull()
+    expect(
+      firstDifference(texts[textOf(writer)], await reader.read(brokers.bootstrapServers, topic)),
+    ).toBeNull()
   })
 })

@@ -31,6 +31,7 @@ import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.RecordTooLargeException;
@@ -45,14 +46,16 @@ public class Java {
         void run() throws Exception;
     }
 
-    static String broker;
+    /** HOST:PORT of each broker, with commas. */
+    static String bootstrapServers;
+    static int brokerCount;
     static Admin admin;
 
     record Sent(byte[] key, byte[] value, List<Header> headers, int partition) {}
 
     static Properties config(String... settings) {
         Properties config = new Properties();
-        config.put("bootstrap.servers", broker);
+        config.put("bootstrap.servers", bootstrapServers);
         for (int i = 0; i < settings.length; i += 2) config.put(settings[i], settings[i + 1]);
         return config;
     }
@@ -63,7 +66,7 @@ public class Java {
 
     static String create(String name, int partitions, Map<String, String> configs) throws Exception {
         String topic = "java-" + name;
-        admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1).configs(configs))).all().get();
+        admin.createTopics(List.of(new NewTopic(topic, partitions, (short) brokerCount).configs(configs))).all().get();
         return topic;
     }
 
@@ -267,12 +270,14 @@ public class Java {
         checkOffset(partition, OffsetSpec.forTimestamp(before + 3_600_000), -1);
         deleteBefore(partition, 2);
         checkOffset(partition, OffsetSpec.earliest(), 2);
-        var directories = admin.describeLogDirs(List.of(0)).allDescriptions().get().get(0).values();
-        check(directories.stream().anyMatch(each -> each.replicaInfos().containsKey(partition)), directories);
+        var brokers = admin.describeCluster().nodes().get().stream().map(Node::id).toList();
+        check(brokers.size() == brokerCount, brokers);
+        for (var directories : admin.describeLogDirs(brokers).allDescriptions().get().values())
+            check(directories.values().stream().anyMatch(each -> each.replicaInfos().containsKey(partition)), directories);
         var producers = admin.describeProducers(List.of(partition)).all().get().get(partition).activeProducers();
         check(producers.size() == 1 && producers.get(0).lastSequence() == 5, producers);
-        check(admin.describeCluster().nodes().get().size() == 1, "not one broker");
-        check(admin.describeMetadataQuorum().quorumInfo().get().leaderId() == 0, "broker 0 does not lead");
+        int controller = admin.describeCluster().controller().get().id();
+        check(admin.describeMetadataQuorum().quorumInfo().get().leaderId() == controller, "the controller does not lead");
         admin.deleteTopics(List.of(topic)).all().get();
         check(!admin.listTopics().names().get().contains(topic), "the deleted topic is still there");
     }
@@ -320,7 +325,8 @@ public class Java {
     }
 
     public static void main(String[] args) throws Exception {
-        broker = args[0];
+        bootstrapServers = args[0];
+        brokerCount = bootstrapServers.split(",").length;
         Map<String, Cell> named = new LinkedHashMap<>();
         for (String name : List.of("none", "gzip", "snappy", "lz4", "zstd")) named.put(name, () -> codec(name));
         named.put("large", Java::large);

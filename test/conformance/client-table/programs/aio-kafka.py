@@ -1,7 +1,6 @@
 """Every cell of the table for aiokafka, with its default settings but for what a cell is about."""
 
 import asyncio
-import sys
 import time
 from contextlib import asynccontextmanager
 
@@ -11,14 +10,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, Records
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import MessageSizeTooLargeError
 
-from cells import run
-
-broker = sys.argv[1]
+from cells import bootstrap_servers, broker_count, replication_factor, run
 
 
 @asynccontextmanager
 async def administrator():
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
     try:
         yield admin
@@ -28,18 +25,18 @@ async def administrator():
 
 async def create(topic, partitions=1, **configs):
     async with administrator() as admin:
-        await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
+        await admin.create_topics([NewTopic(topic, partitions, replication_factor, topic_configs=configs)])
     return topic
 
 
 async def produce(topic, records, **settings):
-    async with AIOKafkaProducer(bootstrap_servers=broker, **settings) as producer:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers, **settings) as producer:
         sent = [await producer.send(topic, value, key, partition, headers=headers) for key, value, headers, partition in records]
         await asyncio.gather(*sent)
 
 
 async def member(group, topic, **settings):
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=broker, group_id=group, **settings)
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap_servers, group_id=group, **settings)
     await consumer.start()
     return consumer
 
@@ -55,7 +52,7 @@ async def poll_until(consumers, done, seconds=90):
 
 
 async def consume(topic, count):
-    async with AIOKafkaConsumer(bootstrap_servers=broker) as consumer:
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap_servers) as consumer:
         at = TopicPartition(topic, 0)
         consumer.assign([at])
         consumer.seek(at, 0)
@@ -126,7 +123,8 @@ async def reset():
     assert [r.value for r in await poll_until([latest], len)] == [b'after']
     await latest.stop()
     # What a group has committed may be gone.
-    await produce(topic, [(None, b'kept', None, 0)])
+    # By default it waits for the leader alone, and the end that anybody is told is that of what all replicas in sync have.
+    await produce(topic, [(None, b'kept', None, 0)], acks='all')
     async with administrator() as admin:
         await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(2)})
     late = await member('aiokafka-earliest', topic, auto_offset_reset='earliest')
@@ -136,7 +134,7 @@ async def reset():
 
 async def administration():
     topic = await create('aiokafka-admin', 2)
-    async with administrator() as admin, AIOKafkaConsumer(bootstrap_servers=broker) as consumer:
+    async with administrator() as admin, AIOKafkaConsumer(bootstrap_servers=bootstrap_servers) as consumer:
         async def partitions():
             return len((await admin.describe_topics([topic]))[0]['partitions'])
 
@@ -147,12 +145,12 @@ async def administration():
         answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {'retention.ms': None})])
         assert [entry[1] for answer in answers for resource in answer.resources for entry in resource[4]] == ['12345']
         before, first = int(time.time() * 1000), TopicPartition(topic, 0)
-        await produce(topic, [(None, b'%d' % i, None, 0) for i in range(6)])
+        await produce(topic, [(None, b'%d' % i, None, 0) for i in range(6)], acks='all')
         assert await consumer.end_offsets([first]) == {first: 6}
         assert (await consumer.offsets_for_times({first: before - 1}))[first].offset == 0
         assert await admin.delete_records({first: RecordsToDelete(2)}) == {first: 2}
         assert await consumer.beginning_offsets([first]) == {first: 2}
-        assert len((await admin.describe_cluster())['brokers']) == 1
+        assert len((await admin.describe_cluster())['brokers']) == broker_count
         await admin.delete_topics([topic])
         assert topic not in await admin.list_topics()
 
@@ -170,7 +168,7 @@ async def groups():
         first = TopicPartition(topic, 0)
         assert (await admin.list_consumer_group_offsets(group))[first].offset == 1
         # Offsets are altered by whoever is no member.
-        committer = AIOKafkaConsumer(bootstrap_servers=broker, group_id=group, enable_auto_commit=False)
+        committer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False)
         await committer.start()
         committer.assign([first])
         await committer.commit({first: 0})

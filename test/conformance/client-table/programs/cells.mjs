@@ -1,8 +1,12 @@
 /** What the Node programs of the table have in common: they are told cells, and say of each whether it passed. */
 import { setTimeout as after } from 'node:timers/promises'
 
-/** `HOST:PORT` of the broker. */
-export const broker = process.argv.at(-2)
+/** `HOST:PORT` of each broker, with commas. */
+export const bootstrapServers = process.argv.at(-2)
+export const brokers = bootstrapServers.split(',')
+
+/** Of the topics that a cell creates: each of them is on every broker. */
+export const replicationFactor = brokers.length
 
 /** The 900 KB of the cell `large`. */
 export const largeValue = Buffer.from(Uint8Array.from({ length: 900_000 }, (_, i) => ((i * 7) % 251) & 0xff))

@@ -3,6 +3,12 @@
 import json
 import sys
 
+# HOST:PORT of each broker, with commas.
+bootstrap_servers = sys.argv[1]
+broker_count = len(bootstrap_servers.split(','))
+# Of the topics that a cell creates: each of them is on every broker.
+replication_factor = broker_count
+
 
 def run(version, named):
     """Does the cells that the second argument lists, each with its function of `named`."""

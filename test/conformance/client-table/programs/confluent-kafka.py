@@ -1,6 +1,5 @@
 """Every cell of the table for confluent-kafka (librdkafka), with its default settings but for what a cell is about."""
 
-import sys
 import time
 
 from confluent_kafka import (
@@ -10,15 +9,14 @@ from confluent_kafka.admin import (
     AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec,
 )
 
-from cells import run
+from cells import bootstrap_servers, broker_count, replication_factor, run
 
-broker = sys.argv[1]
-at = {'bootstrap.servers': broker}
+at = {'bootstrap.servers': bootstrap_servers}
 admin = AdminClient(at)
 
 
 def create(topic, partitions=1, **config):
-    admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result(20)
+    admin.create_topics([NewTopic(topic, partitions, replication_factor, config=config)])[topic].result(20)
     return topic
 
 
@@ -172,7 +170,7 @@ def administration():
     assert offset_at(topic, OffsetSpec.for_timestamp(before - 1)) == 0
     assert delete_before(topic, 2).low_watermark == 2
     assert offset_at(topic, OffsetSpec.earliest()) == 2
-    assert len(admin.describe_cluster().result(20).nodes) == 1
+    assert len(admin.describe_cluster().result(20).nodes) == broker_count
     admin.delete_topics([topic])[topic].result(20)
     assert topic not in admin.list_topics(timeout=20).topics
 

@@ -1,6 +1,5 @@
 """Every cell of the table for kafka-python, with its default settings but for what a cell is about."""
 
-import sys
 import threading
 import time
 
@@ -9,19 +8,18 @@ from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartitio
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions, NewTopic
 from kafka.errors import MessageSizeTooLargeError
 
-from cells import run
+from cells import bootstrap_servers, broker_count, replication_factor, run
 
-broker = sys.argv[1]
-admin = KafkaAdminClient(bootstrap_servers=broker)
+admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
 
 
 def create(topic, partitions=1, **configs):
-    admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
+    admin.create_topics([NewTopic(topic, partitions, replication_factor, topic_configs=configs)])
     return topic
 
 
 def produce(topic, records, **settings):
-    producer = KafkaProducer(bootstrap_servers=broker, **settings)
+    producer = KafkaProducer(bootstrap_servers=bootstrap_servers, **settings)
     sent = [producer.send(topic, value, key, headers, partition) for key, value, headers, partition in records]
     producer.flush()
     producer.close()
@@ -30,7 +28,7 @@ def produce(topic, records, **settings):
 
 
 def member(group, topic, **settings):
-    return KafkaConsumer(topic, bootstrap_servers=broker, group_id=group, **settings)
+    return KafkaConsumer(topic, bootstrap_servers=bootstrap_servers, group_id=group, **settings)
 
 
 def poll_until(consumers, done, seconds=60):
@@ -44,7 +42,7 @@ def poll_until(consumers, done, seconds=60):
 
 
 def consume(topic, count):
-    consumer = KafkaConsumer(bootstrap_servers=broker)
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers)
     at = TopicPartition(topic, 0)
     consumer.assign([at])
     consumer.seek(at, 0)
@@ -149,7 +147,8 @@ def reset():
     assert [r.value for r in poll_until([latest], len)] == [b'after']
     latest.close()
     # What a group has committed may be gone.
-    produce(topic, [(None, b'kept', None, 0)])
+    # By default it waits for the leader alone, and the end that anybody is told is that of what all replicas in sync have.
+    produce(topic, [(None, b'kept', None, 0)], acks='all')
     admin.delete_records({TopicPartition(topic, 0): 2})
     late = member('kafka-python-earliest', topic, auto_offset_reset='earliest')
     assert [r.value for r in poll_until([late], len)] == [b'kept']
@@ -169,14 +168,14 @@ def administration():
     answers = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {'retention.ms': None})])
     assert [entry[1] for answer in answers for resource in answer.resources for entry in resource[4]] == ['12345']
     before, first = int(time.time() * 1000), TopicPartition(topic, 0)
-    produce(topic, [(None, b'%d' % i, None, 0) for i in range(6)])
-    consumer = KafkaConsumer(bootstrap_servers=broker)
+    produce(topic, [(None, b'%d' % i, None, 0) for i in range(6)], acks='all')
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers)
     assert consumer.end_offsets([first]) == {first: 6}
     assert consumer.offsets_for_times({first: before - 1})[first].offset == 0
     assert admin.delete_records({first: 2})[first]['low_watermark'] == 2
     assert consumer.beginning_offsets([first]) == {first: 2}
     consumer.close()
-    assert len(admin.describe_cluster()['brokers']) == 1
+    assert len(admin.describe_cluster()['brokers']) == broker_count
     admin.delete_topics([topic])
     assert topic not in admin.list_topics()
 
@@ -193,7 +192,7 @@ def groups():
     first = TopicPartition(topic, 0)
     assert admin.list_consumer_group_offsets(group)[first].offset == 1
     # Offsets are altered by whoever is no member.
-    committer = KafkaConsumer(bootstrap_servers=broker, group_id=group, enable_auto_commit=False)
+    committer = KafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False)
     committer.assign([first])
     committer.commit({first: OffsetAndMetadata(0, '', -1)})
     committer.close()

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Admin, Producer } from '@varve/client'
-import { broker, run, until } from './cells.mjs'
+import { bootstrapServers, brokers, replicationFactor, run, until } from './cells.mjs'
 import { ended, start, temporaryDirectory } from './processes.mjs'
 
 const [, , version, command, ...options] = process.argv.slice(0, -2)
@@ -15,7 +15,7 @@ const [, , version, command, ...options] = process.argv.slice(0, -2)
 const directory = temporaryDirectory()
 
 /** Only prepares what a cell is not about: a tool needs a second to do so. */
-const admin = new Admin({ brokers: [broker] })
+const admin = new Admin({ brokers })
 
 async function create(name, partitions = 1, configs = {}) {
   const topic = `kafka-tools-${name}`
@@ -44,7 +44,11 @@ async function tool(name, args, input) {
   return output
 }
 
-const at = ['--bootstrap-server', broker]
+/** The ids of all brokers, as the tools list them, and that of the controller. */
+const { nodes, controllerId } = await admin.describeCluster()
+const ids = nodes.map(({ nodeId }) => nodeId).sort()
+
+const at = ['--bootstrap-server', bootstrapServers]
 const ask = (name, ...args) => tool(name, [...at, ...args])
 /** Words instead of a table's columns. */
 const table = async (name, ...args) => (await ask(name, ...args)).replaceAll(/[ \t]+/g, ' ')
@@ -162,7 +166,7 @@ async function reset() {
   const earliest = ['--group', 'kafka-tools-earliest', '--from-beginning']
   assert.deepEqual(await consume(topic, 1, ...earliest), ['before'])
   const latest = member('latest', topic)
-  const producer = new Producer({ brokers: [broker] })
+  const producer = new Producer({ brokers })
   // It tells of no position before its first record, so there is one more until one arrives.
   await until(async () => {
     await producer.send(topic, { value: 'after' })
@@ -180,11 +184,17 @@ async function reset() {
 async function topics() {
   const topic = 'kafka-tools-topics'
   const named = ['--topic', topic]
-  const one = ['--partitions', '2', '--replication-factor', '1', '--config', 'cleanup.policy=compact']
-  assert.match(await ask('TopicCommand', '--create', ...named, ...one), /Created topic kafka-tools-topics\./)
+  const compact = ['--config', 'cleanup.policy=compact']
+  const wanted = ['--partitions', '2', '--replication-factor', String(replicationFactor), ...compact]
+  assert.match(
+    await ask('TopicCommand', '--create', ...named, ...wanted),
+    /Created topic kafka-tools-topics\./,
+  )
   assert.match(
     await table('TopicCommand', '--describe', ...named),
-    /TopicId: \S{22} PartitionCount: 2 ReplicationFactor: 1 Configs: .*cleanup\.policy=compact/,
+    new RegExp(
+      `TopicId: \\S{22} PartitionCount: 2 ReplicationFactor: ${replicationFactor} Configs: .*cleanup\\.policy=compact`,
+    ),
   )
   await ask('TopicCommand', '--alter', ...named, '--partitions', '3')
   const [described, lagging, listed] = await Promise.all([
@@ -192,7 +202,9 @@ async function topics() {
     ask('TopicCommand', '--describe', '--under-replicated-partitions'),
     ask('TopicCommand', '--list'),
   ])
-  assert.match(described, /Partition: 2 Leader: 0 Replicas: 0 Isr: 0/)
+  const [, leader, replicas, inSync] = /Partition: 2 Leader: (\d+) Replicas: (\S+) Isr: (\S+)/.exec(described)
+  assert.ok(ids.includes(Number(leader)))
+  for (const list of [replicas, inSync]) assert.deepEqual(list.split(',').map(Number).sort(), ids)
   assert.doesNotMatch(lagging, /kafka-tools/)
   assert.ok(linesOf(listed).includes(topic))
   await ask('TopicCommand', '--delete', ...named)
@@ -212,10 +224,11 @@ async function configs() {
   await change('topics', topic, '--delete-config', 'retention.ms')
   assert.doesNotMatch(await describe('topics', topic), /retention\.ms/)
   assert.match(await describe('topics', topic, '--all'), /retention\.ms=604800000 sensitive=false/)
-  await change('brokers', '0', '--add-config', 'log.retention.ms=54321')
-  assert.match(await describe('brokers', '0'), /log\.retention\.ms=54321/)
-  await change('brokers', '0', '--delete-config', 'log.retention.ms')
-  assert.match(await describe('brokers', '0', '--all'), /num\.partitions=1 /)
+  const one = String(ids.at(-1))
+  await change('brokers', one, '--add-config', 'log.retention.ms=54321')
+  assert.match(await describe('brokers', one), /log\.retention\.ms=54321/)
+  await change('brokers', one, '--delete-config', 'log.retention.ms')
+  assert.match(await describe('brokers', one, '--all'), /num\.partitions=1 /)
   const wrong = [...at, '--alter', '--entity-type', 'topics', '--entity-name', topic]
   const refused = await endOf('ConfigCommand', [...wrong, '--add-config', 'retention.ms=soon'])
   assert.notEqual(refused.code, 0)
@@ -224,7 +237,7 @@ async function configs() {
 
 async function records() {
   const topic = await create('records')
-  const producer = new Producer({ brokers: [broker] })
+  const producer = new Producer({ brokers })
   const timestamps = [5000, 9000, 7000].map((ms) => Date.UTC(2020, 0, 1) + ms)
   for (const timestamp of timestamps) await producer.send(topic, { value: String(timestamp), timestamp })
   await producer.close()
@@ -257,9 +270,9 @@ async function cluster() {
     ask('FeatureCommand', 'describe'),
   ])
   assert.match(apis, /Produce\(0\): 0 to 13 \[usable: 13\]/)
-  assert.match(dirs, /"partition":"kafka-tools-cluster-0","size":[1-9]/)
+  assert.equal(dirs.match(/"partition":"kafka-tools-cluster-0","size":[1-9]/g).length, replicationFactor)
   assert.match(producers, /^\d+ 0 -1 0 \d+ None/m)
-  assert.match(quorum, /LeaderId: 0/)
+  assert.match(quorum, new RegExp(`LeaderId: ${controllerId}\\b`))
   assert.match(election, /Valid replica already elected for partitions kafka-tools-cluster-0/)
   assert.match(id, /Cluster ID: \S{22}/)
   assert.match(moves, /No partition reassignments found/)
@@ -269,7 +282,7 @@ async function cluster() {
 
 async function consoleConsumer() {
   const topic = await create('console', 2)
-  const producer = new Producer({ brokers: [broker] })
+  const producer = new Producer({ brokers })
   for (const value of ['a', 'b', 'c']) await producer.send(topic, { value, partition: 1 })
   await producer.close()
   const partition = ['--partition', '1']
@@ -297,7 +310,7 @@ async function consoleConsumer() {
 
 async function consumerGroups() {
   const topic = await create('groups')
-  const producer = new Producer({ brokers: [broker] })
+  const producer = new Producer({ brokers })
   const midnight = Date.UTC(2020, 0, 1)
   for (let i = 0; i < 12; i++)
     await producer.send(topic, { value: String(i), timestamp: i < 6 ? midnight + i * 1000 : Date.now() })
@@ -325,7 +338,7 @@ async function consumerGroups() {
   assert.match(states, /^kafka-tools-administered Empty $/m)
   // None of the plans was carried out.
   assert.match(described, new RegExp(`^${group} ${topic} 0 7 12 5 - - -`, 'm'))
-  assert.match(all, new RegExp(`^${group} \\S+ \\(0\\) - Empty 0`, 'm'))
+  assert.match(all, new RegExp(`^${group} \\S+ \\(\\d+\\) - Empty 0`, 'm'))
   const plan = file('plan.csv', exported)
   assert.match(await askGroups('--reset-offsets', ...named, '--from-file', plan, '--execute'), to(5))
   const joined = member('administered', topic)

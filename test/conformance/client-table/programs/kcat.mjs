@@ -4,10 +4,10 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Admin } from '@varve/client'
-import { broker, largeValue, run, until } from './cells.mjs'
+import { bootstrapServers, brokers, largeValue, run, until } from './cells.mjs'
 import { ended, start, temporaryDirectory } from './processes.mjs'
 
-const admin = new Admin({ brokers: [broker] })
+const admin = new Admin({ brokers })
 
 /** It creates no topics itself. */
 async function create(name, partitions = 1, configs = {}) {
@@ -23,16 +23,16 @@ async function kcat(args, input) {
 }
 
 const produce = (topic, lines, ...settings) =>
-  kcat(['-P', '-b', broker, '-t', topic, ...settings], lines.map((line) => `${line}\n`).join(''))
+  kcat(['-P', '-b', bootstrapServers, '-t', topic, ...settings], lines.map((line) => `${line}\n`).join(''))
 
 const consume = (topic, ...format) =>
-  kcat(['-C', '-b', broker, '-t', topic, '-p', '0', '-o', 'beginning', '-e', '-q', ...format])
+  kcat(['-C', '-b', bootstrapServers, '-t', topic, '-p', '0', '-o', 'beginning', '-e', '-q', ...format])
 
 const linesOf = (output) => output.toString().trim().split('\n')
 
 /** A member of a group, what it says that it has been assigned, and the values that it has read. */
 function member(group, topic, ...settings) {
-  const child = start('kcat', ['-b', broker, '-u', ...settings, '-G', group, topic])
+  const child = start('kcat', ['-b', bootstrapServers, '-u', ...settings, '-G', group, topic])
   const joined = { partitions: 0, values: [] }
   const eachLine = (stream, take) => {
     let rest = ''
@@ -76,10 +76,10 @@ async function large() {
   const topic = await create('large')
   const file = join(temporaryDirectory(), 'large')
   writeFileSync(file, largeValue)
-  await kcat(['-P', '-b', broker, '-t', topic, file])
+  await kcat(['-P', '-b', bootstrapServers, '-t', topic, file])
   assert.ok((await consume(topic, '-f', '%s')).equals(largeValue))
   const small = await create('small', 1, { 'max.message.bytes': '10000' })
-  const refused = await ended('kcat', ['-P', '-b', broker, '-t', small], 'x'.repeat(20_000))
+  const refused = await ended('kcat', ['-P', '-b', bootstrapServers, '-t', small], 'x'.repeat(20_000))
   assert.match(refused.errors, /Message size too large/)
   await produce(small, ['small'])
   assert.deepEqual(linesOf(await consume(small)), ['small'])

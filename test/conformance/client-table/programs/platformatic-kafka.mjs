@@ -7,20 +7,22 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
-import { broker, largeValue, run, until } from './cells.mjs'
+import { brokers, largeValue, replicationFactor, run, until } from './cells.mjs'
 
 const folder = join(process.argv[2], 'node_modules', '@platformatic', 'kafka')
 const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-const { Admin, ConfigResourceTypes, Consumer, IncrementalAlterConfigOperationTypes, Producer } = await import(
-  pathToFileURL(join(folder, 'dist', 'index.js')).href
-)
+const { Admin, ConfigResourceTypes, Consumer, IncrementalAlterConfigOperationTypes, ProduceAcks, Producer } =
+  await import(pathToFileURL(join(folder, 'dist', 'index.js')).href)
 
-const at = { clientId: 'platformatic-kafka', bootstrapBrokers: [broker] }
+const at = { clientId: 'platformatic-kafka', bootstrapBrokers: brokers }
 const admin = new Admin(at)
+
+/** By default it waits for the leader alone, and the end that anybody is told is that of what all replicas in sync have. */
+const committed = { acks: ProduceAcks.ALL }
 
 async function create(name, partitions = 1, configs = []) {
   const topic = `platformatic-kafka-${name}`
-  await admin.createTopics({ topics: [topic], partitions, replicas: 1, configs })
+  await admin.createTopics({ topics: [topic], partitions, replicas: replicationFactor, configs })
   return topic
 }
 
@@ -177,13 +179,13 @@ async function reset() {
   const latest = await member('latest', topic, 'latest')
   // It tells of no position before its first record, so there is one more until one arrives.
   await until(async () => {
-    await produce(topic, [{ value: Buffer.from('after') }])
+    await produce(topic, [{ value: Buffer.from('after') }], committed)
     return latest.messages.length > 0
   }, 'a record from the end')
   assert.equal(latest.messages[0].value.toString(), 'after')
   await latest.leave()
   // What a group has committed may be gone.
-  await produce(topic, [{ value: Buffer.from('kept') }])
+  await produce(topic, [{ value: Buffer.from('kept') }], committed)
   await deleteBefore(topic, (await offsetAt(topic, -1)) - 1n)
   const late = await member('earliest', topic)
   assert.equal((await untilRead(late, 1))[0].value.toString(), 'kept')
@@ -207,17 +209,17 @@ async function administration() {
   assert.equal(described.configs[0].value, '12345')
   const before = Date.now()
   const numbers = Array.from({ length: 6 }, (_, i) => ({ value: Buffer.from(String(i)) }))
-  await produce(topic, numbers)
+  await produce(topic, numbers, committed)
   assert.equal(await offsetAt(topic, -1), 6n)
   assert.equal(await offsetAt(topic, before - 1), 0n)
   await deleteBefore(topic, 2n)
   assert.equal(await offsetAt(topic, -2), 2n)
-  const [{ results }] = await admin.describeLogDirs({ topics: [{ name: topic, partitions: [0] }] })
+  const kept = await admin.describeLogDirs({ topics: [{ name: topic, partitions: [0] }] })
   assert.deepEqual(
-    results.flatMap((directory) => directory.topics.map(({ name }) => name)),
-    [topic],
+    kept.map(({ results }) => results.flatMap((directory) => directory.topics.map(({ name }) => name))),
+    brokers.map(() => [topic]),
   )
-  assert.equal((await admin.metadata({ topics: [topic], forceUpdate: true })).brokers.size, 1)
+  assert.equal((await admin.metadata({ topics: [topic], forceUpdate: true })).brokers.size, brokers.length)
   await admin.deleteTopics({ topics: [topic] })
   assert.ok(!(await admin.listTopics()).includes(topic))
 }

@@ -19,8 +19,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Broker is its HOST:PORT.
-var Broker = os.Args[1]
+// Brokers are the HOST:PORT of each.
+var Brokers = strings.Split(os.Args[1], ",")
+
+// ReplicationFactor is that of the topics that a cell creates: each of them is on every broker.
+var ReplicationFactor = int16(len(Brokers))
 
 // Codecs are all that Kafka has.
 var Codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
@@ -152,7 +155,7 @@ func TooLarge() []Record {
 
 // DeleteBefore deletes the records of partition 0 before an offset, which not every client can.
 func DeleteBefore(topic string, offset int64) {
-	client := Must(kgo.NewClient(kgo.SeedBrokers(Broker)))
+	client := Must(kgo.NewClient(kgo.SeedBrokers(Brokers...)))
 	defer client.Close()
 	admin := kadm.NewClient(client)
 	Check(Must(admin.DeleteRecords(Soon(), kadm.Offsets{topic: {0: {Topic: topic, At: offset}}})).Error())

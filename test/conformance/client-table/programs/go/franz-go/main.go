@@ -18,11 +18,11 @@ const name = "franz-go-"
 var admin = kadm.NewClient(client())
 
 func client(options ...kgo.Opt) *kgo.Client {
-	return Must(kgo.NewClient(append(options, kgo.SeedBrokers(Broker))...))
+	return Must(kgo.NewClient(append(options, kgo.SeedBrokers(Brokers...))...))
 }
 
 func create(topic string, partitions int32) string {
-	Must(admin.CreateTopic(Soon(), partitions, 1, nil, name+topic))
+	Must(admin.CreateTopic(Soon(), partitions, ReplicationFactor, nil, name+topic))
 	return name + topic
 }
 
@@ -133,7 +133,7 @@ func large() {
 	produce(topic, Large())
 	AssertSame(readAll(topic, 1), Large())
 	limit := "10000"
-	Must(admin.CreateTopic(Soon(), 1, 1, map[string]*string{"max.message.bytes": &limit}, name+"small"))
+	Must(admin.CreateTopic(Soon(), 1, ReplicationFactor, map[string]*string{"max.message.bytes": &limit}, name+"small"))
 	refused := deliver(name+"small", TooLarge())
 	Assert(errors.Is(refused, kerr.MessageTooLarge), "20 KB: %v", refused)
 	produce(name+"small", Text("small"))
@@ -245,11 +245,13 @@ func administration() {
 	listed, err = admin.ListStartOffsets(Soon(), topic)
 	assertOffset(listed, err, 2)
 	first := kadm.TopicsSet{topic: {0: {}}}
-	_, there := Must(admin.DescribeAllLogDirs(Soon(), first))[0].LookupPartition(topic, 0)
-	Assert(there, "the partition is in no directory")
+	for broker, directories := range Must(admin.DescribeAllLogDirs(Soon(), first)) {
+		_, there := directories.LookupPartition(topic, 0)
+		Assert(there, "the partition is in no directory of broker %d", broker)
+	}
 	producers := Must(admin.DescribeProducers(Soon(), first)).SortedProducers()
 	Assert(len(producers) == 1 && producers[0].LastSequence == 5, "%v", producers)
-	Assert(len(Must(admin.BrokerMetadata(Soon())).Brokers) == 1, "not one broker")
+	Assert(len(Must(admin.BrokerMetadata(Soon())).Brokers) == len(Brokers), "not all brokers")
 	Must(admin.DeleteTopic(Soon(), topic))
 	Assert(!Must(admin.ListTopics(Soon())).Has(topic), "the deleted topic is still there")
 }

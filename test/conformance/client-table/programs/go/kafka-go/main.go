@@ -15,11 +15,11 @@ import (
 
 const name = "kafka-go-"
 
-var admin = &kafka.Client{Addr: kafka.TCP(Broker)}
+var admin = &kafka.Client{Addr: kafka.TCP(Brokers...)}
 
 func create(topic string, partitions int, configs ...kafka.ConfigEntry) string {
 	topics := []kafka.TopicConfig{
-		{Topic: name + topic, NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: configs},
+		{Topic: name + topic, NumPartitions: partitions, ReplicationFactor: int(ReplicationFactor), ConfigEntries: configs},
 	}
 	Check(Must(admin.CreateTopics(Soon(), &kafka.CreateTopicsRequest{Topics: topics})).Errors[name+topic])
 	return name + topic
@@ -35,7 +35,7 @@ func produce(topic string, records []Record, settings ...func(*kafka.Writer)) {
 }
 
 func deliver(topic string, records []Record, settings ...func(*kafka.Writer)) error {
-	writer := &kafka.Writer{Addr: kafka.TCP(Broker), Topic: topic, Balancer: kafka.BalancerFunc(toPartition)}
+	writer := &kafka.Writer{Addr: kafka.TCP(Brokers...), Topic: topic, Balancer: kafka.BalancerFunc(toPartition)}
 	for _, set := range settings {
 		set(writer)
 	}
@@ -50,6 +50,9 @@ func deliver(topic string, records []Record, settings ...func(*kafka.Writer)) er
 	return errors.Join(writer.WriteMessages(Soon(), messages...), writer.Close())
 }
 
+// By default it waits for no answer, and the end of a partition that anybody is told is that of what all replicas in sync have.
+func committed(writer *kafka.Writer) { writer.RequiredAcks = kafka.RequireAll }
+
 // A reader that reads on its own, and what it has read.
 type member struct {
 	*kafka.Reader
@@ -58,7 +61,7 @@ type member struct {
 }
 
 func consume(config kafka.ReaderConfig) *member {
-	config.Brokers = []string{Broker}
+	config.Brokers = Brokers
 	m := &member{Reader: kafka.NewReader(config)}
 	go func() {
 		for {
@@ -98,7 +101,12 @@ func readAll(topic string, count int) []Record {
 
 func describe(group string) kafka.DescribeGroupsResponseGroup {
 	request := &kafka.DescribeGroupsRequest{GroupIDs: []string{name + group}}
-	described := Must(admin.DescribeGroups(Soon(), request)).Groups[0]
+	var described kafka.DescribeGroupsResponseGroup
+	// It does not try again where a broker has not learned yet that it is the coordinator.
+	Until(func() bool {
+		described = Must(admin.DescribeGroups(Soon(), request)).Groups[0]
+		return !errors.Is(described.Error, kafka.NotCoordinatorForGroup)
+	}, "described by the coordinator")
 	Check(described.Error)
 	return described
 }
@@ -117,9 +125,7 @@ func large() {
 	AssertSame(readAll(topic, 1), Large())
 	small := create("small", 1, kafka.ConfigEntry{ConfigName: "max.message.bytes", ConfigValue: "10000"})
 	var refused kafka.WriteErrors
-	// By default it waits for no answer.
-	waiting := func(writer *kafka.Writer) { writer.RequiredAcks = kafka.RequireAll }
-	Assert(errors.As(deliver(small, TooLarge(), waiting), &refused), "20 KB were taken")
+	Assert(errors.As(deliver(small, TooLarge(), committed), &refused), "20 KB were taken")
 	Assert(errors.Is(refused[0], kafka.MessageSizeTooLarge), "%v", refused)
 	produce(small, Text("small"))
 	AssertSame(readAll(small, 1), Text("small"))
@@ -177,12 +183,12 @@ func reset() {
 	defer latest.Close()
 	// It tells of no position before its first record, so there is one more until one arrives.
 	Until(func() bool {
-		produce(topic, Text("after"))
+		produce(topic, Text("after"), committed)
 		return len(latest.read()) > 0
 	}, "a record from the end")
 	AssertSame(latest.read()[:1], Text("after"))
 	// What a group has committed may be gone.
-	produce(topic, Text("kept"))
+	produce(topic, Text("kept"), committed)
 	DeleteBefore(topic, offsetAt(topic, kafka.LastOffsetOf(0))-1)
 	late := join("earliest", topic, kafka.FirstOffset)
 	defer late.Close()
@@ -233,7 +239,7 @@ func administration() {
 	Check(described.Error)
 	Assert(len(described.ConfigEntries) == 1 && described.ConfigEntries[0].ConfigValue == "12345", "%v", described)
 	before := time.Now()
-	produce(topic, Numbers(6, 1))
+	produce(topic, Numbers(6, 1), committed)
 	Assert(offsetAt(topic, kafka.LastOffsetOf(0)) == 6, "the partition does not end at 6")
 	Assert(offsetAt(topic, kafka.TimeOffsetOf(0, before.Add(-time.Millisecond))) == 0, "the first record since is not that at 0")
 	Assert(offsetAt(topic, kafka.FirstOffsetOf(0)) == 0, "the partition does not begin at 0")

@@ -13,10 +13,10 @@ import (
 
 const name = "sarama-"
 
-var admin = Must(sarama.NewClusterAdmin([]string{Broker}, sarama.NewConfig()))
+var admin = Must(sarama.NewClusterAdmin(Brokers, sarama.NewConfig()))
 
 func create(topic string, partitions int32) string {
-	Check(admin.CreateTopic(name+topic, &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: 1}, false))
+	Check(admin.CreateTopic(name+topic, &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: ReplicationFactor}, false))
 	return name + topic
 }
 
@@ -32,7 +32,7 @@ func deliver(topic string, records []Record, settings ...func(*sarama.Config)) e
 	for _, set := range settings {
 		set(config)
 	}
-	producer := Must(sarama.NewSyncProducer([]string{Broker}, config))
+	producer := Must(sarama.NewSyncProducer(Brokers, config))
 	defer producer.Close()
 	var messages []*sarama.ProducerMessage
 	for _, record := range records {
@@ -51,6 +51,9 @@ func deliver(topic string, records []Record, settings ...func(*sarama.Config)) e
 	return producer.SendMessages(messages)
 }
 
+// By default it waits for the leader alone, and the end of a partition that anybody is told is that of what all replicas in sync have.
+func committed(config *sarama.Config) { config.Producer.RequiredAcks = sarama.WaitForAll }
+
 func recordOf(message *sarama.ConsumerMessage) Record {
 	record := Record{Key: message.Key, Value: message.Value}
 	for _, header := range message.Headers {
@@ -60,7 +63,7 @@ func recordOf(message *sarama.ConsumerMessage) Record {
 }
 
 func readAll(topic string, count int) (records []Record) {
-	consumer := Must(sarama.NewConsumer([]string{Broker}, sarama.NewConfig()))
+	consumer := Must(sarama.NewConsumer(Brokers, sarama.NewConfig()))
 	defer consumer.Close()
 	partition := Must(consumer.ConsumePartition(topic, 0, sarama.OffsetOldest))
 	defer partition.Close()
@@ -92,7 +95,7 @@ func join(group, topic string, settings ...func(*sarama.Config)) *member {
 		set(config)
 	}
 	within, end := context.WithCancel(context.Background())
-	m := &member{group: Must(sarama.NewConsumerGroup([]string{Broker}, name+group, config)), end: end, ended: make(chan struct{})}
+	m := &member{group: Must(sarama.NewConsumerGroup(Brokers, name+group, config)), end: end, ended: make(chan struct{})}
 	go func() {
 		defer close(m.ended)
 		// It comes back with every rebalance.
@@ -173,7 +176,7 @@ func large() {
 	AssertSame(readAll(topic, 1), Large())
 	limit := "10000"
 	small := &sarama.TopicDetail{
-		NumPartitions: 1, ReplicationFactor: 1, ConfigEntries: map[string]*string{"max.message.bytes": &limit},
+		NumPartitions: 1, ReplicationFactor: ReplicationFactor, ConfigEntries: map[string]*string{"max.message.bytes": &limit},
 	}
 	Check(admin.CreateTopic(name+"small", small, false))
 	var refused sarama.ProducerErrors
@@ -243,13 +246,13 @@ func reset() {
 	latest := join("latest", topic)
 	// It tells of no position before its first record, so there is one more until one arrives.
 	Until(func() bool {
-		produce(topic, Text("after"))
+		produce(topic, Text("after"), committed)
 		return len(latest.read()) > 0
 	}, "a record from the end")
 	AssertSame(latest.read()[:1], Text("after"))
 	latest.leave()
 	// What a group has committed may be gone.
-	produce(topic, Text("kept"))
+	produce(topic, Text("kept"), committed)
 	Check(admin.DeleteRecords(topic, map[int32]int64{0: offsetAt(topic, sarama.OffsetNewest) - 1}))
 	late := join("earliest", topic, fromStart)
 	Until(func() bool { return len(late.read()) > 0 }, "what is left")
@@ -277,21 +280,26 @@ func administration() {
 	described := Must(admin.DescribeConfig(resource))
 	Assert(len(described) == 1 && described[0].Value == value, "%v", described)
 	before := time.Now().UnixMilli()
-	produce(topic, Numbers(6, 1))
+	produce(topic, Numbers(6, 1), committed)
 	Assert(offsetAt(topic, sarama.OffsetNewest) == 6, "the partition does not end at 6")
 	Assert(offsetAt(topic, before-1) == 0, "the first record since is not that at 0")
 	Check(admin.DeleteRecords(topic, map[int32]int64{0: 2}))
 	Assert(offsetAt(topic, sarama.OffsetOldest) == 2, "the partition does not begin at 2")
-	inDirectory := false
-	for _, directory := range Must(admin.DescribeLogDirs([]int32{0}))[0] {
-		for _, kept := range directory.Topics {
-			inDirectory = inDirectory || kept.Topic == topic
-		}
-	}
-	Assert(inDirectory, "the topic is in no directory")
 	brokers, controller, err := admin.DescribeCluster()
 	Check(err)
-	Assert(len(brokers) == 1 && controller == 0, "%v", brokers)
+	Assert(len(brokers) == len(Brokers), "%v", brokers)
+	isThere := false
+	for _, broker := range brokers {
+		isThere = isThere || broker.ID() == controller
+		inDirectory := false
+		for _, directory := range Must(admin.DescribeLogDirs([]int32{broker.ID()}))[broker.ID()] {
+			for _, kept := range directory.Topics {
+				inDirectory = inDirectory || kept.Topic == topic
+			}
+		}
+		Assert(inDirectory, "the topic is in no directory of broker %d", broker.ID())
+	}
+	Assert(isThere, "the controller %d is no broker", controller)
 	Check(admin.DeleteTopic(topic))
 	_, there := Must(admin.ListTopics())[topic]
 	Assert(!there, "the deleted topic is still there")
