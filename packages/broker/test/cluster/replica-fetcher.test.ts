@@ -140,10 +140,13 @@ test('one that led before flushes what it wrote then, before it says that it has
   const { membership, leader, fetchers } = following()
   const { partition, log } = await replicaOn(membership, stateOf({ leader: 2, leaderEpoch: 4 }))
   log.holdDurability()
-  void partition.append(batchOf('a'), false)
+  const refused = expect(partition.append(batchOf('a'), false)).rejects.toMatchObject({
+    code: 'VARVE_NOT_LEADER',
+  })
   partition.stateChanged(stateOf({ partitionEpoch: 21 }))
   fetchers.follow(partition, log)
   expect(askedIn(await leader.next())).toEqual([[0, 1]])
+  await refused
   expect(log.durableOffset).toBe(1)
 })
 
