@@ -31,11 +31,15 @@ const exclude = [
   '**/node_modules/**',
   '**/dist/**',
   'packages/client/test/real-broker/only-kafka/**',
-  // A real Kafka is asked by `npm run record:kafka` and `npm run prove:kafka`, foreign clients whatever they can do by
-  // `npm run prove:clients`: each takes minutes.
+  // A real Kafka is asked by `npm run record:kafka` and `npm run prove:kafka`, foreign clients and tools whatever they can do
+  // by `npm run prove:clients`: each takes minutes.
   ...(process.env['VARVE_RECORD_KAFKA'] !== undefined || isLongRun
     ? []
-    : ['test/conformance/differential-recording.test.ts', 'test/conformance/in-depth/**']),
+    : [
+        'test/conformance/differential-recording.test.ts',
+        'test/conformance/in-depth/**',
+        'test/conformance/cluster-tools.test.ts',
+      ]),
   // What breaks an etcd of three, and what the faults of clusters are made with, `npm run prove:faults` tries.
   ...(isLongRun
     ? []

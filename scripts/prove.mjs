@@ -56,6 +56,7 @@ const suites = {
   interleavings,
   model: [engineTests('model', 'keyed_model', 'producer_model'), files('packages/log/test/model.test.ts')],
   replication: script('run.mjs', 'simulate', '--seeds', '100000'),
+  mutations: files('packages/replication/test/simulation/mutations.test.ts'),
   cluster: files('test/cluster/faults.test.ts'),
   faults: files('packages/broker/test/metadata', 'test/cluster/machines'),
   histories: files('test/cluster/history/check.test.ts'),
@@ -64,7 +65,11 @@ const suites = {
     'packages/broker/test/groups/changing-leaders.test.ts',
   ),
   clients: [
-    files('test/conformance/client-table.test.ts', 'test/conformance/in-depth'),
+    files(
+      'test/conformance/client-table.test.ts',
+      'test/conformance/in-depth',
+      'test/conformance/cluster-tools.test.ts',
+    ),
     // Our own clients' tests with a real Kafka.
     selected('--project', 'against Kafka'),
   ],

@@ -11,7 +11,7 @@ import { temporaryDirectory } from './temporary-directory.js'
 
 const isLinux = process.platform === 'linux'
 const ways = [
-  { way: 'sendfile', env: {}, connections: 2000 },
+  { way: 'sendfile', env: {}, connections: 400 },
   { way: 'read and write', env: { VARVE_NO_SENDFILE: '1' }, connections: 200 },
 ]
 

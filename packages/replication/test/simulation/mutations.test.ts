@@ -1,14 +1,25 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { loadSimulation } from '../../../../scripts/simulation.mjs'
+import { isLongRun } from '../../../../test/support/long-run.js'
 import { clusterMutations } from './cluster-mutations.js'
 import type { Mutation } from './mutation.js'
 import { replicaMutations } from './replica-mutations.js'
 
+const mutations = [...replicaMutations, ...clusterMutations]
+/** Beside the other tests so much of them is tried; `npm run prove:mutations` tries all. */
+const tried = isLongRun ? mutations : mutations.filter((_, index) => index % 4 === 0)
+
 /** So many from 0 on are tried where none of those shows it that once did: the random choices are others now. */
 const otherSeeds = 2_000
 
+test.each(mutations)('there is one place for: $name', ({ file, replace }) => {
+  const source = readFileSync(new URL(`../../src/${file}`, import.meta.url), 'utf8')
+  expect(source.split(replace)).toHaveLength(2)
+})
+
 describe('the simulator finds the bug that', () => {
-  test.each([...replicaMutations, ...clusterMutations])(
+  test.each(tried)(
     '$name',
     async (mutation) => {
       const { simulate } = await loadSimulation(mutation)
