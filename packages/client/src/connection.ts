@@ -113,6 +113,7 @@ export class Connection {
       maxFrameBytes: options.maxResponseBytes ?? 128 * 1024 * 1024,
       budget,
       pool: options.frames ?? frames,
+      trusted: true,
       onFrame: (frame, owned) => this.receive(frame, owned),
     })
     const { tls = false } = options

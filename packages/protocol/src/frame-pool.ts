@@ -1,5 +1,6 @@
 const SMALLEST_CLASS = 64 * 1024
-const LARGEST_CLASS = 4 * 1024 * 1024
+/** What a follower fetches at once is within it. */
+const LARGEST_CLASS = 16 * 1024 * 1024
 const DEFAULT_POOLED_BYTES = 64 * 1024 * 1024
 /** What nobody has needed for so long goes. */
 const LOOK_EVERY_MS = 5_000
@@ -71,7 +72,7 @@ export class FramePool {
     }, LOOK_EVERY_MS).unref()
   }
 
-  /** Four sizes per power of two from 64 KiB to 4 MiB, so that at most a quarter is wasted; outside it the size itself. */
+  /** Four sizes per power of two from 64 KiB to 16 MiB, so that at most a quarter is wasted; outside it the size itself. */
   static sizeFor(bytes: number): number {
     if (bytes <= SMALLEST_CLASS) return bytes
     if (bytes > LARGEST_CLASS) return bytes

@@ -21,6 +21,8 @@ export interface FrameReaderOptions {
   readonly budget: ByteBudget
   /** Where the buffers of large frames come from. By default one pool for the process. */
   readonly pool?: FramePool
+  /** Whether a frame gets all its memory at once, since the peer may be believed what it declares. Default false. */
+  readonly trusted?: boolean
   /**
    * Takes a complete frame, without its length.
    *
@@ -43,7 +45,7 @@ export interface FrameReaderOptions {
  * into which the kernel then copies directly and never reads further than its end. So an idle connection holds nothing.
  * That buffer grows by doubling as bytes arrive, and what it holds is charged to the budget: declaring a length costs
  * the peer nothing and gets it nothing. Peers that complete large frames get their next one's buffer at once, up to
- * 1.25 MiB.
+ * 1.25 MiB, and those that are trusted get every frame's.
  *
  * When the budget is exhausted a reader keeps what it has, at most one staging buffer beyond the limit, and pauses. The
  * oldest waiter may always go on (see ByteBudget), so that half frames cannot block one another for ever. A peer that
@@ -55,6 +57,7 @@ export class FrameReader {
   readonly #maxFrameBytes: number
   readonly #budget: ByteBudget
   readonly #pool: FramePool
+  readonly #trusted: boolean
   readonly #onFrame: (frame: Buffer, owned: boolean) => boolean | void
   readonly #onReady: (() => void) | undefined
 
@@ -85,6 +88,7 @@ export class FrameReader {
     this.#maxFrameBytes = options.maxFrameBytes
     this.#budget = options.budget
     this.#pool = options.pool ?? sharedPool
+    this.#trusted = options.trusted ?? false
     this.#onFrame = options.onFrame
     this.#onReady = options.onReady
   }
@@ -272,6 +276,7 @@ export class FrameReader {
 
   /** The next size of the frame's buffer: doubled, or what the peer has earned, but never beyond what it declared. */
   #wanted(needed: number): number {
+    if (this.#trusted) return this.#declared
     const first = this.#frame.length === 0 ? Math.max(FIRST_BUFFER_BYTES, this.#earned) : 0
     return Math.min(this.#declared, Math.max(first, 2 * this.#frame.length, needed))
   }

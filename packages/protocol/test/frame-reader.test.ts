@@ -208,6 +208,18 @@ describe('what a connection holds', () => {
     expect(budget.usedBytes).toBe(0)
   })
 
+  test('all of it for whom is trusted, and nothing is copied that the socket reads', () => {
+    const { reader: self, budget, frames } = reader({ trusted: true })
+    const body = payload(9 * MIB, 1)
+    self.push(Buffer.concat([declaring(body.length), body.subarray(0, 1)]))
+    expect(budget.usedBytes).toBe(FramePool.sizeFor(body.length))
+    const room = self.nextBuffer()
+    expect(room.length).toBe(body.length - 1)
+    body.copy(room, 0, 1)
+    self.received(room.length)
+    expect(frames.map(({ bytes }) => hashOf(bytes))).toEqual([hashOf(body)])
+  })
+
   test('at most about twice what has arrived of a large frame', () => {
     const { reader: self, budget } = reader()
     const body = payload(20 * MIB, 1)
@@ -551,8 +563,8 @@ test('the pool keeps large buffers up to its bound and gives them out again', ()
   expect(pool.take(1000).length).toBe(1000)
   expect(FramePool.sizeFor(65_536)).toBe(65_536)
   expect(FramePool.sizeFor(65_537)).toBe(81_920)
-  expect(FramePool.sizeFor(4 * MIB)).toBe(4 * MIB)
-  expect(FramePool.sizeFor(4 * MIB + 1)).toBe(4 * MIB + 1)
+  expect(FramePool.sizeFor(16 * MIB)).toBe(16 * MIB)
+  expect(FramePool.sizeFor(16 * MIB + 1)).toBe(16 * MIB + 1)
 })
 
 test('the pool lets go of what nobody has needed for a while, and keeps what is in use', () => {
