@@ -336,7 +336,7 @@ test('a follower hears of everything, and keeps its place, although most of it i
         expect(resting.opinion).toEqual(looking.opinion)
       }
     }),
-    { numRuns: 80 },
+    { numRuns: 25 },
   )
   expect(rested).toBeGreaterThan(500)
 })

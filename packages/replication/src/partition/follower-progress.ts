@@ -5,7 +5,9 @@ import type { FollowerFetch } from './fetch.js'
  * of all of them what the one before said, so that none of them need be looked at.
  */
 export interface Attendance {
+  /** The broker id of the follower. */
   readonly replicaId: number
+  /** Its broker epoch, that of its Fetches. */
   readonly replicaEpoch: number
   /** When it last fetched, in the milliseconds of the leader's clock. */
   time: number
