@@ -81,7 +81,12 @@ test('min.insync.replicas altered for the cluster counts at once, for topics wit
     await Promise.all([producer.close(), impatient.close()])
   })
   await producer.send('orders', { value: 'x' })
-  await alter(await connect(), BROKER, '', [['set', 'min.insync.replicas', '2']])
+  // The broker that has stopped may have been the controller, and has left the in-sync replicas before there is another.
+  const client = await connect()
+  await cluster.until(async () => {
+    const { errorCode } = await alter(client, BROKER, '', [['set', 'min.insync.replicas', '2']])
+    return errorCode === 0
+  })
   await cluster.until(async () => {
     const outcome = await impatient.send('orders', { value: 'x' }).then(String, String)
     return outcome.includes('NOT_ENOUGH_REPLICAS')

@@ -241,7 +241,7 @@ test('a broker can be unregistered, and one that is not there cannot', async () 
     return entries.map(({ value }) => JSON.parse(value).brokerEpoch as number | null)
   }
   const [before] = await epochOf()
-  expect(await ask()).toMatchObject({ errorCode: 0, errorMessage: null })
+  expect(await answered(cluster, ask)).toMatchObject({ errorCode: 0, errorMessage: null })
   // It lives, and registers again.
   await cluster.until(async () => {
     const [now] = await epochOf()
