@@ -14,7 +14,7 @@ import { kafkaToolsMissing, kafkaToolsPath } from '../../support/kafka-tools.js'
 import { root } from '../../support/tree.js'
 import { BrokersUnderTest } from '../brokers-under-test.js'
 
-const TIMEOUT = 120_000
+const TIMEOUT = 300_000
 const java = {
   name: 'java',
   missing: kafkaToolsMissing,
