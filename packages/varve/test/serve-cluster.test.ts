@@ -245,6 +245,8 @@ describe.skipIf(etcdMissing !== null)(
           '1',
           '--close-timeout-ms',
           '600000',
+          '--session-timeout',
+          '600',
         ])
         // Whoever leaves without a word of the store cannot know that nobody needs it any more.
         own.pause()
