@@ -345,6 +345,8 @@ async function open(
 
   const problems = (): string[] => [...topics.problems(), ...groups.problems()]
   admin?.metrics.measure({
+    nodeId: directory.nodeId,
+    cluster,
     topics,
     memory,
     connections,

@@ -1,6 +1,8 @@
 import { performance } from 'node:perf_hooks'
 import type { AnyApi, RequestHeader } from '@varve/protocol'
+import { isUnderMinIsr, isUnderReplicated, noBroker } from '@varve/replication'
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import type { ClusterView } from '../cluster-view.js'
 import type { FetchSessions } from '../fetch-sessions.js'
 import type { GroupCoordinator } from '../groups/group-coordinator.js'
 import type { Partition } from '../partition.js'
@@ -15,6 +17,8 @@ import { TopicMetrics } from './topic-metrics.js'
 
 /** What is looked at for each scrape. */
 export interface MeasuredBroker {
+  readonly nodeId: number
+  readonly cluster: ClusterView
   readonly topics: Topics
   readonly memory: RequestMemory
   readonly connections: { readonly size: number }
@@ -107,8 +111,13 @@ export class BrokerMetrics implements RequestObserver {
   }
 
   /** Adds what is there once the logs are open. */
-  measure({ topics, memory, connections, groups, fetchSessions, certificate }: MeasuredBroker): void {
-    this.#gauge('kafka_controller_kafkacontroller_activecontrollercount', 'This broker is its own.', () => 1)
+  measure(broker: MeasuredBroker): void {
+    const { nodeId, cluster, topics, memory, connections, groups, fetchSessions, certificate } = broker
+    this.#gauge(
+      'kafka_controller_kafkacontroller_activecontrollercount',
+      'Whether this broker is the controller.',
+      () => (cluster.controllerId === nodeId ? 1 : 0),
+    )
     this.#gauge(
       'kafka_server_socket_server_metrics_connection_count',
       'Open connections.',
@@ -123,7 +132,7 @@ export class BrokerMetrics implements RequestObserver {
       )
     }
     this.#fetchSessions(fetchSessions)
-    this.#partitions(topics)
+    this.#partitions(topics, cluster)
     this.#topics.follow(topics)
     this.#looks.push(logMetrics(this.#registry, topics), groupMetrics(this.#registry, groups))
   }
@@ -147,8 +156,8 @@ export class BrokerMetrics implements RequestObserver {
     })
   }
 
-  /** A partition that fails has no leader in Kafka's terms: its only replica is offline. */
-  #partitions(topics: Topics): void {
+  /** A partition whose only replica fails has no leader in Kafka's terms: that replica is offline. */
+  #partitions(topics: Topics, cluster: ClusterView): void {
     const count = (counts: (partition: Partition) => boolean) => (): number => {
       let found = 0
       for (const topic of topics.all()) {
@@ -156,29 +165,45 @@ export class BrokerMetrics implements RequestObserver {
       }
       return found
     }
-    const all = count(() => true)
-    const failed = count(({ failure }) => failure !== null)
+    const hasFailed = ({ failure }: Partition): boolean => failure !== null
+    const leads = (partition: Partition): boolean => partition.leader !== null && !hasFailed(partition)
+    const onlyReplicaFailed = (partition: Partition): boolean =>
+      hasFailed(partition) && partition.state.replicas.length === 1
     const replicas = 'kafka_server_replicamanager_'
     const controller = 'kafka_controller_kafkacontroller_'
-    this.#gauge(`${replicas}partitioncount`, 'Partitions.', all)
-    this.#gauge(`${controller}globalpartitioncount`, 'Partitions.', all)
-    this.#gauge(`${controller}globaltopiccount`, 'Topics.', () => [...topics.all()].length)
     this.#gauge(
-      `${replicas}leadercount`,
-      'Partitions that can be written.',
-      count(({ failure }) => failure === null),
+      `${replicas}partitioncount`,
+      'Partitions with a replica on this broker.',
+      count(({ hosted }) => hosted),
     )
+    this.#gauge(
+      `${controller}globalpartitioncount`,
+      'Partitions, of the whole cluster.',
+      count(() => true),
+    )
+    this.#gauge(`${controller}globaltopiccount`, 'Topics.', () => [...topics.all()].length)
+    this.#gauge(`${replicas}leadercount`, 'Partitions that this broker leads.', count(leads))
     this.#gauge(
       `${replicas}underminisrpartitioncount`,
-      'Partitions with fewer in-sync replicas than they need, which is one: those that cannot be written.',
-      failed,
+      'Led partitions with fewer in-sync replicas than they need.',
+      count(
+        (partition) => onlyReplicaFailed(partition) || (leads(partition) && isUnderMinIsr(partition.state)),
+      ),
     )
-    this.#gauge(`${replicas}offlinereplicacount`, 'Partitions that cannot be written.', failed)
-    this.#gauge(`${controller}offlinepartitionscount`, 'Partitions that cannot be written.', failed)
+    this.#gauge(
+      `${replicas}offlinereplicacount`,
+      'Replicas on this broker that cannot be written.',
+      count(hasFailed),
+    )
+    this.#gauge(
+      `${controller}offlinepartitionscount`,
+      'Partitions without a leader, of the whole cluster.',
+      count((partition) => onlyReplicaFailed(partition) || cluster.leaderOf(partition) === noBroker),
+    )
     this.#gauge(
       `${replicas}underreplicatedpartitions`,
-      'Led partitions with replicas out of sync; with one replica there are none.',
-      () => 0,
+      'Led partitions with replicas out of sync.',
+      count((partition) => leads(partition) && isUnderReplicated(partition.state)),
     )
   }
 
