@@ -11,7 +11,7 @@ import { Admin, Consumer } from '@varve/client'
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest'
 import { Authority } from '../../../test/support/certificates.js'
 import { program } from '../src/cli/main.js'
-import { keyOf, serveSettings, variableOf } from '../src/cli/serve-settings.js'
+import { keyOf, serveSettings, variableOf, variablesOf } from '../src/cli/serve-settings.js'
 import { applySources } from '../src/cli/serve-sources.js'
 
 const bin = fileURLToPath(new URL('../bin/varve.mjs', import.meta.url))
@@ -38,6 +38,14 @@ test('a flag counts above the environment, that above the file, and that above t
   const file = 'port: 3\nnode-id: 3\npartitions: 3\n'
   const { options } = await resolve(['--port', '1'], { VARVE_PORT: '2', VARVE_NODE_ID: '2' }, file)
   expect(options).toMatchObject({ port: 1, nodeId: 2, partitions: 3, host: '127.0.0.1' })
+})
+
+test("a broker's id is called as its flags are, in the environment and in a file", async () => {
+  expect((await resolve([], { VARVE_BROKER_ID: '2' })).options).toMatchObject({ nodeId: 2 })
+  expect((await resolve([], {}, 'broker-id: 3\n')).options).toMatchObject({ nodeId: 3 })
+  await expect(resolve([], {}, 'broker-id: 3\nnode-id: 3\n')).rejects.toThrow(
+    'give either broker-id or node-id, not both',
+  )
 })
 
 test('lists, truths and texts', async () => {
@@ -218,7 +226,9 @@ test('docs/operations.md lists all of them', () => {
   const page = readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8')
   const rows = serveSettings.map(
     (setting) =>
-      `| \`${setting.flags.replaceAll(/^-\w, /g, '')}\` | \`${variableOf(setting)}\` | ${(setting.kafka ?? [])
+      `| \`${setting.flags.replaceAll(/^-\w, /g, '')}\` | ${variablesOf(setting)
+        .map((one) => `\`${one}\``)
+        .join(', ')} | ${(setting.kafka ?? [])
         .map((name) => `\`${name}\``)
         .join(
           ', ',

@@ -7,6 +7,8 @@ import { integer } from './values.js'
  */
 export interface Setting {
   readonly name: string
+  /** Is called so as well: as a variable and as a key, and among its flags. */
+  readonly alias?: string
   /** As commander writes them. */
   readonly flags: string
   readonly description: string
@@ -137,6 +139,7 @@ export const serveSettings: readonly Setting[] = [
   },
   {
     name: 'node-id',
+    alias: 'broker-id',
     flags: '--broker-id, --node-id <id>',
     kafka: ['node.id', 'broker.id'],
     description: "this broker's number, which no other one of its cluster has",
@@ -299,8 +302,13 @@ export const serveSettings: readonly Setting[] = [
 ]
 
 /** The variable of a setting. */
-export function variableOf({ name }: Setting): string {
+export function variableOf({ name }: Pick<Setting, 'name'>): string {
   return `VARVE_${name.toUpperCase().replaceAll('-', '_')}`
+}
+
+/** All its variables, of which the first counts above the others. */
+export function variablesOf({ name, alias }: Setting): string[] {
+  return [name, alias].filter((one) => one !== undefined).map((one) => variableOf({ name: one }))
 }
 
 /** Where commander keeps its value. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
 import { Failure } from './failure.js'
-import { flagOf, keyOf, type Setting, serveSettings, variableOf } from './serve-settings.js'
+import { flagOf, keyOf, type Setting, serveSettings, variablesOf } from './serve-settings.js'
 
 /** Configurations of Kafka by name, and the values they were given. */
 export type KafkaConfigs = Record<string, string | number | boolean>
@@ -38,9 +38,11 @@ function listed(setting: Setting, value: unknown): unknown {
 export async function applySources(command: Command, environment: NodeJS.ProcessEnv): Promise<KafkaConfigs> {
   const flagged = takeConfigs(command)
   for (const setting of serveSettings) {
-    const text = environment[variableOf(setting)]
-    if (text === undefined || text === '' || isServiceLink(text)) continue
-    fill(command, setting, listed(setting, text), variableOf(setting), 'env')
+    for (const variable of variablesOf(setting)) {
+      const text = environment[variable]
+      if (text === undefined || text === '' || isServiceLink(text)) continue
+      fill(command, setting, listed(setting, text), variable, 'env')
+    }
   }
   const path = command.opts<{ configFile?: string }>().configFile ?? environment['VARVE_CONFIG_FILE']
   const configs = path === undefined || path === '' ? {} : await applyFile(command, path)
@@ -64,7 +66,7 @@ async function applyFile(command: Command, path: string): Promise<KafkaConfigs> 
   const keys = new Map<Setting, string>()
   for (const [key, value] of Object.entries(await read(path))) {
     const kafka = settingOf(key)
-    const setting = kafka ?? serveSettings.find(({ name }) => name === key)
+    const setting = kafka ?? serveSettings.find(({ name, alias }) => name === key || alias === key)
     if (setting !== undefined) {
       const other = keys.get(setting)
       if (other !== undefined) throw wrong(`${path}: give either ${other} or ${key}, not both`)
