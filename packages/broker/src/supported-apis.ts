@@ -181,7 +181,7 @@ const supported: readonly SupportedApi[] = [
     api: listPartitionReassignments,
     advertised: [0, 0],
     served: [0, 0],
-    notes: 'There are none with one broker.',
+    notes: 'A broker that is alone has none.',
   },
   {
     api: describeQuorum,

@@ -80,7 +80,7 @@ export const differences: readonly Difference[] = [
   },
   {
     what: '`min.insync.replicas` is of the source DYNAMIC_DEFAULT_BROKER_CONFIG in Kafka, DEFAULT_CONFIG in varve.',
-    why: 'A Kafka formatted with eligible leader replicas sets it for its cluster; varve has one replica.',
+    why: 'A Kafka formatted with eligible leader replicas sets it for its cluster; a varve that is alone has one replica.',
     cases: [
       ['*].configs[*].configSource', 3, 5],
       ['configs/topic-defaults#2 DescribeConfigs v4: results[0].configs[*].synonyms[0].source', 3, 5],

@@ -90,7 +90,7 @@ export function refusalOf(failure: EtcdFailure): VarveError {
 
 /** None of the endpoints has done what was asked. */
 export function unavailable(failures: readonly EtcdFailure[]): VarveError {
-  const reasons = [...new Set(failures.map(({ message }) => message))].join('; ')
+  const reasons = [...new Set(failures.map(({ message }) => message.trim()))].join('; ')
   return new VarveError(
     'VARVE_METADATA_UNAVAILABLE',
     `etcd cannot be reached: ${reasons}. Check that it runs there, that most of its members can reach each other, and the ` +
