@@ -9,7 +9,7 @@ import { ProducerIdentity } from './producer-identity.js'
 // The last version that names topics; later ones know them by id alone.
 const LAST_WITH_NAMES = 12
 // So many batches of a producer does a broker remember for each partition, to know a retry again.
-const MAX_BATCHES_IN_FLIGHT = 5
+const BATCHES_REMEMBERED = 5
 // The broker misses a batch before this one, or knows a later epoch: it has not written this one.
 const outOfSequence: ReadonlySet<number> = new Set(
   [errors.OUT_OF_ORDER_SEQUENCE_NUMBER, errors.UNKNOWN_PRODUCER_ID, errors.INVALID_PRODUCER_EPOCH].map(
@@ -56,8 +56,8 @@ interface Sent {
  * partitions, several requests under way at once.
  *
  * A partition's batches stay in order. Without retries they may follow one another without waiting, because a
- * connection is served in order. So may those of an idempotent producer, up to five, once its first has been acknowledged: their
- * numbers let the broker refuse what comes behind a batch that is missing. With retries and without numbers a partition waits for each outcome, as a
+ * connection is served in order. So may those of an idempotent producer, up to five counted from the oldest without an answer, once its
+ * first has been acknowledged: their numbers let the broker refuse what comes behind a batch that is missing. With retries and without numbers a partition waits for each outcome, as a
  * batch that has to be sent again must not find its successors already written.
  */
 export class ProduceSender {
@@ -157,13 +157,16 @@ export class ProduceSender {
     this.wakeUpAt(retryAt, now)
   }
 
-  private mustWait({ ready, inFlight, retriesInFlight, isKnown }: PartitionQueue): boolean {
-    if (inFlight === 0) return false
+  private mustWait(queue: PartitionQueue): boolean {
+    const { ready, underWay, retriesInFlight, isKnown } = queue
+    if (underWay.size === 0) return false
     if (this.identity === null) return this.options.retries > 0
     // What is sent again goes alone, so that its outcome says what has been written. So does the first batch of all: a leader
     // that knows nothing of the producer takes any number for the first, and would write the second where the first got lost.
     if (ready[0]!.attempts > 0 || retriesInFlight > 0 || !isKnown) return true
-    return inFlight >= MAX_BATCHES_IN_FLIGHT
+    // One that an old leader has, and does not answer for, must not be forgotten by the new one while that acknowledges others: it
+    // would take it for out of sequence, and have it twice once it is numbered anew.
+    return queue.reach >= BATCHES_REMEMBERED
   }
 
   private wakeUpAt(time: number, now: number): void {
@@ -189,7 +192,7 @@ export class ProduceSender {
         }
         bytes += size
         queue.ready.shift()
-        queue.inFlight++
+        queue.underWay.add(batch)
         request.push({ queue, batch })
         // Behind the partitions that were passed over, so that those come first in the next request.
         this.ready.delete(queue)
@@ -296,7 +299,7 @@ export class ProduceSender {
   }
 
   private arrived({ queue, batch }: Sent): void {
-    queue.inFlight--
+    queue.underWay.delete(batch)
     if (batch.attempts > 1) queue.retriesInFlight--
   }
 
@@ -328,7 +331,7 @@ export class ProduceSender {
     batch.retryAt = mayRetryAtOnce ? now : now + backoff
     queue.putBack(batch)
     // With nothing before it that could still arrive, the gap will not close: none of what follows has been written.
-    if (isOutOfSequence && queue.inFlight === 0 && queue.ready[0] === batch)
+    if (isOutOfSequence && queue.underWay.size === 0 && queue.ready[0] === batch)
       queue.renumber(this.identity!.after(queue.identity!))
     this.add(queue)
   }

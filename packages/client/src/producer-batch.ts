@@ -130,7 +130,8 @@ export class PartitionQueue {
   readonly partition: number
   open: ProducerBatch | null = null
   readonly ready: ProducerBatch[] = []
-  inFlight = 0
+  /** Under way, in the order in which they were sent. */
+  readonly underWay = new Set<ProducerBatch>()
   /** Of those under way, how many have been sent before. */
   retriesInFlight = 0
   /** As whom an idempotent producer writes to this partition. */
@@ -151,6 +152,13 @@ export class PartitionQueue {
     if (this.identity === null || batch.isNumbered) return
     batch.number(this.identity, this.nextSequence)
     this.nextSequence = (this.nextSequence + batch.recordsCount) % SEQUENCES
+  }
+
+  /** How many batches the next one to send would be behind the oldest of those under way. */
+  get reach(): number {
+    const [oldest] = this.underWay
+    const next = this.ready[0]!.order
+    return oldest === undefined ? 0 : (next < 0 ? this.nextOrder : next) - oldest.order
   }
 
   /** A leader has written the batch. */

@@ -7,12 +7,14 @@ import { batchesIn } from '@varve/records'
 import { expect, onTestFinished, test } from 'vitest'
 import { Producer, type ProducerOptions } from '../src/index.js'
 import { outcomeOf } from './outcome.js'
+import type { ScriptedBroker } from './scripted-broker.js'
 import { ScriptedCluster } from './scripted-cluster.js'
 
 async function start(
   options: Partial<ProducerOptions> = {},
+  brokers = 1,
 ): Promise<{ cluster: ScriptedCluster; producer: Producer }> {
-  const cluster = await ScriptedCluster.start()
+  const cluster = await ScriptedCluster.start(brokers)
   onTestFinished(() => cluster.stop())
   cluster.topics['t'] = { leaders: [0] }
   const producer = new Producer({ brokers: cluster.addresses, lingerMs: 0, retryBackoffMs: 1, ...options })
@@ -99,6 +101,36 @@ test('an answer that got lost: everything is written once, in order, and knows i
   })
   expect(await sendAll(producer, values(8))).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
   expect(cluster.log('t').values()).toEqual(values(8))
+})
+
+test('while an old leader keeps its answer, the new one gets no more than it can remember', async () => {
+  const { cluster, producer } = await start(single, 2)
+  const [old, next] = cluster.brokers as [ScriptedBroker, ScriptedBroker]
+  cluster.topics['t'] = { leaders: [0, 1] }
+  const [first, ...rest] = values(9)
+  const send = (partition: number, value: string) =>
+    producer.send('t', { partition, value }).then(({ offset }) => offset)
+  expect(await send(0, 'known')).toBe(0)
+  // The old leader has written it, and its followers have it.
+  old.on('Produce', (request) => void cluster.produce(request, 0))
+  const kept = send(0, first!)
+  const { socket } = await old.received('Produce', 1)
+  // The other partition tells that leaders have moved.
+  next.on('Produce', (request) => {
+    if (next.count('Produce') > 1) return cluster.produce(request, 1)
+    cluster.topics['t'] = { leaders: [1, 1], epochs: [1, 1] }
+    return cluster.produce(request, 1, () => errors.NOT_LEADER_OR_FOLLOWER.code)
+  })
+  await send(1, 'moved')
+  expect(await Promise.all(rest.slice(0, 4).map((value) => send(0, value)))).toEqual([2, 3, 4, 5])
+  const more = rest.slice(4).map((value) => send(0, value))
+  // Whatever may be sent leaves with this one.
+  await send(1, 'together')
+  expect(cluster.log('t').values()).toEqual(['known', first, ...rest.slice(0, 4)])
+  socket.destroy()
+  expect(await kept).toBe(1)
+  expect(await Promise.all(more)).toEqual([6, 7, 8, 9])
+  expect(cluster.log('t').values()).toEqual(['known', first, ...rest])
 })
 
 test('a batch that is refused for good leaves a gap, which a new epoch closes', async () => {

@@ -40,6 +40,8 @@ export class ScriptedLog {
       return { errorCode: errors.OUT_OF_ORDER_SEQUENCE_NUMBER.code, baseOffset: -1 }
     const baseOffset = this.append(records)
     state.offsets.set(baseSequence, baseOffset)
+    // It remembers the last five.
+    for (const sequence of [...state.offsets.keys()].slice(0, -5)) state.offsets.delete(sequence)
     state.next = baseSequence + recordsCount
     this.producers.set(producerId, state)
     return { errorCode: 0, baseOffset }
