@@ -85,7 +85,6 @@ export class FetchSession {
   readonly #resting = new Map<Partition, SessionPartition>()
   #attendance: Attendance | null = null
   #underWay: SessionFetch | null = null
-  #isClosed = false
 
   /** A session of what has just been answered in full. */
   constructor(
@@ -157,9 +156,12 @@ export class FetchSession {
     if (this.#underWay === fetch) this.#underWay = null
   }
 
-  /** To be called when nobody uses it any more. */
+  /**
+   * To be called when nobody uses it any more. A follower's Fetch that still waits is given up: it has gone on to another session, and
+   * what it said before is not to be noted behind what it says there.
+   */
   close(): void {
-    this.#isClosed = true
+    if (this.#attendance !== null) this.#underWay?.superseded.cancel()
     this.#wakeAll()
   }
 
@@ -171,8 +173,7 @@ export class FetchSession {
   /** Lets a partition rest that a follower was told nothing new of, if it has everything. */
   rest(kept: SessionPartition, partition: Partition): void {
     const attendance = this.#attendance
-    if (attendance === null || this.#isClosed || this.#resting.has(partition) || !this.#order.has(kept))
-      return
+    if (attendance === null || this.#resting.has(partition) || !this.#order.has(kept)) return
     if (!partition.leader?.attend(attendance)) return
     this.#order.delete(kept)
     kept.restsAt = partition
@@ -233,7 +234,7 @@ export class FetchSession {
 export class SessionFetch {
   readonly reader: FetchReader
   readonly targets: FetchTarget[] = []
-  /** The client has sent another request of the session. */
+  /** The client has sent another request, and takes no answer to this one. */
   readonly superseded = new Cancellation()
   readonly #session: FetchSession
   readonly #topics: Topics
@@ -268,7 +269,9 @@ export class SessionFetch {
   takeChanged(): void {
     const woken = this.#woken
     this.#woken = []
-    for (const each of woken) this.#take(each)
+    // To look would end the rest of what rests since.
+    if (this.superseded.cancelled) this.targets.length = 0
+    else for (const each of woken) this.#take(each)
   }
 
   #take(kept: SessionPartition): void {

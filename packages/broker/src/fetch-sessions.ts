@@ -34,7 +34,10 @@ export interface FetchRound {
   readonly targets: readonly FetchTarget[]
   /** Whether there are other partitions, of which the client has everything. */
   readonly waitsForMore: boolean
-  /** Has a listener told of their changes from here on; they are to be looked at when they have been taken among the targets. */
+  /**
+   * Has a listener told of their changes from here on; they are to be looked at when they have been taken among the targets. Of what
+   * is superseded by then nothing is left to look at.
+   */
   listen(listener: PartitionListener): void
   takeChanged(): void
   /** Cancelled when a later request of the session makes this one's answer worthless. */

@@ -50,8 +50,11 @@ async function followed() {
     session = { sessionId, sessionEpoch: -1 }
     begin(0)
   }
+  const beginSession = (): void => {
+    session = { sessionId: 0, sessionEpoch: 0 }
+  }
   const round = (fetchOffset?: number) => answer(begin(fetchOffset))
-  return { partition, replica, begin, answer, round, endSession }
+  return { partition, replica, begin, answer, round, beginSession, endSession }
 }
 
 test('what has not changed since a follower had everything is not looked at, until it changes', async () => {
@@ -96,3 +99,20 @@ test('a session that is over listens to nothing, not even when its last Fetch is
   await answer(last)
   expect(listening.size).toBe(0)
 })
+
+test.each(['the same session', 'another session'])(
+  'a Fetch that waits while its follower goes on, in %s, looks at nothing when its wait ends',
+  async (where) => {
+    const { begin, answer, round, beginSession } = await followed()
+    await round(0)
+    const waiting = begin()
+    if (where === 'another session') {
+      beginSession()
+      await round(0)
+    }
+    expect(await round()).toEqual([1, 0])
+    expect(waiting.superseded!.cancelled).toBe(true)
+    waiting.takeChanged()
+    expect(await answer(waiting)).toEqual([0, 0])
+  },
+)
