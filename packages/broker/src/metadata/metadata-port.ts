@@ -96,7 +96,8 @@ export function serveMetadataStore(store: MetadataStore, port: MessagePort): voi
 
 /**
  * A metadata store that another thread of this process has, and serves by {@link serveMetadataStore}: what brokers on worker threads are
- * given as `cluster.openStore`, so that all of them share one.
+ * given as `cluster.openStore`, so that all of them share one. When that thread closes its end, or ends itself, calls under way are
+ * rejected with `VARVE_METADATA_OUTCOME_UNKNOWN`, and this store is closed.
  *
  * @param port this thread's end of the channel, which is used for nothing else; closing the store closes it
  * @example
@@ -128,6 +129,7 @@ class PortMetadataStore implements MetadataStore {
   constructor(port: MessagePort) {
     this.#port = port
     port.on('message', (told: Told) => this.#take(told))
+    port.on('close', () => this.#ended())
   }
 
   list(prefix: string): ReturnType<MetadataStore['list']> {
@@ -177,6 +179,16 @@ class PortMetadataStore implements MetadataStore {
     this.#port.close()
   }
 
+  /** The other end is closed, or its thread has ended: nothing is answered any more. */
+  #ended(): void {
+    this.#closed ??= Promise.resolve()
+    for (const { reject } of this.#calls.values()) reject(answerLost())
+    this.#calls.clear()
+    for (const follower of this.#followers.values()) tell(() => follower.failed?.(metadataClosed()))
+    this.#followers.clear()
+    this.#drained?.()
+  }
+
   #call<T>(method: Method, argument: unknown): Promise<T> {
     if (this.#closed !== null) return Promise.reject(metadataClosed())
     return new Promise((resolve, reject) => {
@@ -220,4 +232,11 @@ class PortMetadataStore implements MetadataStore {
     settle(call)
     if (this.#calls.size === 0) this.#drained?.()
   }
+}
+
+function answerLost(): VarveError {
+  return new VarveError(
+    'VARVE_METADATA_OUTCOME_UNKNOWN',
+    'the thread that has the metadata store has ended without an answer; what was asked may have been applied',
+  )
 }

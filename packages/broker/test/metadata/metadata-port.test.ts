@@ -78,3 +78,31 @@ test('a store that is closed says so to whoever follows it through a port', asyn
   await expect.poll(() => followed.failures).toEqual(['VARVE_METADATA_CLOSED'])
   await expect(user.list('/')).rejects.toMatchObject({ code: 'VARVE_METADATA_CLOSED' })
 })
+
+test('a thread that ends without an answer leaves nobody waiting', async () => {
+  const { local } = await opened()
+  const { port1, port2 } = new MessageChannel()
+  const txn: MetadataStore['txn'] = () => new Promise(() => {})
+  const follow: MetadataStore['follow'] = (prefix, follower) => local.follow(prefix, follower)
+  serveMetadataStore({ txn, follow } as MetadataStore, port1)
+  const user = metadataStoreThrough(port2)
+  const followed = Followed.on(user)
+  await expect.poll(() => followed.calls).toEqual(['reset'])
+  const [asked, closing] = [user.txn({}), user.close()]
+  port1.close()
+  await expect(asked).rejects.toMatchObject({ code: 'VARVE_METADATA_OUTCOME_UNKNOWN' })
+  await closing
+})
+
+test('whoever follows a store of a thread that ends is told, and asks in vain', async () => {
+  const { local } = await opened()
+  const { port1, port2 } = new MessageChannel()
+  serveMetadataStore(local, port1)
+  const user = metadataStoreThrough(port2)
+  const followed = Followed.on(user)
+  await expect.poll(() => followed.calls).toEqual(['reset'])
+  port1.close()
+  await expect.poll(() => followed.failures).toEqual(['VARVE_METADATA_CLOSED'])
+  await expect(user.list('/')).rejects.toMatchObject({ code: 'VARVE_METADATA_CLOSED' })
+  await user.close()
+})
