@@ -199,6 +199,7 @@ function readTarget(
   const fenced = partition.clientError(
     Math.max(-1, asked.currentLeaderEpoch),
     reader.apiVersion >= followersSince,
+    asked.lastFetchedEpoch,
   )
   if (fenced !== null) return failed(target, fenced)
   const from = asked.fetchOffset

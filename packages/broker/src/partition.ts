@@ -274,9 +274,11 @@ export class Partition {
    *
    * @param currentLeaderEpoch that the client believes in (KIP-320); -1 when it does not say
    * @param fromFollower whether a follower may answer, as it may a consumer's Fetch (KIP-392)
+   * @param readEpoch of which the client has read; who knows none so late has fallen behind, and must not tell it that records are lost
    */
-  clientError(currentLeaderEpoch: number, fromFollower = false): KafkaError | null {
+  clientError(currentLeaderEpoch: number, fromFollower = false, readEpoch = -1): KafkaError | null {
     if (currentLeaderEpoch < -1) return errors.FENCED_LEADER_EPOCH
+    if (readEpoch > this.leaderEpoch && !this.#membership.isSole) return errors.UNKNOWN_LEADER_EPOCH
     if (this.#replica !== null) {
       const name = this.#replica.clientError({ currentLeaderEpoch, fromFollower })
       return name === null ? null : errors[name]

@@ -1,6 +1,7 @@
 /**
  * OffsetForLeaderEpoch (23), versions 2 to 4: where a leader epoch ends, for a consumer that wants to know whether what it
- * has read was truncated (KIP-320). An epoch later than the current one is answered with -1 and -1, as in Kafka.
+ * has read was truncated (KIP-320). An epoch later than the current one is answered with -1 and -1, as in
+ * Kafka, by a broker that is alone. In a cluster somebody else leads by now, and its consumers would start over: UNKNOWN_LEADER_EPOCH.
  */
 import {
   errors,
@@ -38,7 +39,7 @@ export async function handleOffsetForLeaderEpoch(
 function answer(asked: PartitionRequest, partition: Partition | undefined): PartitionResponse {
   if (partition === undefined) return refused(asked, errors.UNKNOWN_TOPIC_OR_PARTITION)
   if (partition.isOffline) return refused(asked, errors.KAFKA_STORAGE_ERROR)
-  const fenced = partition.clientError(asked.currentLeaderEpoch)
+  const fenced = partition.clientError(asked.currentLeaderEpoch, false, asked.leaderEpoch)
   if (fenced !== null) return refused(asked, fenced)
   // Before every epoch, so that it ends where the log begins.
   if (asked.leaderEpoch < -1) {

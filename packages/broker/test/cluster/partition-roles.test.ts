@@ -96,3 +96,14 @@ test('a broker leads only once it is registered as itself and unfenced', async (
   partition.reconsider()
   expect([partition.leader?.leaderEpoch, log.leaderEpoch]).toEqual([5, 5])
 })
+
+test('who has read of a later epoch than this replica knows is not told that it is lost', async () => {
+  const { partition } = await replicaOn(new TestMembership(1), stateOf())
+  const asked = (currentLeaderEpoch: number, readEpoch: number) =>
+    partition.clientError(currentLeaderEpoch, false, readEpoch)?.name
+  expect(asked(-1, 6)).toBe('UNKNOWN_LEADER_EPOCH')
+  expect(asked(5, 6)).toBe('UNKNOWN_LEADER_EPOCH')
+  expect(asked(5, 5)).toBeUndefined()
+  partition.stateChanged(stateOf({ leader: 2, leaderEpoch: 6, partitionEpoch: 30 }))
+  expect(asked(-1, 6)).toBe('NOT_LEADER_OR_FOLLOWER')
+})
