@@ -117,7 +117,7 @@ class Round {
     await Promise.all([...clients].map(([name, process]) => this.#end(name, process)))
     await this.#readFinally()
     await this.#compareReplicas()
-    await this.#judge([...clients.keys()], healedAt)
+    await this.#judge(clients, healedAt)
     if (this.#findings.length > 0) {
       for (const { machine, disk, data } of this.#brokers)
         if (disk !== undefined)
@@ -227,12 +227,24 @@ class Round {
     for (const finding of await differencesOfReplicas(this.#brokers, partitions)) this.#find(finding)
   }
 
-  async #judge(clients: readonly string[], healedAt: number): Promise<void> {
-    const files = [...clients, 'final'].map((name) => this.#history(name))
-    const { findings, report, history } = await judge(files)
+  async #judge(clients: ReadonlyMap<string, MachineProcess>, healedAt: number): Promise<void> {
+    const files = [...clients.keys(), 'final'].map((name) => this.#history(name))
+    const renumbering = renumberingOf([...clients.values()])
+    for (const name of renumbering) this.#tell(`${name} has numbered records anew: they may be there twice`)
+    const { findings, report, history } = await judge(files, renumbering)
     this.#tell(report)
     for (const finding of [...findings, ...standstills(history, healedAt)]) this.#find(finding)
   }
+}
+
+/**
+ * Producers that say of themselves that they have begun another epoch. librdkafka does when one leader has its batch and does not
+ * answer, and the next one has not, and refuses the batch behind it; if the first one leads again, the records are there twice,
+ * whatever the broker. Java's client and ours ask again instead.
+ */
+function renumberingOf(processes: readonly MachineProcess[]): ReadonlySet<string> {
+  const told = processes.flatMap(({ stderr }) => [...stderr.matchAll(/^(\S+) numbers its records anew/gm)])
+  return new Set(told.map(([, name]) => name!))
 }
 
 /** Clients have much to say of brokers that are away. */

@@ -48,7 +48,17 @@ def name_of(partition):
 
 def produce():
     client = Client('librdkafka-producer', producer={'acks': 'all', 'idempotent': True})
+    epochs = set()
+
+    def look(statistics):
+        epoch = json.loads(statistics)['eos']['producer_epoch']
+        if epoch > 0 and epoch not in epochs:
+            epochs.add(epoch)
+            print(f'{client.name} numbers its records anew, in epoch {epoch}', file=sys.stderr, flush=True)
+
     producer = Producer({
+        'statistics.interval.ms': 1000,
+        'stats_cb': look,
         'bootstrap.servers': brokers,
         'enable.idempotence': True,
         'request.timeout.ms': 10_000,
