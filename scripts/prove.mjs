@@ -58,7 +58,11 @@ const suites = {
   replication: script('run.mjs', 'simulate', '--seeds', '100000'),
   mutations: files('packages/replication/test/simulation/mutations.test.ts'),
   cluster: files('test/cluster/faults.test.ts'),
-  faults: files('packages/broker/test/metadata', 'test/cluster/machines'),
+  faults: files(
+    'packages/broker/test/metadata',
+    'test/cluster/machines',
+    'test/cluster/rolling-restart.test.ts',
+  ),
   histories: files('test/cluster/history/check.test.ts'),
   groups: files(
     'packages/broker/test/groups/model.test.ts',

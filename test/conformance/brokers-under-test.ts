@@ -24,16 +24,25 @@ export class BrokersUnderTest {
   readonly #etcd: EtcdProcess | null
   /** Where each has its data, by id. */
   readonly #directories: ReadonlyMap<number, string>
+  readonly #configs: Readonly<Record<string, string | number>>
   readonly #running = new Map<number, BrokerProcess>()
   readonly #ports = new Map<number, number>()
 
-  private constructor(etcd: EtcdProcess | null, directories: ReadonlyMap<number, string>) {
+  private constructor(
+    etcd: EtcdProcess | null,
+    directories: ReadonlyMap<number, string>,
+    configs: Readonly<Record<string, string | number>>,
+  ) {
     this.#etcd = etcd
     this.#directories = directories
+    this.#configs = configs
   }
 
-  /** Starts brokers without records. */
-  static async start(count = brokerCount): Promise<BrokersUnderTest> {
+  /** Starts brokers without records. `configs` are for those of a cluster. */
+  static async start(
+    count = brokerCount,
+    configs: Readonly<Record<string, string | number>> = {},
+  ): Promise<BrokersUnderTest> {
     const directory = temporaryDirectory()
     // A broker of a cluster has no id 0 unless somebody gives it that.
     const ids = count === 1 ? [0] : Array.from({ length: count }, (_, place) => place + 1)
@@ -41,7 +50,7 @@ export class BrokersUnderTest {
     if (count > 1 && etcdMissing !== null) throw new Error(etcdMissing)
     const etcd = count === 1 ? null : await EtcdProcess.start()
     if (etcd !== null) stores.push(etcd)
-    const brokers = new BrokersUnderTest(etcd, directories)
+    const brokers = new BrokersUnderTest(etcd, directories, configs)
     await brokers.startAgain()
     return brokers
   }
@@ -114,6 +123,7 @@ export class BrokersUnderTest {
       'default.replication.factor': count,
       'offsets.topic.replication.factor': count,
       'min.insync.replicas': count - 1,
+      ...this.#configs,
     }
     const flags = Object.entries(configs).flatMap(([name, value]) => ['--config', `${name}=${value}`])
     return ['--cluster', `${etcd.url}/varve`, '--broker-id', String(id), ...flags]

@@ -42,6 +42,13 @@ export const java: ClientProgram = {
   ],
 }
 
+/** Not for clusters that are broken for long. */
+export const kafkajs: ClientProgram = {
+  name: 'kafkajs',
+  missing: null,
+  command: [process.execPath, join(clients, 'kafkajs.mjs')],
+}
+
 export const clientPrograms: readonly ClientProgram[] = [varve, librdkafka, java]
 
 /** Reads everything once nothing is written any more: `BROKERS TOPIC PARTITIONS HISTORY`. */

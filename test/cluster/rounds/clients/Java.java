@@ -23,14 +23,16 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * Kafka's Java client at work on a cluster that is being broken: BROKERS TOPIC PARTITIONS GROUP HISTORY GAP_MS. An idempotent
- * producer, a member of the group and a reader without one write down what they do and see, until SIGTERM.
+ * Kafka's Java client at work on a cluster that is being broken: BROKERS TOPIC PARTITIONS GROUP HISTORY GAP_MS [defaults]. An
+ * idempotent producer, a member of the group and a reader without one write down what they do and see, until SIGTERM. Timeouts are short
+ * enough for faults that last seconds, or those that everybody has.
  */
 public class Java {
     static volatile boolean isOver = false;
     static String brokers, topic, group;
     static int partitions;
     static long gapMs;
+    static boolean hasDefaults;
     static FileOutputStream history;
 
     interface Role {
@@ -44,6 +46,7 @@ public class Java {
         group = args[3];
         history = new FileOutputStream(args[4], true);
         gapMs = Long.parseLong(args[5]);
+        hasDefaults = args.length > 6 && args[6].equals("defaults");
         List<Thread> threads = List.of(thread(Java::produce), thread(Java::takePart), thread(Java::read));
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             isOver = true;
@@ -115,13 +118,14 @@ public class Java {
 
     static void produce() throws Exception {
         Client client = new Client("java-producer", "\"producer\":{\"acks\":\"all\",\"idempotent\":true}");
-        Map<String, Object> config = Map.of(
+        Map<String, Object> config = new HashMap<>(Map.of(
             "bootstrap.servers", brokers,
-            "request.timeout.ms", "10000",
-            "max.block.ms", "60000",
-            "reconnect.backoff.max.ms", "500",
             "key.serializer", StringSerializer.class,
-            "value.serializer", StringSerializer.class);
+            "value.serializer", StringSerializer.class));
+        if (!hasDefaults) {
+            config.put("request.timeout.ms", "10000");
+            config.put("reconnect.backoff.max.ms", "500");
+        }
         Semaphore room = new Semaphore(200);
         try (KafkaProducer<String, String> producer = new KafkaProducer<>(config)) {
             for (int n = 0; !isOver; n++) {
@@ -145,9 +149,11 @@ public class Java {
         config.put("bootstrap.servers", brokers);
         config.put("enable.auto.commit", "false");
         config.put("auto.offset.reset", "earliest");
-        config.put("request.timeout.ms", "10000");
-        config.put("default.api.timeout.ms", "20000");
-        config.put("reconnect.backoff.max.ms", "500");
+        if (!hasDefaults) {
+            config.put("request.timeout.ms", "10000");
+            config.put("default.api.timeout.ms", "20000");
+            config.put("reconnect.backoff.max.ms", "500");
+        }
         config.put("key.deserializer", StringDeserializer.class);
         config.put("value.deserializer", StringDeserializer.class);
         return config;
@@ -173,8 +179,10 @@ public class Java {
         Client client = new Client("java-member", "\"consumer\":{\"group\":\"" + group + "\",\"reset\":\"earliest\"}");
         Map<String, Object> config = consumerConfig();
         config.put("group.id", group);
-        config.put("session.timeout.ms", "10000");
-        config.put("heartbeat.interval.ms", "1000");
+        if (!hasDefaults) {
+            config.put("session.timeout.ms", "10000");
+            config.put("heartbeat.interval.ms", "1000");
+        }
         try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(config)) {
             consumer.subscribe(List.of(topic), new ConsumerRebalanceListener() {
                 @Override

@@ -1,5 +1,6 @@
-"""librdkafka at work on a cluster that is being broken: BROKERS TOPIC PARTITIONS GROUP HISTORY GAP_MS. An idempotent producer, a
-member of the group and a reader without one write down what they do and see, until SIGTERM."""
+"""librdkafka at work on a cluster that is being broken: BROKERS TOPIC PARTITIONS GROUP HISTORY GAP_MS [defaults]. An idempotent
+producer, a member of the group and a reader without one write down what they do and see, until SIGTERM. Timeouts are short enough for
+faults that last seconds, or those that everybody has."""
 
 import json
 import os
@@ -11,10 +12,12 @@ import traceback
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-brokers, topic, partitions, group, path, gap_ms = sys.argv[1:]
+brokers, topic, partitions, group, path, gap_ms, *rest = sys.argv[1:]
+has_defaults = rest == ['defaults']
 partitions = int(partitions)
 over = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: over.set())
+RECONNECT = {} if has_defaults else {'reconnect.backoff.max.ms': 500}
 history = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
@@ -61,8 +64,8 @@ def produce():
         'stats_cb': look,
         'bootstrap.servers': brokers,
         'enable.idempotence': True,
-        'request.timeout.ms': 10_000,
-        'reconnect.backoff.max.ms': 500,
+        **({} if has_defaults else {'request.timeout.ms': 10_000}),
+        **RECONNECT,
     })
 
     def send(n):
@@ -93,7 +96,7 @@ COMMON = {
     'bootstrap.servers': brokers,
     'enable.auto.commit': False,
     'auto.offset.reset': 'earliest',
-    'reconnect.backoff.max.ms': 500,
+    **RECONNECT,
 }
 
 
@@ -134,8 +137,7 @@ def take_part():
     consumer = Consumer({
         **COMMON,
         'group.id': group,
-        'session.timeout.ms': 10_000,
-        'heartbeat.interval.ms': 1000,
+        **({} if has_defaults else {'session.timeout.ms': 10_000, 'heartbeat.interval.ms': 1000}),
     })
     rebalances = []
 

@@ -1,6 +1,7 @@
 /**
- * Our own client on a cluster that is being broken: `work BROKERS TOPIC PARTITIONS GROUP HISTORY GAP_MS` has an idempotent producer, a
- * member of the group and a reader without one write down what they do and see, until SIGTERM. `read BROKERS TOPIC PARTITIONS HISTORY`
+ * Our own client on a cluster that is being broken: `work BROKERS TOPIC PARTITIONS GROUP HISTORY GAP_MS [defaults]` has an idempotent
+ * producer, a member of the group and a reader without one write down what they do and see, until SIGTERM. Timeouts are short enough
+ * for faults that last seconds, or those that everybody has. `read BROKERS TOPIC PARTITIONS HISTORY`
  * reads everything once nothing is written any more.
  */
 import { openSync, writeSync } from 'node:fs'
@@ -14,6 +15,9 @@ const nameOf = (partition) => `${topic}-${partition}`
 const mapped = (value) => Object.fromEntries(all.map((partition) => [nameOf(partition), value(partition)]))
 const history = openSync(mode === 'work' ? rest[1] : rest[0], 'a')
 const over = new AbortController()
+const hasDefaults = rest[3] === 'defaults'
+const requestTimeout = hasDefaults ? {} : { requestTimeoutMs: 10_000 }
+const session = hasDefaults ? {} : { sessionTimeoutMs: 10_000, heartbeatIntervalMs: 1000 }
 
 /** One client in the history. */
 class Client {
@@ -55,7 +59,7 @@ class Client {
 
 async function produce(gapMs) {
   const client = new Client('varve-producer', { producer: { acks: 'all', idempotent: true } })
-  const producer = new Producer({ brokers, requestTimeoutMs: 10_000 })
+  const producer = new Producer({ brokers, ...requestTimeout })
   let underWay = 0
   for (let n = 0; !over.signal.aborted; await sleep(gapMs)) {
     if (underWay >= 200) continue
@@ -81,9 +85,8 @@ async function takePart(group) {
     groupId: group,
     offsetReset: 'earliest',
     autoCommit: false,
-    sessionTimeoutMs: 10_000,
-    heartbeatIntervalMs: 1000,
-    requestTimeoutMs: 10_000,
+    ...session,
+    ...requestTimeout,
   })
   consumer.subscribe([topic], {
     onAssigned: (those) =>
@@ -119,7 +122,7 @@ async function takePart(group) {
 
 async function read() {
   const client = new Client('varve-reader', { consumer: {} })
-  const consumer = new Consumer({ brokers, requestTimeoutMs: 10_000 })
+  const consumer = new Consumer({ brokers, ...requestTimeout })
   consumer.assign(all.map((partition) => ({ topic, partition, offset: 0 })))
   client.write('assigned', { positions: mapped(() => 0) })
   over.signal.addEventListener('abort', () => void consumer.close())

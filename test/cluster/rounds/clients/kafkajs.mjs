@@ -1,0 +1,88 @@
+/**
+ * kafkajs with its defaults at work on a cluster whose brokers come and go: BROKERS TOPIC PARTITIONS GROUP HISTORY GAP_MS. A producer and
+ * a member of the group, which commits by itself, write down what they do and see, until SIGTERM. Its retries end within ten seconds: a
+ * cluster that is broken for longer is not for it.
+ */
+import { openSync, writeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Kafka, logLevel, Partitioners } from 'kafkajs'
+
+const [brokerList, topic, count, groupId, path, gapMs] = process.argv.slice(2)
+const partitions = Number(count)
+const nameOf = (partition) => `${topic}-${partition}`
+const history = openSync(path, 'a')
+const over = new AbortController()
+const kafka = new Kafka({ brokers: brokerList.split(','), clientId: 'kafkajs', logLevel: logLevel.WARN })
+
+/** One client in the history. */
+class Client {
+  #operations = 0
+
+  constructor(name, settings) {
+    this.name = name
+    this.write('start', settings)
+  }
+
+  write(type, fields) {
+    const time = Number(process.hrtime.bigint() / 1000n)
+    writeSync(history, `${JSON.stringify({ time, client: this.name, type, ...fields })}\n`)
+  }
+
+  invoke(call, fields) {
+    const operation = ++this.#operations
+    this.write('invoke', { operation, call, ...fields })
+    return operation
+  }
+}
+
+async function produce() {
+  const client = new Client('kafkajs-producer', { producer: { acks: 'all', idempotent: false } })
+  const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner })
+  await producer.connect()
+  const underWay = new Set()
+  for (let n = 0; !over.signal.aborted; await sleep(Number(gapMs))) {
+    if (underWay.size >= 200) continue
+    const partition = n % partitions
+    const value = `kafkajs-${n++}`
+    const operation = client.invoke('produce', { partition: nameOf(partition), value })
+    const sent = producer
+      .send({ topic, messages: [{ partition, value }] })
+      .then(
+        ([{ baseOffset }]) => client.write('ok', { operation, offset: Number(baseOffset) }),
+        (error) => client.write('info', { operation, error: String(error) }),
+      )
+      .finally(() => underWay.delete(sent))
+    underWay.add(sent)
+  }
+  await Promise.all(underWay)
+  await producer.disconnect()
+}
+
+async function takePart() {
+  // Nobody sees its commits: to the history it is a consumer whose partitions begin anywhere.
+  const client = new Client('kafkajs-member', { consumer: {} })
+  const consumer = kafka.consumer({ groupId })
+  const positions = (those) => Object.fromEntries(those.map((partition) => [nameOf(partition), null]))
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) =>
+    client.write('assigned', { positions: positions(payload.memberAssignment[topic] ?? []) }),
+  )
+  // A member whose coordinator is gone before it has told it so asks it again until it has no retries left, and then begins anew by
+  // itself. An application reads on; what is not to be begun anew is its error.
+  consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => {
+    if (!restart) throw error
+  })
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  await consumer.run({
+    eachBatch: async ({ batch: { partition, messages } }) => {
+      const operation = client.invoke('poll')
+      const records = messages.map(({ offset, value }) => [Number(offset), value.toString()])
+      client.write('ok', { operation, records: { [nameOf(partition)]: records } })
+    },
+  })
+  if (!over.signal.aborted) await new Promise((resolve) => over.signal.addEventListener('abort', resolve))
+  await consumer.disconnect()
+}
+
+process.once('SIGTERM', () => over.abort())
+await Promise.all([produce(), takePart()])
