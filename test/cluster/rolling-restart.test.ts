@@ -138,7 +138,8 @@ async function rollingRestart(): Promise<void> {
   const [reader, ...before] = finalReader
   await mustRun(reader, [...before, brokers.bootstrapServers, TOPIC, String(PARTITIONS), final])
   const histories = [...applications.map(({ history }) => history), final]
-  const { findings, history } = await judge(histories, new Set())
+  const { findings, report, history } = await judge(histories, new Set())
+  if (isLongRun) console.log(report)
   expect(errorsIn(history)).toEqual([])
   expect(findings).toEqual([])
   await brokers.stop()
