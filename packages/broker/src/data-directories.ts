@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { open as openFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type DataDirectory,
@@ -9,10 +10,15 @@ import {
   syncDirectory,
 } from '@varve/log'
 import { VarveError } from '@varve/records'
+import { messageOf } from './broker-log.js'
 import { refuseDirectoryOfSeveral } from './directories-of-several.js'
 import { refuseForeignDirectory } from './foreign-directory.js'
 import { metadataLogName } from './metadata/metadata-log.js'
+import { diskHasFailed } from './storage-failure.js'
 import { isDeleted } from './stray-directory.js'
+
+/** Written to find out whether a directory still takes anything. */
+const probeFile = '.varve-probe'
 
 /**
  * The data directories of a broker, each usually a disk of its own: Kafka's `log.dirs`. A partition lies in one of them
@@ -24,6 +30,7 @@ export class DataDirectories {
   readonly #all: readonly DataDirectory[]
   /** Logs in each, those being created included: what decides where the next one goes. */
   readonly #counts = new Map<DataDirectory, number>()
+  readonly #failures = new Map<DataDirectory, VarveError>()
   #lastSync: Promise<void> = Promise.resolve()
   #nextSync: Promise<void> | null = null
 
@@ -81,6 +88,32 @@ export class DataDirectories {
     return this.#all.map(({ dir }) => dir)
   }
 
+  /** Those that have failed, with why: they get no new logs. What has failed stays so until the broker is started again. */
+  get failures(): ReadonlyMap<DataDirectory, VarveError> {
+    return this.#failures
+  }
+
+  /** Is told of each directory that has failed, once. */
+  onFailure: (directory: DataDirectory, failure: VarveError) => void = () => {}
+
+  /** Finds out whether the disk of a directory has failed, once something there has. */
+  async probe(directory: DataDirectory): Promise<void> {
+    const { dir } = directory
+    const path = join(dir, probeFile)
+    try {
+      const file = await openFile(path, 'w')
+      await file.sync().finally(() => file.close())
+      await rm(path, { force: true })
+    } catch (error) {
+      if (diskHasFailed(error) && !this.#failures.has(directory)) {
+        const what = `the disk of the data directory ${dir} has failed: ${messageOf(error)}`
+        const failure = new VarveError('VARVE_IO', what, { cause: error })
+        this.#failures.set(directory, failure)
+        this.onFailure(directory, failure)
+      }
+    }
+  }
+
   /** The directories that hold a log of each name, the broker's own metadata left out. */
   async places(): Promise<Map<string, DataDirectory[]>> {
     const places = new Map<string, DataDirectory[]>()
@@ -93,9 +126,9 @@ export class DataDirectories {
     return places
   }
 
-  /** Those that have something called `name`, with a log in it or not. Of all names, `places` tells at the start. */
+  /** Those of all that work that have something called `name`, with a log in it or not. Of all names, `places` tells at the start. */
   having(name: string): readonly DataDirectory[] {
-    return this.#all.filter(({ dir }) => existsSync(join(dir, name)))
+    return this.#working.filter(({ dir }) => existsSync(join(dir, name)))
   }
 
   /** Where the directory `name` is, with a log in it or not; null when it is nowhere. */
@@ -107,7 +140,7 @@ export class DataDirectories {
   /** Makes the names in all of them durable. Whoever asks while that is under way shares the next time. */
   sync(): Promise<void> {
     this.#nextSync ??= this.#lastSync.then(async () => {
-      const syncing = Promise.all(this.paths.map(syncDirectory)).then(() => {})
+      const syncing = Promise.all(this.#working.map(({ dir }) => syncDirectory(dir))).then(() => {})
       this.#nextSync = null
       this.#lastSync = syncing.catch(() => {})
       await syncing
@@ -115,9 +148,18 @@ export class DataDirectories {
     return this.#nextSync
   }
 
-  /** Creates a log in the directory that holds the fewest, the first of equals (as Kafka does). */
+  get #working(): readonly DataDirectory[] {
+    return this.#all.filter((directory) => !this.#failures.has(directory))
+  }
+
+  /**
+   * Creates a log in the directory that holds the fewest, the first of equals (as Kafka does), of all whose disks have not failed.
+   *
+   * @throws VarveError as `openLog` of the last that was tried
+   */
   async create(name: string, options: LogOptions): Promise<Log> {
-    const directory = this.#all.reduce((fewest, other) =>
+    const working = this.#working
+    const directory = (working.length === 0 ? this.#all : working).reduce((fewest, other) =>
       this.#counts.get(other)! < this.#counts.get(fewest)! ? other : fewest,
     )
     this.#counts.set(directory, this.#counts.get(directory)! + 1)
@@ -125,7 +167,10 @@ export class DataDirectories {
       return await directory.openLog(name, options)
     } catch (error) {
       this.#counts.set(directory, this.#counts.get(directory)! - 1)
-      throw error
+      if (diskHasFailed(error)) await this.probe(directory)
+      const mayTryAnother = working.length > 1 && this.#failures.has(directory)
+      if (!mayTryAnother) throw error
+      return await this.create(name, options)
     }
   }
 

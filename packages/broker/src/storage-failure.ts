@@ -16,6 +16,14 @@ const remedies: ReadonlyMap<string, string> = new Map([
 /** A limit of the process is raised for the next process only. */
 const limits: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE'])
 
+/** What says that a disk is gone, mounted no more, or that its file system has given up. What is full or not allowed is no failure. */
+const failures: ReadonlySet<string> = new Set(['EIO', 'EROFS', 'ENXIO', 'ENODEV', 'ENOENT'])
+
+/** Whether an error is what a disk that has failed would answer; a single bad sector answers the same. */
+export function diskHasFailed(error: unknown): boolean {
+  return failures.has(errnoOf(error) ?? '')
+}
+
 /** Whether the storage is at fault, not the request and not the broker. */
 export function isStorageFailure(error: unknown): boolean {
   if (!VarveError.is(error)) return remedies.has(errnoOf(error) ?? '')

@@ -201,8 +201,10 @@ export class MemoryLog implements BrokersLog {
   }
 
   /** The disk is gone: rejects what is not durable and takes nothing any more. */
-  fail(): void {
-    this.#end('failed', new VarveError('VARVE_LOG_FAILED', `${this.dir}: the disk said no; reopen the log`))
+  fail(errno?: string): void {
+    const cause = errno === undefined ? undefined : Object.assign(new Error(errno), { code: errno })
+    const what = `${this.dir}: the disk said no; reopen the log`
+    this.#end('failed', new VarveError('VARVE_LOG_FAILED', what, { cause }))
   }
 
   /** Offsets from `from` to below `to` cannot be read any more, and the log takes no writes. */

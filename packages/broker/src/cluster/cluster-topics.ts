@@ -1,6 +1,7 @@
+import { dirname } from 'node:path'
 import { createTopics, errors, randomUuid } from '@varve/protocol'
 import { VarveError } from '@varve/records'
-import type { Log } from '@varve/log'
+import type { DataDirectory, Log } from '@varve/log'
 import {
   type ClusterChange,
   type ControllerRequest,
@@ -22,6 +23,7 @@ import type { OpeningProgress } from '../opening-progress.js'
 import { openingAtOnce, PartitionLogs } from '../partition-logs.js'
 import { Partition } from '../partition.js'
 import { Refusal } from '../refusal.js'
+import { diskHasFailed, storageFailureText } from '../storage-failure.js'
 import { isDeleted, isStray, renameAway } from '../stray-directory.js'
 import { Topic } from '../topic.js'
 import { type TopicLayout, Topics, type TopicsEnvironment } from '../topics.js'
@@ -69,6 +71,7 @@ export class ClusterTopics extends Topics {
     this.#options = options
     this.#logs = new PartitionLogs(options)
     this.#removals = new DirectoryRemovals(options)
+    options.directories.onFailure = (directory, failure) => this.#directoryFailed(directory, failure)
   }
 
   /** Opens the logs of every partition that has a replica here. One that cannot be opened is only itself refused. */
@@ -333,7 +336,7 @@ export class ClusterTopics extends Topics {
   }
 
   #partition(topic: string, state: PartitionState, settings: Topic['settings']): Partition {
-    const { membership, lowDiskBytes = 0 } = this.#options
+    const { membership, directories, lowDiskBytes = 0 } = this.#options
     return new Partition({
       topic,
       state,
@@ -345,6 +348,8 @@ export class ClusterTopics extends Topics {
       onFailure: (partition, failure) => {
         this.tellFailure(partition, failure)
         this.#tellOffline()
+        const directory = directories.all.find(({ dir }) => dir === dirname(partition.directory ?? ''))
+        if (directory !== undefined && diskHasFailed(failure)) void directories.probe(directory)
       },
     })
   }
@@ -414,6 +419,18 @@ export class ClusterTopics extends Topics {
     })
     this.#removals.schedule([`${directory.dir}/${renamed}`], partition.fileDeleteDelayMs)
     if (hadFailed) this.#tellOffline()
+  }
+
+  /** No log on a disk that has failed is served any more, whether it has noticed or not. */
+  #directoryFailed({ dir }: DataDirectory, failure: VarveError): void {
+    this.#options.log('error', storageFailureText(failure), errorFields(failure))
+    for (const partition of this.#attached.keys()) {
+      if (partition.directory === null || dirname(partition.directory) !== dir) continue
+      this.#attached.delete(partition)
+      partition.refuse(failure)
+      void partition.release()
+    }
+    this.#tellOffline()
   }
 
   /** The controller elects others where a log has failed. */

@@ -1,7 +1,8 @@
 /**
  * DescribeLogDirs (35), versions 1 to 5: the data directories, with the sizes of their file systems and of the segment files
  * of each partition in them. As in Kafka a replica lags behind the high watermark that it knows itself, which is mostly not at
- * all, and by -1 where its log cannot be read. None is being moved. The broker's own metadata log is not listed.
+ * all, and by -1 where its log cannot be read. A directory that has failed has an error and, as in Kafka, no replicas. None is
+ * being moved. The broker's own metadata log is not listed.
  */
 import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -28,7 +29,12 @@ export async function handleDescribeLogDirs(
       byTopic.set(name, [...(byTopic.get(name) ?? []), partition])
     }
   }
-  const results = broker.directories.paths.map((dir) => describe(dir, found.get(dir) ?? new Map()))
+  const { all, failures } = broker.directories
+  const results = all.map((directory) =>
+    failures.has(directory)
+      ? { errorCode: errors.KAFKA_STORAGE_ERROR.code, logDir: directory.dir, topics: [] }
+      : describe(directory.dir, found.get(directory.dir) ?? new Map()),
+  )
   return { throttleTimeMs: 0, errorCode: 0, results: await Promise.all(results) }
 }
 

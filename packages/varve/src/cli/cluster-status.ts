@@ -1,4 +1,4 @@
-import type { Admin, Node } from '@varve/client'
+import type { Admin, LogDir, Node } from '@varve/client'
 import {
   clusterState,
   liveNodes,
@@ -40,6 +40,8 @@ interface ClusterStatus {
   readonly partitions: readonly PartitionStatus[]
   /** Led by another than the preferred leader. */
   readonly notPreferred: number
+  /** Data directories that have failed. */
+  readonly failedDirs: readonly LogDir[]
 }
 
 /** Beyond so many, a table says less than their number. */
@@ -69,7 +71,18 @@ async function statusOf(admin: Admin): Promise<ClusterStatus> {
   const notPreferred = state.partitions.filter(
     ({ leader, replicas, isr }) => leader >= 0 && leader !== replicas[0] && isr.includes(replicas[0]!),
   ).length
-  return { state, brokers: brokersOf(state), partitions, notPreferred }
+  const out = new Set(partitions.flatMap(({ replicas, isr }) => replicas.filter((id) => !isr.includes(id))))
+  const failedDirs = await failedDirsOf(
+    admin,
+    live(state).filter((id) => out.has(id)),
+  )
+  return { state, brokers: brokersOf(state), partitions, notPreferred, failedDirs }
+}
+
+/** Of brokers with replicas that are not in sync. One that does not answer keeps nobody from seeing the rest. */
+async function failedDirsOf(admin: Admin, nodeIds: readonly number[]): Promise<LogDir[]> {
+  const asked = nodeIds.map((id) => admin.describeLogDirs({ nodeIds: [id], partitions: [] }).catch(() => []))
+  return (await Promise.all(asked)).flat().filter(({ error }) => error !== null)
 }
 
 const live = (state: ClusterState): number[] => liveNodes(state).map(({ nodeId }) => nodeId)
@@ -124,11 +137,13 @@ function tallied(ids: readonly number[]): Map<number, number> {
 }
 
 /** What is wrong, in words; what is merely under way is not. */
-function problemsOf({ state, brokers, partitions }: ClusterStatus): string[] {
+function problemsOf({ state, brokers, partitions, failedDirs }: ClusterStatus): string[] {
   const problems: string[] = []
   const up = brokers.filter((broker) => broker.state === 'up').length
   if (up < brokers.length) problems.push(`${up} of ${count(brokers.length, 'broker')} ${are(up)} up`)
   if (state.controllerId < 0) problems.push('there is no controller')
+  for (const { nodeId, path } of failedDirs)
+    problems.push(`the data directory ${path} of broker ${nodeId} has failed`)
   const say = (what: string, is: (partition: PartitionStatus) => boolean): void => {
     const found = partitions.filter(is).length
     if (found > 0) problems.push(`${count(found, 'partition')} ${are(found)} ${what}`)
