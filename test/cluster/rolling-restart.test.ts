@@ -8,6 +8,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Admin } from '@varve/client'
 import { expect, test, vi } from 'vitest'
 import { BrokersUnderTest } from '../conformance/brokers-under-test.js'
@@ -67,7 +68,10 @@ class Application {
   async end(): Promise<void> {
     const ended = once(this.#child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
     this.#child.kill()
-    const [code, signal] = await ended
+    const late = sleep(PATIENCE.timeout, null, { ref: false })
+    const end = await Promise.race([ended, late])
+    if (end === null) throw new Error(`${this.name} does not end: ${this.#said}`)
+    const [code, signal] = end
     // Java ends by the signal that asked it to.
     if (code !== 0 && !this.#said.includes('has ended'))
       throw new Error(`${this.name} ended with ${code ?? signal}: ${this.#said}`)
