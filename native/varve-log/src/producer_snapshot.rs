@@ -139,7 +139,12 @@ pub fn offsets(names: &[String]) -> Vec<i64> {
 pub fn write(storage: &dyn Storage, dir: &Path, offset: i64, content: &[u8]) -> Result<()> {
     let path = path(dir, offset);
     let file = storage.open(&path, OpenMode::Create).map_err(LogError::io("create", &path))?;
-    file.write_at(&[content], 0).map_err(LogError::io("write", &path))?;
+    let written = file.write_at(&[content], 0).map_err(LogError::io("write", &path));
+    if written.is_err() {
+        // Half of one is believed by nobody. Where it cannot be removed either, the first failure says why.
+        drop(storage.remove(&path));
+        return written;
+    }
     if content.len() > HEAD_BYTES {
         file.sync_data().map_err(LogError::io("fsync", &path))?;
     }

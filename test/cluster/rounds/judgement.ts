@@ -70,7 +70,8 @@ export async function differencesOfReplicas(
   const findings: string[] = []
   for (const [index, { partition, on }] of places.entries()) {
     const { batches, complaints } = dumps[index]!
-    for (const complaint of complaints)
+    // A process that was killed while it wrote a snapshot leaves one that no recovery believes.
+    for (const complaint of complaints.filter((one) => !one.startsWith('Snapshot failed schema validation')))
       findings.push(`DumpLogSegments of ${partition} on ${on}: ${complaint}`)
     // Where segments end is each broker's own.
     const text = JSON.stringify(batches, (name, value: unknown) => (name === 'position' ? undefined : value))
