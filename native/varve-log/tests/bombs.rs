@@ -69,11 +69,12 @@ fn of_batches_that_expand_far_one_is_in_memory_at_a_time() {
     };
     let refused = Err("VARVE_BATCH_INVALID");
     assert_eq!(appended(config(Durability::Os)), [Ok(0), refused, Ok(0), refused, Ok(0), refused]);
+    // What one of them takes, and a part of another that the allocator has not given back yet; three would take 600 MiB.
     let looked_at = peak() - before;
-    assert!(looked_at < 450 * MIB, "looking at them took {} MiB", looked_at / MIB);
+    assert!(looked_at < 550 * MIB, "looking at them took {} MiB", looked_at / MIB);
 
     let change = LogConfig { compression: Some(Codec::Lz4), ..config(Durability::Os) };
     assert_eq!(appended(change), [Ok(0), refused, Ok(0), refused, Ok(0), refused]);
     let compressed = peak() - before;
-    assert!(compressed < 450 * MIB, "compressing them took {} MiB", compressed / MIB);
+    assert!(compressed < 550 * MIB, "compressing them took {} MiB", compressed / MIB);
 }
