@@ -225,9 +225,10 @@ async function configs() {
   assert.doesNotMatch(await describe('topics', topic), /retention\.ms/)
   assert.match(await describe('topics', topic, '--all'), /retention\.ms=604800000 sensitive=false/)
   const one = String(ids.at(-1))
-  await change('brokers', one, '--add-config', 'log.retention.ms=54321')
-  assert.match(await describe('brokers', one), /log\.retention\.ms=54321/)
-  await change('brokers', one, '--delete-config', 'log.retention.ms')
+  // One that no other client looks at meanwhile.
+  await change('brokers', one, '--add-config', 'log.index.interval.bytes=54321')
+  assert.match(await describe('brokers', one), /log\.index\.interval\.bytes=54321/)
+  await change('brokers', one, '--delete-config', 'log.index.interval.bytes')
   assert.match(await describe('brokers', one, '--all'), /num\.partitions=1 /)
   const wrong = [...at, '--alter', '--entity-type', 'topics', '--entity-name', topic]
   const refused = await endOf('ConfigCommand', [...wrong, '--add-config', 'retention.ms=soon'])
