@@ -76,9 +76,8 @@ test('of a data directory that fails every log is given up, of the others none, 
   const expected = replicas.map((_, n) => (inBad.includes(n) ? '1: 1' : '3: 1,3')).join()
   await cluster.until(async () => (await leadersAndIsr('orders')).join() === expected)
   expect(third.problems).toEqual(
-    inBad.map((n) =>
-      expect.stringContaining(`orders-${n}: the disk of the data directory ${bad} has failed: ENOENT`),
-    ),
+    // The other one may have noticed by itself, while it wrote something there.
+    inBad.map((n) => expect.stringMatching(new RegExp(`^orders-${n}: .*${bad}`))),
   )
   const dirs = await admin.describeLogDirs({ nodeIds: [3] })
   expect(dirs.map(({ path, error }) => [path, error?.kafkaName])).toEqual([
