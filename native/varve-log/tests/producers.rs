@@ -288,6 +288,30 @@ fn a_retry_of_one_of_the_last_five_batches_is_known_after_a_restart() {
 }
 
 #[test]
+fn nothing_is_left_of_a_snapshot_that_could_not_be_written() {
+    let written = || {
+        let storage = SimStorage::new(1);
+        let solo = Solo::open(&storage, unforgetting(Durability::Fsync)).unwrap();
+        (0..3).for_each(|sequence| assert_eq!(solo.append(idempotent(sequence)).unwrap(), sequence.into()));
+        solo.drain();
+        (storage, solo)
+    };
+    let (storage, solo) = written();
+    let before = storage.operation_count();
+    solo.close();
+    let is_write = |one: &String| one.contains("write") && one.contains(".snapshot");
+    let at = operations_since(&storage, before).iter().position(is_write).unwrap() as u64;
+    assert_eq!(names(&storage, ".snapshot").len(), 1);
+
+    let (storage, solo) = written();
+    const ENOSPC: i32 = 28;
+    storage.fail_at(before + 1 + at, ENOSPC);
+    let refused = solo.log.close().unwrap_err();
+    assert!(refused.to_string().contains(".snapshot"), "{refused}");
+    assert_eq!(names(&storage, ".snapshot"), Vec::<String>::new());
+}
+
+#[test]
 fn a_snapshot_that_did_not_reach_the_disk_is_found_out_from_the_log() {
     for survival in [Survival::Nothing, Survival::Everything, Survival::Subset, Survival::Torn] {
         let storage = SimStorage::new(1);
