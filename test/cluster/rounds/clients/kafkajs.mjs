@@ -3,40 +3,19 @@
  * a member of the group, which commits by itself, write down what they do and see, until SIGTERM. Its retries end within ten seconds: a
  * cluster that is broken for longer is not for it.
  */
-import { openSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Kafka, logLevel, Partitioners } from 'kafkajs'
+import { clientsOf } from './history-client.mjs'
 
 const [brokerList, topic, count, groupId, path, gapMs] = process.argv.slice(2)
 const partitions = Number(count)
 const nameOf = (partition) => `${topic}-${partition}`
-const history = openSync(path, 'a')
+const start = clientsOf(path)
 const over = new AbortController()
 const kafka = new Kafka({ brokers: brokerList.split(','), clientId: 'kafkajs', logLevel: logLevel.WARN })
 
-/** One client in the history. */
-class Client {
-  #operations = 0
-
-  constructor(name, settings) {
-    this.name = name
-    this.write('start', settings)
-  }
-
-  write(type, fields) {
-    const time = Number(process.hrtime.bigint() / 1000n)
-    writeSync(history, `${JSON.stringify({ time, client: this.name, type, ...fields })}\n`)
-  }
-
-  invoke(call, fields) {
-    const operation = ++this.#operations
-    this.write('invoke', { operation, call, ...fields })
-    return operation
-  }
-}
-
 async function produce() {
-  const client = new Client('kafkajs-producer', { producer: { acks: 'all', idempotent: false } })
+  const client = start('kafkajs-producer', { producer: { acks: 'all', idempotent: false } })
   const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner })
   await producer.connect()
   const underWay = new Set()
@@ -48,8 +27,8 @@ async function produce() {
     const sent = producer
       .send({ topic, messages: [{ partition, value }] })
       .then(
-        ([{ baseOffset }]) => client.write('ok', { operation, offset: Number(baseOffset) }),
-        (error) => client.write('info', { operation, error: String(error) }),
+        ([{ baseOffset }]) => client.ok(operation, { offset: Number(baseOffset) }),
+        (error) => client.info(operation, error),
       )
       .finally(() => underWay.delete(sent))
     underWay.add(sent)
@@ -60,7 +39,7 @@ async function produce() {
 
 async function takePart() {
   // Nobody sees its commits: to the history it is a consumer whose partitions begin anywhere.
-  const client = new Client('kafkajs-member', { consumer: {} })
+  const client = start('kafkajs-member', { consumer: {} })
   const consumer = kafka.consumer({ groupId })
   const positions = (those) => Object.fromEntries(those.map((partition) => [nameOf(partition), null]))
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) =>
@@ -77,7 +56,7 @@ async function takePart() {
     eachBatch: async ({ batch: { partition, messages } }) => {
       const operation = client.invoke('poll')
       const records = messages.map(({ offset, value }) => [Number(offset), value.toString()])
-      client.write('ok', { operation, records: { [nameOf(partition)]: records } })
+      client.ok(operation, { records: { [nameOf(partition)]: records } })
     },
   })
   if (!over.signal.aborted) await new Promise((resolve) => over.signal.addEventListener('abort', resolve))

@@ -4,61 +4,32 @@
  * for faults that last seconds, or those that everybody has. `read BROKERS TOPIC PARTITIONS HISTORY`
  * reads everything once nothing is written any more.
  */
-import { openSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Admin, Consumer, Producer } from '@varve/client'
+import { clientsOf } from './history-client.mjs'
 
 const [mode, brokerList, topic, count, ...rest] = process.argv.slice(2)
 const brokers = brokerList.split(',')
 const all = Array.from({ length: Number(count) }, (_, partition) => partition)
 const nameOf = (partition) => `${topic}-${partition}`
 const mapped = (value) => Object.fromEntries(all.map((partition) => [nameOf(partition), value(partition)]))
-const history = openSync(mode === 'work' ? rest[1] : rest[0], 'a')
+const start = clientsOf(mode === 'work' ? rest[1] : rest[0])
 const over = new AbortController()
 const hasDefaults = rest[3] === 'defaults'
 const requestTimeout = hasDefaults ? {} : { requestTimeoutMs: 10_000 }
 const session = hasDefaults ? {} : { sessionTimeoutMs: 10_000, heartbeatIntervalMs: 1000 }
 
-/** One client in the history. */
-class Client {
-  #operations = 0
-
-  constructor(name, settings) {
-    this.name = name
-    this.write('start', settings)
-  }
-
-  write(type, fields) {
-    const time = Number(process.hrtime.bigint() / 1000n)
-    writeSync(history, `${JSON.stringify({ time, client: this.name, type, ...fields })}\n`)
-  }
-
-  invoke(call, fields) {
-    const operation = ++this.#operations
-    this.write('invoke', { operation, call, ...fields })
-    return operation
-  }
-
-  ok(operation, fields) {
-    this.write('ok', { operation, ...fields })
-  }
-
-  info(operation, error) {
-    this.write('info', { operation, error: String(error) })
-  }
-
-  /** What a consumer was handed, as a poll; returns the offset behind it. */
-  polled({ partition, batch, records }) {
-    const operation = this.invoke('poll')
-    const name = nameOf(partition)
-    const read = [...records()].map(({ offset, value }) => [offset, value.toString()])
-    this.ok(operation, { records: { [name]: read }, positions: { [name]: batch.nextOffset } })
-    return batch.nextOffset
-  }
+/** Writes down what a consumer was handed, as a poll; returns the offset behind it. */
+function polled(client, { partition, batch, records }) {
+  const operation = client.invoke('poll')
+  const name = nameOf(partition)
+  const read = [...records()].map(({ offset, value }) => [offset, value.toString()])
+  client.ok(operation, { records: { [name]: read }, positions: { [name]: batch.nextOffset } })
+  return batch.nextOffset
 }
 
 async function produce(gapMs) {
-  const client = new Client('varve-producer', { producer: { acks: 'all', idempotent: true } })
+  const client = start('varve-producer', { producer: { acks: 'all', idempotent: true } })
   const producer = new Producer({ brokers, ...requestTimeout })
   let underWay = 0
   for (let n = 0; !over.signal.aborted; await sleep(gapMs)) {
@@ -79,7 +50,7 @@ async function produce(gapMs) {
 }
 
 async function takePart(group) {
-  const client = new Client('varve-member', { consumer: { group, reset: 'earliest' } })
+  const client = start('varve-member', { consumer: { group, reset: 'earliest' } })
   const consumer = new Consumer({
     brokers,
     groupId: group,
@@ -100,7 +71,7 @@ async function takePart(group) {
   let committedAt = 0
   const next = new Map()
   for await (const batch of consumer.batches()) {
-    next.set(batch.partition, client.polled(batch))
+    next.set(batch.partition, polled(client, batch))
     if (performance.now() - committedAt < 200) continue
     committedAt = performance.now()
     // Only what it still has is its own to commit.
@@ -121,16 +92,16 @@ async function takePart(group) {
 }
 
 async function read() {
-  const client = new Client('varve-reader', { consumer: {} })
+  const client = start('varve-reader', { consumer: {} })
   const consumer = new Consumer({ brokers, ...requestTimeout })
   consumer.assign(all.map((partition) => ({ topic, partition, offset: 0 })))
   client.write('assigned', { positions: mapped(() => 0) })
   over.signal.addEventListener('abort', () => void consumer.close())
-  for await (const batch of consumer.batches()) client.polled(batch)
+  for await (const batch of consumer.batches()) polled(client, batch)
 }
 
 async function readFinally() {
-  const client = new Client('final-reader', { consumer: { final: true } })
+  const client = start('final-reader', { consumer: { final: true } })
   const asked = client.invoke('listOffsets')
   const admin = new Admin({ brokers })
   const places = all.map((partition) => ({ topic, partition }))
@@ -149,7 +120,7 @@ async function readFinally() {
   })
   client.write('assigned', { positions: mapped((partition) => bounds[nameOf(partition)][0]) })
   consumer.assign(assignments)
-  for await (const batch of consumer.batches()) client.polled(batch)
+  for await (const batch of consumer.batches()) polled(client, batch)
   await consumer.close()
 }
 
