@@ -182,6 +182,7 @@ export async function openClusterBroker(
     onTakenOver: (listener) => member.onTakenOver(listener),
     problems: () => member.problems(),
     leave: async (timeoutMs) => {
+      fetchers.leave()
       if (configs.boolean('controlled.shutdown.enable')) await member.shutDown(timeoutMs)
       vanish()
     },

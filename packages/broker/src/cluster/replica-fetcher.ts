@@ -68,6 +68,7 @@ export class ReplicaFetcher {
   #backoffMs = firstBackoffMs
   #timer: Timer = undefined
   #isClosed = false
+  #isLeaving = false
   #isPumping = false
   #couldNotReach = false
   #brokerEpoch = -1
@@ -107,6 +108,11 @@ export class ReplicaFetcher {
   wake(): void {
     for (const followed of this.#followed.values()) this.#ready.add(followed)
     this.#pumpSoon()
+  }
+
+  /** What leads may be ended together with this broker, and is missed no more. */
+  leave(): void {
+    this.#isLeaving = true
   }
 
   close(): void {
@@ -307,7 +313,7 @@ export class ReplicaFetcher {
   }
 
   #complain(error: unknown): void {
-    if (this.#couldNotReach || this.#isClosed || this.#followed.size === 0) return
+    if (this.#couldNotReach || this.#isLeaving || this.#isClosed || this.#followed.size === 0) return
     if (VarveError.is(error) && error.code === 'VARVE_BROKER_CLOSED') return
     this.#couldNotReach = true
     this.#tell('warn', `cannot follow it: ${messageOf(error)}; it is tried again`, errorFields(error))

@@ -18,6 +18,7 @@ export class ReplicaFetchers {
   readonly #options: ReplicaFetchersOptions
   readonly #byLeader = new Map<number, ReplicaFetcher>()
   readonly #leaders = new Map<Partition, number>()
+  #isLeaving = false
   #isClosed = false
 
   constructor(options: ReplicaFetchersOptions) {
@@ -43,6 +44,12 @@ export class ReplicaFetchers {
     for (const fetcher of this.#byLeader.values()) fetcher.wake()
   }
 
+  /** This broker is about to go; it follows as long as it is there. */
+  leave(): void {
+    this.#isLeaving = true
+    for (const fetcher of this.#byLeader.values()) fetcher.leave()
+  }
+
   close(): void {
     this.#isClosed = true
     for (const fetcher of this.#byLeader.values()) fetcher.close()
@@ -53,6 +60,7 @@ export class ReplicaFetchers {
     if (fetcher === undefined) {
       const { dial, ...options } = this.#options
       fetcher = new ReplicaFetcher({ ...options, leaderId, dial: () => dial(leaderId) })
+      if (this.#isLeaving) fetcher.leave()
       this.#byLeader.set(leaderId, fetcher)
     }
     return fetcher

@@ -229,6 +229,25 @@ test('a lost session, and a lost connection, are made anew with everything that 
   expect([(await leader.next()).sessionId, askedIn(await leader.next()).length]).toEqual([0, 2])
 })
 
+test('a leader that is gone is told of once, and not by a broker that goes itself', async () => {
+  const { leader, clock, fetchers, lines, follow } = following()
+  await follow()
+  await leader.next()
+  leader.reset(new Error('gone'))
+  await settle()
+  expect(lines).toEqual(['warn leader 1 of 1 partitions: cannot follow it: gone; it is tried again'])
+  await clock.advance(100)
+  await leader.answer([])
+  await leader.next()
+  expect(lines.splice(0)[1]).toBe('info leader 1 of 1 partitions: follows it again')
+  fetchers.leave()
+  leader.reset(new Error('gone with it'))
+  await settle()
+  expect(lines).toEqual([])
+  await clock.advance(100)
+  await leader.answer([])
+})
+
 test('who becomes the leader, or follows another one, is not fetched from the old one any more', async () => {
   const { leader, fetchers, follow } = following()
   const [{ partition, log }] = (await follow(2)) as [Replica]
