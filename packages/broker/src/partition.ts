@@ -17,6 +17,7 @@ import { type FetchedRecords, readRecords, type RecordsWanted } from './fetched-
 import type { KafkaError } from './kafka-error.js'
 import type { Membership } from './membership.js'
 import { notLeader, tooFewReplicas, unopened } from './partition-errors.js'
+import { PartitionTraffic } from './partition-traffic.js'
 
 export type { AbortedTransaction } from '@varve/log'
 
@@ -83,6 +84,7 @@ export interface PartitionOptions {
 export class Partition {
   readonly topic: string
   readonly index: number
+  readonly traffic = new PartitionTraffic()
   readonly #membership: Membership
   #state: PartitionState
   #log: PartitionLog | null = null
@@ -320,6 +322,7 @@ export class Partition {
     const appended = log.appendBatches([batch])[0]!
     return appended.then(
       ({ baseOffset, lastOffset }) => {
+        this.traffic.produced(lastOffset - baseOffset + 1, batch.byteLength)
         // It may have been written behind what this broker led, where it is cut off again.
         if (this.leader !== leader) throw this.#failure ?? notLeader(this.name)
         if (!committed) return baseOffset

@@ -7,7 +7,7 @@ import type { FetchSessions } from '../fetch-sessions.js'
 import type { GroupCoordinator } from '../groups/group-coordinator.js'
 import type { Partition } from '../partition.js'
 import type { RequestMemory } from '../request-memory.js'
-import type { DelayedOperation, RequestObserver } from '../request-observer.js'
+import type { DelayedOperation, FetchedBy, RequestObserver } from '../request-observer.js'
 import type { Topics } from '../topics.js'
 import { groupMetrics } from './group-metrics.js'
 import type { Health } from './health.js'
@@ -102,8 +102,8 @@ export class BrokerMetrics implements RequestObserver {
     this.#topics.produced(topic, errorCode)
   }
 
-  fetched(topic: string | null, errorCode: number, bytes: number): void {
-    this.#topics.fetched(topic, errorCode, bytes)
+  fetched(topic: string | null, errorCode: number, bytes: number, by: FetchedBy): void {
+    this.#topics.fetched(topic, errorCode, bytes, by)
   }
 
   delayed(delayedOperation: DelayedOperation, change: 1 | -1): void {

@@ -16,9 +16,18 @@ export function logMetrics(registry: Registry, topics: Topics): () => void {
     new Counter({ name, help, labelNames: ['topic'], registers })
   const messagesIn = perTopic(
     'kafka_server_brokertopicmetrics_messagesin_total',
-    'Records appended since the start.',
+    'Records that were produced since the start.',
   )
-  const bytesIn = perTopic('kafka_server_brokertopicmetrics_bytesin_total', 'Bytes appended since the start.')
+  const bytesIn = perTopic(
+    'kafka_server_brokertopicmetrics_bytesin_total',
+    'Bytes that were produced since the start.',
+  )
+  // As in Kafka, of all topics together only.
+  const replicationBytesIn = new Counter({
+    name: 'kafka_server_brokertopicmetrics_replicationbytesin_total',
+    help: 'Bytes that followers here have appended since the start.',
+    registers,
+  })
   const size = perPartition('kafka_log_log_size', 'Bytes of segments.')
   const segments = perPartition('kafka_log_log_numlogsegments', 'Segments.')
   const startOffset = perPartition('kafka_log_log_logstartoffset', 'The first offset.')
@@ -48,25 +57,27 @@ export function logMetrics(registry: Registry, topics: Topics): () => void {
     for (const topic of topics.all()) {
       for (const partition of topic.partitions) {
         const labels = { topic: topic.name, partition: String(partition.index) }
-        const { stats } = partition
+        const { stats, traffic } = partition
         if (stats === null) continue
         startOffset.set(labels, partition.logStartOffset)
         endOffset.set(labels, partition.logEndOffset)
         size.set(labels, stats.segments.bytes)
         segments.set(labels, stats.segments.count)
-        messagesIn.inc({ topic: topic.name }, stats.append.records)
-        bytesIn.inc({ topic: topic.name }, stats.append.bytes)
+        messagesIn.inc({ topic: topic.name }, traffic.messagesIn)
+        bytesIn.inc({ topic: topic.name }, traffic.bytesIn)
         const { flushMs } = stats.flush
-        const [flushed, microseconds, appended, appendedBytes] = grown.of(partition, [
+        const [flushed, microseconds, messages, producedBytes, replicatedBytes] = grown.of(partition, [
           flushMs.count,
           Math.round(flushMs.count * flushMs.mean * 1000),
-          stats.append.records,
-          stats.append.bytes,
+          traffic.messagesIn,
+          traffic.bytesIn,
+          traffic.replicationBytesIn,
         ])
         flushes.inc(flushed)
         flushSeconds.inc(microseconds! / 1e6)
-        records += appended!
-        bytes += appendedBytes!
+        records += messages!
+        bytes += producedBytes!
+        replicationBytesIn.inc(replicatedBytes)
         p99 = Math.max(p99, flushMs.p99)
       }
     }

@@ -1,6 +1,7 @@
 import { errors } from '@varve/protocol'
 import { Counter, type Registry } from 'prom-client'
 import type { KafkaError } from '../kafka-error.js'
+import type { FetchedBy } from '../request-observer.js'
 import type { Topics } from '../topics.js'
 
 interface Traffic {
@@ -52,6 +53,7 @@ export class TopicMetrics {
   readonly #all = nothing()
   readonly #topics = new Map<string, Traffic>()
   readonly #counters: ReadonlyArray<readonly [keyof Traffic, Counter<'topic'>]>
+  readonly #replicationBytesOut: Counter
 
   constructor(registry: Registry) {
     const counter = (name: string, help: string): Counter<'topic'> =>
@@ -69,8 +71,14 @@ export class TopicMetrics {
       ],
       ['fetchRequests', counter('totalfetchrequests', 'Partitions that were read for Fetch requests.')],
       ['failedFetchRequests', counter('failedfetchrequests', 'Those for which that failed unexpectedly.')],
-      ['bytesOut', counter('bytesout', 'Bytes of records that were fetched.')],
+      ['bytesOut', counter('bytesout', 'Bytes of records that consumers fetched.')],
     ]
+    // As in Kafka, of all topics together only.
+    this.#replicationBytesOut = new Counter({
+      name: 'kafka_server_brokertopicmetrics_replicationbytesout_total',
+      help: 'Bytes of records that followers fetched.',
+      registers: [registry],
+    })
   }
 
   /** @param topic null for one that there is not: clients may ask for as many names as they like */
@@ -82,12 +90,13 @@ export class TopicMetrics {
     }
   }
 
-  fetched(topic: string | null, errorCode: number, bytes: number): void {
+  fetched(topic: string | null, errorCode: number, bytes: number, by: FetchedBy): void {
+    if (by === 'follower') this.#replicationBytesOut.inc(bytes)
     const failed = expectedOfFetch.has(errorCode) ? 0 : 1
     for (const traffic of this.#of(topic)) {
       traffic.fetchRequests++
       traffic.failedFetchRequests += failed
-      traffic.bytesOut += bytes
+      if (by === 'consumer') traffic.bytesOut += bytes
     }
   }
 

@@ -109,11 +109,15 @@ export class FollowedPartition {
   }
 
   #carryOut(step: FollowerStep, records: Buffer | null): Promise<unknown> | null {
-    const { follower, log } = this.#options
+    const { follower, log, partition } = this.#options
     switch (step.kind) {
       case 'append': {
         const appending = log.appendReplicated(records!)
-        this.#untilDone(appending, () => follower.appended())
+        const { byteLength } = records!
+        this.#untilDone(appending, () => {
+          partition.traffic.replicated(byteLength)
+          follower.appended()
+        })
         return appending
       }
       case 'truncate': {

@@ -78,7 +78,7 @@ async function answer(wants: FetchWants, context: RequestContext): Promise<Fetch
     closeAll(reads)
     return { errorCode, sessionId, responses: [] }
   }
-  return { errorCode, sessionId, ...respond(round.targets, reads, conclusion, context) }
+  return { errorCode, sessionId, ...respond(round, reads, conclusion, context) }
 }
 
 /** Reads until there are min bytes, an error, or no time left; null when nobody is there any more to be answered. */
@@ -149,16 +149,17 @@ type PartitionResponse = Responses[number]['partitions'][number]
 
 /** One response for each target that is to be sent, in the same order; those of a topic that follow each other are together, as in Kafka. */
 function respond(
-  targets: readonly FetchTarget[],
+  { targets, reader }: FetchRound,
   reads: readonly TargetRead[],
   { isSent }: FetchConclusion,
   { apiVersion, broker, endpoint }: RequestContext,
 ): Pick<FetchResponseInput, 'responses' | 'nodeEndpoints'> {
   const responses: (Responses[number] & { partitions: PartitionResponse[] })[] = []
   const leaderIds = new Set<number>()
+  const by = reader.replica === null ? 'consumer' : 'follower'
   for (const [index, { topic, topicId, partition, asked }] of targets.entries()) {
     const { error, divergingEpoch, records, ...offsets } = reads[index]!
-    broker.observer?.fetched(partition === null ? null : topic, error?.code ?? 0, records.byteLength)
+    broker.observer?.fetched(partition === null ? null : topic, error?.code ?? 0, records.byteLength, by)
     if (!isSent(index)) continue
     let last = responses.at(-1)
     if (last === undefined || last.topic !== topic || last.topicId !== topicId) {
