@@ -132,6 +132,18 @@ export class Cluster {
     return leader !== undefined && leader >= 0 && this.nodes.has(leader) ? leader : undefined
   }
 
+  /** Whether what is sent to the node now leaves at once. */
+  isConnectedTo(nodeId: number): boolean {
+    const address = this.nodes.get(nodeId)
+    return address !== undefined && this.open.has(`${formatAddress(address)}/`)
+  }
+
+  /** Whether the last connection to the node has ended, or could not be made. */
+  hasLost(nodeId: number): boolean {
+    const address = this.nodes.get(nodeId)
+    return address !== undefined && this.lost.has(formatAddress(address))
+  }
+
   /** The broker that was taken for the leader says that it is not: there is none until metadata names one again. */
   forgetLeader(topic: string, partition: number): void {
     const known = this.topics.get(topic)

@@ -68,6 +68,8 @@ export class ProduceSender {
   private readonly identity: ProducerIdentity | null
   private readonly ready = new Set<PartitionQueue>()
   private readonly requestsTo = new Map<number, number>()
+  /** The connections to leaders that are waited for. */
+  private readonly dials = new Map<number, Promise<unknown>>()
   private scheduled = false
   private cancelWakeUp: (() => void) | null = null
 
@@ -84,12 +86,18 @@ export class ProduceSender {
       : null
   }
 
-  /** Whether a batch waits for a partition that has no known leader. */
+  /** Whether a batch waits for a partition whose leader is not known, or may be another one by now. */
   get lacksLeaders(): boolean {
     for (const { topic, partition } of this.ready) {
-      if (this.cluster.leaderOf(topic, partition) === undefined) return true
+      const leader = this.cluster.leaderOf(topic, partition)
+      if (leader === undefined || this.isMissed(leader)) return true
     }
     return false
+  }
+
+  /** One that was lost may take a connection and answer nothing, and lead no more before anybody says so here. */
+  private isMissed(leader: number): boolean {
+    return !this.cluster.isConnectedTo(leader) && this.cluster.hasLost(leader)
   }
 
   add(queue: PartitionQueue): void {
@@ -152,7 +160,13 @@ export class ProduceSender {
       if (queues === undefined) byLeader.set(leader, [queue])
       else queues.push(queue)
     }
-    for (const [leader, queues] of byLeader) this.drainTo(leader, queues)
+    for (const [leader, queues] of byLeader) {
+      if (this.cluster.isConnectedTo(leader)) this.drainTo(leader, queues)
+      else {
+        leaderless ||= this.isMissed(leader)
+        this.dial(leader)
+      }
+    }
     if (leaderless) this.events.staleMetadata()
     this.wakeUpAt(retryAt, now)
   }
@@ -176,6 +190,40 @@ export class ProduceSender {
     this.cancelWakeUp = this.clock.after(time - now, () => this.schedule())
   }
 
+  /** Until a leader is reached its batches stay where they are, so that they go to the next one as soon as there is one. */
+  private dial(leader: number): void {
+    const dial = this.cluster.connectionTo(leader)
+    if (this.dials.get(leader) === dial) return
+    this.dials.set(leader, dial)
+    const ended = (error: unknown): void => {
+      if (this.dials.get(leader) !== dial) return
+      this.dials.delete(leader)
+      if (error !== null) this.notReached(leader, error)
+      this.schedule()
+    }
+    dial.then(() => ended(null), ended)
+  }
+
+  /** It is an attempt to send the first batch of each partition. */
+  private notReached(leader: number, error: unknown): void {
+    const now = this.clock.now()
+    for (const queue of this.ready) {
+      const first = queue.ready[0]
+      if (first === undefined || first.retryAt > now || this.mustWait(queue)) continue
+      if (this.cluster.leaderOf(queue.topic, queue.partition) !== leader) continue
+      this.begin(queue)
+      this.failed({ queue, batch: first }, error, true)
+    }
+  }
+
+  /** Takes the first batch of a partition, which is about to be sent. */
+  private begin(queue: PartitionQueue): ProducerBatch {
+    const batch = queue.ready.shift()!
+    queue.underWay.add(batch)
+    if (++batch.attempts > 1) queue.retriesInFlight++
+    return batch
+  }
+
   private drainTo(leader: number, queues: PartitionQueue[]): void {
     let waiting = queues
     while (waiting.length > 0 && (this.requestsTo.get(leader) ?? 0) < this.options.maxInFlight) {
@@ -191,9 +239,7 @@ export class ProduceSender {
           continue
         }
         bytes += size
-        queue.ready.shift()
-        queue.underWay.add(batch)
-        request.push({ queue, batch })
+        request.push({ queue, batch: this.begin(queue) })
         // Behind the partitions that were passed over, so that those come first in the next request.
         this.ready.delete(queue)
         if (queue.ready.length > 0) this.ready.add(queue)
@@ -207,7 +253,6 @@ export class ProduceSender {
 
   private async send(leader: number, request: readonly Sent[]): Promise<void> {
     this.requestsTo.set(leader, (this.requestsTo.get(leader) ?? 0) + 1)
-    for (const { queue, batch } of request) if (++batch.attempts > 1) queue.retriesInFlight++
     const { acks } = this.options
     try {
       const connection = await this.cluster.connectionTo(leader)

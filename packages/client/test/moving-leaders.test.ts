@@ -160,6 +160,27 @@ test('a broker that hangs is not the one that is asked for metadata', async () =
   expect(await producer.send('u', { value: 'c' })).toMatchObject({ offset: 0 })
 })
 
+test('records do not wait for a leader that hangs once metadata names another one', async () => {
+  const cluster = await startCluster(2)
+  cluster.topics['t'] = { leaders: [0] }
+  const [still, alive] = cluster.brokers
+  const producer = startProducer(cluster, { connectTimeoutMs: NEVER_MS, requestTimeoutMs: NEVER_MS })
+  await producer.send('t', { value: 'a' })
+  still!.on('Produce', () => undefined).on('Metadata', () => undefined)
+  const sent = producer.send('t', { value: 'b' })
+  await still!.received('Produce', 1)
+  still!.on('ApiVersions', () => undefined)
+  const dialled = still!.count('ApiVersions')
+  // It is dialled anew, and only then another one is elected.
+  alive!.on('Metadata', (request) => {
+    if (still!.count('ApiVersions') > dialled) cluster.topics['t'] = { leaders: [1], epochs: [1] }
+    return cluster.metadata(request)
+  })
+  still!.dropConnections()
+  expect(await sent).toMatchObject({ offset: 1 })
+  expect(cluster.log('t').values()).toEqual(['a', 'b'])
+})
+
 test('a broker that has left the cluster is not asked any more', async () => {
   const cluster = await startCluster(2)
   for (const [node, broker] of cluster.brokers.entries())
