@@ -106,10 +106,11 @@ export default defineConfig({
     // The suites start brokers and clients of their own, which need a core as much as the tests do; but half of the time they
     // wait, for processes, disks and timeouts.
     maxWorkers: 3,
-    testTimeout: 20_000,
-    // What a test waits for may take its time where everything else is running as well.
-    expect: { poll: { timeout: 10_000 } },
-    hookTimeout: 20_000,
+    // What a test waits for may take its time where everything else is running as well: a process that starts in a third of a
+    // second has taken ten.
+    testTimeout: 60_000,
+    expect: { poll: { timeout: 30_000 } },
+    hookTimeout: 60_000,
     teardownTimeout: 5_000,
     // A test that passes on the second try hides the race it found.
     retry: 0,

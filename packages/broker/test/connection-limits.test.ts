@@ -118,8 +118,8 @@ test('a broker refuses the next connection of an address, with a line, and takes
   const elsewhere = await RawClient.connect(broker.port, '127.0.0.2')
   onTestFinished(() => elsewhere.close())
   await first.close()
-  await vi.waitFor(async () => {
-    const next = await connect()
-    await next.request(metadata, 12, { topics: [] })
-  })
+  const next = async (): Promise<void> => {
+    await (await connect()).request(metadata, 12, { topics: [] })
+  }
+  await vi.waitFor(next, { timeout: 30_000 })
 })

@@ -4,7 +4,7 @@
  */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { openLog, type Log } from '../src/index.js'
 import { temporaryDirectory } from './temporary-directory.js'
 
@@ -14,8 +14,12 @@ process.env['VARVE_TEST_FAULT'] = `sync_data@.log:while=${gate}`
 const closeGate = (): void => writeFileSync(gate, '')
 const openGate = (): void => rmSync(gate, { force: true })
 
-/** Enough turns of the event loop, with work on the thread pool between them, for anything due to have happened. */
-async function settle(log: Log): Promise<void> {
+/**
+ * Waits until so much is written, which a thread does where the disk is slow. Then there are enough turns of the event loop, with
+ * work on the thread pool between them, for anything due to have happened.
+ */
+async function settle(log: Log, endOffset: number): Promise<void> {
+  await vi.waitUntil(() => log.endOffset >= endOffset, { timeout: 10_000, interval: 1 })
   for (let n = 0; n < 20; n++) {
     await log.maxTimestamp()
     await new Promise(setImmediate)
@@ -40,7 +44,7 @@ test("under 'fsync' nothing settles, and nobody sees anything, before an fsync c
   const follower = log.read({ from: 1, follow: true })
   const next = follower.next()
   const states = [append, flush, next].map(stateOf)
-  await settle(log)
+  await settle(log, 2)
   expect(states.map((state) => state())).toEqual(['pending', 'pending', 'pending'])
   expect([log.endOffset, log.durableOffset]).toEqual([2, 1])
   const seen: number[] = []
@@ -60,7 +64,7 @@ test('a reading may begin where records wait for their fsync', async () => {
   await using log = await openLog(temporaryDirectory())
   closeGate()
   const pending = log.append([{ value: 'pending' }, { value: 'pending' }])
-  await settle(log)
+  await settle(log, 2)
   expect([log.endOffset, log.durableOffset]).toEqual([2, 0])
   for await (const { offset } of log.read({ from: 1 })) expect.unreachable(`${offset} is not durable`)
   const follower = log.read({ from: log.endOffset, follow: true })
@@ -80,9 +84,9 @@ test('what is appended during an fsync is settled in order by a later one', asyn
   const append = (): Promise<unknown> =>
     log.append([{ value: 'a' }]).then(({ baseOffset }) => settled.push(baseOffset))
   const first = append()
-  await settle(log)
+  await settle(log, 1)
   const later = Array.from({ length: 100 }, append)
-  await settle(log)
+  await settle(log, 101)
   expect(settled).toEqual([])
   expect([log.endOffset, log.durableOffset]).toEqual([101, 0])
   openGate()
@@ -98,7 +102,7 @@ test("under 'os' an append does not wait, and flush() does", async () => {
   expect(log.durableOffset).toBe(1)
   const flush = log.flush()
   const state = stateOf(flush)
-  await settle(log)
+  await settle(log, 1)
   expect(state()).toBe('pending')
   openGate()
   expect(await flush).toBe(1)
@@ -109,7 +113,7 @@ test('a close during an fsync waits for it, and everybody who waits is answered'
   closeGate()
   const append = log.append([{ value: 'a' }])
   const flush = log.flush()
-  await settle(log)
+  await settle(log, 1)
   const close = log.close()
   const state = stateOf(close)
   expect(log.state).toBe('closed')

@@ -21,10 +21,10 @@ const prelude = `
   import { connect, createServer } from 'node:net'
   import { openDataDirectory, openLog, send } from '@varve/log'
   const dir = process.argv[1]
-  // The sender's thread may be about to close one.
-  const descriptors = async () => {
+  // The sender's threads may be about to close some, which they are waited for until there are no more than there were.
+  const descriptors = async (most = 0) => {
     let fewest = Infinity
-    for (let n = 0; n < 20; n++) {
+    for (const began = Date.now(); fewest > most && Date.now() - began < (most === 0 ? 100 : 10_000); ) {
       fewest = Math.min(fewest, readdirSync('/proc/self/fd').length)
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
@@ -55,7 +55,7 @@ function mustEnd({ code, signal, stderr, stdout }: Ended): unknown {
 
 test.runIf(isLinux).each(ways)(
   'descriptors stay as many after $connections connections, however they end ($way)',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async ({ env, connections }) => {
     const code = `
     const log = await openLog(dir, { durability: 'os' })
@@ -79,14 +79,14 @@ test.runIf(isLinux).each(ways)(
     for (let n = 0; n < 8; n++) await one(n % 4)
     const before = await descriptors()
     for (let n = 0; n < ${connections}; n++) await one(n % 4)
-    const after = await descriptors()
+    const after = await descriptors(before)
     server.close()
     await log.close()
     console.log(JSON.stringify({ before, after, failures }))
   `
     const ended = await runScript(prelude + code, [temporaryDirectory()], { env })
-    const { before, after, failures } = mustEnd(ended) as Record<string, number>
-    expect(after).toBe(before)
+    const { before, after, failures } = mustEnd(ended) as { before: number; after: number; failures: number }
+    expect(after).toBeLessThanOrEqual(before)
     // Each that is not read to its end fails; a few end before anybody notices.
     expect(failures).toBeGreaterThan(connections / 2)
   },
@@ -137,7 +137,7 @@ const sendingWorker = `
 
 test.runIf(isLinux)(
   'workers that are terminated in the middle of sends hurt nobody',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const code = `
     import { Worker } from 'node:worker_threads'
@@ -170,13 +170,11 @@ test.runIf(isLinux)(
     staying.peers[0].on('data', (chunk) => (taken += chunk.length))
     while (taken < 30e6) await once(staying.peers[0], 'data')
     await stop(staying)
-    console.log(JSON.stringify({ before, after: await descriptors() }))
+    console.log(JSON.stringify({ before, after: await descriptors(before) }))
   `
-    const { before, after } = mustEnd(await runScript(prelude + code, [temporaryDirectory()])) as Record<
-      string,
-      number
-    >
-    expect(after).toBe(before)
+    const ended = await runScript(prelude + code, [temporaryDirectory()])
+    const { before, after } = mustEnd(ended) as { before: number; after: number }
+    expect(after).toBeLessThanOrEqual(before)
   },
 )
 

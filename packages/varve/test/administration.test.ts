@@ -30,7 +30,7 @@ async function printed(args: string, input?: string): Promise<string> {
 
 const json = async (args: string): Promise<any> => JSON.parse(await printed(`${args} --json`))
 
-test('a topic is created, shown, altered and deleted', { timeout: 60_000 }, async () => {
+test('a topic is created, shown, altered and deleted', { timeout: 120_000 }, async () => {
   const create =
     'topic create orders --partitions 2 -c retention.ms=3600000 --config cleanup.policy=compact,delete'
   expect(await printed(create)).toBe('Created orders with 2 partitions\n')
@@ -66,7 +66,7 @@ test('a topic is created, shown, altered and deleted', { timeout: 60_000 }, asyn
   expect(await printed('topic list')).toBe('')
 })
 
-test('settings are described, changed and refused', { timeout: 60_000 }, async () => {
+test('settings are described, changed and refused', { timeout: 120_000 }, async () => {
   await admin.createTopics([{ name: 'set' }])
   expect(await varve('config describe topic set')).toEqual({
     status: 0,
@@ -101,7 +101,7 @@ test('settings are described, changed and refused', { timeout: 60_000 }, async (
   expect(await printed(`config describe broker ${controllerId} --all`)).toMatch(/^log\.retention\.ms /m)
 })
 
-test('offsets of topics', { timeout: 60_000 }, async () => {
+test('offsets of topics', { timeout: 120_000 }, async () => {
   await admin.createTopics([{ name: 'measured', partitions: 2 }])
   const records = [100, 200, 300].map((timestamp) => JSON.stringify({ value: 'v', timestamp, partition: 1 }))
   await printed('produce measured --json -q', records.join('\n'))
@@ -125,7 +125,7 @@ test('offsets of topics', { timeout: 60_000 }, async () => {
   expect((await varve('offsets none')).stderr).toContain('there is no topic none')
 })
 
-test('a group is listed, described, moved and forgotten', { timeout: 60_000 }, async () => {
+test('a group is listed, described, moved and forgotten', { timeout: 120_000 }, async () => {
   await admin.createTopics([{ name: 'read', partitions: 2 }])
   await printed('produce read -q -P 0', 'a\nb\nc\nd\ne\n')
   await admin.alterGroupOffsets('billing', [{ topic: 'read', partition: 0, offset: 2 }])
@@ -177,7 +177,7 @@ test('a group is listed, described, moved and forgotten', { timeout: 60_000 }, a
   })
 })
 
-test('records go in and come out with all that they are', { timeout: 60_000 }, async () => {
+test('records go in and come out with all that they are', { timeout: 120_000 }, async () => {
   const records = [
     {
       timestamp: 100,
@@ -210,7 +210,7 @@ test('records go in and come out with all that they are', { timeout: 60_000 }, a
   })
 })
 
-test('members of a group go on from what the group has committed', { timeout: 60_000 }, async () => {
+test('members of a group go on from what the group has committed', { timeout: 120_000 }, async () => {
   await admin.createTopics([{ name: 'grouped', partitions: 2 }])
   await printed('produce grouped -q -P 0', 'a\nb\nc\n')
   expect(await printed('consume grouped --group g --max 2')).toBe('a\nb\n')
@@ -228,7 +228,7 @@ test('members of a group go on from what the group has committed', { timeout: 60
 test(
   'a group ends by itself when nothing comes any more, and has committed by then',
   {
-    timeout: 60_000,
+    timeout: 120_000,
   },
   async () => {
     await admin.createTopics([{ name: 'ending', partitions: 2 }])

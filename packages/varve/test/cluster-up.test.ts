@@ -16,7 +16,7 @@ import { varve } from '../../../test/support/tree.js'
 import { joiningText } from '../src/cli/cluster-add.js'
 import { findEtcd } from '../src/cli/local-etcd.js'
 
-const timeout = 90_000
+const timeout = 120_000
 const patience = { timeout: 30_000 }
 const directory = mkdtempSync(join(tmpdir(), 'varve-cluster-up-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))

@@ -20,7 +20,7 @@ async function jsonOf(cluster: FakeCluster, args: string): Promise<any> {
   return JSON.parse(stdout)
 }
 
-test('status of a cluster that is well, and of one that is not', { timeout: 60_000 }, async () => {
+test('status of a cluster that is well, and of one that is not', { timeout: 120_000 }, async () => {
   const cluster = await FakeCluster.start('a', 'b', null)
   cluster.topic('orders', [1, 2], [2, 3], [3, 1])
   const ports = cluster.brokers.map(({ port }) => port)
@@ -77,7 +77,7 @@ test('status of a cluster that is well, and of one that is not', { timeout: 60_0
   })
 })
 
-test('status names the first twenty partitions, and with --all all', { timeout: 60_000 }, async () => {
+test('status names the first twenty partitions, and with --all all', { timeout: 120_000 }, async () => {
   const cluster = await FakeCluster.start(null)
   cluster.topic('many', ...Array.from({ length: 30 }, () => [1, 2]))
   for (const partition of cluster.topics['many']!) partition.isr = [1]
@@ -85,7 +85,7 @@ test('status names the first twenty partitions, and with --all all', { timeout: 
   expect((await cluster.varve('cluster status --all')).stdout.match(/^many /gm)).toHaveLength(30)
 })
 
-test('a broker is drained in batches, after a look at what would move', { timeout: 60_000 }, async () => {
+test('a broker is drained in batches, after a look at what would move', { timeout: 120_000 }, async () => {
   const cluster = await FakeCluster.start('a', 'b', 'a', 'b')
   cluster.topic('orders', [3, 2], [2, 3], [1, 2], [3, 4])
   const before = cluster.placement
@@ -113,7 +113,7 @@ test('a broker is drained in batches, after a look at what would move', { timeou
   expect((await cluster.varve('cluster drain 3')).stdout).toBe('Broker 3 has no replicas any more\n')
 })
 
-test('a drain that cannot be, or that is refused in part, says so', { timeout: 60_000 }, async () => {
+test('a drain that cannot be, or that is refused in part, says so', { timeout: 120_000 }, async () => {
   const cluster = await FakeCluster.start(null, null, null)
   cluster.topic('wide', [1, 2, 3])
   cluster.topic('orders', [1], [1])
@@ -144,7 +144,7 @@ test('a drain that cannot be, or that is refused in part, says so', { timeout: 6
   expect(cluster.placement).toEqual(['orders-0 2', 'orders-1 1'])
 })
 
-test('a drain that takes long is left alone, looked at and ended', { timeout: 60_000 }, async () => {
+test('a drain that takes long is left alone, looked at and ended', { timeout: 120_000 }, async () => {
   const cluster = await FakeCluster.start(null, null)
   cluster.patience = Infinity
   cluster.topic('orders', [1], [1])
@@ -170,7 +170,7 @@ test('a drain that takes long is left alone, looked at and ended', { timeout: 60
   expect(cluster.placement).toEqual(['orders-0 1', 'orders-1 1'])
 })
 
-test('Ctrl-C ends the waiting, and not the drain', { timeout: 60_000 }, async () => {
+test('Ctrl-C ends the waiting, and not the drain', { timeout: 120_000 }, async () => {
   const cluster = await FakeCluster.start(null, null)
   cluster.patience = Infinity
   cluster.topic('orders', [1])
@@ -199,7 +199,7 @@ test('a drain without another broker, and a comparison without a second replica,
   expect((await cluster.varve('cluster verify')).stdout).toMatch(/^There is nothing to compare/)
 })
 
-test('a rebalance gives a new broker its share, and leaders as well', { timeout: 60_000 }, async () => {
+test('a rebalance gives a new broker its share, and leaders as well', { timeout: 120_000 }, async () => {
   const cluster = await FakeCluster.start(null, null, null)
   cluster.topic('orders', [1, 2], [1, 2], [1, 2])
   const directory = mkdtempSync(join(tmpdir(), 'varve-cluster-'))
@@ -241,7 +241,7 @@ test('a rebalance gives a new broker its share, and leaders as well', { timeout:
 
 test(
   'leaders are elected: the preferred ones, and where records may be lost, others',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const cluster = await FakeCluster.start(null, null)
     const [first, second, third] = cluster.topic('orders', [1, 2], [2, 1], [1, 2])
@@ -267,7 +267,7 @@ test(
   },
 )
 
-test('a broker is forgotten once it is down and has no replicas', { timeout: 60_000 }, async () => {
+test('a broker is forgotten once it is down and has no replicas', { timeout: 120_000 }, async () => {
   const cluster = await FakeCluster.start(null, null)
   cluster.topic('orders', [1, 2])
   const unregister = (args: string) => cluster.varve(`cluster unregister ${args}`)
@@ -281,7 +281,7 @@ test('a broker is forgotten once it is down and has no replicas', { timeout: 60_
 
 test(
   'a topic is described with those who may lead, and its replicas are moved',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const cluster = await FakeCluster.start(null, null)
     const [, second] = cluster.topic('orders', [1, 2], [2])
@@ -315,7 +315,7 @@ test(
   },
 )
 
-test('replicas are compared byte for byte', { timeout: 60_000 }, async () => {
+test('replicas are compared byte for byte', { timeout: 120_000 }, async () => {
   const cluster = await FakeCluster.start(null, null, null)
   cluster.topic('orders', [1, 2, 3], [2, 1], [1])
   cluster.topic('compacted', [1, 2])
@@ -372,7 +372,7 @@ test('replicas are compared byte for byte', { timeout: 60_000 }, async () => {
 
 test(
   'a replica that a reassignment is only filling is not called different',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const cluster = await FakeCluster.start(null, null, null)
     const [partition] = cluster.topic('orders', [1, 2])

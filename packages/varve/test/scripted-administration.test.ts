@@ -48,7 +48,7 @@ async function fill(topic: string, partitions: number, timestamps: number[]): Pr
 test(
   'records before an offset, before a time, or as a file of Kafka says, are deleted',
   {
-    timeout: 60_000,
+    timeout: 120_000,
   },
   async () => {
     await fill('cut', 2, [100, 200, 300, 400])
@@ -98,7 +98,7 @@ test(
   },
 )
 
-test('groups are moved together, by what was written down before', { timeout: 60_000 }, async () => {
+test('groups are moved together, by what was written down before', { timeout: 120_000 }, async () => {
   await fill('moved', 2, [100, 200, 300])
   const commit = (group: string, ...offsets: number[]): Promise<void> =>
     admin.alterGroupOffsets(
@@ -172,7 +172,7 @@ test('groups are moved together, by what was written down before', { timeout: 60
   expect(await json('group delete --all-groups')).toMatchObject({ deleted: ['three', 'two, "or so"'] })
 })
 
-test('what was done of several things is said when one of them fails', { timeout: 60_000 }, async () => {
+test('what was done of several things is said when one of them fails', { timeout: 120_000 }, async () => {
   for (const name of ['first', 'last']) await admin.createTopics([{ name }])
   const topics = await varve('topic delete first none last --json')
   expect(topics.status).toBe(1)
@@ -211,7 +211,7 @@ test('what was done of several things is said when one of them fails', { timeout
   expect(JSON.parse(produced.stdout)).toEqual({ topic: 'read', records: 2, bytes: 24, failed: 0 })
 })
 
-test('the cluster, its directories and its producers', { timeout: 60_000 }, async () => {
+test('the cluster, its directories and its producers', { timeout: 120_000 }, async () => {
   await fill('stored', 2, [100])
   const { clusterId, nodes } = await admin.describeCluster()
   const { nodeId, port } = nodes[0]!

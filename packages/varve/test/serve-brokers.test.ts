@@ -18,7 +18,7 @@ import { varve } from '../../../test/support/tree.js'
 import { brokersBanner, brokersLine } from '../src/cli/brokers-banner.js'
 import { eachBroker, type SeveralOptions } from '../src/cli/each-broker.js'
 
-const timeout = 60_000
+const timeout = 120_000
 const directory = mkdtempSync(join(tmpdir(), 'varve-serve-brokers-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
@@ -286,7 +286,7 @@ test.each([
   const child = startChild(process.execPath, [varve, 'serve', ...args])
   let said = ''
   child.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text))
-  await vi.waitFor(() => expect(said).toMatch(line), { timeout: 20_000 })
+  await vi.waitFor(() => expect(said).toMatch(line), { timeout: 40_000 })
   const ended = once(child, 'exit')
   child.kill('SIGKILL')
   await ended
@@ -386,7 +386,7 @@ test.skipIf(etcdMissing !== null)(
         ])
       const [one, other] = await Promise.all([start(1, 'a'), start(11, 'b')])
       await using admin = new Admin({ brokers: one.addresses })
-      await vi.waitFor(async () => expect((await admin.describeCluster()).nodes).toHaveLength(4))
+      await expect.poll(async () => (await admin.describeCluster()).nodes).toHaveLength(4)
       await admin.createTopics([{ name: 'orders', partitions: 8, replicationFactor: 2 }])
       const [orders] = await admin.describeTopics(['orders'])
       for (const { replicas } of orders!.partitions)

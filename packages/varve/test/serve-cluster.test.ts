@@ -14,7 +14,7 @@ import { varve } from '../../../test/support/tree.js'
 import { clusterLines } from '../src/cli/banner.js'
 import { clusterOf } from '../src/cli/serve-cluster.js'
 
-const timeout = 60_000
+const timeout = 120_000
 const directory = mkdtempSync(join(tmpdir(), 'varve-serve-cluster-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
@@ -62,7 +62,7 @@ async function said(args: readonly string[], what?: RegExp): Promise<string> {
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
   if (what !== undefined) {
-    await vi.waitFor(() => expect(text).toMatch(what), { timeout: 20_000 })
+    await vi.waitFor(() => expect(text).toMatch(what), { timeout: 40_000 })
     child.kill()
   }
   await ended
@@ -175,11 +175,11 @@ describe.skipIf(etcdMissing !== null)(
         await vi.waitFor(
           () => expect(text).toMatch(/another process is registered as broker 1; .* This one waits/),
           {
-            timeout: 20_000,
+            timeout: 40_000,
           },
         )
         expect(await first.stop()).toBe(0)
-        await vi.waitFor(() => expect(text).toContain('is serving'), { timeout: 20_000 })
+        await vi.waitFor(() => expect(text).toContain('is serving'), { timeout: 40_000 })
         expect(text).toMatch(
           /, as broker 1, of the cluster [\w-]{22} at .*; it is the only broker there so far"/,
         )
@@ -251,7 +251,7 @@ describe.skipIf(etcdMissing !== null)(
         // Whoever leaves without a word of the store cannot know that nobody needs it any more.
         own.pause()
         broker.child.kill('SIGTERM')
-        await vi.waitFor(() => expect(broker.errors).toContain('Stopping'), { timeout: 20_000 })
+        await vi.waitFor(() => expect(broker.errors).toContain('Stopping'), { timeout: 40_000 })
         expect(await broker.stop('SIGTERM')).toBe(143)
       } finally {
         own.resume()
@@ -292,7 +292,7 @@ test.skipIf(etcdMissing !== null)(
       await vi.waitFor(
         () => expect(text).toMatch(/waiting for the metadata store: etcd cannot be reached: /),
         {
-          timeout: 20_000,
+          timeout: 40_000,
         },
       )
       const health = async (): Promise<[number, unknown]> => {
@@ -301,7 +301,7 @@ test.skipIf(etcdMissing !== null)(
       }
       expect(await health()).toEqual([503, { status: 'starting', problems: [], logs: { opened: 0, all: 0 } }])
       await etcd.run()
-      await vi.waitFor(() => expect(text).toContain('is serving'), { timeout: 20_000 })
+      await vi.waitFor(() => expect(text).toContain('is serving'), { timeout: 40_000 })
       expect(text).toContain('the metadata store can be reached now')
       expect(await health()).toEqual([200, { status: 'serving', problems: [] }])
       child.kill()

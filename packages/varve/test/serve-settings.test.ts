@@ -192,7 +192,7 @@ test('a broker has the flag, not what the file says', async () => {
   let errors = ''
   child.stderr.on('data', (text) => (errors += text))
   const [, address] = await vi.waitFor(() => /protocol at ([\d.:]+),/.exec(errors) ?? expect.fail(errors), {
-    timeout: 20_000,
+    timeout: 40_000,
   })
   await using admin = new Admin({ brokers: [address!] })
   const { controllerId } = await admin.describeCluster()
@@ -209,7 +209,7 @@ test('why a group rebalances is said without being asked for', async () => {
   child.stdout.on('data', (text) => (said += text))
   child.stderr.on('data', (text) => (errors += text))
   const [, port] = await vi.waitFor(() => /127\.0\.0\.1:(\d+)/.exec(said) ?? expect.fail(said), {
-    timeout: 20_000,
+    timeout: 40_000,
   })
   const brokers = [`127.0.0.1:${port}`]
   await using admin = new Admin({ brokers })
@@ -217,7 +217,7 @@ test('why a group rebalances is said without being asked for', async () => {
   await using consumer = new Consumer({ brokers, groupId: 'billing' })
   consumer.subscribe(['orders'])
   const reading = consumer[Symbol.asyncIterator]().next()
-  await vi.waitFor(() => expect(errors).toMatch(/^info: group billing: .*rebalance/m), { timeout: 15_000 })
+  await vi.waitFor(() => expect(errors).toMatch(/^info: group billing: .*rebalance/m), { timeout: 40_000 })
   await consumer.close()
   await reading
 })
@@ -265,7 +265,7 @@ test.each([1, 2])(
     let errors = ''
     child.stderr.on('data', (text) => (errors += text))
     const said = (what: string, times: number) =>
-      vi.waitFor(() => expect(errors.split(what)).toHaveLength(times + 1), { timeout: 20_000 })
+      vi.waitFor(() => expect(errors.split(what)).toHaveLength(times + 1), { timeout: 40_000 })
     await said('is serving', 1)
     // Looking by itself it would take ten seconds more.
     await put('second')
@@ -290,7 +290,7 @@ test.each([
     onTestFinished(() => void child.kill('SIGKILL'))
     let banner = ''
     child.stdout.on('data', (text) => (banner += text))
-    await vi.waitFor(() => expect(banner).toContain('Ctrl-C'), { timeout: 20_000 })
+    await vi.waitFor(() => expect(banner).toContain('Ctrl-C'), { timeout: 40_000 })
     await using admin = new Admin({ brokers: [/address +(\S+)/.exec(banner)![1]!] })
     const { controllerId } = await admin.describeCluster()
     const keys = ['group.initial.rebalance.delay.ms']
