@@ -35,11 +35,19 @@ function succeeded(what, command, { code, output, missing, late }) {
   if (code !== 0) throw new Failure(`${what}: ${lastLine(output)}`)
 }
 
-export const aptInstall = (...packages) =>
-  withLists(['install', '-y', '--no-install-recommends', ...packages])
+export const aptInstall = (...packages) => inTurn(['install', '-y', '--no-install-recommends', ...packages])
 
 /** Puts the archives of packages into a folder, and installs nothing. */
-export const aptDownload = (cwd, ...packages) => withLists(['download', '-qq', ...packages], { cwd })
+export const aptDownload = (cwd, ...packages) => inTurn(['download', '-qq', ...packages], { cwd })
+
+let last = Promise.resolve()
+
+/** Only one apt-get can run at a time. */
+function inTurn(args, options) {
+  const result = last.then(() => withLists(args, options))
+  last = result.catch(() => {})
+  return result
+}
 
 async function withLists(args, options = {}) {
   const [command, ...before] = process.getuid?.() === 0 ? ['apt-get'] : ['sudo', '-n', 'apt-get']

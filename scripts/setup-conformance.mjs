@@ -86,25 +86,8 @@ async function npmInstall(folder, what) {
   await must('npm', npm, ['install', ...flags, what])
 }
 
-/** What asks apt-get, directly or where something is missing: only one of them can at a time. */
 const ofTheSystem = [
   kcat,
-  inPython('kafka-python', KAFKA_PYTHON, {
-    modules: 'kafka, lz4, snappy, zstandard',
-    codecs: ['lz4==4.4.5', 'python-snappy==0.7.3', 'zstandard==0.25.0', CRAMJAM],
-  }),
-  inPython('confluent-kafka', CONFLUENT_KAFKA, { modules: 'confluent_kafka' }),
-  inPython('aiokafka', AIOKAFKA, { modules: 'aiokafka, cramjam', codecs: [CRAMJAM] }),
-  {
-    name: `kafka-messages ${KAFKA_MESSAGES} (Kafka's message schemas and the classes made of them)`,
-    present: async () =>
-      existsSync(join(cache, `kafka-messages-${KAFKA_MESSAGES}`, `kafka-clients-${KAFKA_MESSAGES}.jar`)) &&
-      (await has('java', '-version')),
-    install: () => copyJars(KAFKA_MESSAGES_POM, `kafka-messages-${KAFKA_MESSAGES}`),
-  },
-  kafkaTools,
-  kafka,
-  etcd,
   {
     name: 'strace (makes system calls fail)',
     present: () => has('strace', '-V'),
@@ -122,6 +105,29 @@ const ofTheSystem = [
     install: () => aptInstall('nftables', 'iproute2'),
   },
   faketime,
+  etcd,
+]
+
+const ofPython = [
+  inPython('kafka-python', KAFKA_PYTHON, {
+    modules: 'kafka, lz4, snappy, zstandard',
+    codecs: ['lz4==4.4.5', 'python-snappy==0.7.3', 'zstandard==0.25.0', CRAMJAM],
+  }),
+  inPython('confluent-kafka', CONFLUENT_KAFKA, { modules: 'confluent_kafka' }),
+  inPython('aiokafka', AIOKAFKA, { modules: 'aiokafka, cramjam', codecs: [CRAMJAM] }),
+]
+
+/** Maven keeps what it has fetched where others of it would write at the same time. */
+const ofMaven = [
+  {
+    name: `kafka-messages ${KAFKA_MESSAGES} (Kafka's message schemas and the classes made of them)`,
+    present: async () =>
+      existsSync(join(cache, `kafka-messages-${KAFKA_MESSAGES}`, `kafka-clients-${KAFKA_MESSAGES}.jar`)) &&
+      (await has('java', '-version')),
+    install: () => copyJars(KAFKA_MESSAGES_POM, `kafka-messages-${KAFKA_MESSAGES}`),
+  },
+  kafkaTools,
+  kafka,
 ]
 
 /** Programs in Go, compiled into a folder of the cache; `source` has their `go.mod`. */
@@ -142,19 +148,24 @@ function inGo(name, { source, folder, programs }) {
   }
 }
 
-/** What takes its time to compile. */
-const compiled = [
+const ofRust = [
   {
     name: `cargo-fuzz ${CARGO_FUZZ}`,
     present: () => has(join(cache, 'cargo', 'bin', 'cargo-fuzz'), '--version'),
     async install() {
-      // It takes minutes to compile, and is of no use without.
+      // It takes its time to compile, and is of no use without.
       if (!(await has('cargo', '+nightly', '--version'))) throw new Failure('there is no nightly Rust here')
-      const where = ['--root', join(cache, 'cargo')]
-      await must('cargo', 'cargo', ['install', '--quiet', '--locked', ...where, `cargo-fuzz@${CARGO_FUZZ}`])
+      // It does nothing but start others: what an optimiser would take is for nothing.
+      const how = ['--debug', '--locked', '--quiet', '--root', join(cache, 'cargo')]
+      await must('cargo', 'cargo', ['install', ...how, `cargo-fuzz@${CARGO_FUZZ}`], {
+        env: { CARGO_PROFILE_DEV_DEBUG: '0' },
+      })
     },
   },
   load,
+]
+
+const ofGo = [
   inGo(`${GO_CLIENTS.join(', ')} (programs of the clients in Go, compiled)`, {
     source: join('test', 'conformance', 'client-table', 'programs', 'go'),
     folder: 'go-clients',
@@ -167,7 +178,6 @@ const compiled = [
   }),
 ]
 
-/** What npm fetches. */
 const ofNpm = [
   {
     name: `jest ${JEST} (runs an example of docs/testing.md)`,
@@ -208,9 +218,10 @@ async function set({ name, present, install }) {
     console.log(`present    ${name}`)
     return
   }
+  const started = performance.now()
   try {
     await install()
-    console.log(`installed  ${name}`)
+    console.log(`installed  ${name}, ${Math.round((performance.now() - started) / 1000)} s`)
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     console.log(`missing    ${name}: ${error.message}. Its tests will be skipped`)
@@ -223,7 +234,7 @@ try {
   const inTurn = async (steps) => {
     for (const step of steps) await set(step)
   }
-  await Promise.all([ofTheSystem, compiled, ofNpm].map(inTurn))
+  await Promise.all([ofTheSystem, ofPython, ofMaven, ofRust, ofGo, ofNpm].map(inTurn))
 } catch (error) {
   if (!(error instanceof Failure)) throw error
   process.stderr.write(`${error.message}\n`)
