@@ -185,10 +185,12 @@ export class DataDirectories {
     await Promise.all(this.#all.map((directory) => directory.turnClockTo(now)))
   }
 
-  /** @throws the first failure; all of them are closed nevertheless. */
+  /** @throws the first failure, of closing or before; all of them are closed nevertheless. */
   async close(): Promise<void> {
     const closed = await Promise.allSettled(this.#all.map((directory) => directory.close()))
     for (const result of closed) if (result.status === 'rejected') throw result.reason
+    // Not all of its logs can have been closed in order, whether somebody looked or not.
+    for (const failure of this.#failures.values()) throw failure
   }
 }
 

@@ -17,9 +17,12 @@ export interface RecordsWanted {
 export class FetchedRecords implements ByteSource {
   readonly slices: readonly Slice[]
   readonly byteLength: number
+  /** To be called with what keeps them from being read or sent, or anything beside them in a response. */
+  readonly failed: (error: unknown) => void
 
-  constructor(slices: readonly Slice[]) {
+  constructor(slices: readonly Slice[], failed: (error: unknown) => void = () => {}) {
     this.slices = slices
+    this.failed = failed
     let bytes = 0
     for (const slice of slices) bytes += slice.byteLength
     this.byteLength = bytes
@@ -36,25 +39,30 @@ export const noRecords: FetchedRecords = new FetchedRecords([])
 /**
  * Takes slices until `maxBytes` or `upTo` is reached; a promise only where the log must touch a cold file for it.
  *
+ * @param failed is told what keeps the slices from being read or sent afterwards
  * @param visibility `'written'` for a follower, which has what is not durable yet, too
  */
 export function readRecords(
   log: Pick<Log, 'slice'>,
   wanted: RecordsWanted,
+  failed: (error: unknown) => void,
   visibility: SliceOptions['visibility'] = 'durable',
 ): FetchedRecords | Promise<FetchedRecords> {
   if (wanted.from >= wanted.upTo || (wanted.maxBytes <= 0 && !wanted.minOneBatch)) return noRecords
-  return continueReading(log, wanted, visibility, [], wanted.from, Math.max(0, wanted.maxBytes))
+  const taken = takeSlices(log, wanted, visibility, [], wanted.from, Math.max(0, wanted.maxBytes))
+  return taken instanceof Promise
+    ? taken.then((slices) => new FetchedRecords(slices, failed))
+    : new FetchedRecords(taken, failed)
 }
 
-function continueReading(
+function takeSlices(
   log: Pick<Log, 'slice'>,
   wanted: RecordsWanted,
   visibility: SliceOptions['visibility'],
   slices: Slice[],
   from: number,
   remaining: number,
-): FetchedRecords | Promise<FetchedRecords> {
+): Slice[] | Promise<Slice[]> {
   try {
     while (from < wanted.upTo && (remaining > 0 || slices.length === 0)) {
       const next = log.slice({
@@ -69,8 +77,8 @@ function continueReading(
         return next.then(
           (slice) =>
             accept(slice, wanted, slices, left)
-              ? continueReading(log, wanted, visibility, slices, slice.nextOffset, left - slice.byteLength)
-              : new FetchedRecords(slices),
+              ? takeSlices(log, wanted, visibility, slices, slice.nextOffset, left - slice.byteLength)
+              : slices,
           (error: unknown) => giveUp(slices, error),
         )
       }
@@ -78,7 +86,7 @@ function continueReading(
       from = next.nextOffset
       remaining -= next.byteLength
     }
-    return new FetchedRecords(slices)
+    return slices
   } catch (error) {
     return giveUp(slices, error)
   }
@@ -95,7 +103,7 @@ function accept(slice: Slice, wanted: RecordsWanted, slices: Slice[], remaining:
 }
 
 /** What was read before a bad range is worth having; the consumer meets the error when it asks for what follows. */
-function giveUp(slices: Slice[], error: unknown): FetchedRecords {
-  if (slices.length > 0) return new FetchedRecords(slices)
+function giveUp(slices: Slice[], error: unknown): Slice[] {
+  if (slices.length > 0) return slices
   throw error
 }

@@ -13,8 +13,9 @@ import {
 } from '@varve/replication'
 import { CommitWaiters } from './commit-waiters.js'
 import type { TopicSettings } from './configs/topic-settings.js'
-import { type FetchedRecords, readRecords, type RecordsWanted } from './fetched-records.js'
+import type { FetchedRecords, RecordsWanted } from './fetched-records.js'
 import type { KafkaError } from './kafka-error.js'
+import { LogReading, type ReadLog } from './log-reading.js'
 import type { Membership } from './membership.js'
 import { notLeader, tooFewReplicas, unopened } from './partition-errors.js'
 import { PartitionTraffic } from './partition-traffic.js'
@@ -25,35 +26,29 @@ export type { AbortedTransaction } from '@varve/log'
 export type Isolation = 'readUncommitted' | 'readCommitted'
 
 /** What a partition asks of its log. */
-export type PartitionLog = Pick<
-  Log,
-  | 'dir'
-  | 'startOffset'
-  | 'endOffset'
-  | 'durableOffset'
-  | 'lastStableOffset'
-  | 'state'
-  | 'failure'
-  | 'leaderEpoch'
-  | 'setLeaderEpoch'
-  | 'endOffsetForEpoch'
-  | 'appendBatches'
-  | 'setHighWatermark'
-  | 'slice'
-  | 'abortedTransactions'
-  | 'producers'
-  | 'read'
-  | 'readBatches'
-  | 'offsetForTime'
-  | 'maxTimestamp'
-  | 'subscribe'
-  | 'configure'
-  | 'flush'
-  | 'deleteBefore'
-  | 'truncateFullyAndStartAt'
-  | 'stats'
-  | 'close'
->
+export type PartitionLog = ReadLog &
+  Pick<
+    Log,
+    | 'startOffset'
+    | 'endOffset'
+    | 'durableOffset'
+    | 'lastStableOffset'
+    | 'state'
+    | 'failure'
+    | 'leaderEpoch'
+    | 'setLeaderEpoch'
+    | 'endOffsetForEpoch'
+    | 'appendBatches'
+    | 'setHighWatermark'
+    | 'producers'
+    | 'subscribe'
+    | 'configure'
+    | 'flush'
+    | 'deleteBefore'
+    | 'truncateFullyAndStartAt'
+    | 'stats'
+    | 'close'
+  >
 
 /** Is told that a partition has changed; see {@link Partition.listen}. */
 export type PartitionListener = (partition: Partition) => void
@@ -68,6 +63,8 @@ export interface PartitionOptions {
   readonly lowDiskBytes?: number
   /** Called once, when the log stops taking writes while it is served. */
   readonly onFailure?: (partition: Partition, failure: VarveError) => void
+  /** Called when the disk has not answered something that the log survives, as a read. */
+  readonly onUnanswered?: (partition: Partition, failure: VarveError) => void
   /** Called when a follower that is not in sync has fetched, and may have caught up. */
   readonly onOutOfSyncFetch?: (partition: Partition) => void
   /** Called when the broker begins or ceases to lead or to follow, or does so in another leader epoch. */
@@ -88,6 +85,7 @@ export class Partition {
   readonly #membership: Membership
   #state: PartitionState
   #log: PartitionLog | null = null
+  #reading: LogReading | null = null
   #replica: PartitionReplica | null = null
   #role: PartitionLeader | PartitionFollower | null = null
   #deleted = false
@@ -104,6 +102,7 @@ export class Partition {
   readonly #commitWaiters = new CommitWaiters()
   readonly #listeners = new Set<PartitionListener>()
   #onFailure: PartitionOptions['onFailure']
+  readonly #onUnanswered: PartitionOptions['onUnanswered']
   readonly #onRole: PartitionOptions['onRole']
   readonly #onOutOfSyncFetch: PartitionOptions['onOutOfSyncFetch']
 
@@ -112,6 +111,7 @@ export class Partition {
     this.#lowDiskBytes = lowDiskBytes
     this.#settings = settings
     this.#onFailure = onFailure
+    this.#onUnanswered = options.onUnanswered
     this.#onRole = onRole
     this.#onOutOfSyncFetch = options.onOutOfSyncFetch
     this.#membership = membership
@@ -157,6 +157,7 @@ export class Partition {
     if (this.#membership.isSole && log.leaderEpoch > this.#state.leaderEpoch)
       this.#state = { ...this.#state, leaderEpoch: log.leaderEpoch }
     this.#log = log
+    this.#reading = new LogReading(log, (failure) => this.#onUnanswered?.(this, failure))
     this.#begin(log)
     const replicated = { visibility: 'written' } as const
     this.#unsubscribe = log.subscribe(
@@ -375,8 +376,7 @@ export class Partition {
 
   /** Slices of whole batches for a follower, which are committed or not. */
   readWritten(wanted: RecordsWanted): FetchedRecords | Promise<FetchedRecords> {
-    if (this.#log === null) throw this.failure ?? notLeader(this.name)
-    return readRecords(this.#log, wanted, 'written')
+    return this.#readable().slices(wanted, 'written')
   }
 
   /**
@@ -385,14 +385,13 @@ export class Partition {
    * @throws VarveError as the log's `slice`, for example `VARVE_LOG_CORRUPT` in a damaged range
    */
   read(from: number, wanted: Omit<RecordsWanted, 'from'>): FetchedRecords | Promise<FetchedRecords> {
-    if (this.#log === null) throw this.failure ?? notLeader(this.name)
-    return readRecords(this.#log, { from, ...wanted, upTo: Math.min(wanted.upTo, this.highWatermark) })
+    const upTo = Math.min(wanted.upTo, this.highWatermark)
+    return this.#readable().slices({ from, ...wanted, upTo })
   }
 
   /** The aborted transactions with a record from `from` up to but not including `to`, in the order of their markers. */
-  abortedTransactions(from: number, to: number): Promise<AbortedTransaction[]> {
-    if (this.#log === null) return Promise.reject(this.failure ?? notLeader(this.name))
-    return this.#log.abortedTransactions(from, to)
+  async abortedTransactions(from: number, to: number): Promise<AbortedTransaction[]> {
+    return await this.#readable().abortedTransactions(from, to)
   }
 
   /**
@@ -401,26 +400,32 @@ export class Partition {
    * @throws VarveError as the log's `readBatches`, for example `VARVE_LOG_CORRUPT` in a damaged range
    */
   readBatches(): AsyncIterable<RecordBatch> {
-    if (this.#log === null) throw this.failure ?? notLeader(this.name)
-    return this.#log.readBatches()
+    return this.#readable().batches()
   }
 
   /** The records from an offset up to but not including another one; their keys and values are views of what was read. */
   readRecords(from: number, to: number, isolation: Isolation): AsyncIterable<LogRecord> {
-    if (this.#log === null) throw this.failure ?? notLeader(this.name)
-    return this.#log.read({ from, to, isolation })
+    return this.#readable().records({ from, to, isolation })
   }
 
   /** The first record at or after a timestamp, or null. */
-  offsetForTime(timestamp: number): Promise<{ offset: number; timestamp: number } | null> {
-    if (this.#log === null) return Promise.reject(this.failure ?? notLeader(this.name))
-    return this.#log.offsetForTime(timestamp)
+  async offsetForTime(timestamp: number): Promise<{ offset: number; timestamp: number } | null> {
+    return await this.#readable().offsetForTime(timestamp)
   }
 
   /** The record with the largest timestamp, or null in an empty log. */
-  maxTimestamp(): Promise<{ offset: number; timestamp: number } | null> {
-    if (this.#log === null) return Promise.reject(this.failure ?? notLeader(this.name))
-    return this.#log.maxTimestamp()
+  async maxTimestamp(): Promise<{ offset: number; timestamp: number } | null> {
+    return await this.#readable().maxTimestamp()
+  }
+
+  #readable(): LogReading {
+    if (this.#reading === null) throw this.failure ?? notLeader(this.name)
+    return this.#reading
+  }
+
+  /** To be called with what kept a step from being taken with its log, which need not have noticed that its disk has failed. */
+  stepFailed(error: unknown): void {
+    this.#reading?.failed(error)
   }
 
   /**
@@ -456,13 +461,7 @@ export class Partition {
 
   /** When the batch at an offset was appended, in a log that gives its records that time; −1 when it is gone. */
   async appendTime(offset: number): Promise<number> {
-    try {
-      for await (const batch of this.#log!.readBatches({ from: offset, to: offset + 1 }))
-        return batch.maxTimestamp
-    } catch {
-      // Deleted, or unreadable: the record was taken all the same.
-    }
-    return -1
+    return (await this.#reading?.appendTime(offset)) ?? -1
   }
 
   /** Deletes the records before an offset, and resolves with where the log starts then. */
@@ -509,12 +508,8 @@ export class Partition {
 
   /** Lets go of the log of a deleted topic. Whoever waits here is told that there is no such partition any more. */
   async remove(): Promise<void> {
-    const log = this.#log
-    this.#letGo()
-    this.#unsubscribe()
     this.markDeleted()
-    // What cannot be closed in order is about to be removed.
-    await log?.close({ flush: false }).catch(() => {})
+    await this.release()
   }
 
   /** Closes the log of a partition whose creation failed. */
@@ -531,19 +526,21 @@ export class Partition {
     this.#notify()
   }
 
-  /** Closes the log of a replica that is this broker's no more, and goes on without. */
-  async release(): Promise<void> {
+  /** Closes the log of a replica that is this broker's no more, or that it has refused, and goes on without. */
+  async release(options = { flush: false }): Promise<void> {
     const log = this.#log
     this.#letGo()
     this.#unsubscribe()
     this.#settleCommitWaiters(notLeader(this.name))
     this.#notify()
-    await log?.close({ flush: false }).catch(() => {})
+    // What cannot be closed in order is about to be removed, or recovered by the next start.
+    await log?.close(options).catch(() => {})
   }
 
   #letGo(): void {
     this.#state = this.state
     this.#log = null
+    this.#reading = null
     this.#replica = null
     if (this.#role === null) return
     this.#role = null

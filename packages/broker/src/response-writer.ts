@@ -271,6 +271,7 @@ export class ResponseWriter {
   }
 
   #fail(error: unknown): void {
+    for (const chunk of this.#queue[0]?.chunks ?? []) if (chunk instanceof FetchedRecords) chunk.failed(error)
     const peerIsGone = VarveError.is(error) && error.code === 'VARVE_SEND_FAILED' && error.cause !== undefined
     this.#onFailure(peerIsGone ? null : `a response could not be read from the log: ${messageOf(error)}`)
   }

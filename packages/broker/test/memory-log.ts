@@ -100,6 +100,7 @@ export class MemoryLog implements BrokersLog {
   #failure: VarveError | null = null
   #held = false
   #scheduled = false
+  #unanswered: VarveError | null = null
   #damaged: { readonly from: number; readonly to: number } | null = null
   leaderEpoch = 0
   /** What it was told; null before. */
@@ -207,6 +208,12 @@ export class MemoryLog implements BrokersLog {
     this.#end('failed', new VarveError('VARVE_LOG_FAILED', what, { cause }))
   }
 
+  /** The disk does not answer who reads, of which the log itself knows nothing. */
+  failReads(errno: string): void {
+    const cause = Object.assign(new Error(errno), { code: errno })
+    this.#unanswered = new VarveError('VARVE_IO', `could not read ${this.dir}/0.log: ${errno}`, { cause })
+  }
+
   /** Offsets from `from` to below `to` cannot be read any more, and the log takes no writes. */
   damage(from: number, to: number): void {
     this.#damaged = { from, to }
@@ -230,6 +237,7 @@ export class MemoryLog implements BrokersLog {
     if (from < 0 || from > this.durableOffset) {
       throw new VarveError('VARVE_OFFSET_OUT_OF_RANGE', `${from} is outside 0 to ${this.durableOffset}`)
     }
+    if (this.#unanswered !== null) throw this.#unanswered
     if (this.#damaged !== null && from >= this.#damaged.from && from < this.#damaged.to) throw this.#failure!
     const end = Math.min(
       upTo,
@@ -261,6 +269,7 @@ export class MemoryLog implements BrokersLog {
       },
       readInto: (buffer, at) => {
         if (closed) throw new Error('a closed slice was read')
+        if (this.#unanswered !== null) throw this.#unanswered
         Buffer.concat(chosen).copy(buffer, 0, at, at + buffer.length)
         if (this.cold) return new Promise((resolve) => setImmediate(resolve))
       },
@@ -281,6 +290,7 @@ export class MemoryLog implements BrokersLog {
   async *readBatches({ from = 0 }: ReadOptions = {}): AsyncIterableIterator<RecordBatch> {
     await this.readable
     if (typeof from !== 'number') throw new Error(`no broker starts to read at ${JSON.stringify(from)}`)
+    if (this.#unanswered !== null) throw this.#unanswered
     for (const { nextOffset, bytes } of this.#stored.batches) {
       if (this.#damaged !== null && nextOffset > this.#damaged.from) throw this.#failure!
       if (nextOffset > from && nextOffset <= this.durableOffset) yield RecordBatch.parse(bytes)

@@ -336,7 +336,7 @@ export class ClusterTopics extends Topics {
   }
 
   #partition(topic: string, state: PartitionState, settings: Topic['settings']): Partition {
-    const { membership, directories, lowDiskBytes = 0 } = this.#options
+    const { membership, lowDiskBytes = 0 } = this.#options
     return new Partition({
       topic,
       state,
@@ -348,9 +348,9 @@ export class ClusterTopics extends Topics {
       onFailure: (partition, failure) => {
         this.tellFailure(partition, failure)
         this.#tellOffline()
-        const directory = directories.all.find(({ dir }) => dir === dirname(partition.directory ?? ''))
-        if (directory !== undefined && diskHasFailed(failure)) void directories.probe(directory)
+        if (diskHasFailed(failure)) this.#probe(partition.directory)
       },
+      onUnanswered: (partition, failure) => this.#giveUp(partition, failure),
     })
   }
 
@@ -395,8 +395,12 @@ export class ClusterTopics extends Topics {
   async #open(partition: Partition): Promise<void> {
     const { directories } = this.#options
     const { topicId } = partition.state
-    const log = await this.#logs.openOrCreate(partition, topicId, directories.having(partition.name))
-    if (log === null) return this.#tellOffline()
+    const places = directories.having(partition.name)
+    const log = await this.#logs.openOrCreate(partition, topicId, places)
+    if (log === null) {
+      if (diskHasFailed(partition.failure)) for (const place of places) void directories.probe(place)
+      return this.#tellOffline()
+    }
     this.#attached.set(partition, log)
     partition.attach(log)
     if (partition.failure !== null) this.#tellOffline()
@@ -421,6 +425,28 @@ export class ClusterTopics extends Topics {
     if (hadFailed) this.#tellOffline()
   }
 
+  /** A log whose disk does not answer is served by another broker, as one that takes no writes. */
+  #giveUp(partition: Partition, failure: VarveError): void {
+    if (!this.#attached.delete(partition)) return
+    const { name, topic, index, directory } = partition
+    this.#options.log('error', `${name} is given up: ${storageFailureText(failure)}`, {
+      topic,
+      partition: index,
+      ...errorFields(failure),
+    })
+    partition.refuse(failure)
+    void partition.release({ flush: true })
+    this.#tellOffline()
+    this.#probe(directory)
+  }
+
+  /** Finds out whether the whole data directory in which a log is has failed. */
+  #probe(logDirectory: string | null): void {
+    const { directories } = this.#options
+    const directory = directories.all.find(({ dir }) => dir === dirname(logDirectory ?? ''))
+    if (directory !== undefined) void directories.probe(directory)
+  }
+
   /** No log on a disk that has failed is served any more, whether it has noticed or not. */
   #directoryFailed({ dir }: DataDirectory, failure: VarveError): void {
     this.#options.log('error', storageFailureText(failure), errorFields(failure))
@@ -428,7 +454,7 @@ export class ClusterTopics extends Topics {
       if (partition.directory === null || dirname(partition.directory) !== dir) continue
       this.#attached.delete(partition)
       partition.refuse(failure)
-      void partition.release()
+      void partition.release({ flush: true })
     }
     this.#tellOffline()
   }

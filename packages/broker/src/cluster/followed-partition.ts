@@ -158,6 +158,7 @@ export class FollowedPartition {
       },
       (error: unknown) => {
         follower.stepFailed()
+        partition.stepFailed(error)
         this.#failed(error)
         end()
       },
@@ -197,7 +198,7 @@ export class FollowedPartition {
 
   /** What the leader has deleted goes here, too. */
   #deleteBefore(): void {
-    const { follower, log, onReady } = this.#options
+    const { follower, log, onReady, partition } = this.#options
     const offset = Math.min(follower.logStartOffset, log.durableOffset)
     if (this.#isDeleting || follower.isBusy || log.state !== 'open' || offset <= log.startOffset) return
     this.#isDeleting = true
@@ -209,6 +210,7 @@ export class FollowedPartition {
       },
       (error: unknown) => {
         this.#isDeleting = false
+        partition.stepFailed(error)
         const text = `could not delete what its leader has deleted: ${messageOf(error)}`
         this.#tell('warn', text, errorFields(error))
       },

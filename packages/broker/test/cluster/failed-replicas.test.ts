@@ -5,12 +5,14 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Admin } from '@varve/client/admin'
 import { Producer } from '@varve/client/producer'
+import { errors, fetch, listOffsets } from '@varve/protocol'
 import { VarveError } from '@varve/records'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { type Broker, openBroker } from '../../src/broker.js'
 import { resolveOptions } from '../../src/broker-options.js'
 import { MemoryDisk } from '../memory-log.js'
-import { temporaryDirectory, until } from '../support/test-broker.js'
+import { RawClient } from '../support/raw-client.js'
+import { fetchFrom, temporaryDirectory, until } from '../support/test-broker.js'
 import { borrowedMetadataStore } from '../../src/metadata/borrowed-metadata-store.js'
 import { TestCluster } from './support/test-cluster.js'
 
@@ -29,7 +31,8 @@ async function start(
   const admin = new Admin({ brokers: cluster.addresses })
   onTestFinished(async () => {
     await admin.close()
-    await third.close()
+    // A directory that has failed cannot be closed in order.
+    await third.close().catch(() => {})
     await cluster[Symbol.asyncDispose]()
   })
   return { cluster, admin, third, disk }
@@ -38,6 +41,11 @@ async function start(
 async function isrOf(admin: Admin): Promise<string> {
   const [orders] = await admin.describeTopics(['orders'])
   return [...orders!.partitions[0]!.isr].sort().join()
+}
+
+async function leadersAndIsr(admin: Admin, topic: string): Promise<string[]> {
+  const [described] = await admin.describeTopics([topic])
+  return described!.partitions.map(({ leader, isr }) => `${leader}: ${[...isr].sort().join()}`)
 }
 
 test('a log that fails leaves the in-sync replicas, and is let go of when its partition has moved', async () => {
@@ -65,16 +73,12 @@ test('of a data directory that fails every log is given up, of the others none, 
   const [good, bad] = third.dataDirectories as [string, string]
   const inBad = [0, 1, 2, 3].filter((n) => disk.log(`orders-${n}`).dir.startsWith(bad))
   expect(inBad).toHaveLength(2)
-  const leadersAndIsr = async (topic: string): Promise<string[]> => {
-    const [described] = await admin.describeTopics([topic])
-    return described!.partitions.map(({ leader, isr }) => `${leader}: ${[...isr].sort().join()}`)
-  }
 
   // One log of two notices.
   await rm(bad, { recursive: true })
   disk.log(`orders-${inBad[0]}`).fail('EIO')
   const expected = replicas.map((_, n) => (inBad.includes(n) ? '1: 1' : '3: 1,3')).join()
-  await cluster.until(async () => (await leadersAndIsr('orders')).join() === expected)
+  await cluster.until(async () => (await leadersAndIsr(admin, 'orders')).join() === expected)
   expect(third.problems).toEqual(
     // The other one may have noticed by itself, while it wrote something there.
     inBad.map((n) => expect.stringMatching(new RegExp(`^orders-${n}: .*${bad}`))),
@@ -88,11 +92,140 @@ test('of a data directory that fails every log is given up, of the others none, 
   await admin.createTopics([{ name: 'later', replicas }])
   await until(() => [0, 1, 2, 3].every((n) => disk.logs.has(`later-${n}`)), 'the logs are open')
   for (const n of [0, 1, 2, 3]) expect(disk.log(`later-${n}`).dir.startsWith(good)).toBe(true)
-  expect(await leadersAndIsr('later')).toEqual(replicas.map(() => '3: 1,3'))
+  expect(await leadersAndIsr(admin, 'later')).toEqual(replicas.map(() => '3: 1,3'))
 
   const moved = inBad.map((partition) => ({ topic: 'orders', partition, replicas: [2, 1] }))
   await admin.alterPartitionReassignments(moved)
   await until(() => third.problems.length === 0, 'they are no problem of this broker any more')
+})
+
+const readings: Record<string, (client: RawClient) => Promise<number>> = {
+  'a Fetch': async (client) => (await fetchFrom(client, 'orders')).errorCode,
+  'a search for a timestamp': async (client) => {
+    const partitions = [{ partitionIndex: 0, timestamp: 1 }]
+    const { topics } = await client.request(listOffsets, 7, {
+      replicaId: -1,
+      topics: [{ name: 'orders', partitions }],
+    })
+    return topics![0]!.partitions[0]!.errorCode
+  },
+}
+
+test.for(Object.entries(readings))(
+  'a log that the disk does not answer to %s is given up, and another replica is asked',
+  async ([, read]) => {
+    const { cluster, admin, third, disk } = await start()
+    await admin.createTopics([{ name: 'orders', replicas: [[3, 1]] }])
+    const producer = new Producer({ brokers: cluster.addresses })
+    onTestFinished(() => producer.close())
+    await producer.send('orders', { value: 'x' })
+    const client = await RawClient.connect(third.port)
+    onTestFinished(() => client.close())
+    expect(await read(client)).toBe(0)
+
+    const log = disk.log('orders-0')
+    log.failReads('EIO')
+    expect(await read(client)).toBe(errors.KAFKA_STORAGE_ERROR.code)
+    await cluster.until(async () => (await isrOf(admin)) === '1')
+    const [described] = await admin.describeTopics(['orders'])
+    expect(described!.partitions[0]!.leader).toBe(1)
+    expect(third.problems).toEqual([
+      expect.stringMatching(/^orders-0: .*EIO\. To recover, check its disk, then/),
+    ])
+    expect(log.state).toBe('closed')
+    // The disk takes what is written, and so it is the log's alone.
+    const dirs = await admin.describeLogDirs({ nodeIds: [3] })
+    expect(dirs.map(({ error }) => error)).toEqual([null])
+  },
+)
+
+test('a log whose records the disk keeps back when they have been promised is given up', async () => {
+  const { cluster, admin, third, disk } = await start()
+  await admin.createTopics([
+    { name: 'orders', replicas: [[3, 1]] },
+    { name: 'bills', replicas: [[3, 1]] },
+  ])
+  const producer = new Producer({ brokers: cluster.addresses })
+  onTestFinished(() => producer.close())
+  for (const topic of ['orders', 'bills']) await producer.send(topic, { value: 'x' })
+  const log = disk.log('orders-0')
+  const slice = log.slice.bind(log)
+  vi.spyOn(log, 'slice').mockImplementation((options) => {
+    const found = slice(options)
+    log.failReads('EIO')
+    return found
+  })
+  const client = await RawClient.connect(third.port)
+  onTestFinished(() => client.close())
+  const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1 << 20 }]
+  const topics = ['bills', 'orders'].map((topic) => ({ topic, partitions }))
+  const response = client.request(fetch, 12, { maxWaitMs: 0, minBytes: 1, topics, forgottenTopicsData: [] })
+  await expect(response).rejects.toThrow('the connection was closed')
+  await cluster.until(async () => (await isrOf(admin)) === '1')
+  // The other log of the response has nothing to do with it.
+  expect(third.problems).toEqual([expect.stringMatching(/^orders-0: /)])
+})
+
+test('a log that is damaged is no failed disk, and goes on to be served', async () => {
+  const { cluster, admin, third, disk } = await start()
+  await admin.createTopics([{ name: 'orders', replicas: [[3, 1]] }])
+  const producer = new Producer({ brokers: cluster.addresses })
+  onTestFinished(() => producer.close())
+  await producer.send('orders', { value: 'x' })
+  const client = await RawClient.connect(third.port)
+  onTestFinished(() => client.close())
+  vi.spyOn(disk.log('orders-0'), 'slice').mockImplementation(() => {
+    throw new VarveError('VARVE_LOG_CORRUPT', 'the CRC does not match')
+  })
+  expect((await fetchFrom(client, 'orders')).errorCode).toBe(errors.CORRUPT_MESSAGE.code)
+  expect(third.problems).toEqual([])
+  expect(await isrOf(admin)).toBe('1,3')
+})
+
+test('a data directory that fails is noticed where nothing but a read of one log says so', async () => {
+  const { cluster, admin, third, disk } = await start(2)
+  const replicas = [0, 1, 2, 3].map(() => [3, 1])
+  await admin.createTopics([{ name: 'orders', replicas }])
+  await until(() => disk.logs.size === 4, 'the logs are open')
+  const [good, bad] = third.dataDirectories as [string, string]
+  const inBad = [0, 1, 2, 3].filter((n) => disk.log(`orders-${n}`).dir.startsWith(bad))
+  await rm(bad, { recursive: true })
+  disk.log(`orders-${inBad[0]}`).failReads('EIO')
+  const client = await RawClient.connect(third.port)
+  onTestFinished(() => client.close())
+  const { topics } = await client.request(listOffsets, 7, {
+    replicaId: -1,
+    topics: [{ name: 'orders', partitions: [{ partitionIndex: inBad[0]!, timestamp: 1 }] }],
+  })
+  expect(topics[0]!.partitions[0]!.errorCode).toBe(errors.KAFKA_STORAGE_ERROR.code)
+  const expected = replicas.map((_, n) => (inBad.includes(n) ? '1: 1' : '3: 1,3')).join()
+  await cluster.until(async () => (await leadersAndIsr(admin, 'orders')).join() === expected)
+  expect(third.problems).toEqual(
+    inBad.map((n) => expect.stringMatching(new RegExp(`^orders-${n}: .*${bad}`))),
+  )
+  const dirs = await admin.describeLogDirs({ nodeIds: [3] })
+  expect(dirs.map(({ path, error }) => [path, error?.kafkaName])).toEqual([
+    [good, undefined],
+    [bad, 'KAFKA_STORAGE_ERROR'],
+  ])
+  await expect(third.close()).rejects.toMatchObject({
+    code: 'VARVE_IO',
+    message: expect.stringContaining(bad),
+  })
+})
+
+test('a follower whose disk does not answer gives the log up', async () => {
+  const { cluster, admin, third, disk } = await start()
+  await admin.createTopics([{ name: 'orders', replicas: [[1, 3]] }])
+  await until(() => disk.logs.has('orders-0'), 'the log is open')
+  const log = disk.log('orders-0')
+  const cause = Object.assign(new Error('gone'), { code: 'EIO' })
+  log.refusal = new VarveError('VARVE_IO', 'the disk said no', { cause })
+  const producer = new Producer({ brokers: cluster.addresses, acks: 1 })
+  onTestFinished(() => producer.close())
+  await producer.send('orders', { value: 'x' })
+  await cluster.until(async () => (await isrOf(admin)) === '1')
+  expect(third.problems).toEqual([expect.stringMatching(/^orders-0: the disk said no/)])
 })
 
 test('a data directory that fails when a log is to be made there gets none, and another one has it', async () => {
