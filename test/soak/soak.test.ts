@@ -10,7 +10,7 @@ import { runChild } from '../support/children.js'
 import { isLongRun, timeout } from '../support/long-run.js'
 import { root, temporaryDirectory } from '../support/tree.js'
 
-const SECONDS = isLongRun ? 600 : 10
+const SECONDS = isLongRun ? 600 : 5
 const SAMPLES = isLongRun ? 60 : 10
 const MIB = 1 << 20
 /** From which on appending waits until some are deleted or compacted. */

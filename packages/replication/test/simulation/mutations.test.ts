@@ -8,7 +8,7 @@ import { replicaMutations } from './replica-mutations.js'
 
 const mutations = [...replicaMutations, ...clusterMutations]
 /** Beside the other tests so much of them is tried; `npm run prove:mutations` tries all. */
-const tried = isLongRun ? mutations : mutations.filter((_, index) => index % 4 === 0)
+const tried = isLongRun ? mutations : mutations.filter((_, index) => index % 8 === 0)
 
 /** So many from 0 on are tried where none of those shows it that once did: the random choices are others now. */
 const otherSeeds = 2_000
