@@ -188,7 +188,7 @@ test('a retention that is altered deletes what was there before, in segments of 
   expect((await fetchFrom(client, 'short', { offset: 5 })).logStartOffset).toBe(0)
   await alter(client, TOPIC, 'short', [['set', 'retention.ms', String(hour)]])
   const start = async () => (await fetchFrom(client, 'short', { offset: 6 })).logStartOffset
-  await expect.poll(start, { timeout: 10_000 }).toBeGreaterThan(0)
+  await expect.poll(start).toBeGreaterThan(0)
 })
 
 test('a cleanup.policy that is altered compacts what was there before', async () => {
@@ -202,7 +202,7 @@ test('a cleanup.policy that is altered compacts what was there before', async ()
   const offsets = async () => (await recordsOf(client, 'keyed')).map(({ offset }) => offset)
   expect(await offsets()).toContain(0)
   await alter(client, TOPIC, 'keyed', [['set', 'cleanup.policy', 'compact']])
-  await expect.poll(offsets, { timeout: 10_000 }).not.toContain(0)
+  await expect.poll(offsets).not.toContain(0)
 })
 
 test('num.partitions and auto.create.topics.enable act when a topic is asked for', async () => {

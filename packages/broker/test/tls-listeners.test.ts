@@ -266,7 +266,7 @@ test('handshakes count as connections', async () => {
   await expect(connectSecurely(broker.port)).rejects.toThrow()
   await silent.close()
   // Until the broker has noticed.
-  const next = await vi.waitFor(() => connectSecurely(broker.port), { timeout: 10_000 })
+  const next = await vi.waitFor(() => connectSecurely(broker.port), { timeout: 30_000 })
   expect(await hostOf(next)).toBe(broker.address)
 })
 

@@ -75,7 +75,7 @@ test('happens in the background once enough is new', async () => {
   await using log = await openLog(temporaryDirectory(), { ...compacting, compactionCheckMs: 5 })
   await fill(log, 100)
   const size = (): number => segments(log).reduce((sum, name) => sum + statSync(join(log.dir, name)).size, 0)
-  await expect.poll(size, { timeout: 10_000 }).toBeLessThan(4096)
+  await expect.poll(size).toBeLessThan(4096)
   expect((await map(log)).size).toBe(5)
 })
 

@@ -19,7 +19,7 @@ const openGate = (): void => rmSync(gate, { force: true })
  * work on the thread pool between them, for anything due to have happened.
  */
 async function settle(log: Log, endOffset: number): Promise<void> {
-  await vi.waitUntil(() => log.endOffset >= endOffset, { timeout: 10_000, interval: 1 })
+  await vi.waitUntil(() => log.endOffset >= endOffset, { timeout: 30_000, interval: 1 })
   for (let n = 0; n < 20; n++) {
     await log.maxTimestamp()
     await new Promise(setImmediate)

@@ -41,7 +41,7 @@ test('beyond maxPendingBytes nothing more is encoded, and everything is written 
     if (n % 10 === 0) await turns(1)
   }
   // Writes that find the disk slow are done by a thread.
-  await vi.waitUntil(() => log.endOffset === 15, { timeout: 10_000 })
+  await vi.waitUntil(() => log.endOffset === 15, { timeout: 30_000 })
   await turns(20)
   expect(log.pendingBytes).toBeLessThanOrEqual(16 * MIB)
   expect(log.pendingBytes).toBeGreaterThan(14 * MIB)
@@ -125,7 +125,7 @@ test('what is held is taken back as well, and makes room', async () => {
     if (n >= 3) taken.push(append.catch((error: unknown) => error))
     else kept.push(append)
   }
-  await vi.waitUntil(() => log.endOffset === 2, { timeout: 10_000 })
+  await vi.waitUntil(() => log.endOffset === 2, { timeout: 30_000 })
   await turns(5)
   expect(log.endOffset).toBe(2)
   controller.abort('stop')

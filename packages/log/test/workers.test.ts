@@ -140,7 +140,7 @@ test('a worker that only follows stays until it is terminated', async () => {
   // Once it has nothing to do but to wait it would end, if nothing kept it.
   const { eventLoopUtilization } = worker.performance
   const idle = eventLoopUtilization().idle
-  await vi.waitUntil(() => eventLoopUtilization().idle > idle + 5, { timeout: 10_000 })
+  await vi.waitUntil(() => eventLoopUtilization().idle > idle + 5, { timeout: 30_000 })
   const heard = message(worker)
   await main.append([{ value: 'a' }])
   expect(await heard).toBe('a')

@@ -130,7 +130,7 @@ test('leaders go back every leader.imbalance.check.interval.seconds, if auto.lea
     }),
   )
   const [first, second] = moves
-  await vi.waitUntil(async () => (await first!()) === 2, { timeout: 10_000 })
+  await vi.waitUntil(async () => (await first!()) === 2, { timeout: 30_000 })
   expect(await second!()).toBe(1)
 })
 

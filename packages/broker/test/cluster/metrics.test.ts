@@ -19,7 +19,7 @@ test('of a cluster each broker tells what it leads, and what is not in sync', as
   await using cluster = await TestCluster.start(3, {}, () => ({ admin: { port: 0 } }))
   await using admin = new Admin({ brokers: cluster.addresses })
   const settled = async (name: string, values: number[]): Promise<void> => {
-    await expect.poll(() => valuesOf(cluster, name), { timeout: 10_000 }).toEqual(values)
+    await expect.poll(() => valuesOf(cluster, name)).toEqual(values)
   }
 
   const configs = { 'min.insync.replicas': '3' }

@@ -25,7 +25,7 @@ export function openStore(
 
 /** Retries what etcd does not answer, or answers with an outcome that nobody knows, until it is done. */
 export async function persistently<T>(work: () => Promise<T>): Promise<T> {
-  const until = Date.now() + 10_000
+  const until = Date.now() + 40_000
   for (;;) {
     try {
       return await work()

@@ -9,6 +9,7 @@ import { type Broker, openBroker } from '../../src/broker.js'
 import { type BrokerOptions, resolveOptions } from '../../src/broker-options.js'
 import { RequestMemory } from '../../src/request-memory.js'
 import { MemoryDisk } from '../memory-log.js'
+import { arrival } from './loopback.js'
 import { ManualClock } from './manual-clock.js'
 import { RawClient } from './raw-client.js'
 
@@ -158,14 +159,17 @@ export async function topicNames(client: RawClient): Promise<string[]> {
   return topics.map(({ name }) => name!)
 }
 
-/** Lets everything happen that needs no more than turns of the event loop. */
+/** Lets everything happen that needs no more than turns of the event loop, and that what is on its way arrives. */
 export async function settle(turns = 20): Promise<void> {
-  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+  for (let turn = 0; turn < turns; turn++) {
+    if (turn % 5 === 0) await arrival()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
 }
 
 /** Waits, turn by turn of the event loop, until something is so. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 40_000
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`)
     await new Promise((resolve) => setImmediate(resolve))
