@@ -86,7 +86,7 @@ test(
     const script = `
 import sys
 from kafka.admin import KafkaAdminClient, NewTopic, ConfigResource, ConfigResourceType, NewPartitions
-admin = KafkaAdminClient(bootstrap_servers=sys.argv[1])
+admin = KafkaAdminClient(bootstrap_servers=sys.argv[1], api_version_auto_timeout_ms=60_000)
 admin.create_topics([NewTopic('python-admin', 1, len(sys.argv[1].split(',')), topic_configs={'cleanup.policy': 'compact,delete'})])
 def value(name):
     answers = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, 'python-admin', {name: None})])

@@ -189,7 +189,7 @@ class Membership extends Work {
 
 test(
   'what three clients are told, while their broker is killed, stays true',
-  { timeout: isLongRun ? timeout : 60_000 },
+  { timeout },
   async (context) => {
     needs(context, ...producers)
     if (isLongRun) process.stderr.write(`  kills at seed ${seed}\n`)

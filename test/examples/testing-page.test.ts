@@ -10,7 +10,7 @@ import { cache, root, temporaryDirectory } from '../support/tree.js'
 
 const page = readFileSync(join(root, 'docs', 'testing.md'), 'utf8')
 const jest = join(cache, 'jest', 'node_modules', 'jest', 'bin', 'jest.js')
-const timeout = 90_000
+const timeout = 180_000
 
 /** A project that has everything installed. Not inside the tree's `node_modules`, where runners look for no tests. */
 const project = temporaryDirectory()
@@ -28,7 +28,15 @@ function example(runner: string): string {
 const runners = {
   vitest: {
     file: 'example.test.ts',
-    args: [join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--root', project],
+    args: [
+      join(root, 'node_modules', 'vitest', 'vitest.mjs'),
+      'run',
+      '--root',
+      project,
+      // By default five seconds, which a machine that is busy takes for one of them.
+      '--testTimeout=60000',
+      '--hookTimeout=60000',
+    ],
     passed: /Tests\s+2 passed \(2\)/,
   },
   node: {
@@ -45,6 +53,7 @@ const runners = {
       project,
       '--cacheDirectory',
       join(project, 'cache'),
+      '--testTimeout=60000',
     ],
     passed: /Tests:\s+2 passed, 2 total/,
   },

@@ -62,7 +62,7 @@ test.concurrent.for([
       .filter((line) => line.startsWith('sample '))
       .map((line) => JSON.parse(line.slice('sample '.length)) as Sample)
 
-    // The samples come from a timer, and a busy machine may have skipped some.
+    // They come from a timer, and a busy machine may have skipped some.
     expect(samples.length).toBeGreaterThan(SAMPLES / 2)
     const last = samples.at(-1)!
     expect(last.read).toBe(last.appended)

@@ -52,7 +52,8 @@ describe.skipIf(missing !== null)(`machines${missing === null ? '' : ` (skipped:
   /** What there is of it, of every kind. */
   const traces = ({ id, pid, folder }: Owned): string[] => [
     ...command('ip', ['netns', 'list'])
-      .split('\n')
+      // Behind the name stands a number, which the kernel may give it at any time.
+      .split(/(?: .*)?\n/)
       .filter((line) => line.includes(id)),
     ...readdirSync('/sys/class/net').filter((link) => link.includes(id)),
     ...readFileSync('/proc/self/mounts', 'utf8')

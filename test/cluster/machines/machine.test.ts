@@ -104,8 +104,7 @@ describe.skipIf(missing !== null)(`a machine${because(missing)}`, () => {
     test.skipIf(straceMissing !== null)(`is slow for a while${because(straceMissing)}`, async () => {
       const flushing = await flush(machines.folder)
       const letGo = await slowCalls(flushing, 150)
-      const [, took] = await next(flushing, /flushed in (\d{3,}) ms/)
-      expect(Number(took)).toBeGreaterThanOrEqual(150)
+      await next(flushing, /flushed in (1[5-9]\d|[2-9]\d\d|\d{4,}) ms/)
       await expect(slowCalls(flushing, 150)).rejects.toThrow('has a tracer already')
       await letGo()
       await next(flushing, /flushed in \d{1,2} ms/)

@@ -5,7 +5,7 @@
 import { connect } from 'node:net'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { MachineProcess } from './machine-process.js'
 import { Machines } from './machines.js'
 import { delayMissing, machinesMissing, throttleMissing } from './missing.js'
@@ -35,14 +35,14 @@ describe.skipIf(missing !== null)(`a network of machines${because(missing)}`, ()
     const { stdout } = peers.get(by)!
     return Number(stdout.slice(stdout.lastIndexOf(`\n${how} ${from} `)).split(/[ \n]/)[3])
   }
-  /** Waits until `by` has heard so many more. */
+  /** Waits until `by` has heard so many more; of datagrams some may be lost by whoever is busy. */
   const hears = async (
     by: Name,
     from: Name,
     { how = 'tcp' as 'tcp' | 'udp', more = 10 } = {},
   ): Promise<void> => {
     const wanted = (lastHeard(by, from, how) || 0) + more
-    await peers.get(by)!.said(new RegExp(`^${how} ${from} ${wanted}$`, 'm'), 8000)
+    await vi.waitUntil(() => lastHeard(by, from, how) >= wanted, { timeout: 30_000 })
   }
   /** While somebody else was heard often, this one was not at all. */
   const hearsNothing = async (
@@ -51,8 +51,8 @@ describe.skipIf(missing !== null)(`a network of machines${because(missing)}`, ()
     other: Name,
     how: 'tcp' | 'udp' = 'tcp',
   ): Promise<void> => {
-    // What was on its way arrives before.
-    await hears(by, other, { more: 3 })
+    // What was on its way arrives before, and whoever had no time meanwhile reads one connection behind the other.
+    for (let n = 0; n < 3; n++) await hears(by, other, { more: 3 })
     const before = lastHeard(by, from, how)
     await hears(by, other, { more: 15 })
     expect(lastHeard(by, from, how), `${by} hears ${from}`).toBe(before)
@@ -87,22 +87,27 @@ describe.skipIf(missing !== null)(`a network of machines${because(missing)}`, ()
   test('clients alone can be cut off from a machine', async () => {
     const { clients, network } = machines
     const one = machines.machine('one')
-    const look = `const socket = require('node:net').connect(7000, '${one.address}')
-      socket.on('connect', () => console.log('reached')).on('error', ({ code }) => console.log(code))
-      setTimeout(() => (console.log('no answer'), process.exit()), 300)`
-    const reached = async (): Promise<string> => {
-      const client = await clients.start(process.execPath, ['-e', look])
-      const [answer] = await client.said(/.+/)
+    const look = `console.log('looks')
+      require('node:net').connect(7000, '${one.address}')
+        .on('connect', () => console.log('reached')).on('error', ({ code }) => console.log(code))`
+    const start = (): Promise<MachineProcess> => clients.start(process.execPath, ['-e', look])
+    const reaches = async (client: MachineProcess): Promise<void> => {
+      await client.said(/reached/)
       await client.kill()
-      return answer
     }
-    expect(await reached()).toBe('reached')
+    await reaches(await start())
     network.split([one], [clients, machines.host])
-    expect(await reached()).toBe('no answer')
-    await hears('two', 'one')
-    await hears('one', 'two')
+    const client = await start()
+    await client.said(/looks/)
+    for (let n = 0; n < 3; n++) {
+      await hears('two', 'one')
+      await hears('one', 'two')
+    }
+    expect(client.stdout).toBe('looks\n')
     network.healAll()
-    expect(await reached()).toBe('reached')
+    // What was cut off has waited, and goes on.
+    await reaches(client)
+    await reaches(await start())
   })
 
   test('a share of the packets can be lost', async () => {
@@ -110,11 +115,11 @@ describe.skipIf(missing !== null)(`a network of machines${because(missing)}`, ()
     const heardOf = (): number => peers.get('two')!.stdout.match(/^udp one /gm)!.length
     const before = { heard: heardOf(), last: lastHeard('two', 'one', 'udp') }
     const fault = machines.network.lose([one], [two], 0.5)
-    await hears('two', 'three', { more: 50 })
-    const said = lastHeard('two', 'one', 'udp') - before.last
+    const saidSince = (): number => lastHeard('two', 'one', 'udp') - before.last
+    await expect.poll(saidSince).toBeGreaterThan(50)
+    const said = saidSince()
     // By chance, but not by that much.
     expect((heardOf() - before.heard) / said).toBeLessThan(0.9)
-    expect(heardOf()).toBeGreaterThan(before.heard)
     fault.heal()
     await hears('two', 'one')
     expect(() => machines.network.lose([one], [two], 50)).toThrow('50 of the packets cannot be lost')
@@ -138,10 +143,10 @@ describe.skipIf(missing !== null)(`a network of machines${because(missing)}`, ()
       }
       const fault = machines.network.slow(one, { kbitPerSecond: 2000 })
       // 800 kbit, of which the first 128 pass at once.
-      const narrow = await download()
-      expect(narrow).toBeGreaterThan(300)
+      expect(await download()).toBeGreaterThan(300)
       fault.heal()
-      expect(await download()).toBeLessThan(narrow)
+      // On a machine that is busy not at once.
+      await expect.poll(download).toBeLessThan(300)
       await server.kill()
     },
   )
@@ -160,7 +165,7 @@ describe.skipIf(missing !== null)(`a network of machines${because(missing)}`, ()
       }
       expect(await answered()).toBeGreaterThan(140)
       fault.heal()
-      expect(await answered()).toBeLessThan(140)
+      await expect.poll(answered).toBeLessThan(140)
     },
   )
 

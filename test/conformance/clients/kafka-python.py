@@ -12,6 +12,10 @@ import sys
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 
+# By default it gives up a broker that a busy machine gives no time for a second.
+PATIENT = {"api_version_auto_timeout_ms": 60_000}
+
+
 def lines(path):
     with open(path, "rb") as file:
         for line in file:
@@ -21,6 +25,7 @@ def lines(path):
 def produce(broker, topic, path, compression):
     producer = KafkaProducer(
         bootstrap_servers=broker,
+        **PATIENT,
         acks="all",
         linger_ms=5,
         compression_type=None if compression == "none" else compression,
@@ -35,7 +40,9 @@ def produce(broker, topic, path, compression):
 
 
 def produce_keyed(broker, topic, path):
-    producer = KafkaProducer(bootstrap_servers=broker, acks="all", linger_ms=5, max_in_flight_requests_per_connection=1)
+    producer = KafkaProducer(
+        bootstrap_servers=broker, **PATIENT, acks="all", linger_ms=5, max_in_flight_requests_per_connection=1
+    )
     sent = []
     for line in lines(path):
         key, value = line.split(b":", 1)
@@ -48,7 +55,7 @@ def produce_keyed(broker, topic, path):
 
 def consume(broker, topic, partition):
     at = TopicPartition(topic, int(partition))
-    consumer = KafkaConsumer(bootstrap_servers=broker, enable_auto_commit=False)
+    consumer = KafkaConsumer(bootstrap_servers=broker, **PATIENT, enable_auto_commit=False)
     consumer.assign([at])
     consumer.seek(at, consumer.beginning_offsets([at])[at])
     end = consumer.end_offsets([at])[at]
@@ -66,6 +73,7 @@ def group(broker, group_id, topic):
     consumer = KafkaConsumer(
         topic,
         bootstrap_servers=broker,
+        **PATIENT,
         group_id=group_id,
         auto_offset_reset="earliest",
         auto_commit_interval_ms=200,

@@ -27,6 +27,8 @@ const kafka = new Kafka({
   brokers: bootstrapServers.split(','),
   clientId: 'kafkajs',
   logLevel: logLevel.ERROR,
+  // By default it gives up a connection behind a second, in which a busy machine may have given it no time at all.
+  connectionTimeout: 60_000,
   retry: { retries: 0 },
 })
 const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner, retry: { retries: 0 } })

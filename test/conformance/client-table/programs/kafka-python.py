@@ -10,7 +10,9 @@ from kafka.errors import MessageSizeTooLargeError
 
 from cells import bootstrap_servers, broker_count, replication_factor, run
 
-admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+# By default it gives up a broker that a busy machine gives no time for a second.
+at = {'bootstrap_servers': bootstrap_servers, 'api_version_auto_timeout_ms': 60_000}
+admin = KafkaAdminClient(**at)
 
 
 def create(topic, partitions=1, **configs):
@@ -19,7 +21,7 @@ def create(topic, partitions=1, **configs):
 
 
 def produce(topic, records, **settings):
-    producer = KafkaProducer(bootstrap_servers=bootstrap_servers, **settings)
+    producer = KafkaProducer(**at, **settings)
     sent = [producer.send(topic, value, key, headers, partition) for key, value, headers, partition in records]
     producer.flush()
     producer.close()
@@ -28,7 +30,7 @@ def produce(topic, records, **settings):
 
 
 def member(group, topic, **settings):
-    return KafkaConsumer(topic, bootstrap_servers=bootstrap_servers, group_id=group, **settings)
+    return KafkaConsumer(topic, **at, group_id=group, **settings)
 
 
 def poll_until(consumers, done, seconds=60):
@@ -42,10 +44,10 @@ def poll_until(consumers, done, seconds=60):
 
 
 def consume(topic, count):
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers)
-    at = TopicPartition(topic, 0)
-    consumer.assign([at])
-    consumer.seek(at, 0)
+    consumer = KafkaConsumer(**at)
+    first = TopicPartition(topic, 0)
+    consumer.assign([first])
+    consumer.seek(first, 0)
     records = poll_until([consumer], lambda records: len(records) >= count)
     consumer.close()
     return records
@@ -169,7 +171,7 @@ def administration():
     assert [entry[1] for answer in answers for resource in answer.resources for entry in resource[4]] == ['12345']
     before, first = int(time.time() * 1000), TopicPartition(topic, 0)
     produce(topic, [(None, b'%d' % i, None, 0) for i in range(6)], acks='all')
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers)
+    consumer = KafkaConsumer(**at)
     assert consumer.end_offsets([first]) == {first: 6}
     assert consumer.offsets_for_times({first: before - 1})[first].offset == 0
     assert admin.delete_records({first: 2})[first]['low_watermark'] == 2
@@ -192,7 +194,7 @@ def groups():
     first = TopicPartition(topic, 0)
     assert admin.list_consumer_group_offsets(group)[first].offset == 1
     # Offsets are altered by whoever is no member.
-    committer = KafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False)
+    committer = KafkaConsumer(**at, group_id=group, enable_auto_commit=False)
     committer.assign([first])
     committer.commit({first: OffsetAndMetadata(0, '', -1)})
     committer.close()
