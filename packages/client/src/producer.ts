@@ -228,9 +228,10 @@ export class Producer {
     const backoff = Math.min(this.retryBackoffMs * 2 ** Math.min(this.refreshFailures++, 10), 1_000)
     this.clock.after(backoff, () => {
       this.refreshing = false
-      // The sender asks for metadata itself if it still lacks leaders.
       this.sender.schedule()
-      if (this.accumulator.waitingTopics.size > 0) this.refreshMetadata()
+      // Also for batches whose time to be tried again has not come: it is to find the next leader then.
+      if (this.accumulator.waitingTopics.size > 0 || this.sender.lacksLeaders) this.refreshMetadata()
+      else this.refreshFailures = 0
     })
   }
 
