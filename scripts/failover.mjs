@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 /**
- * How long nobody can write when the leader of a partition goes away: from the moment at which it is killed, or stands still, until a
- * record that is sent after it is acknowledged by two of three brokers. They are processes of this machine, over an etcd. A client
- * that has a request at a leader which stands still gives it up when its own time is over; here it comes anew, to the other brokers.
+ * How long nobody can write when the leader of a partition goes away: from the moment at which it is killed, stands still, or is cut
+ * off by the network, until a record that is sent after it is acknowledged by two of three brokers. They are processes of this
+ * machine, over an etcd; to be cut off from etcd, brokers and clients each has a network namespace of its own. A client that has a
+ * request at a leader which does not answer gives it up when its own time is over; here it comes anew, to the other brokers.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,11 +14,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Admin, Producer } from '@varve/client'
 import { freePort } from './kafka-broker.mjs'
+import { loadMachines } from './machines.mjs'
 import { cache, root } from './paths.mjs'
 
 const USAGE = `Usage: npm run bench:failover -- [options]
 
-  --how <kill|pause>   the leader is killed and its process ends, or it stands still and nobody is told; default kill
+  --how <kill|pause|partition>
+                       the leader is killed and its process ends, or it stands still and nobody is told, or it goes on
+                       and nothing passes between it and the rest, which takes root, ip and nft; default kill
   --rounds <count>     how often; default 100
   --session <seconds>  how long the others wait for a broker of which they hear nothing; default 3`
 
@@ -34,8 +38,8 @@ process.once('exit', () => {
 })
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 
-/** Starts a process, and resolves when it has said something. */
-async function start(command, args, ready) {
+/** Starts a process here, and resolves when it has said something. */
+async function startHere(command, args, ready) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   processes.add(child)
   child.once('exit', () => processes.delete(child))
@@ -53,8 +57,24 @@ async function start(command, args, ready) {
   return child
 }
 
-async function startStore() {
-  const [client, peer] = [`http://127.0.0.1:${await freePort()}`, `http://127.0.0.1:${await freePort()}`]
+/** All of them on this machine. */
+const together = { address: '127.0.0.1', freePort, start: startHere }
+
+/** A machine of the tests. */
+const alone = (machine) => ({
+  address: machine.address,
+  freePort: async () => 9092,
+  start: async (command, args, ready) => {
+    const started = await machine.start(command, args)
+    await started.said(ready)
+    return started
+  },
+})
+
+async function startStore(place) {
+  const client = `http://${place.address}:${await place.freePort()}`
+  // Of one member, to which nobody else comes.
+  const peer = `http://127.0.0.1:${await freePort()}`
   const flags = {
     'data-dir': join(folder, 'etcd'),
     'listen-client-urls': client,
@@ -64,17 +84,18 @@ async function startStore() {
     'initial-cluster': `default=${peer}`,
   }
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
-  await start(existsSync(unpacked) ? unpacked : 'etcd', args, /ready to serve client requests/)
+  await place.start(existsSync(unpacked) ? unpacked : 'etcd', args, /ready to serve client requests/)
   return `etcd://${new URL(client).host}/varve`
 }
 
 class BrokerAtWork {
-  constructor(id, port, store, session) {
+  constructor(id, place, port, store, session) {
     this.id = id
-    this.address = `127.0.0.1:${port}`
+    this.place = place
+    this.address = `${place.address}:${port}`
     this.args = Object.entries({
       'broker-id': id,
-      port,
+      listeners: `PLAINTEXT://${this.address}`,
       data: join(folder, `broker-${id}`),
       cluster: store,
       'session-timeout': session,
@@ -83,7 +104,7 @@ class BrokerAtWork {
   }
 
   async start() {
-    this.process = await start(process.execPath, [varve, 'serve', ...this.args], /Ctrl-C stops it/)
+    this.process = await this.place.start(process.execPath, [varve, 'serve', ...this.args], /Ctrl-C stops it/)
   }
 
   async kill() {
@@ -99,6 +120,10 @@ const ways = {
   pause: {
     strike: async (broker) => void broker.process.kill('SIGSTOP'),
     heal: async (broker) => void broker.process.kill('SIGCONT'),
+  },
+  partition: {
+    strike: async ({ place }) => place.cutOff(),
+    heal: async ({ place }) => place.heal(),
   },
 }
 
@@ -118,10 +143,27 @@ async function partitionAsKnownBy(admin) {
 
 const leaderKnownBy = async (admin) => (await partitionAsKnownBy(admin)).leader
 
-async function measure({ how, rounds, session }) {
-  const store = await startStore()
+/** Where etcd and the brokers are. */
+function placesFor(machines) {
+  if (machines === null) return { store: together, brokers: [together, together, together] }
+  const brokers = ['one', 'two', 'three'].map((name) => {
+    const machine = machines.machine(name)
+    let fault = null
+    return {
+      ...alone(machine),
+      cutOff: () => void (fault = machines.network.split([machine], machines.othersThan(name))),
+      heal: () => fault.heal(),
+    }
+  })
+  return { store: alone(machines.machine('etcd')), brokers }
+}
+
+async function measure({ how, rounds, session }, machines) {
+  const places = placesFor(machines)
+  const store = await startStore(places.store)
   const brokers = []
-  for (const id of [1, 2, 3]) brokers.push(new BrokerAtWork(id, await freePort(), store, session))
+  for (const [index, place] of places.brokers.entries())
+    brokers.push(new BrokerAtWork(index + 1, place, await place.freePort(), store, session))
   await Promise.all(brokers.map((broker) => broker.start()))
   const addresses = brokers.map(({ address }) => address)
   const admins = addresses.map((address) => new Admin({ brokers: [address] }))
@@ -172,11 +214,18 @@ if (values.help || !Object.hasOwn(ways, values.how)) {
   console.log(USAGE)
   process.exit(values.help ? 0 : 2)
 }
-const times = await measure({
-  how: values.how,
-  rounds: Number(values.rounds),
-  session: Number(values.session),
-})
+const { Machines, machinesMissing } = values.how === 'partition' ? await loadMachines() : {}
+const missing = machinesMissing?.() ?? null
+if (missing !== null) {
+  console.log(`${values.how}: skipped: ${missing}`)
+  process.exit(0)
+}
+const machines = Machines?.create(['etcd', 'one', 'two', 'three']) ?? null
+const times = await measure(
+  { how: values.how, rounds: Number(values.rounds), session: Number(values.session) },
+  machines,
+)
+await machines?.close()
 const at = (share) => Math.round(times[Math.ceil(share * times.length) - 1])
 console.log(
   `${values.how}, session of ${values.session} s, ${times.length} rounds: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms`,
