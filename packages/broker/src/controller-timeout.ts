@@ -1,4 +1,4 @@
-import { errors } from '@varve/protocol'
+import { alterConfigs, errors, incrementalAlterConfigs, initProducerId } from '@varve/protocol'
 import { errorFields, messageOf } from './broker-log.js'
 import type { Timer } from './clock.js'
 import { emptyResponse, type Message, withError } from './error-responses.js'
@@ -6,15 +6,26 @@ import { isControllersOwn } from './forwarded-requests.js'
 import { aboutRequest, type RequestContext } from './request-context.js'
 import type { AnyApi } from './supported-apis.js'
 
-/** How long a client waits for the controller at most; null where it has not said so, or nobody else is needed. */
+/** What has the metadata store put something, whoever works it off. */
+const ofTheStore: ReadonlySet<number> = new Set([
+  initProducerId.key,
+  alterConfigs.key,
+  incrementalAlterConfigs.key,
+])
+
+/**
+ * How long a client waits for the controller or the metadata store at most: as long as it has said, or as the broker waits for
+ * an answer itself. Null where nobody else is needed.
+ */
 export function controllerTimeout(api: AnyApi, request: unknown, { broker }: RequestContext): number | null {
-  if (!broker.controller.needsOthers || !isControllersOwn(api)) return null
-  return (request as { readonly timeoutMs?: number }).timeoutMs ?? null
+  if (!broker.controller.needsOthers || !(isControllersOwn(api) || ofTheStore.has(api.key))) return null
+  const { timeoutMs } = request as { readonly timeoutMs?: number }
+  return timeoutMs ?? broker.configs.number('request.timeout.ms')
 }
 
 /**
- * Answers REQUEST_TIMED_OUT where something else than an answer has not come in time, as when the metadata store is away. What was
- * asked for may be done all the same.
+ * Answers REQUEST_TIMED_OUT where something else than an answer has not come in time, as when the metadata store is away; a producer that
+ * wants an id COORDINATOR_LOAD_IN_PROGRESS, as Kafka does. Clients retry both. What was asked for may be done all the same.
  */
 export async function withinTimeout(
   api: AnyApi,
@@ -35,12 +46,14 @@ export async function withinTimeout(
     broker.connectionClock.clearTimeout(timer)
   }
   const about = aboutRequest(context)
-  broker.log('warn', `${api.name} was not done within ${timeoutMs} ms, the client's timeout`, about)
+  broker.log('warn', `${api.name} was not done within ${timeoutMs} ms`, about)
   answer.catch((error: unknown) => {
-    const text = `${api.name} has failed after its client's timeout: ${messageOf(error)}`
+    const text = `${api.name} has failed after its client was told that it took too long: ${messageOf(error)}`
     broker.log('warn', text, { ...about, ...errorFields(error) })
   })
   const nameOf = (topicId: string): string | undefined => broker.topics.getById(topicId)?.name
   const empty = emptyResponse(api, request as Message, apiVersion)
-  return withError(api, empty, apiVersion, errors.REQUEST_TIMED_OUT, null, nameOf)
+  const isForId = api.key === initProducerId.key
+  const error = isForId ? errors.COORDINATOR_LOAD_IN_PROGRESS : errors.REQUEST_TIMED_OUT
+  return withError(api, empty, apiVersion, error, null, nameOf)
 }

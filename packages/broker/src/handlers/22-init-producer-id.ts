@@ -4,8 +4,8 @@
  * An idempotent producer gets an id that nobody else ever gets, with epoch 0; whatever id and epoch it says that it had
  * are of no account, as in Kafka. There are no transactions: with a transactional id the answer is UNSUPPORTED_VERSION,
  * which no client retries, like that of FindCoordinator, which they ask first. An id and an epoch of which only one is
- * given are INVALID_REQUEST. While the metadata log cannot be written the answer is COORDINATOR_LOAD_IN_PROGRESS, which
- * clients retry, as in a Kafka whose controller does not answer.
+ * given are INVALID_REQUEST. While the metadata log cannot be written, or the store of a cluster has not answered in time, the answer is
+ * COORDINATOR_LOAD_IN_PROGRESS, which clients retry, as in a Kafka whose controller does not answer.
  */
 import { errors, type InitProducerIdRequest, type InitProducerIdResponseInput } from '@varve/protocol'
 import { errorFields } from '../broker-log.js'
