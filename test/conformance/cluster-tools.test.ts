@@ -28,11 +28,25 @@ test.skipIf(kafkaToolsMissing !== null)(
     const file = join(temporaryDirectory(), 'plan.json')
     const partitions = [{ topic: 'orders', partition: 0, replicas: [3, 2] }]
     await writeFile(file, JSON.stringify({ version: 1, partitions }))
-    const reassign = (action: string): Promise<string> =>
-      run('reassign.ReassignPartitionsCommand', ...at, action, '--reassignment-json-file', file)
-    expect(await reassign('--execute')).toContain('Successfully started partition reassignment for orders-0')
+    const reassign = (action: string, ...more: string[]): Promise<string> =>
+      run('reassign.ReassignPartitionsCommand', ...at, action, '--reassignment-json-file', file, ...more)
+    const rates = async (): Promise<string[]> => {
+      const described = await Promise.all(
+        [1, 2, 3].map((nodeId) => admin.describeConfigs([{ type: 'broker', name: String(nodeId) }])),
+      )
+      return described
+        .flat()
+        .flatMap(({ entries }) =>
+          entries.filter(({ name }) => name.endsWith('throttled.rate')).map(({ value }) => value!),
+        )
+    }
+    const started = await reassign('--execute', '--throttle', '50000000')
+    expect(started).toContain('The inter-broker throttle limit was set to 50000000 B/s')
+    expect(started).toContain('Successfully started partition reassignment for orders-0')
+    expect(await rates()).toEqual(Array.from({ length: 6 }, () => '50000000'))
     await cluster.until(async () => (await admin.listPartitionReassignments()).length === 0)
     expect(await reassign('--verify')).toContain('Reassignment of partition orders-0 is completed.')
+    expect(await rates()).toEqual([])
     await run('LeaderElectionCommand', ...at, '--election-type', 'preferred', '--all-topic-partitions')
     expect(await run('TopicCommand', ...at, '--describe', '--topic', 'orders')).toMatch(
       /Partition: 0\s+Leader: 3\s+Replicas: 3,2/,

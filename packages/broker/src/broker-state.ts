@@ -11,6 +11,7 @@ import type { LimitedLog } from './limited-log.js'
 import type { LowDisk } from './low-disk.js'
 import type { Faults } from './testing/faults.js'
 import type { ProducerIds } from './producer-ids.js'
+import type { ReplicationQuota } from './replication-quota.js'
 import type { RequestObserver } from './request-observer.js'
 import type { Topics } from './topics.js'
 
@@ -28,6 +29,8 @@ export interface BrokerState {
   readonly topics: Topics
   readonly producerIds: ProducerIds
   readonly fetchSessions: FetchSessions
+  /** Of what followers are sent; null where nothing is replicated. */
+  readonly leaderQuota: ReplicationQuota | null
   readonly groups: GroupCoordinator
   readonly clock: Clock
   /** By which clients are waited for on their connections. */

@@ -280,6 +280,7 @@ async function open(
     metadataRevision: async () => (await metadata.txn({})).revision,
     topics,
     producerIds: new ProducerIds(metadata),
+    leaderQuota: foundation.leaderQuota,
     fetchSessions: new FetchSessions({ maxSessions: options.maxFetchSessions, clock }),
     groups,
     clock,

@@ -3,6 +3,7 @@ import { elementsPerTurn, nextTurn } from './event-loop.js'
 import { type FetchedRecords, noRecords } from './fetched-records.js'
 import { type KafkaError, kafkaReadErrorOf } from './kafka-error.js'
 import type { AbortedTransaction, Isolation, Partition } from './partition.js'
+import type { ReplicationQuota } from './replication-quota.js'
 import type { RequestContext } from './request-context.js'
 import type { Topics } from './topics.js'
 
@@ -15,6 +16,8 @@ export interface FetchReader {
   readonly isolation: Isolation
   /** The broker that follows; null for a consumer. */
   readonly replica: { readonly id: number; readonly epoch: number } | null
+  /** Of what followers are sent; null where nothing is replicated. */
+  readonly quota: ReplicationQuota | null
   /** Where a consumer stands that is sent to the closest replica (KIP-392); null where it is not. */
   readonly rack: string | null
 }
@@ -62,6 +65,7 @@ export function fetchReader(request: FetchRequest, { apiVersion, broker }: Reque
     apiVersion,
     isolation: request.isolationLevel === readCommitted ? 'readCommitted' : 'readUncommitted',
     replica: id < 0 ? null : { id, epoch },
+    quota: broker.leaderQuota,
     rack:
       request.rackId !== '' && broker.configs.value('replica.selector.class') === rackAwareSelector
         ? request.rackId
@@ -266,6 +270,8 @@ function readForReplica(
     const { epoch, endOffset } = answer
     return { ...succeeded(target, partition, noRecords, []), divergingEpoch: { epoch, endOffset } }
   }
+  if ((target.reader.quota?.waitMs(partition, replica.id) ?? 0) > 0)
+    return succeeded(target, partition, noRecords, [])
   const { from, upTo } = answer
   const maxBytes = Math.min(Math.max(0, asked.partitionMaxBytes), remaining)
   try {
@@ -283,13 +289,18 @@ function readForReplica(
 /** What a follower that waits has not been told of these partitions: records, or that there is no leader; or how far others are. */
 export function newsForReplica(
   partitions: Iterable<Partition>,
-  { id }: NonNullable<FetchReader['replica']>,
+  { replica, quota }: FetchReader,
 ): 'records' | 'offsets' | null {
+  const { id } = replica!
   let news: 'offsets' | null = null
-  for (const { leader, logEndOffset } of partitions) {
+  for (const partition of partitions) {
+    const { leader, logEndOffset } = partition
     if (leader === null) return 'records'
     if (!leader.hasNewsFor(id)) continue
-    if (logEndOffset > (leader.follower(id)?.fetchOffset ?? -1)) return 'records'
+    const isBehind = logEndOffset > (leader.follower(id)?.fetchOffset ?? -1)
+    // What a replica has to wait for is no news, and what else there is can wait with it.
+    if (isBehind && (quota?.waitMs(partition, id) ?? 0) > 0) continue
+    if (isBehind) return 'records'
     news = 'offsets'
   }
   return news

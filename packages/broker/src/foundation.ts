@@ -8,6 +8,7 @@ import type { ControllerLink } from './controller-link.js'
 import type { DataDirectories } from './data-directories.js'
 import type { MetadataStore } from './metadata/metadata-store.js'
 import type { OpeningProgress } from './opening-progress.js'
+import type { ReplicationQuota } from './replication-quota.js'
 import type { Endpoint } from './request-context.js'
 import type { Topics } from './topics.js'
 
@@ -32,6 +33,8 @@ export interface Foundation {
   readonly topics: Topics
   readonly cluster: ClusterView
   readonly controller: ControllerLink
+  /** Of what leaders here send; null where nothing is replicated. */
+  readonly leaderQuota: ReplicationQuota | null
   /** Begins to be there for others, which reach it at these endpoints. */
   join(endpoints: readonly Endpoint[]): Promise<void>
   /** Calls `listener` once others go by another process in place of this broker, which must not serve any more. */

@@ -204,9 +204,9 @@ export class Partition {
     if (this.#moved() || changed) this.#notify()
   }
 
-  /** For how long its files are kept once they are not wanted any more. */
-  get fileDeleteDelayMs(): number {
-    return this.#settings.fileDeleteDelayMs
+  /** What is in force of its topic's configurations. */
+  get settings(): TopicSettings {
+    return this.#settings
   }
 
   /** How its log is opened. */

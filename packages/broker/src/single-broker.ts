@@ -54,6 +54,7 @@ export async function openSingleBroker(
     topics,
     cluster: soleView(first.nodeId, options.rack),
     controller: soleController(first.nodeId),
+    leaderQuota: null,
     join: () => Promise.resolve(),
     onTakenOver: () => {},
     problems: () => [],

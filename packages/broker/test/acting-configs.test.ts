@@ -243,6 +243,17 @@ const elsewhere: Readonly<Record<string, readonly [file: string, title: string]>
     'default.replication.factor is that of topics that are created without one',
   ],
   'file.delete.delay.ms': ['delete-topics.test.ts', 'their files removed after file.delete.delay.ms'],
+  ...Object.fromEntries(
+    ['leader', 'follower'].flatMap((end) =>
+      ['rate', 'replicas'].map((what) => [
+        `${end}.replication.throttled.${what}`,
+        [
+          'cluster/replication-throttle.test.ts',
+          'a replica that is added gets nothing while the rate of its %s is 0',
+        ],
+      ]),
+    ),
+  ),
   'inter.broker.listener.name': [
     'cluster/configs.test.ts',
     'by the listener that inter.broker.listener.name names',

@@ -11,7 +11,7 @@ import { ManualClock } from './support/manual-clock.js'
 
 /** No topic exists here: sessions do not ask. */
 const topics = { get: () => undefined, getById: () => undefined } as unknown as Topics
-const context = { apiVersion: 12 } as RequestContext
+const context = { apiVersion: 12, broker: { leaderQuota: null } } as unknown as RequestContext
 const twoMinutes = 120_000
 
 function cacheOf(maxSessions: number, maxPartitions?: number) {
@@ -107,6 +107,7 @@ test('a broker has one session, however often it begins anew, and who is a repli
       isolation: 'readUncommitted',
       replica: { id: replica, epoch: 1 },
       rack: null,
+      quota: null,
     } as const
     const body = fetch.request.encode({ ...fetchBody('t'), sessionId: 0, sessionEpoch: 0 }, 12)
     const request = fetch.request.decode(Buffer.concat(body as Buffer[]), 0, 12)
@@ -131,6 +132,7 @@ test('a follower that has not taken in what it was told is told again', () => {
     isolation: 'readUncommitted',
     replica: { id: 2, epoch: 1 },
     rack: null,
+    quota: null,
   } as const
   let sessionId = 0
   let sessionEpoch = 0
@@ -169,7 +171,13 @@ test('the epoch behind the largest is 1, not 0 and not a negative one', async ()
 })
 
 test('a topic that took the name of one in a session is not taken for it', () => {
-  const reader = { apiVersion: 13, isolation: 'readUncommitted', replica: null, rack: null } as const
+  const reader = {
+    apiVersion: 13,
+    isolation: 'readUncommitted',
+    replica: null,
+    rack: null,
+    quota: null,
+  } as const
   const asked = fetchBody('t').topics![0]!.partitions[0]! as PartitionRequest
   const refusal = (name: string, topics: object): string | undefined =>
     fetchTarget(name, 'old-id', asked, reader, topics as Topics).refusal?.name

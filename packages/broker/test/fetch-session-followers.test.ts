@@ -12,6 +12,7 @@ const reader: FetchReader = {
   isolation: 'readUncommitted',
   replica: { id: 2, epoch: 1 },
   rack: null,
+  quota: null,
 }
 const topics = { getById: () => undefined, get: () => undefined } as unknown as Topics
 

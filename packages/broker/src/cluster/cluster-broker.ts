@@ -8,6 +8,7 @@ import { DataDirectories, refuseLoneDirectories } from '../data-directories.js'
 import type { Foundation, FoundationOptions } from '../foundation.js'
 import { formatAddress } from '../listener-address.js'
 import type { Membership } from '../membership.js'
+import { type ReplicationEnd, ReplicationQuota } from '../replication-quota.js'
 import { BrokerPeers } from './broker-peers.js'
 import { clusterIdOf } from './cluster-id.js'
 import { ClusterMember } from './cluster-member.js'
@@ -109,8 +110,11 @@ export async function openClusterBroker(
   })
   opened.push(() => topics.detach())
   await restarts.recovered()
+  const quotaOf = (end: ReplicationEnd): ReplicationQuota =>
+    new ReplicationQuota({ end, brokerId, configs, clock })
   const fetchers = new ReplicaFetchers({
     brokerId,
+    quota: quotaOf('follower'),
     limits: {
       waitMaxMs: configs.number('replica.fetch.wait.max.ms'),
       responseMaxBytes: configs.number('replica.fetch.response.max.bytes'),
@@ -166,6 +170,7 @@ export async function openClusterBroker(
     topics,
     cluster: new RegisteredBrokers(brokerId, member),
     controller: new ControllerForwarding(member, peers),
+    leaderQuota: quotaOf('leader'),
     join: async (endpoints) => {
       member.register({
         incarnationId: randomUUID(),

@@ -421,7 +421,7 @@ export class ClusterTopics extends Topics {
       topic: partition.topic,
       partition: partition.index,
     })
-    this.#removals.schedule([`${directory.dir}/${renamed}`], partition.fileDeleteDelayMs)
+    this.#removals.schedule([`${directory.dir}/${renamed}`], partition.settings.fileDeleteDelayMs)
     if (hadFailed) this.#tellOffline()
   }
 

@@ -6,6 +6,7 @@ import { type BrokerLog, errorFields, type LogFields, messageOf } from '../broke
 import type { Clock, Timer } from '../clock.js'
 import { kafkaErrorNames } from '../kafka-error.js'
 import type { Partition } from '../partition.js'
+import type { ReplicationQuota } from '../replication-quota.js'
 
 /** What a follower asks of its log beside what a partition does. */
 export type FollowerLog = Pick<
@@ -27,11 +28,16 @@ export type PartitionAnswer = FetchResponse['responses'][number]['partitions'][n
 /** After an answer that says to ask again, and after the first step that failed; each further one in a row takes twice as long. */
 const firstBackoffMs = 100
 const longestBackoffMs = 5000
+/** After this time it is looked again whether a throttled replica may go on. */
+const longestThrottledMs = 1000
 
 export interface FollowedPartitionOptions {
   readonly partition: Partition
   readonly follower: PartitionFollower
   readonly log: FollowerLog
+  readonly brokerId: number
+  /** Of what is fetched. */
+  readonly quota: ReplicationQuota
   readonly clock: Clock
   readonly brokerLog: BrokerLog
   /** There may be something to ask the leader again. */
@@ -59,14 +65,22 @@ export class FollowedPartition {
     this.#flush()
   }
 
-  /** Whether it is not to be asked for, and not to be answered: a step is under way, or the leader could not answer. */
+  /** Whether it is not to be asked for, and not to be answered: a step is under way, the leader could not answer, or it is throttled. */
   get isResting(): boolean {
     return this.#isBackingOff || this.#isFlushing || this.#options.follower.isBusy
   }
 
   /** What to ask for in a request; null when there is nothing to say. */
   fetch(request: number): FollowerFetch | null {
-    const fetch = this.isResting ? null : this.#options.follower.fetch()
+    if (this.isResting) return null
+    const { brokerId, follower, partition, quota } = this.#options
+    const waitMs = quota.waitMs(partition, brokerId)
+    if (waitMs > 0) {
+      // The rate may be another one by then.
+      this.#backOff(Math.min(waitMs, longestThrottledMs))
+      return null
+    }
+    const fetch = follower.fetch()
     if (fetch !== null) this.#sent.push({ request, fetch })
     return fetch
   }
@@ -109,11 +123,12 @@ export class FollowedPartition {
   }
 
   #carryOut(step: FollowerStep, records: Buffer | null): Promise<unknown> | null {
-    const { follower, log, partition } = this.#options
+    const { follower, log, partition, quota } = this.#options
     switch (step.kind) {
       case 'append': {
-        const appending = log.appendReplicated(records!)
         const { byteLength } = records!
+        quota.record(partition, byteLength)
+        const appending = log.appendReplicated(records!)
         this.#untilDone(appending, () => {
           partition.traffic.replicated(byteLength)
           follower.appended()

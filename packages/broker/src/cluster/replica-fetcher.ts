@@ -6,6 +6,7 @@ import { type BrokerLog, errorFields, type LogFields, messageOf } from '../broke
 import type { Clock, Timer } from '../clock.js'
 import { nextEpoch } from '../fetch-session.js'
 import type { Partition } from '../partition.js'
+import type { ReplicationQuota } from '../replication-quota.js'
 import { FollowedPartition, type FollowerLog } from './followed-partition.js'
 
 /** How much a follower asks for at once, and for how long. */
@@ -39,6 +40,8 @@ export interface ReplicaFetcherOptions {
   readonly brokerId: number
   readonly leaderId: number
   readonly limits: ReplicaFetchLimits
+  /** Of what is fetched. */
+  readonly quota: ReplicationQuota
   /** Gives a connection that nothing else uses. */
   readonly dial: () => Promise<FetchConnection>
   readonly clock: Clock
@@ -84,6 +87,8 @@ export class ReplicaFetcher {
       partition,
       follower,
       log,
+      brokerId: this.#options.brokerId,
+      quota: this.#options.quota,
       clock: this.#options.clock,
       brokerLog: this.#options.log,
       onReady: this.#onReady,
@@ -186,7 +191,10 @@ export class ReplicaFetcher {
     const topics = new Map<string, FetchedPartition[]>()
     for (const followed of this.#ready) {
       const fetched = followed.fetch(this.#requests + 1)
-      if (fetched === null) continue
+      if (fetched === null) {
+        if (followed.isResting) this.#forget(keyOf(followed))
+        continue
+      }
       const { topicId, index: partition } = followed
       let partitions = topics.get(topicId)
       if (partitions === undefined) topics.set(topicId, (partitions = []))

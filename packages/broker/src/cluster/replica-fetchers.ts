@@ -1,12 +1,15 @@
 import type { BrokerLog } from '../broker-log.js'
 import type { Clock } from '../clock.js'
 import type { Partition } from '../partition.js'
+import type { ReplicationQuota } from '../replication-quota.js'
 import type { FollowerLog } from './followed-partition.js'
 import { type FetchConnection, ReplicaFetcher, type ReplicaFetchLimits } from './replica-fetcher.js'
 
 export interface ReplicaFetchersOptions {
   readonly brokerId: number
   readonly limits: ReplicaFetchLimits
+  /** Of what is fetched. */
+  readonly quota: ReplicationQuota
   /** Gives a connection to a broker that nothing else uses. */
   readonly dial: (brokerId: number) => Promise<FetchConnection>
   readonly clock: Clock

@@ -27,13 +27,15 @@ export type TopicConfigService = 'served' | 'accepted' | 'refused' | 'hidden'
 /**
  * What becomes of a broker's configuration here: `dynamic` acts and can be altered while the broker runs; `static` acts
  * and is set when the broker starts; `fixed` is read-only, has Kafka's default and does not act. Those of a cluster are so
- * there, and fixed in a broker that is alone.
+ * there, and fixed in a broker that is alone. Those that are altered act in a cluster while it runs, can be given a value only then, and
+ * are not listed without one, as in Kafka.
  */
 export type BrokerConfigService =
   | 'dynamic'
   | 'static'
   | 'dynamic in a cluster'
   | 'static in a cluster'
+  | 'altered in a cluster'
   | 'fixed'
 
 export type TopicConfigRow = readonly [

@@ -21,7 +21,7 @@ export const topicConfigs: ReadonlyMap<string, TopicConfigDefinition> = new Map(
   topicRows.map((row) => [row[0], topicDefinition(row)]),
 )
 
-/** Every configuration of a broker that Kafka 4.4 lists, by name. */
+/** Every configuration of a broker that Kafka 4.4 lists, or can be given while it runs and lists then, by name. */
 export const brokerConfigs: ReadonlyMap<string, BrokerConfigDefinition> = new Map(
   [
     logRows,
@@ -45,7 +45,8 @@ export const groupConfigs: ReadonlyMap<string, GroupConfigDefinition> = new Map(
 /** Whether a broker's configuration can be altered while it runs, alone or in a cluster. */
 export function isDynamic(name: string, isOfCluster: boolean): boolean {
   const service = brokerConfigs.get(name)?.service
-  return service === 'dynamic' || (isOfCluster && service === 'dynamic in a cluster')
+  if (service === 'dynamic') return true
+  return isOfCluster && (service === 'dynamic in a cluster' || service === 'altered in a cluster')
 }
 
 function topicDefinition(row: TopicConfigRow): TopicConfigDefinition {

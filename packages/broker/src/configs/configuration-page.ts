@@ -39,6 +39,8 @@ export function renderConfigurationPage(): string {
       table(brokers.filter(has('static'))),
       'These act in a cluster, and can be altered while the broker runs. A broker that is alone describes them as below.',
       table(brokers.filter(has('dynamic in a cluster'))),
+      'These act in a cluster, can be given a value only while the broker runs, and are described only when they have one, as in Kafka.',
+      table(brokers.filter(has('altered in a cluster'))),
       'These act in a cluster, and are set when the broker starts; all brokers should have the same. A broker that is alone describes them as below.',
       table(brokers.filter(has('static in a cluster'))),
       "These are described with Kafka's default, read-only, and do not act.",

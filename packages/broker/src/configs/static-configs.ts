@@ -104,6 +104,9 @@ export function checkGiven(given: GivenConfigs, isOfCluster: boolean): ConfigVal
     if (!isOfCluster && definition.service.endsWith('in a cluster')) {
       throw refused(`the configuration ${name} acts in a cluster only; leave it out`)
     }
+    if (definition.service === 'altered in a cluster') {
+      throw refused(`the configuration ${name} is altered while the broker runs; leave it out`)
+    }
     const forms = formsOfFiles[name]
     if (forms !== undefined && !forms.includes(String(raw))) {
       throw refused(`${name} ${raw} is not read: convert the file to ${forms.join(' or ')}, and say so here`)

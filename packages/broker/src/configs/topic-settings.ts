@@ -1,4 +1,5 @@
 import type { Durability, LogSettings } from '@varve/log'
+import type { ReplicationEnd } from '../replication-quota.js'
 import type { BrokerConfigs, ConfigSynonym } from './broker-configs.js'
 import { topicConfigs } from './config-tables.js'
 import { listOf, numberOf } from './config-value.js'
@@ -13,6 +14,8 @@ export interface TopicSettings {
   readonly fileDeleteDelayMs: number
   readonly compacts: boolean
   readonly deletes: boolean
+  /** Replicas whose leader, or which themselves, are to be throttled while they are not in sync: `partition:broker` pairs, or `*` for all. */
+  readonly throttledReplicas: Readonly<Record<ReplicationEnd, ReadonlySet<string>>>
   /** How its logs are written and kept. */
   readonly log: LogSettings
 }
@@ -81,6 +84,7 @@ export function topicSettings(
   const number = (name: string): number => numberOf(text(name))
   const finite = (name: string): number => Math.min(number(name), Number.MAX_SAFE_INTEGER)
   const limit = (name: string): number => (number(name) < 0 ? Infinity : number(name))
+  const replicas = (name: string): ReadonlySet<string> => new Set(listOf(text(name)))
   const policies = listOf(text('cleanup.policy'))
   const compacts = policies.includes('compact')
   const deletes = policies.includes('delete')
@@ -101,6 +105,10 @@ export function topicSettings(
     fileDeleteDelayMs: number('file.delete.delay.ms'),
     compacts,
     deletes,
+    throttledReplicas: {
+      leader: replicas('leader.replication.throttled.replicas'),
+      follower: replicas('follower.replication.throttled.replicas'),
+    },
     log: {
       durability: everyRecord ? 'fsync' : 'os',
       segmentBytes: Math.max(leastSegmentBytes, segmentBytes),

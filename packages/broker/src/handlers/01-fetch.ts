@@ -20,7 +20,6 @@ import type { FetchConclusion } from '../fetch-session.js'
 import type { FetchRound } from '../fetch-sessions.js'
 import {
   closeAll,
-  type FetchReader,
   fetchReader,
   type FetchTarget,
   newsForReplica,
@@ -99,17 +98,14 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
   try {
     for (const { partition } of targets) if (partition !== null) signal.listenTo(partition)
     const reads = await readTargets(targets, maxBytes, fetchError)
-    const isWorthwhile = (
-      partitions: Iterable<Partition>,
-      to: NonNullable<FetchReader['replica']>,
-    ): boolean => {
-      const news = newsForReplica(partitions, to)
+    const isWorthwhile = (partitions: Iterable<Partition>): boolean => {
+      const news = newsForReplica(partitions, round.reader)
       if (news === 'offsets') signal.expireWithin(offsetsWithinMs)
       return news === 'records'
     }
     const isUrgent =
       targets.some((target, index) => mustBeKnown(target, reads[index]!)) ||
-      (replica !== null && isWorthwhile(lookedAt(targets), replica))
+      (replica !== null && isWorthwhile(lookedAt(targets)))
     if (signal.expired || isUrgent || byteLength(reads) >= minBytes) return reads
     closeAll(reads)
     context.settleDecoded()
@@ -119,8 +115,7 @@ async function readWhenWorthwhile(wants: FetchWants, context: RequestContext): P
       do {
         const changed = await signal.next()
         if (gone.cancelled) return null
-        if (replica === null ? await estimate.reaches(minBytes, changed) : isWorthwhile(changed, replica))
-          break
+        if (replica === null ? await estimate.reaches(minBytes, changed) : isWorthwhile(changed)) break
       } while (!signal.expired)
     } finally {
       broker.observer?.delayed('Fetch', -1)
@@ -161,6 +156,7 @@ function respond(
     const { error, divergingEpoch, records, ...offsets } = reads[index]!
     broker.observer?.fetched(partition === null ? null : topic, error?.code ?? 0, records.byteLength, by)
     if (!isSent(index)) continue
+    if (by === 'follower' && partition !== null) reader.quota?.record(partition, records.byteLength)
     let last = responses.at(-1)
     if (last === undefined || last.topic !== topic || last.topicId !== topicId) {
       responses.push((last = { topic, topicId, partitions: [] }))

@@ -70,12 +70,17 @@ function ofTopic({ configs }: Topic, broker: BrokerState): Described[] {
 }
 
 function ofBroker({ configs }: BrokerState): Described[] {
-  return [...brokerConfigs.values()].map((definition) => ({
-    definition,
-    value: configs.value(definition.name),
-    synonyms: configs.synonyms(definition.name),
-    readOnly: !configs.isDynamic(definition.name),
-  }))
+  return [...brokerConfigs.values()]
+    .map((definition) => ({
+      definition,
+      value: configs.value(definition.name),
+      synonyms: configs.synonyms(definition.name),
+      readOnly: !configs.isDynamic(definition.name),
+    }))
+    .filter(
+      ({ definition, synonyms }) =>
+        definition.service !== 'altered in a cluster' || synonyms[0]!.source !== 'DEFAULT_CONFIG',
+    )
 }
 
 /** Whatever group it is: its own value cannot be altered, nor that of the broker. */

@@ -10,6 +10,7 @@ import { ReplicaFetcher } from '../../src/cluster/replica-fetcher.js'
 import { systemClock } from '../../src/clock.js'
 import type { GivenConfigs } from '../../src/configs/static-configs.js'
 import type { Partition } from '../../src/partition.js'
+import type { ReplicationQuota } from '../../src/replication-quota.js'
 import { startBroker } from '../../src/start-broker.js'
 import { alter, BROKER, described } from '../support/configs.js'
 import { RawClient } from '../support/raw-client.js'
@@ -155,6 +156,7 @@ test('followers fetch within replica.fetch.wait.max.ms, replica.fetch.max.bytes 
       brokerId: 2,
       leaderId: 1,
       limits: { waitMaxMs: 7, responseMaxBytes: 8, partitionMaxBytes: 9 },
+      quota: { waitMs: () => 0 } as unknown as ReplicationQuota,
       dial: async () =>
         ({
           requestFrame: (_: unknown, body: unknown, options: unknown) => {

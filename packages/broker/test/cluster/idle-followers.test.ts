@@ -29,7 +29,7 @@ async function followed() {
     const bytes = Buffer.concat(
       fetch.request.encode({ ...fetchBody(''), ...session, topics: named }, 18) as Buffer[],
     )
-    const reader = { apiVersion: 18, isolation: 'readUncommitted', replica, rack: null } as const
+    const reader = { apiVersion: 18, isolation: 'readUncommitted', replica, rack: null, quota: null } as const
     const begun = sessions.begin(fetch.request.decode(bytes, 0, 18), reader, topics)
     if ('code' in begun) throw new Error(begun.message)
     session = { ...session, sessionEpoch: session.sessionEpoch + 1 }

@@ -1,13 +1,14 @@
 // A follower's side of replication, over a leader that says what a test wants it to.
-import { errors } from '@varve/protocol'
+import { errors, type FetchRequestInput } from '@varve/protocol'
 import { VarveError } from '@varve/records'
 import { expect, onTestFinished, test } from 'vitest'
 import { ReplicaFetchers } from '../../src/cluster/replica-fetchers.js'
 import type { Partition } from '../../src/partition.js'
+import type { ReplicationQuota } from '../../src/replication-quota.js'
 import type { MemoryLog } from '../memory-log.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { batchOf, settle, until } from '../support/test-broker.js'
-import { replicaOn, stateOf, TestMembership } from './support/replica.js'
+import { replicaOn, stateOf, TestMembership, unlimited } from './support/replica.js'
 import { askedIn, forgottenIn, ledBatch, ScriptedLeader } from './support/scripted-leader.js'
 
 interface Replica {
@@ -25,7 +26,7 @@ interface Following {
 }
 
 /** Broker 2 follows broker 1. */
-function following(): Following {
+function following(quota = unlimited('follower')): Following {
   const membership = new TestMembership(2)
   const leader = new ScriptedLeader()
   const clock = new ManualClock()
@@ -33,6 +34,7 @@ function following(): Following {
   const fetchers = new ReplicaFetchers({
     brokerId: 2,
     limits: { waitMaxMs: 500, responseMaxBytes: 1 << 20, partitionMaxBytes: 1 << 16 },
+    quota,
     dial: leader.dial,
     clock,
     log: (level, line) => lines.push(`${level} ${line}`),
@@ -134,6 +136,36 @@ test('an answer whose records are appended at once needs one further request', a
   expect(askedIn(await leader.next())).toEqual([[0, 1]])
   await settle()
   expect([leader.waiting.length, leader.requests]).toEqual([1, 3])
+})
+
+test('a throttled partition is left out until it may go on, and asked for again at least every second', async () => {
+  let waitMs = 0
+  const recorded: number[] = []
+  const quota = {
+    waitMs: ({ index }: Partition) => (index === 1 ? waitMs : 0),
+    record: (_: Partition, bytes: number) => void recorded.push(bytes),
+  } as unknown as ReplicationQuota
+  const { leader, clock, follow } = following(quota)
+  await follow(2)
+  await leader.answer([{ partitionIndex: 0 }, { partitionIndex: 1 }])
+  await leader.next()
+  waitMs = 400
+  const records = ledBatch(0, 5, 'a')
+  await leader.answer([{ partitionIndex: 1, records }])
+  await until(() => leader.waiting.some((request) => forgottenIn(request).includes(1)), 'it is left out')
+  expect(recorded).toEqual([records.length])
+  await clock.advance(399)
+  await settle()
+  waitMs = Infinity
+  const before = leader.requests
+  await clock.advance(1)
+  await settle()
+  expect(leader.requests).toBe(before)
+  waitMs = 0
+  await clock.advance(1000)
+  const goesOn = (request: FetchRequestInput): boolean =>
+    askedIn(request).some(([index, offset]) => index === 1 && offset === 1)
+  await until(() => leader.waiting.some(goesOn), 'it goes on')
 })
 
 test('one that led before flushes what it wrote then, before it says that it has it', async () => {

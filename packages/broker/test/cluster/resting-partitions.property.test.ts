@@ -109,7 +109,13 @@ class Leader {
     const bytes = Buffer.concat(fetch.request.encode(body, apiVersion) as Buffer[])
     const request: FetchRequest = fetch.request.decode(bytes, 0, apiVersion)
     const { replicaId: id, replicaEpoch: epoch } = request.replicaState
-    const reader = { apiVersion, isolation: 'readUncommitted', replica: { id, epoch }, rack: null } as const
+    const reader = {
+      apiVersion,
+      isolation: 'readUncommitted',
+      replica: { id, epoch },
+      rack: null,
+      quota: null,
+    } as const
     const round = this.sessions.begin(request, reader, this.#topics)
     if ('code' in round) throw new Error(round.name)
     return round

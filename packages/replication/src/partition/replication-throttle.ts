@@ -29,6 +29,14 @@ export class ReplicationThrottle {
     return this.#allowance <= 0
   }
 
+  /** For how many ms throttled replicas have to wait; 0 where they need not, `Infinity` where nothing may be replicated at all. */
+  waitMs(now: number): number {
+    if (!this.exceeded(now)) return 0
+    return this.#bytesPerSecond === 0
+      ? Infinity
+      : Math.floor((-this.#allowance * 1_000) / this.#bytesPerSecond) + 1
+  }
+
   /** Counts what was replicated to, or by, throttled replicas. */
   record(bytes: number, now: number): void {
     this.#earn(now)

@@ -238,6 +238,24 @@ test('a throttle saves up a second of its rate, or the window that it is given, 
   }
 })
 
+test('whoever has to wait for a throttle is told for how long', () => {
+  const throttle = new ReplicationThrottle({ bytesPerSecond: 1_000, now: 0 })
+  expect(throttle.waitMs(0)).toBe(0)
+  for (const [bytes, waitMs] of [
+    [1_000, 1],
+    [250, 251],
+  ] as const) {
+    throttle.record(bytes, 0)
+    expect(throttle.waitMs(0)).toBe(waitMs)
+  }
+  expect([throttle.exceeded(250), throttle.exceeded(251)]).toEqual([true, false])
+  throttle.setRate(0, 251)
+  expect(throttle.waitMs(10_000)).toBe(Infinity)
+  throttle.record(1, 10_000)
+  throttle.setRate(Infinity, 10_000)
+  expect([throttle.waitMs(10_000), throttle.waitMs(10_001)]).toEqual([1, 0])
+})
+
 test('another rate holds from then on, for what is saved up as well', () => {
   const throttle = new ReplicationThrottle({ bytesPerSecond: 1_000, now: 0 })
   throttle.record(1_000, 0)

@@ -1,14 +1,22 @@
 import type { BrokerRegistration, PartitionState } from '@varve/replication'
 import { BrokerConfigs } from '../../../src/configs/broker-configs.js'
+import { systemClock } from '../../../src/clock.js'
 import { topicSettings } from '../../../src/configs/topic-settings.js'
 import type { Membership } from '../../../src/membership.js'
 import type { MetadataStore } from '../../../src/metadata/metadata-store.js'
 import { Partition } from '../../../src/partition.js'
+import { type ReplicationEnd, ReplicationQuota } from '../../../src/replication-quota.js'
 import { MemoryDisk, type MemoryLog } from '../../memory-log.js'
 import { temporaryDirectory } from '../../support/test-broker.js'
 
 const noStore = { list: async () => ({ entries: [], revision: 0 }) } as unknown as MetadataStore
-const settings = topicSettings(new Map(), await BrokerConfigs.load(noStore, 0, new Map()), 'os')
+const configs = await BrokerConfigs.load(noStore, 0, new Map(), true)
+const settings = topicSettings(new Map(), configs, 'os')
+
+/** Of a broker whose rate nobody has altered. */
+export function unlimited(end: ReplicationEnd): ReplicationQuota {
+  return new ReplicationQuota({ end, brokerId: 1, configs, clock: systemClock })
+}
 
 /** Brokers 1 to 3, which the store has had registered at revision 10. */
 export class TestMembership implements Membership {
