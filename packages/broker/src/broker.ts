@@ -110,7 +110,8 @@ export interface Broker {
   ): Promise<StoredRecord[]>
   /**
    * Reads the files of the option `ssl` again, for the connections that come from now on. The broker does so by itself within
-   * ten seconds of a change of any of them. Without SSL listeners there is nothing to read.
+   * ten seconds of a change of any of them. So are those by which it reaches its etcd, here alone. Without SSL listeners and an
+   * etcd with TLS there is nothing to read.
    *
    * @throws VarveError `VARVE_INVALID_OPTION`: certificate, key and authorities do not fit, or the certificate is not valid
    * now; what was in use stays
@@ -459,7 +460,8 @@ async function open(
     faults,
     records: (topic, wanted = {}) => storedRecords.all(topic, wanted),
     waitForRecords: (topic, expected, wanted = {}) => storedRecords.waitFor(topic, expected, wanted),
-    reloadCertificates: async () => await tls?.renewal.reload(),
+    reloadCertificates: async () =>
+      void (await Promise.all([tls?.renewal.reload(), metadata.reloadCertificates?.()])),
     reset: () => (resetting = resetting.catch(() => {}).then(reset)),
     close: () => end(),
     ended,

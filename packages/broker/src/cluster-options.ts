@@ -2,7 +2,7 @@ import { VarveError } from '@varve/records'
 import { type BrokerLog, messageOf } from './broker-log.js'
 import type { Clock } from './clock.js'
 import { formatAddress, isWildcard, type ListenerAddress } from './listener-address.js'
-import { type EtcdConnection, parseEtcdUrl } from './metadata/etcd-url.js'
+import { type EtcdConnection, type EtcdTls, parseEtcdUrl } from './metadata/etcd-url.js'
 import type { MetadataStore } from './metadata/metadata-store.js'
 import { type Pem, pemContent } from './pem.js'
 
@@ -34,7 +34,7 @@ export interface EtcdOptions {
   password?: string
   /** Who signs the certificates of etcd's members. Default: the authorities of Node. */
   ca?: Pem
-  /** The certificate for an etcd with `--client-cert-auth`. Read once, when the broker starts. */
+  /** The certificate for an etcd with `--client-cert-auth`. Files are read when the broker starts, and by `broker.reloadCertificates()`. */
   cert?: Pem
   /** Its private key. */
   key?: Pem
@@ -119,10 +119,13 @@ export function resolveStore({
   return {
     store: shown(connection),
     openStore: async (environment) => {
-      const files = { cert, key, ca }
-      const tls = connection.tls === null ? null : { ...connection.tls, ...(await readAll(files)) }
+      const readTls = async (): Promise<EtcdTls> => ({
+        ...connection.tls,
+        ...(await readAll({ cert, key, ca })),
+      })
+      const tls = connection.tls === null ? null : await readTls()
       const { openEtcdMetadataStore } = await import('./metadata/open-etcd-metadata-store.js')
-      return await openEtcdMetadataStore({ ...connection, tls, ...environment })
+      return await openEtcdMetadataStore({ ...connection, tls, readTls, ...environment })
     },
   }
 }

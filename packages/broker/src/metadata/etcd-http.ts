@@ -47,13 +47,22 @@ export class EtcdHttp {
   readonly #options: EtcdHttpOptions
   readonly #agent: HttpAgent | HttpsAgent
   readonly #underWay = new Set<EtcdExchange>()
+  #tls: EtcdTls | null
 
   /** @throws VarveError `VARVE_INVALID_OPTION` for certificates that are none */
   constructor(options: EtcdHttpOptions) {
     this.#options = options
+    this.#tls = options.tls
     if (options.tls !== null) checkTls(options.tls)
     this.#agent =
       options.tls === null ? new HttpAgent({ keepAlive: true }) : new HttpsAgent({ keepAlive: true })
+  }
+
+  /** New connections are made with these. @throws VarveError `VARVE_INVALID_OPTION` for certificates that are none */
+  use(tls: EtcdTls): void {
+    checkTls(tls)
+    // The agent gives no connection to a request that has other certificates than it was made with.
+    this.#tls = tls
   }
 
   /** Asks for one answer. @throws EtcdFailure */
@@ -74,7 +83,7 @@ export class EtcdHttp {
   /** Asks, and hands over what comes as it does. */
   start(request: EtcdRequest, answer: EtcdAnswer): EtcdExchange {
     const { endpoint, path, body, token, isStream = false } = request
-    const { tls } = this.#options
+    const tls = this.#tls
     const text = Buffer.from(JSON.stringify(body))
     const options = {
       host: endpoint.host,

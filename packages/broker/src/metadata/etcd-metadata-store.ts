@@ -1,10 +1,10 @@
 import type { MetadataEntry, MetadataTransaction } from '@varve/replication'
-import { type BrokerLog, silentLog } from '../broker-log.js'
+import { type BrokerLog, errorFields, messageOf, silentLog } from '../broker-log.js'
 import { type Clock, systemClock } from '../clock.js'
 import { EtcdClient, type EtcdRepetition } from './etcd-client.js'
 import { EtcdFailure, refusalOf } from './etcd-failure.js'
 import { EtcdFollowing } from './etcd-following.js'
-import type { EtcdConnection } from './etcd-url.js'
+import type { EtcdConnection, EtcdTls } from './etcd-url.js'
 import { EtcdKeys, integerIn, type Json, listIn, revisionOf } from './etcd-values.js'
 import {
   checkLeaseTtl,
@@ -23,6 +23,8 @@ import {
 const pageEntries = 1000
 
 export interface EtcdMetadataStoreOptions extends EtcdConnection {
+  /** Gives what `tls` is to be from now on. Default: it stays as it is. */
+  readonly readTls?: () => Promise<EtcdTls>
   /** Default: nothing is said. */
   readonly log?: BrokerLog
   /** Default: the machine's. */
@@ -144,6 +146,18 @@ export class EtcdMetadataStore implements MetadataStore {
       if (!(error instanceof EtcdFailure)) throw error
       if (!error.message.includes('requested lease not found')) throw refusalOf(error)
     }
+  }
+
+  async reloadCertificates(): Promise<void> {
+    const { tls, readTls, log = silentLog } = this.#options
+    if (tls === null || readTls === undefined) return
+    try {
+      this.#client.http.use(await readTls())
+    } catch (error) {
+      log('error', `${messageOf(error)}; what was in use for etcd stays`, errorFields(error))
+      throw error
+    }
+    log('info', 'new connections to etcd use the certificates as they are now')
   }
 
   async close(): Promise<void> {

@@ -76,6 +76,12 @@ export interface MetadataStore {
    * Leases are left to themselves.
    */
   close(): Promise<void>
+  /**
+   * Reads the certificates by which the store is reached again, for the connections that come from now on. Left out where there are none.
+   *
+   * @throws VarveError `VARVE_INVALID_OPTION`: they cannot be used, and what was in use stays
+   */
+  reloadCertificates?(): Promise<void>
 }
 
 /** A day: far more than anybody is waited for, and far less than timers can count. */

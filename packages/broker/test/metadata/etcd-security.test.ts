@@ -1,8 +1,14 @@
 // Tokens that expire, and certificates that do not fit, must neither end a broker that is in order nor let it go on unprotected.
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { Authority } from '../../../../test/support/certificates.js'
 import { EtcdProcess, etcdMissing } from '../../../../test/support/etcd.js'
+import { temporaryDirectory } from '../../../../test/support/tree.js'
+import { resolveStore } from '../../src/cluster-options.js'
+import { silentLog } from '../../src/broker-log.js'
+import { systemClock } from '../../src/clock.js'
 import { wasNotApplied } from '../../src/metadata/metadata-store.js'
 import { openStore, persistently } from './etcd-stores.js'
 import { Followed } from './followed.js'
@@ -130,6 +136,28 @@ describe.skipIf(etcdMissing !== null)('an etcd with TLS', () => {
       code: 'VARVE_METADATA_UNAVAILABLE',
       message: expect.stringMatching(reason),
     })
+  })
+
+  test('is asked with renewed certificates from when they are read again, and not with what is none', async () => {
+    const folder = temporaryDirectory()
+    const files = { ca: join(folder, 'ca'), cert: join(folder, 'cert'), key: join(folder, 'key') }
+    const put = async ({ cert, key }: { cert: string; key: string }): Promise<void> => {
+      await Promise.all([writeFile(files.cert, cert), writeFile(files.key, key)])
+    }
+    await writeFile(files.ca, authority.ca)
+    // One that this etcd does not know, as it takes an expired one.
+    await put(await (await Authority.create()).issue('a broker'))
+    const { openStore: open } = resolveStore({ url: etcd.url, etcd: { ...files, serverName } })
+    const store = await open({ clock: systemClock, log: silentLog })
+    onTestFinished(() => store.close())
+    await expect(store.list('/none/')).rejects.toMatchObject({ code: 'VARVE_METADATA_UNAVAILABLE' })
+    await put(await authority.issue('a broker'))
+    await expect(store.list('/none/')).rejects.toMatchObject({ code: 'VARVE_METADATA_UNAVAILABLE' })
+    await store.reloadCertificates!()
+    expect((await store.list('/none/')).entries).toEqual([])
+    await put({ cert: 'no PEM', key: 'no PEM' })
+    await expect(store.reloadCertificates!()).rejects.toMatchObject({ code: 'VARVE_INVALID_OPTION' })
+    expect((await store.list('/none/')).entries).toEqual([])
   })
 
   test.each(['ca', 'cert', 'key'] as const)('is not asked with what is no PEM for its %s', async (part) => {

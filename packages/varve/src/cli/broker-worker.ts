@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { type Broker, type BrokerLog, metadataStoreThrough, startBroker } from '@varve/broker'
 import type { AskedOfThread, ThreadData, ThreadFailure, ToldByThread } from './broker-thread.js'
+import { hasTls } from './close-on-signal.js'
 import { clusterOf, membershipOf } from './serve-cluster.js'
 import { brokerOptionsOf } from './serve-options.js'
 
@@ -47,7 +48,7 @@ function serve(broker: Broker): void {
       problems,
       rack,
       isTls: isTls!,
-      hasTls: listeners.some(({ protocol }) => protocol === 'SSL'),
+      hasTls: hasTls(listeners, options.cluster),
     },
   })
 }

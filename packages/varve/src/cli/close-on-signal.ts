@@ -1,4 +1,4 @@
-import type { BrokerLog } from '@varve/broker'
+import type { Broker, BrokerLog } from '@varve/broker'
 
 /** What a process serves: a broker, or several. */
 export interface Served {
@@ -9,6 +9,11 @@ export interface Served {
   /** What is wrong with the files is in the log. */
   reloadCertificates(): void
   close(): Promise<void>
+}
+
+/** Whether anything speaks TLS: a listener, or the broker with its etcd. */
+export function hasTls(listeners: Broker['listeners'], cluster: string | undefined): boolean {
+  return listeners.some(({ protocol }) => protocol === 'SSL') || cluster?.startsWith('etcds:') === true
 }
 
 /** What SIGHUP is for services; for what has a terminal it says that this is gone. */

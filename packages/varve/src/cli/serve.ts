@@ -1,7 +1,7 @@
 import { startBroker, type Broker } from '@varve/broker'
 import type { Command } from 'commander'
 import { banner, clusterLines } from './banner.js'
-import { closeOnSignal } from './close-on-signal.js'
+import { closeOnSignal, hasTls } from './close-on-signal.js'
 import { invocation } from './invocation.js'
 import { clusterFacts, clusterOf } from './serve-cluster.js'
 import { serveLog } from './serve-log.js'
@@ -37,7 +37,7 @@ export async function serve(given: ServeOptions, command: Command): Promise<void
   closeOnSignal(
     {
       name: 'the broker',
-      hasTls: broker.listeners.some(({ protocol }) => protocol === 'SSL'),
+      hasTls: hasTls(broker.listeners, options.cluster),
       reloadCertificates: () => void broker.reloadCertificates().catch(() => {}),
       close: () => broker.close(),
     },
