@@ -6,7 +6,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { declarationsOf } from './support/declarations.js'
-import { compileExamples, examplesIn, runExample, type Example } from './support/examples.js'
+import { compileExamples, examplesIn, runExamples, type Example } from './support/examples.js'
 import { root } from './support/tree.js'
 
 const PACKAGES = ['log', 'records', 'partitioning']
@@ -41,7 +41,11 @@ describe.each(PACKAGES)('@varve/%s', (folder) => {
   const declarations = declarationsOf(folder)
   const examples = examplesOf(folder)
 
-  beforeAll(() => compileExamples(examples), 60_000)
+  let failures: Map<string, string | null>
+  beforeAll(async () => {
+    await compileExamples(examples)
+    failures = await runExamples(examples)
+  }, 120_000)
 
   test('each function and method is called by an example that is run', () => {
     const readme = examplesIn(textOf('packages', folder, 'README.md'))
@@ -52,7 +56,7 @@ describe.each(PACKAGES)('@varve/%s', (folder) => {
     expect(callable.filter((one) => !isCalled(one)).map(({ name }) => name)).toEqual([])
   })
 
-  for (const example of examples) {
-    test(`the example ${example.name} runs as it stands`, { timeout: 60_000 }, () => runExample(example))
-  }
+  test.each(examples)('the example $name runs as it stands', ({ name }) => {
+    expect(failures.get(name)).toBeNull()
+  })
 })

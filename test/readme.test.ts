@@ -4,7 +4,7 @@
  */
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { compileExamples, examplesIn, runExample, type Example } from './support/examples.js'
 import { root } from './support/tree.js'
 
@@ -23,6 +23,12 @@ const examples = readmes.flatMap((file) => {
   return [{ file, marks, found: examplesIn(markdown) }]
 })
 
+// All in one run of the compiler.
+beforeAll(
+  () => compileExamples(examples.flatMap(({ found }) => found).filter(({ language }) => language === 'ts')),
+  60_000,
+)
+
 async function check(example: Example): Promise<void> {
   if (example.language === 'ts') await compileExamples([example])
   await runExample(example)
@@ -34,7 +40,7 @@ describe.each(examples)('$file', ({ marks, found }) => {
   })
 
   for (const example of found) {
-    test(`the example "${example.name}" runs as it stands`, { timeout: 60_000 }, () => check(example))
+    test(`the example "${example.name}" runs as it stands`, { timeout: 60_000 }, () => runExample(example))
   }
 })
 

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import { mustRun } from './children.js'
@@ -28,9 +28,12 @@ mkdirSync(sources, { recursive: true })
 afterAll(() => rmSync(sources, { recursive: true, force: true }))
 
 const sourceOf = ({ name }: Example): string => join(sources, `${name}.mts`)
+const scriptOf = ({ name }: Example): string => join(sources, `${name}.mjs`)
 
 /** Compiles examples in TypeScript against the built packages. @throws what the compiler says */
 export async function compileExamples(examples: readonly Example[]): Promise<void> {
+  if (new Set(examples.map(({ name }) => name)).size < examples.length)
+    throw new Error('two examples have one name')
   for (const example of examples) writeFileSync(sourceOf(example), example.code)
   const config = join(sources, `${examples[0]!.name}.json`)
   const compilerOptions = {
@@ -53,14 +56,33 @@ export async function compileExamples(examples: readonly Example[]): Promise<voi
 }
 
 /** Runs an example, which is compiled if it is TypeScript, in an empty folder. */
-export async function runExample({ name, language, code }: Example): Promise<void> {
+export async function runExample(example: Example): Promise<void> {
+  const { language, code } = example
   const cwd = temporaryDirectory()
   if (language === 'sh') {
     const path = `${join(root, 'node_modules', '.bin')}:${process.env['PATH']}`
     await mustRun('sh', ['-e', '-c', code], { cwd, env: { ...process.env, PATH: path } })
     return
   }
-  const script = join(sources, `${name}.mjs`)
-  if (language === 'js') writeFileSync(script, code)
-  await mustRun(process.execPath, [script], { cwd })
+  if (language === 'js') writeFileSync(scriptOf(example), code)
+  await mustRun(process.execPath, [scriptOf(example)], { cwd })
+}
+
+/**
+ * Runs compiled examples in one process, each in an empty folder: a process for each would take longer than all of them.
+ *
+ * @returns what each has thrown, or null
+ * @throws what the process says if it does not come to its end
+ */
+export async function runExamples(examples: readonly Example[]): Promise<Map<string, string | null>> {
+  const scripts = examples.map((example) => ({
+    name: example.name,
+    script: scriptOf(example),
+    cwd: temporaryDirectory(),
+  }))
+  const told = join(temporaryDirectory(), 'told')
+  const runner = join(root, 'test', 'support', 'running-examples.mjs')
+  await mustRun(process.execPath, [runner, JSON.stringify(scripts), told])
+  const lines = readFileSync(told, 'utf8').trim().split('\n')
+  return new Map(lines.map((line) => JSON.parse(line) as [string, string | null]))
 }
