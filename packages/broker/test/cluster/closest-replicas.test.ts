@@ -31,7 +31,7 @@ async function start(configs: Record<string, string>) {
 const body = (rackId: string, fetchOffset = 0, session: { id: number; epoch: number } | null = null) => ({
   rackId,
   // Who is sent elsewhere does not wait.
-  maxWaitMs: 60_000,
+  maxWaitMs: 600_000,
   minBytes: 1_000_000,
   sessionId: session?.id ?? 0,
   sessionEpoch: session?.epoch ?? -1,

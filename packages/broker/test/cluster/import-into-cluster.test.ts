@@ -16,7 +16,7 @@ import { borrowedMetadataStore } from '../../src/metadata/borrowed-metadata-stor
 import { startBroker } from '../../src/start-broker.js'
 import { temporaryDirectory } from '../support/test-broker.js'
 
-const timeout = 60_000
+const timeout = 120_000
 /** More partitions than a transaction has room for. */
 const manyPartitions = 150
 

@@ -155,7 +155,7 @@ test('records whose deletion a follower does not report in time are answered REQ
     lowWatermark: 0,
     errorCode: errors.REQUEST_TIMED_OUT.code,
   })
-  const waiting = ask(3, 60_000)
+  const waiting = ask(3, 600_000)
   await cluster.stopBroker(2)
   expect(await waiting).toEqual({ partitionIndex: 0, lowWatermark: 3, errorCode: 0 })
 })

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 import { ManualClock } from '../support/manual-clock.js'
 import { TestCluster } from './support/test-cluster.js'
 
-const timeout = 30_000
+const timeout = 120_000
 
 test('what acks=all has answered is on every replica, byte for byte', { timeout }, async () => {
   await using cluster = await TestCluster.start()

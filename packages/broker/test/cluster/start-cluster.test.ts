@@ -11,7 +11,7 @@ import { startBroker } from '../../src/start-broker.js'
 import { startCluster } from '../../src/start-cluster.js'
 import { temporaryDirectory } from '../support/test-broker.js'
 
-const timeout = 30_000
+const timeout = 120_000
 
 /** Lets temporary directories be made where nobody else makes any, and returns where that is. */
 async function ownTemporaryDirectories(): Promise<string> {

@@ -10,7 +10,7 @@ import type { Broker } from '../../src/broker.js'
 import { temporaryDirectory } from '../support/test-broker.js'
 import { TestCluster } from './support/test-cluster.js'
 
-const timeout = 30_000
+const timeout = 120_000
 const host = '127.0.0.1'
 
 function startSecure(

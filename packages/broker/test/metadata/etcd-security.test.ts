@@ -31,7 +31,7 @@ describe.skipIf(etcdMissing !== null)('an etcd with users', () => {
   let etcd: EtcdProcess
   beforeAll(async () => {
     // In seconds, from when a token was used last.
-    etcd = await EtcdProcess.start({ flags: ['--auth-token-ttl', '1'] })
+    etcd = await EtcdProcess.start({ flags: ['--auth-token-ttl', '3'] })
     await etcd.enableAuthentication({ ...user, keyPrefix: '/own/' })
   })
   afterAll(() => etcd.close())
@@ -45,7 +45,7 @@ describe.skipIf(etcdMissing !== null)('an etcd with users', () => {
     const lease = await store.grantLease(60)
     await store.txn({ puts: [{ key: '/a', value: '1', lease }] })
     await expect.poll(() => followed.values).toEqual({ '/a': '1' })
-    await sleep(2500)
+    await sleep(4500)
     const { revision } = await store.txn(put('/b', '2'))
     await followed.until(revision)
     expect((await store.list('/')).entries).toHaveLength(2)

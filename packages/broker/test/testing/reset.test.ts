@@ -172,7 +172,7 @@ test('who waits goes on waiting, for what comes then', async () => {
   onTestFinished(() => consumer.close())
   const isNew = ({ value }: StoredRecord): boolean => String(value) === 'new'
   const waiting = broker.waitForRecords('seeded', (records) => records.some(isNew))
-  const fetching = fetchFrom(consumer, 'empty', { maxWaitMs: 20_000 })
+  const fetching = fetchFrom(consumer, 'empty', { maxWaitMs: 600_000 })
   await broker.reset()
   await produceTo(client, 'seeded', 'new')
   await produceTo(client, 'empty', 'new')
