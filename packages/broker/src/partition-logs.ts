@@ -95,6 +95,23 @@ export class PartitionLogs {
       })
   }
 
+  /** Whether one of the partitions has no directory. One of its name may be another topic's, which says nothing of it. */
+  async someAreMissing(
+    partitions: readonly Partition[],
+    places: ReadonlyMap<string, readonly DataDirectory[]>,
+  ): Promise<boolean> {
+    let found = false
+    await inParallel(partitions, openingAtOnce, async ({ name, state }) => {
+      if (found) return
+      // What cannot be read is there, and refused when it is to be opened.
+      const owners = (places.get(name) ?? []).map(({ dir }) =>
+        readPartitionMetadata(join(dir, name)).catch(() => null),
+      )
+      found ||= (await Promise.all(owners)).every((owner) => owner !== null && owner !== state.topicId)
+    })
+    return found
+  }
+
   /**
    * Opens the log of a partition where it is, or else creates it; another topic's directory of that name is put aside. Null,
    * and the partition is refused, where neither is possible.

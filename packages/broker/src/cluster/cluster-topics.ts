@@ -63,7 +63,7 @@ export class ClusterTopics extends Topics {
   readonly #revisions = new Map<string, number>()
   /** Is told when a follower that is not in sync has fetched. */
   onOutOfSyncFetch: (partition: Partition) => void = () => {}
-  #hasLookedForStrays = false
+  #strays: Promise<void> | null = null
   #isDetached = false
 
   private constructor(options: ClusterTopicsOptions) {
@@ -84,7 +84,7 @@ export class ClusterTopics extends Topics {
       hosted.push(...(topics.#topicChanged(registration)?.partitions.filter(isHosted) ?? []))
     const opened = options.opening?.begin(hosted.length)
     const places = await directories.places()
-    if (hosted.some(({ name }) => !places.has(name))) await options.restarts.logsAreMissing()
+    if (await topics.#logs.someAreMissing(hosted, places)) await options.restarts.logsAreMissing()
     try {
       await inParallel(hosted, openingAtOnce, async (partition) => {
         await topics.#settle(partition)
@@ -229,7 +229,7 @@ export class ClusterTopics extends Topics {
 
   override async detach(): Promise<void> {
     this.#isDetached = true
-    await Promise.allSettled(this.#work.values())
+    await Promise.allSettled([...this.#work.values(), this.#strays])
     for (const topic of this.all()) for (const partition of topic.partitions) partition.detach()
     await this.#removals.close()
   }
@@ -254,7 +254,10 @@ export class ClusterTopics extends Topics {
       for (const name of topics) this.#look(name)
       if (changes.some(({ kind }) => kind === 'broker')) this.#reconsider()
     }
-    void this.#lookForStrays()
+    if (!this.#options.member.isUpToDate) return
+    this.#strays ??= this.#putStraysAside().catch((error: unknown) => {
+      this.#options.log('error', messageOf(error), errorFields(error))
+    })
   }
 
   #begin(): void {
@@ -476,9 +479,7 @@ export class ClusterTopics extends Topics {
     return this.get(name.slice(0, dash))?.partitions[Number(name.slice(dash + 1))]?.hosted ?? false
   }
 
-  async #lookForStrays(): Promise<void> {
-    if (this.#hasLookedForStrays || !this.#options.member.isUpToDate) return
-    this.#hasLookedForStrays = true
+  async #putStraysAside(): Promise<void> {
     for (const [name, directories] of await this.#options.directories.places()) {
       if (isStray(name) || isDeleted(name) || this.#work.has(name) || this.#isOfReplica(name)) continue
       for (const { dir } of directories) {

@@ -5,6 +5,7 @@ import { mayHaveLostRecords } from '@varve/replication'
 import type { DataDirectories } from '../data-directories.js'
 import { writeDurably } from '../durable-file.js'
 import { inParallel } from '../in-parallel.js'
+import { isDeleted, isStray } from '../stray-directory.js'
 
 /** Under which boot of the machine, and which policy, the broker ran last. */
 const lastRunFile = '.varve-last-run'
@@ -130,10 +131,11 @@ export class UncleanRestarts {
 async function cutFiles(directories: DataDirectories): Promise<ReadonlySet<string>> {
   const found = new Set<string>()
   await inParallel([...(await directories.places())], listedAtOnce, async ([name, places]) => {
-    for (const { dir } of places) {
+    if (isStray(name) || isDeleted(name)) return
+    for (const { dir, directoryId } of places) {
       // A replica may be on its way elsewhere by now.
       const files = await unlessMissing(readdir(join(dir, name)))
-      for (const file of files ?? []) if (file.endsWith('.cut')) found.add(`${name}/${file}`)
+      for (const file of files ?? []) if (file.endsWith('.cut')) found.add(`${directoryId}/${name}/${file}`)
     }
   })
   return found

@@ -1,10 +1,11 @@
 // What a broker that starts may have lost it has to tell, be it after a start that was killed at the worst moment: a directory is
 // copied while a broker uses it, which is how a kill would leave it.
-import { cp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Admin } from '@varve/client/admin'
 import { Producer } from '@varve/client/producer'
-import { type Durability, openDataDirectory } from '@varve/log'
+import { type Durability, openDataDirectory, writePartitionMetadata } from '@varve/log'
+import { randomUuid } from '@varve/protocol'
 import { decodeBrokerRegistration } from '@varve/replication'
 import { expect, onTestFinished, test } from 'vitest'
 import { openBroker } from '../../src/broker.js'
@@ -20,10 +21,15 @@ interface Restarts {
    * Starts broker 2 in a directory, and stops it.
    *
    * @param durability default 'os'
+   * @param others further data directories
    * @returns whether it told that it may have lost records, and its directory as a kill would have left it when it had opened its
    * log, and not done anything else since
    */
-  start(data: string, durability?: Durability): Promise<{ told: boolean; killed: string }>
+  start(
+    data: string,
+    durability?: Durability,
+    others?: readonly string[],
+  ): Promise<{ told: boolean; killed: string }>
 }
 
 async function restarts(): Promise<Restarts> {
@@ -39,7 +45,11 @@ async function restarts(): Promise<Restarts> {
     failed: () => {},
   })
   onTestFinished(() => following.close())
-  const run = async (data: string, durability: Durability, opened: () => Promise<void> = async () => {}) =>
+  const run = async (
+    data: readonly string[],
+    durability: Durability,
+    opened: () => Promise<void> = async () => {},
+  ) =>
     await openBroker(
       resolveOptions({
         data,
@@ -67,7 +77,7 @@ async function restarts(): Promise<Restarts> {
     return copy
   }
   const data = await temporaryDirectory()
-  const first = await run(data, 'os')
+  const first = await run([data], 'os')
   await using admin = new Admin({ brokers: cluster.addresses })
   await admin.createTopics([{ name: 'orders', replicas: [[2, 1]] }])
   await using producer = new Producer({ brokers: cluster.addresses })
@@ -76,10 +86,10 @@ async function restarts(): Promise<Restarts> {
   await first.close()
   return {
     killed,
-    start: async (from, durability = 'os') => {
+    start: async (from, durability = 'os', others = []) => {
       told.length = 0
       let copy = from
-      const broker = await run(from, durability, async () => void (copy = await copyOf(from)))
+      const broker = await run([from, ...others], durability, async () => void (copy = await copyOf(from)))
       await broker.close()
       return { told: told.includes(true), killed: copy }
     },
@@ -120,6 +130,30 @@ test('a log that a killed start has found missing and has made anew is told of b
   const interrupted = await start(killed)
   expect(interrupted.told).toBe(true)
   expect((await start(interrupted.killed)).told).toBe(true)
+})
+
+test("a log that is missing is told of where another topic's directory has its name", async () => {
+  const { killed, start } = await restarts()
+  const dir = join(killed, 'orders-0')
+  await rm(join(dir, 'partition.metadata'))
+  await writePartitionMetadata(dir, randomUuid(), false)
+  const interrupted = await start(killed)
+  expect(interrupted.told).toBe(true)
+  expect((await start(interrupted.killed)).told).toBe(true)
+})
+
+test('what a recovery has cut off is told of where a directory of that name elsewhere has been cut before', async () => {
+  const { killed, start } = await restarts()
+  await damage(killed)
+  const [first, other] = [await temporaryDirectory(), await temporaryDirectory()]
+  await cp(killed, first, { recursive: true })
+  await start(first)
+  const stale = join(other, 'orders-0')
+  await cp(join(first, 'orders-0'), stale, { recursive: true })
+  expect((await readdir(stale)).some((file) => file.endsWith('.cut'))).toBe(true)
+  await rm(join(stale, 'partition.metadata'))
+  await writePartitionMetadata(stale, randomUuid(), false)
+  expect((await start(killed, 'os', [other])).told).toBe(true)
 })
 
 test('what was written under another policy is looked at by that', async () => {
