@@ -54,11 +54,11 @@ interface MemberOptions extends EtcdOptions {
 }
 
 // An address of this process alone: neither another test nor a connection of anybody's takes a port while its etcd is down.
-const host =
+export const etcdHost =
   process.platform === 'linux' ? `127.77.${(process.pid >> 8) & 255}.${process.pid & 255 || 1}` : '127.0.0.1'
 
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, host)
+  const server = createServer().listen(0, etcdHost)
   await once(server, 'listening')
   const { port } = server.address() as { port: number }
   server.close()
@@ -68,7 +68,7 @@ async function freePort(): Promise<number> {
 
 /** One member of an etcd cluster. */
 export class EtcdProcess {
-  readonly host = host
+  readonly host = etcdHost
   readonly port: number
   /** `host:port` of its clients. */
   readonly address: string
@@ -80,14 +80,14 @@ export class EtcdProcess {
   constructor(options: MemberOptions) {
     this.#options = options
     this.port = options.clientPort
-    this.address = `${host}:${options.clientPort}`
+    this.address = `${etcdHost}:${options.clientPort}`
   }
 
   /** Starts an etcd of one member; {@link close} it when it has been used. */
   static async start(options: EtcdOptions = {}): Promise<EtcdProcess> {
     const directory = await mkdtemp(join(tmpdir(), 'varve-etcd-'))
     const peerPort = await freePort()
-    const peerUrl = `http://${host}:${peerPort}`
+    const peerUrl = `http://${etcdHost}:${peerPort}`
     const ports = { clientPort: await freePort(), peerPort, peerUrl }
     const etcd = new EtcdProcess({ ...options, ...ports, name: 'm0', directory, cluster: `m0=${peerUrl}` })
     await etcd.run()
@@ -110,7 +110,7 @@ export class EtcdProcess {
     const { name, directory, clientPort, peerPort, peerUrl, cluster, tls, flags = [] } = this.#options
     const data = join(directory, name)
     await mkdir(directory, { recursive: true })
-    const clientUrl = `${tls === undefined ? 'http' : 'https'}://${host}:${clientPort}`
+    const clientUrl = `${tls === undefined ? 'http' : 'https'}://${etcdHost}:${clientPort}`
     this.#child = startChild(
       etcdCommand,
       [
@@ -118,7 +118,7 @@ export class EtcdProcess {
         ['--data-dir', data],
         ['--listen-client-urls', clientUrl],
         ['--advertise-client-urls', clientUrl],
-        ['--listen-peer-urls', `http://${host}:${peerPort}`],
+        ['--listen-peer-urls', `http://${etcdHost}:${peerPort}`],
         ['--initial-advertise-peer-urls', peerUrl],
         ['--initial-cluster', cluster],
         // Leases are at least one and a half elections long, and a second.
@@ -239,7 +239,7 @@ export class EtcdProcess {
 
   #ask(path: string, body: object, headers: Record<string, string> = {}): Promise<Record<string, unknown>> {
     const { tls } = this.#options
-    const options = { host, port: this.port, path, method: 'POST', headers, agent: false as const }
+    const options = { host: etcdHost, port: this.port, path, method: 'POST', headers, agent: false as const }
     return new Promise((resolve, reject) => {
       const request =
         tls === undefined
@@ -288,7 +288,7 @@ export class EtcdCluster {
   }: EtcdOptions & { members?: number } = {}): Promise<EtcdCluster> {
     const directory = await mkdtemp(join(tmpdir(), 'varve-etcd-'))
     const peerPorts = await Promise.all(Array.from({ length: count }, freePort))
-    const links = await Promise.all(peerPorts.map((port) => PeerLink.open(host, port)))
+    const links = await Promise.all(peerPorts.map((port) => PeerLink.open(etcdHost, port)))
     const cluster = links.map(({ url }, i) => `m${i}=${url}`).join(',')
     const members = await Promise.all(
       links.map(

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { Admin, Consumer } from '@varve/client'
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest'
 import { Authority } from '../../../test/support/certificates.js'
+import { etcdHost, etcdMissing, EtcdProcess } from '../../../test/support/etcd.js'
 import { program } from '../src/cli/main.js'
 import { keyOf, serveSettings, variableOf, variablesOf } from '../src/cli/serve-settings.js'
 import { applySources } from '../src/cli/serve-sources.js'
@@ -271,6 +272,55 @@ test.each([1, 2])(
     await put('second')
     child.kill('SIGHUP')
     await said('TLS uses the certificate of CN=second', count)
+    child.kill('SIGTERM')
+    expect(await new Promise((done) => child.once('close', done))).toBe(0)
+  },
+)
+
+if (etcdMissing !== null) test('SIGHUP and an etcd with TLS', (context) => context.skip(etcdMissing!))
+
+test.skipIf(etcdMissing !== null)(
+  'SIGHUP has certificates for etcd read again, though no listener has any',
+  async () => {
+    const authority = await Authority.create()
+    const server = await authority.issue('etcd', [etcdHost])
+    const etcd = await EtcdProcess.start({ tls: { ...server, clientCa: authority.ca } })
+    onTestFinished(() => etcd.close())
+    const file = (part: string, text: string): string => {
+      const path = join(directory, `etcd-${part}.pem`)
+      writeFileSync(path, text)
+      return path
+    }
+    const { cert, key } = await authority.issue('a broker')
+    const files = ['--cluster-ca', file('ca', authority.ca), '--cluster-cert', file('cert', cert)]
+    const args = [...files, '--cluster-key', file('key', key), '--data', join(directory, 'tls-etcd')]
+    const child = spawn(
+      process.execPath,
+      [
+        bin,
+        'serve',
+        '--port',
+        '0',
+        '--broker-id',
+        '1',
+        '--cluster',
+        etcd.url,
+        '--log-format',
+        'json',
+        ...args,
+      ],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    onTestFinished(() => void child.kill('SIGKILL'))
+    let errors = ''
+    child.stderr.on('data', (text) => (errors += text))
+    const said = (what: string) => vi.waitFor(() => expect(errors).toContain(what), { timeout: 40_000 })
+    await said('is serving')
+    child.kill('SIGHUP')
+    await said('new connections to etcd use the certificates as they are now')
+    file('cert', 'no PEM')
+    child.kill('SIGHUP')
+    await said('what was in use for etcd stays')
     child.kill('SIGTERM')
     expect(await new Promise((done) => child.once('close', done))).toBe(0)
   },
