@@ -25,12 +25,12 @@ describe.skipIf(missing !== null)(`a measurement of varve${missing === null ? ''
   beforeAll(async () => {
     const { suite } = await load('bench/cluster/suite.mjs')
     cluster = await suite.begin('varve', directory, { stands: false, nodeOptions: [] })
-  }, 60_000)
+  }, 120_000)
   afterAll(() => cluster?.stop())
 
   test(
     'counts what is committed on three brokers, whatever the acknowledgement',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const { measureProducing } = await load('bench/cluster/producing.mjs')
       const context = { milliseconds: 20, workplace: { root: directory } }
@@ -55,7 +55,7 @@ describe.skipIf(missing !== null)(`a measurement of varve${missing === null ? ''
 
   test(
     'notices a record too many, and has a leader again after one was killed',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const topics = await cluster.createTopics([{ leaders: [1, 2, 3] }])
       await cluster.assertRecords(topics, 0)

@@ -79,7 +79,7 @@ describe('the toolchain', () => {
 })
 
 describe('one build at a time', () => {
-  test('builds that start together take turns', { timeout: 30_000 }, async () => {
+  test('builds that start together take turns', { timeout: 60_000 }, async () => {
     const directory = temporaryDirectory()
     const [tickets, journal] = [join(directory, 'tickets'), join(directory, 'journal')]
     const builder = `
@@ -99,7 +99,7 @@ describe('one build at a time', () => {
     expect(readdirSync(tickets)).toEqual([])
   })
 
-  test('a build that was killed holds up nobody', { timeout: 30_000 }, async () => {
+  test('a build that was killed holds up nobody', { timeout: 60_000 }, async () => {
     const tickets = join(temporaryDirectory(), 'tickets')
     const take = `
       import { takeBuildLock } from ${script('build-lock.mjs')}

@@ -26,7 +26,7 @@ function expectOneLine(
 }
 
 describe('the banner', () => {
-  test('its two lines work when pasted, whatever the port', { timeout: 60_000 }, async () => {
+  test('its two lines work when pasted, whatever the port', { timeout: 120_000 }, async () => {
     const broker = await BrokerProcess.start(join(temporaryDirectory(), 'data'))
     const [, pasted] = broker.banner.split(/^Try it from another shell.*:$/m)
     const lines = pasted!.split('\n').filter((line) => line.startsWith('  '))
@@ -57,7 +57,7 @@ describe('the banner', () => {
 describe('stopping', () => {
   test.for(['SIGINT', 'SIGTERM'] as const)(
     '%s ends the broker cleanly, and the directory can be opened again',
-    { timeout: 30_000 },
+    { timeout: 60_000 },
     async (signal) => {
       const data = join(temporaryDirectory(), 'data')
       const first = await BrokerProcess.start(data)
@@ -78,7 +78,7 @@ describe('stopping', () => {
     },
   )
 
-  test('does not wait for a consumer that waits for more', { timeout: 30_000 }, async () => {
+  test('does not wait for a consumer that waits for more', { timeout: 120_000 }, async () => {
     const broker = await BrokerProcess.start(join(temporaryDirectory(), 'data'))
     await mustRun(process.execPath, [varve, 'produce', 'quiet', '--broker', broker.address], {
       input: 'first\n',

@@ -40,11 +40,11 @@ describe.each(examples)('$file', ({ marks, found }) => {
   })
 
   for (const example of found) {
-    test(`the example "${example.name}" runs as it stands`, { timeout: 60_000 }, () => runExample(example))
+    test(`the example "${example.name}" runs as it stands`, { timeout: 120_000 }, () => runExample(example))
   }
 })
 
-test('a marked example that is wrong would be noticed', { timeout: 60_000 }, async () => {
+test('a marked example that is wrong would be noticed', { timeout: 120_000 }, async () => {
   const [wrongType, throws] = examplesIn(
     [
       '<!-- test: wrong-type -->',

@@ -90,7 +90,7 @@ test('to keep the timeline changes nothing of a run', async () => {
   }
 })
 
-test('many runs are counted, over threads as by themselves', { timeout: 60_000 }, async () => {
+test('many runs are counted, over threads as by themselves', { timeout: 120_000 }, async () => {
   const { simulate } = await loadSimulation()
   const { code, stdout, stderr } = await command('--seeds 100..111 --json')
   const summary = JSON.parse(stdout)
@@ -112,7 +112,7 @@ test('what breaks is told with its seed and command, and makes the command fail'
   expect(Number(/^(\d+) seeds$/m.exec(stdout)![1])).toBeLessThan(30)
 })
 
-test('Ctrl-C ends many runs with what they came to so far', { timeout: 60_000 }, async () => {
+test('Ctrl-C ends many runs with what they came to so far', { timeout: 120_000 }, async () => {
   const child = spawn(process.execPath, ['scripts/run.mjs', 'simulate', '--seeds', '1000000'], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -124,7 +124,7 @@ test('Ctrl-C ends many runs with what they came to so far', { timeout: 60_000 },
   expect(await stdout).toMatch(/^\d+ seeds\n {2}time/)
 })
 
-test('a seed that fails is shortened, and what is left breaks the same', { timeout: 60_000 }, async () => {
+test('a seed that fails is shortened, and what is left breaks the same', { timeout: 120_000 }, async () => {
   const { simulate, shorten, changesOf, commandOf } = await loadSimulation(tooEarly)
   const found = [0, 1, 2, 3, 4, 5].map((seed) => simulate(seed)).filter(({ violation }) => violation !== null)
   expect(found.length).toBeGreaterThan(2)

@@ -10,7 +10,7 @@ import { kafkaPython, needs } from '../support/clients.js'
 import { cache } from '../support/tree.js'
 import { BrokersUnderTest, brokersMissing } from './brokers-under-test.js'
 
-const TIMEOUT = 90_000
+const TIMEOUT = 120_000
 
 let brokers: BrokersUnderTest
 
@@ -60,7 +60,7 @@ describe('kafkajs', () => {
       const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
       expect(topics[0]!.partitions).toHaveLength(2)
       // The leader of a new partition learns of it behind the answer, and kafkajs does not ask again where it deletes.
-      await vi.waitFor(() => admin.fetchTopicOffsets(topic), { timeout: 10_000 })
+      await vi.waitFor(() => admin.fetchTopicOffsets(topic), { timeout: 30_000 })
       await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '-1' }] })
       await admin.deleteTopics({ topics: [topic] })
       expect(await admin.listTopics()).not.toContain(topic)

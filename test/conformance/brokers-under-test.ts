@@ -134,7 +134,7 @@ export class BrokersUnderTest {
     await using admin = new Admin({ brokers: [address] })
     const count = this.#directories.size
     await vi.waitUntil(async () => (await admin.describeCluster()).nodes.length === count, {
-      timeout: 20_000,
+      timeout: 50_000,
     })
   }
 }

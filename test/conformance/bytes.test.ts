@@ -81,7 +81,7 @@ test('consume begins and ends where it is told to', async () => {
   expect((await consume('ends', '--from', '1999-01-01')).toString()).toBe('0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n')
 })
 
-test('follow shows what arrives later', { timeout: 30_000 }, async () => {
+test('follow shows what arrives later', { timeout: 60_000 }, async () => {
   await produce('later', 'before\n')
   const child = startChild(process.execPath, [
     varve,
@@ -109,7 +109,7 @@ test('follow shows what arrives later', { timeout: 30_000 }, async () => {
   expect(await once(child, 'exit')).toEqual([0, null])
 })
 
-test('an interrupted producer says how far it came', { timeout: 30_000 }, async () => {
+test('an interrupted producer says how far it came', { timeout: 60_000 }, async () => {
   const producer = startChild(process.execPath, [
     varve,
     'produce',

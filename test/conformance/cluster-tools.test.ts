@@ -11,7 +11,7 @@ import { mustRun } from '../support/children.js'
 import { kafkaTool, kafkaToolsMissing } from '../support/kafka-tools.js'
 import { temporaryDirectory } from '../support/tree.js'
 
-const TIMEOUT = 90_000
+const TIMEOUT = 180_000
 
 test.skipIf(kafkaToolsMissing !== null)(
   "Kafka's tools move a partition and its leader, and tell of quorum, brokers and replicas",

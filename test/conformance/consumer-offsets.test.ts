@@ -19,7 +19,7 @@ import { dumpLogSegments } from '../support/dump-log-segments.js'
 import { kafkaToolsMissing } from '../support/kafka-tools.js'
 import { temporaryDirectory } from '../support/tree.js'
 
-test("Kafka's DumpLogSegments decodes what we keep of groups", { timeout: 60_000 }, async (context) => {
+test("Kafka's DumpLogSegments decodes what we keep of groups", { timeout: 120_000 }, async (context) => {
   if (kafkaToolsMissing !== null) context.skip(kafkaToolsMissing)
   const data = temporaryDirectory()
   const broker = await startBroker({ data })

@@ -8,7 +8,7 @@ import { classesMissing, withKafkaClasses } from '../support/kafka-messages.js'
 
 test(
   "the errors are Kafka's, and so is which of them may be retried",
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async ({ skip }) => {
     if (classesMissing !== null) skip(classesMissing)
     const ours = Object.values(errors).map(({ code, name, retriable }) => `${code} ${name} ${retriable}`)

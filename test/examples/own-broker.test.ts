@@ -107,7 +107,7 @@ test('what cannot be is refused with a reason', async () => {
   expect((await read(url, 'orders')).map(({ value }) => value)).toEqual(['a'])
 })
 
-test('kill -9 loses nothing that was acknowledged', { timeout: 60_000 }, async () => {
+test('kill -9 loses nothing that was acknowledged', { timeout: 120_000 }, async () => {
   const dir = temporaryDirectory()
   const acknowledged = new Map<number, string>()
   const positions: number[] = []

@@ -49,7 +49,7 @@ async function killedAfter(count: number, dir: string): Promise<Map<string, numb
 
 test(
   'kill -9 while it writes and checkpoints loses nothing, and nothing comes apart',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const dir = temporaryDirectory()
     for (let round = 0; round < 3; round++) {

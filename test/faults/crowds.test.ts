@@ -30,7 +30,7 @@ function residentBytes({ child }: BrokerProcess): number {
 const descriptors = ({ child }: BrokerProcess): number => readdirSync(`/proc/${child.pid}/fd`).length
 
 async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 30_000
+  const deadline = Date.now() + 60_000
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 20))

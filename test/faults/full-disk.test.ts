@@ -65,7 +65,7 @@ test.skipIf(disk === null)(
         'offsets.topic.num.partitions=8',
       ])
     let broker = await start()
-    let admin = new Admin({ brokers: [broker.address], timeoutMs: 3000 })
+    let admin = new Admin({ brokers: [broker.address] })
     await admin.createTopics([{ name: TOPIC, partitions: PARTITIONS }])
     // As long as may be, so that it does not fit into what is left of a page.
     const metadata = 'm'.repeat(4096)
@@ -79,6 +79,9 @@ test.skipIf(disk === null)(
       }
     }
     for (const group of GROUPS) expect(await commit(group, 1)).toBe(true)
+    await admin.close()
+    // What it is refused from now on it is refused for good.
+    admin = new Admin({ brokers: [broker.address], timeoutMs: 3000 })
     const dirs = await admin.describeLogDirs()
     const onSmall = dirs
       .find(({ path }) => path === small)!

@@ -16,7 +16,7 @@ const disk = smallDisk(96 * 1024)
 
 test.skipIf(disk === null)(
   `appends are refused before a disk is full, and taken when there is room again${howToGetOne(disk)}`,
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const broker = await BrokerProcess.start(join(disk!, 'data'), [
       '--admin-port',
@@ -49,7 +49,7 @@ test.skipIf(disk === null)(
         if (!(outcome instanceof Error)) taken++
         return outcome instanceof Error ? outcome : expect.fail('it is still taken')
       },
-      { timeout: 20_000, interval: 100 },
+      { timeout: 60_000, interval: 100 },
     )
     expect(refusal).toMatchObject({ kafkaName: 'KAFKA_STORAGE_ERROR' })
     const report = await health()

@@ -27,7 +27,7 @@ describe.skipIf(missing !== null).each(scenarios)('$name', (scenario) => {
   beforeAll(() => {
     const source = join(root, 'test', 'faults', 'short-calls.rs')
     execFileSync('rustc', ['--edition', '2024', '-O', '--crate-type', 'cdylib', '-o', library, source])
-  }, 60_000)
+  }, 120_000)
 
   test('works with reads and writes of half of what was asked for', async () => {
     const before = await prepare(prepared, scenario)

@@ -31,7 +31,7 @@ beforeAll(async () => {
   // What others publish comes from npm's cache or the network; without either there is nothing to learn here.
   unreachable = UNREACHABLE.test(installed.stderr)
   if (!unreachable) expect(installed).toMatchObject({ code: 0 })
-}, 120_000)
+}, 300_000)
 
 function needsInstallation(context: TestContext): void {
   if (unreachable) context.skip('the registry cannot be reached; run this with a network')
@@ -132,7 +132,7 @@ describe.each(nodes)('$name', ({ node, version, missing }) => {
     expect(await run(context, 'script.cjs', commonJs)).toEqual({ lastOffset: 1, values: ['a', 'b'] })
   })
 
-  test('strict TypeScript compiles against them and runs', { timeout: 60_000 }, async (context) => {
+  test('strict TypeScript compiles against them and runs', { timeout: 120_000 }, async (context) => {
     needsInstallation(context)
     if (!existsSync(join(project, 'script.js'))) await compile()
     expect(await run(context, 'script.js')).toEqual({
@@ -143,7 +143,7 @@ describe.each(nodes)('$name', ({ node, version, missing }) => {
     })
   })
 
-  test('the command line serves, and its clients reach it', { timeout: 60_000 }, async (context) => {
+  test('the command line serves, and its clients reach it', { timeout: 120_000 }, async (context) => {
     needsInstallation(context)
     if (missing !== null) context.skip(missing)
     const bin = join(project, 'node_modules', 'varve', 'bin', 'varve.mjs')

@@ -30,7 +30,7 @@ export const etcdMissing: string | null =
 const isAtLeast = (minor: number): boolean => Number(version?.[1]) > 3 || Number(version?.[2]) >= minor
 
 /** For whatever has to become true of a process; a machine that is busy takes its time. */
-const patienceMs = 15_000
+const patienceMs = 50_000
 
 export interface EtcdTlsFiles extends Credentials {
   /** Who signs the certificates of clients; given, none comes without one. */

@@ -16,13 +16,13 @@ import { diskMissing } from './missing.js'
 const TOPIC = 'orders'
 const PARTITIONS = 4
 const ids = [1, 2, 3]
-const patient = { timeout: 20_000, interval: 100 }
+const patient = { timeout: 60_000, interval: 100 }
 
 const missing = etcdMissing ?? diskMissing('ext4')
 
 test.skipIf(missing !== null).for(['second', 'first'] as const)(
   `the %s disk of several that fails takes its partitions away from the broker, and nothing else${missing === null ? '' : ` (skipped: ${missing})`}`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   async (which) => {
     await using machines = Machines.create([])
     const disk = machines.disk('broker-1', 64, 'ext4')
@@ -127,7 +127,7 @@ test.skipIf(missing !== null).for(['second', 'first'] as const)(
     // Whoever looks is told.
     const first = running.get(1)!
     const failed = `the disk of the data directory ${bad} has failed: EROFS`
-    expect(first.errors).toContain(`error: ${failed}`)
+    await expect.poll(() => first.errors).toContain(`error: ${failed}`)
     const [admins] = /http:\S+(?=\/metrics)/.exec(first.banner)!
     const health = await fetch(`${admins}/healthz`)
     expect(health.status).toBe(503)

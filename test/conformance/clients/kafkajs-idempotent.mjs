@@ -1,14 +1,13 @@
 /**
- * A line producer on kafkajs, idempotent: BROKERS TOPIC FILE [TRANSACTIONAL-ID]. Lines go to partition 0 in order. With a
- * transactional id it begins a transaction.
+ * A line producer on kafkajs, idempotent: BROKERS TOPIC [TRANSACTIONAL-ID]. The lines that it reads go to partition 0 in order.
+ * With a transactional id it begins a transaction.
  */
-import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import { Kafka, Partitioners, logLevel } from 'kafkajs'
 
 const BATCH = 500
-const [bootstrapServers, topic, file, transactionalId] = process.argv.slice(2)
+const [bootstrapServers, topic, transactionalId] = process.argv.slice(2)
 
-const lines = readFileSync(file, 'utf8').split('\n')
 const kafka = new Kafka({
   brokers: bootstrapServers.split(','),
   clientId: 'kafkajs',
@@ -23,10 +22,13 @@ const producer = kafka.producer({
 await producer.connect()
 try {
   if (transactionalId !== undefined) await producer.transaction()
-  for (let at = 0; at < lines.length; at += BATCH) {
-    const messages = lines.slice(at, at + BATCH).map((value) => ({ value, partition: 0 }))
-    await producer.send({ topic, acks: -1, messages })
+  const messages = []
+  const send = () => producer.send({ topic, acks: -1, messages: messages.splice(0) })
+  for await (const value of createInterface({ input: process.stdin })) {
+    messages.push({ value, partition: 0 })
+    if (messages.length === BATCH) await send()
   }
+  if (messages.length > 0) await send()
 } finally {
   await producer.disconnect()
 }

@@ -20,7 +20,7 @@ import { storedCodecs } from '../../support/stored-codecs.js'
 import { temporaryDirectory } from '../../support/tree.js'
 import { BrokersUnderTest } from '../brokers-under-test.js'
 
-const TIMEOUT = 60_000
+const TIMEOUT = 120_000
 const FEW_RECORDS = 20
 
 // kcat sends no message for an empty line.

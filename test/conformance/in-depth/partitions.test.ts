@@ -23,7 +23,7 @@ import { BrokersUnderTest } from '../brokers-under-test.js'
 
 const PARTITIONS = 3
 const LINES = 20_000
-const TIMEOUT = 60_000
+const TIMEOUT = 120_000
 
 const writers: readonly Writer[] = [kcat, kafkaPython, kafkajs, ourselves]
 const readers: readonly Reader[] = [kcat, kafkaPython, ourselves]

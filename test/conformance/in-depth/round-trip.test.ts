@@ -20,7 +20,7 @@ import { temporaryDirectory } from '../../support/tree.js'
 import { BrokersUnderTest } from '../brokers-under-test.js'
 
 const LINES = 100_000
-const TIMEOUT = 90_000
+const TIMEOUT = 180_000
 
 const writers: readonly Writer[] = [kcat, kafkaPython, kafkajs, ourselves]
 const readers: readonly Reader[] = [kcat, kafkaPython, ourselves]

@@ -123,7 +123,7 @@ test('one member reads everything, commits when it is closed, and the next goes 
 
 test.each(['range', 'roundrobin', 'sticky', 'cooperative-sticky'] as const)(
   'a member comes and one goes, and every record has one reader: %s',
-  { timeout: 30_000 },
+  { timeout: 120_000 },
   async (assignor) => {
     const topic = await topicOf(`shared-${assignor}`, 4)
     const options = { assignors: [assignor] }
@@ -164,7 +164,7 @@ test.each(['range', 'roundrobin', 'sticky', 'cooperative-sticky'] as const)(
 
 test(
   'a member that dies without a word is replaced when its session is over',
-  { timeout: 30_000 },
+  { timeout: 120_000 },
   async () => {
     const topic = await topicOf('orphaned', 2)
     const dying = new Consumer({
@@ -194,7 +194,7 @@ test(
 
 test.each(['leader', 'follower'] as const)(
   'a static %s comes back to its partitions, and nobody else hears of it',
-  { timeout: 30_000 },
+  { timeout: 120_000 },
   async (role) => {
     const topic = await topicOf(`static-${role}`, 4)
     const start = (groupInstanceId: string) => new Member(topic, { groupInstanceId, assignors: ['range'] })
@@ -221,7 +221,7 @@ test.each(['leader', 'follower'] as const)(
   },
 )
 
-test('partitions that are added find a member', { timeout: 30_000 }, async () => {
+test('partitions that are added find a member', { timeout: 120_000 }, async () => {
   const topic = await topicOf('growing', 1)
   const member = new Member(topic, { metadataMaxAgeMs: 100 })
   await member.until(() => member.partitions.length === 1)
@@ -231,7 +231,7 @@ test('partitions that are added find a member', { timeout: 30_000 }, async () =>
   await member.until(() => member.values.length === 3)
 })
 
-test('a topic may be created after it was subscribed to', { timeout: 30_000 }, async () => {
+test('a topic may be created after it was subscribed to', { timeout: 120_000 }, async () => {
   const member = new Member('later')
   await member.until(() => member.events.includes('assigned '))
   await topicOf('later', 2)

@@ -88,4 +88,4 @@ export async function created(admin: Admin, ...topics: NewTopic[]): Promise<void
 
 /** What is so at once at a varve, and soon at a Kafka. */
 export const eventually = <T>(check: () => Promise<T>): Promise<T> =>
-  vi.waitFor(check, { timeout: 10_000, interval: 10 })
+  vi.waitFor(check, { timeout: 30_000, interval: 10 })
