@@ -18,7 +18,7 @@ import { contentOfTopic } from './broker-content.js'
 
 const TOPIC = 'crash'
 const PARTITIONS = 2
-const KILLS = isLongRun ? 50 : 6
+const KILLS = isLongRun ? 50 : 4
 /** As many as the broker remembers of each producer, and the most that Kafka's clients have under way. */
 const IN_FLIGHT = 5
 

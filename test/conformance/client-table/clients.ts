@@ -173,7 +173,7 @@ export const tableClients: readonly TableClient[] = [
       administration: 'without log directories',
       groups: 'without deleting offsets and removing members',
     },
-    quick: ['none', 'gzip', 'large', 'idempotent', 'administration'],
+    quick: ['none', 'gzip', 'idempotent', 'administration'],
   },
   {
     name: 'platformatic-kafka',
