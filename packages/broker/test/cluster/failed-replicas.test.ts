@@ -158,7 +158,7 @@ test('a log whose records the disk keeps back when they have been promised is gi
   const client = await RawClient.connect(third.port)
   onTestFinished(() => client.close())
   const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1 << 20 }]
-  const topics = ['bills', 'orders'].map((topic) => ({ topic, partitions }))
+  const topics = ['orders', 'bills'].map((topic) => ({ topic, partitions }))
   const response = client.request(fetch, 12, { maxWaitMs: 0, minBytes: 1, topics, forgottenTopicsData: [] })
   await expect(response).rejects.toThrow('the connection was closed')
   await cluster.until(async () => (await isrOf(admin)) === '1')
