@@ -141,6 +141,9 @@ async function reset() {
 }
 
 async function administration() {
+  // One of its own: whoever else asked through it meanwhile would go on asking for the topic that is deleted here.
+  const admin = kafka.admin()
+  await admin.connect()
   const topic = await create('kafkajs-admin', 2)
   const partitions = async () =>
     (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length
@@ -167,6 +170,7 @@ async function administration() {
   assert.equal((await admin.describeCluster()).brokers.length, brokers.length)
   await admin.deleteTopics({ topics: [topic] })
   assert.ok(!(await admin.listTopics()).includes(topic))
+  await admin.disconnect()
 }
 
 async function groups() {
