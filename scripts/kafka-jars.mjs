@@ -31,7 +31,9 @@ export async function copyJars(pom, name) {
       '-DincludeScope=runtime',
       `-DoutputDirectory=${join(cache, name)}`,
     ]
-    await must('mvn', 'mvn', ['-q', '-B', '-f', join(folder, 'pom.xml'), ...copy])
+    // It is over before it pays to compile what it does.
+    const env = { MAVEN_OPTS: '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' }
+    await must('mvn', 'mvn', ['-q', '-B', '-f', join(folder, 'pom.xml'), ...copy], { env })
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
