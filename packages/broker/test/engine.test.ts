@@ -164,7 +164,7 @@ test('metadata that recovery after a crash would have to cut stops the start, ev
   for (const topic of ['a', 'b', 'c']) await createTopic(client, topic)
   // What a crash leaves is what is on the disk now.
   const crashed = join(await temporaryDirectory(), 'data')
-  await cp(data, crashed, { recursive: true, filter: (source) => !source.endsWith('.lock') })
+  await cp(data, crashed, { recursive: true, filter: (source) => !/\.(lock|tmp)$/.test(source) })
   const file = await open(join(crashed, '__varve_metadata-0', '00000000000000000000.log'), 'r+')
   await file.write(Buffer.from([0xff]), 0, 1, 75)
   await file.close()

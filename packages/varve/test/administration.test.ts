@@ -233,8 +233,8 @@ test(
   async () => {
     await admin.createTopics([{ name: 'ending', partitions: 2 }])
     await printed('produce ending -q -P 1', 'a\nb\n')
-    const followed = printed('consume ending --follow --timeout 4000')
-    expect(await printed('consume ending --group e --timeout 4000')).toBe('a\nb\n')
+    const followed = printed('consume ending --follow --timeout 8000')
+    expect(await printed('consume ending --group e --timeout 8000')).toBe('a\nb\n')
     expect(await json('group describe e')).toMatchObject({
       state: 'Empty',
       offsets: [{ lag: 0 }, { lag: 0, currentOffset: 2 }],

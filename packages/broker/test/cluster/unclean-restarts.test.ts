@@ -73,7 +73,8 @@ async function restarts(): Promise<Restarts> {
     )
   const copyOf = async (data: string): Promise<string> => {
     const copy = await temporaryDirectory()
-    await cp(data, copy, { recursive: true })
+    // What is about to take the place of another file may have done so before it is copied.
+    await cp(data, copy, { recursive: true, filter: (source) => !source.endsWith('.tmp') })
     return copy
   }
   const data = await temporaryDirectory()

@@ -90,7 +90,7 @@ test('in a data directory a topic that is there already stays what it is', async
 test('records that come are waited for, by number, in a topic that is not there yet', async () => {
   const { broker, client } = await start()
   // Longer than the test may take: what is found when the time is over was not noticed when it came.
-  const waiting = broker.waitForRecords('later', 3, { timeoutMs: 60_000 })
+  const waiting = broker.waitForRecords('later', 3, { timeoutMs: 600_000 })
   await broker
     .records('later')
     .catch((error: unknown) => expect(error).toMatchObject({ code: 'VARVE_UNKNOWN_TOPIC' }))
