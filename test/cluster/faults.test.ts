@@ -57,7 +57,7 @@ async function killALeader(): Promise<void> {
     forMs: 1000,
   } as const
   const plan: FaultPlan = { atOnce: 1, faults: [killed] }
-  await play({ seed, seconds: 2, clients: [varve], onLoopback: true, plan, calmMs: 1000 })
+  await play({ seed, seconds: 2, clients: [varve], onLoopback: true, plan })
 }
 
 async function breakEverything(): Promise<void> {

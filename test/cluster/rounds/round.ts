@@ -1,4 +1,4 @@
-import { cpSync } from 'node:fs'
+import { cpSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Admin } from '@varve/client'
@@ -6,6 +6,7 @@ import { runChild } from '../../support/children.js'
 import { etcdCommand } from '../../support/etcd.js'
 import { varve } from '../../support/tree.js'
 import { type FaultPlan, planFaults } from '../machines/fault-plan.js'
+import { readHistory } from '../history/json-lines.js'
 import { runFaults } from '../machines/fault-run.js'
 import { faultsOf } from '../machines/faults.js'
 import type { MachineProcess } from '../machines/machine-process.js'
@@ -22,6 +23,8 @@ const BROKERS = ['broker-1', 'broker-2', 'broker-3']
 const SESSION_TIMEOUT_SECONDS = 3
 /** What a healed cluster has until everything is led and in sync. */
 const WHOLE_WITHIN_MS = 60_000
+/** What clients have, once the cluster is whole, until they are all at work: much longer than the session of a member of a group. */
+const AT_WORK_WITHIN_MS = 60_000
 /** What clients that are asked to end have for what they have sent. */
 const END_WITHIN_MS = 120_000
 
@@ -37,8 +40,6 @@ export interface RoundOptions {
   readonly gapMs?: number
   /** Instead of what the seed says. */
   readonly plan?: FaultPlan
-  /** What clients have, once the cluster is whole, until they are all at work. Default: longer than the session of a member of a group. */
-  readonly calmMs?: number
   /** To do without machines although there could be some. */
   readonly onLoopback?: boolean
 }
@@ -113,7 +114,7 @@ class Round {
     const missing = await this.#break()
     const healedAt = this.#monotonic()
     await this.#expectWhole()
-    await sleep(this.#options.calmMs ?? 20_000)
+    await this.#untilAtWork([...clients.keys()], healedAt)
     await Promise.all([...clients].map(([name, process]) => this.#end(name, process)))
     await this.#readFinally()
     await this.#compareReplicas()
@@ -187,6 +188,17 @@ class Round {
       await sleep(500)
     }
     this.#tell('the cluster is whole')
+  }
+
+  /** Who is not at work by the end of it is told of as one that stands still. */
+  async #untilAtWork(clients: readonly string[], healedAt: number): Promise<void> {
+    const isAtWork = (name: string): boolean => {
+      const file = this.#history(name)
+      const history = existsSync(file) ? readHistory(file) : []
+      return history.length > 0 && [...standstills(history, healedAt)].length === 0
+    }
+    const until = performance.now() + AT_WORK_WITHIN_MS
+    while (!clients.every(isAtWork) && performance.now() < until) await sleep(500)
   }
 
   async #end(name: string, process: MachineProcess): Promise<void> {
