@@ -348,10 +348,14 @@ impl Log {
             }
             _ if !header.has_producer_id() => Ok(Verdict::Append(None)),
             Origin::Leader => {
-                producers.check(&state.producers, header, batch).map_err(|refusal| match refusal {
-                    Refusal::Batch(error) => LogError::Batch(error),
-                    Refusal::Producer(error) => LogError::Producer { dir: self.dir.clone(), error },
-                })
+                let forgets_none =
+                    producers.begins_midway(&state.producers, header) && self.forgets_no_producer(state)?;
+                producers.check(&state.producers, header, batch, forgets_none).map_err(
+                    |refusal| match refusal {
+                        Refusal::Batch(error) => LogError::Batch(error),
+                        Refusal::Producer(error) => LogError::Producer { dir: self.dir.clone(), error },
+                    },
+                )
             }
             Origin::Replicated if header.is_control() && header.records_count > 0 => {
                 match EndTransactionMarker::parse(batch) {
@@ -361,6 +365,27 @@ impl Log {
             }
             Origin::Replicated => Ok(Verdict::Append(None)),
         }
+    }
+
+    /// Whether a producer that is not known has certainly never written here. A later batch of one whose first went to the
+    /// leader before, which has not answered, must not come before it.
+    ///
+    /// Records that were deleted or compacted may have been the last of a producer, and one that was idle for too long is
+    /// forgotten, which cannot have happened to a log that is younger. The first leader takes any batch: whoever makes a topic
+    /// anew under its name finds producers that go on.
+    fn forgets_no_producer(&self, state: &State) -> Result<bool> {
+        let config = self.config();
+        let kept_all =
+            state.start_offset == 0 && !config.cleanup_policy.compacts() && !state.producers.forgot();
+        if state.leader_epoch == 0 || !kept_all {
+            return Ok(false);
+        }
+        let first = &state.segments[0];
+        if first.first_timestamp().is_none() && first.bytes() > 0 {
+            first.activate()?;
+        }
+        let youngest = self.runner.wall_clock_ms().saturating_sub(config.producer_id_expiration_ms);
+        Ok(first.first_timestamp().is_none_or(|began| began > youngest))
     }
 
     pub(crate) fn take_producers(

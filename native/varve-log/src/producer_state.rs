@@ -122,7 +122,14 @@ impl ProducerState {
     }
 
     /// Whether a producer's batch may be appended; if it was before, as which one.
-    pub fn check_batch(&self, header: &BatchHeader) -> Result<Option<BatchMetadata>, ProducerError> {
+    ///
+    /// `forgets_none`: whether one that is not known has never written here. Where that is not sure it may begin with any
+    /// sequence number (KIP-360).
+    pub fn check_batch(
+        &self,
+        header: &BatchHeader,
+        forgets_none: bool,
+    ) -> Result<Option<BatchMetadata>, ProducerError> {
         let BatchHeader { producer_id, producer_epoch, base_sequence: sequence, .. } = *header;
         self.check_epoch(producer_epoch)?;
         // Offset commits within a transaction have none: their coordinator writes them, and does not retry.
@@ -130,7 +137,7 @@ impl ProducerState {
             if let Some(duplicate) = self.find_duplicate(header) {
                 return Ok(Some(duplicate));
             }
-            let expected = self.expected_sequence(producer_epoch);
+            let expected = self.expected_sequence(producer_epoch, forgets_none);
             if let Some(expected) = expected.filter(|&expected| expected != sequence) {
                 let refused =
                     ProducerError::OutOfOrderSequence { producer_id, producer_epoch, sequence, expected };
@@ -177,9 +184,9 @@ impl ProducerState {
     }
 
     /// `None` where any will do: of a producer that is not known, or not any more.
-    fn expected_sequence(&self, producer_epoch: i16) -> Option<i32> {
+    fn expected_sequence(&self, producer_epoch: i16, forgets_none: bool) -> Option<i32> {
         match self.producer_epoch {
-            NO_PRODUCER_EPOCH => None,
+            NO_PRODUCER_EPOCH => forgets_none.then_some(0),
             current if current == producer_epoch => Some(self.last_sequence().wrapping_add(1) & i32::MAX),
             _ => Some(0),
         }

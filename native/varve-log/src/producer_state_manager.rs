@@ -12,6 +12,8 @@ use crate::transactions::{AbortedTransaction, CompletedTransaction, Transactions
 pub struct ProducerStateManager {
     producers: BTreeMap<i64, ProducerState>,
     transactions: Transactions,
+    /// Whether any has been forgotten since the log was opened.
+    forgot: bool,
 }
 
 /// Batches that are about to be written. Later ones are checked against earlier ones, and none of them counts before
@@ -67,6 +69,11 @@ impl ProducerStateManager {
         self.producers.is_empty()
     }
 
+    /// Whether any producer has been forgotten since the log was opened.
+    pub fn forgot(&self) -> bool {
+        self.forgot
+    }
+
     /// Takes a batch of the log into account without checking it. Of a control batch, `marker` is what it holds; none
     /// when compaction has emptied it. If the batch ends a transaction with an abort, the entry for the index.
     pub fn replay(
@@ -113,10 +120,12 @@ impl ProducerStateManager {
     /// Forgets the producers without an open transaction that have written nothing for `expiration_ms`
     /// (`producer.id.expiration.ms`), by the timestamps of their batches, as Kafka does.
     pub fn remove_expired(&mut self, now_ms: i64, expiration_ms: i64) {
+        let before = self.producers.len();
         self.producers.retain(|_, producer| {
             let idle = now_ms.saturating_sub(producer.last_timestamp);
             producer.current_txn_first_offset.is_some() || idle < expiration_ms
         });
+        self.forgot |= self.producers.len() < before;
     }
 }
 
@@ -125,12 +134,14 @@ impl ProducerAppend {
         self.changed.is_empty()
     }
 
-    /// What is to be done with a batch with a producer id behind the ones added so far.
+    /// What is to be done with a batch with a producer id behind the ones added so far. `forgets_none`: see
+    /// [`ProducerState::check_batch`].
     pub fn check(
         &self,
         manager: &ProducerStateManager,
         header: &BatchHeader,
         batch: &[u8],
+        forgets_none: bool,
     ) -> Result<Verdict, Refusal> {
         let unknown = ProducerState::unknown(header.producer_id);
         let state = self.state_of(manager, header.producer_id).unwrap_or(&unknown);
@@ -148,7 +159,7 @@ impl ProducerAppend {
             let (id, sequence) = (header.producer_id, header.base_sequence);
             return Err(invalid(format!("the sequence number {sequence} of producer {id}")));
         }
-        let duplicate = state.check_batch(header).map_err(Refusal::Producer)?;
+        let duplicate = state.check_batch(header, forgets_none).map_err(Refusal::Producer)?;
         Ok(duplicate.map_or(Verdict::Append(None), Verdict::Duplicate))
     }
 
@@ -182,6 +193,11 @@ impl ProducerAppend {
                 self.steps.extend(begins.then_some(Step::Began { producer_id, first_offset }));
             }
         }
+    }
+
+    /// Whether the producer of a batch would begin here in the midst of its sequence.
+    pub fn begins_midway(&self, manager: &ProducerStateManager, header: &BatchHeader) -> bool {
+        header.base_sequence > 0 && self.state_of(manager, header.producer_id).is_none()
     }
 
     fn state_of<'a>(

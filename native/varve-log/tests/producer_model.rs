@@ -259,7 +259,7 @@ fn any_order_of_batches_leaves_the_state_that_the_log_implies() {
                 let entry = written.offer(&mut rng);
                 let batch = encoded(&entry);
                 let header = BatchHeader::parse(&batch).unwrap();
-                let verdict = append.check(&manager, &header, &batch);
+                let verdict = append.check(&manager, &header, &batch, false);
                 let answer = told(&verdict);
                 let context = format!("seed {seed}, step {step}: {entry:?} after {:?}", written.log);
                 assert_eq!(answer, written.answer(&entry), "{context}");

@@ -23,7 +23,7 @@ impl Writer {
         assign_offset(&mut batch, self.end);
         let header = BatchHeader::parse(&batch).unwrap();
         let mut append = ProducerAppend::default();
-        match append.check(&self.manager, &header, &batch)? {
+        match append.check(&self.manager, &header, &batch, false)? {
             Verdict::Duplicate(original) => Ok(original.first_offset()),
             Verdict::Append(marker) => {
                 append.add(&self.manager, &header, marker.as_ref());
@@ -264,7 +264,7 @@ fn batches_of_one_write_see_each_other_and_a_failed_write_leaves_no_trace() {
     let mut offer = |append: &mut ProducerAppend, mut batch: Vec<u8>| {
         assign_offset(&mut batch, end);
         let header = BatchHeader::parse(&batch).unwrap();
-        let verdict = append.check(&manager, &header, &batch);
+        let verdict = append.check(&manager, &header, &batch, false);
         if let Ok(Verdict::Append(marker)) = verdict {
             append.add(&manager, &header, marker.as_ref());
             end = header.next_offset();

@@ -326,6 +326,98 @@ fn a_snapshot_that_did_not_reach_the_disk_is_found_out_from_the_log() {
     }
 }
 
+/// A leader whose log another one has led, and a producer that it does not know, in the midst of its sequence.
+#[test]
+fn a_batch_does_not_overtake_the_first_of_its_producer_that_went_to_the_leader_before() {
+    type Deed = fn(&Solo);
+    let keyed = || {
+        let mut builder = BatchBuilder::new(EPOCH_MS);
+        builder.push(Some(b"key"), Some(&[1; 40]), &[]);
+        builder
+    };
+    let by_producer = |sequence: i32| {
+        let mut builder = keyed();
+        builder.idempotent(7, 0, sequence);
+        builder.build()
+    };
+    let nothing: Deed = |_| {};
+    let compacting = LogConfig { cleanup_policy: CleanupPolicy::Compact, ..config(Durability::Os) };
+    let cases: [(&str, LogConfig, Deed, i32, Option<i64>); 8] = [
+        ("it cannot have been here", config(Durability::Os), nothing, 5, None),
+        ("it begins", config(Durability::Os), nothing, 0, Some(1)),
+        (
+            "the log is empty",
+            config(Durability::Os),
+            |solo| {
+                solo.answer(|log, answer| log.truncate_to(0, answer)).unwrap();
+            },
+            5,
+            None,
+        ),
+        ("the log has been told of nothing but its batches", unforgetting(Durability::Os), nothing, 5, None),
+        (
+            "its records may have been deleted",
+            config(Durability::Os),
+            |solo| {
+                solo.answer(|log, answer| log.delete_before(1, answer)).unwrap();
+            },
+            5,
+            Some(1),
+        ),
+        ("its records may have been compacted", compacting, nothing, 5, Some(1)),
+        (
+            "it may have been idle for a day",
+            config(Durability::Os),
+            |solo| {
+                solo.runner.advance(std::time::Duration::from_secs(86_400));
+            },
+            5,
+            Some(1),
+        ),
+        (
+            "it may have been among those that have been forgotten",
+            config(Durability::Os),
+            |solo| {
+                let mut old = BatchBuilder::new(EPOCH_MS - 90_000_000);
+                old.push(None, Some(&[1; 40]), &[]);
+                old.idempotent(9, 0, 0);
+                solo.append(old.build()).unwrap();
+                solo.runner.advance(std::time::Duration::from_secs(700));
+                assert!(solo.log.producers().is_empty());
+            },
+            5,
+            Some(2),
+        ),
+    ];
+    for (name, log_config, deed, sequence, taken) in cases {
+        for reopened in [false, true] {
+            let storage = SimStorage::new(1);
+            let mut solo = Solo::open(&storage, log_config).unwrap();
+            solo.append(keyed().build()).unwrap();
+            solo.log.request_flush().unwrap();
+            solo.drain();
+            if reopened {
+                solo.close();
+                solo = Solo::open(&storage, log_config).unwrap();
+            }
+            solo.log.set_leader_epoch(1).unwrap();
+            deed(&solo);
+            match (solo.append(by_producer(sequence)), taken) {
+                (Ok(offset), Some(expected)) => assert_eq!(offset, expected, "{name}"),
+                (Err(refused), None) => assert_eq!(refused.code(), "VARVE_OUT_OF_ORDER_SEQUENCE", "{name}"),
+                (result, _) => panic!("{name}: {result:?}"),
+            }
+            if taken.is_none() {
+                let first = solo.log.end_offset();
+                assert_eq!(solo.append(by_producer(0)).unwrap(), first, "{name}: the first comes after all");
+            }
+        }
+    }
+    let storage = SimStorage::new(1);
+    let solo = Solo::open(&storage, config(Durability::Os)).unwrap();
+    assert_eq!(solo.append(by_producer(5)).unwrap(), 0, "the topic may be another one of the same name");
+}
+
 #[test]
 fn idle_producers_are_forgotten_while_the_log_is_open_and_when_it_opens() {
     let day = std::time::Duration::from_secs(86_400);

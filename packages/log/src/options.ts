@@ -164,7 +164,8 @@ export interface LogOptions {
   lowDiskBytes?: number
   /**
    * An idempotent producer that has written nothing for so many ms, by the timestamps of its batches, is forgotten: its
-   * next batch may have any sequence number, and a late retry is stored again. One with an open transaction never is.
+   * next batch may have any sequence number, and a late retry is stored again. (One that is not known begins with 0 where the
+   * log is younger than that, has a leader epoch beyond 0, and nothing was deleted or compacted.) One with an open transaction never is.
    * Default 24 hours (Kafka's `producer.id.expiration.ms`).
    */
   producerIdExpirationMs?: number

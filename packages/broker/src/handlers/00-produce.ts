@@ -7,6 +7,8 @@
  * - Transactional batches are refused with UNSUPPORTED_FOR_MESSAGE_FORMAT, Kafka's code for logs that cannot hold them and
  *   one that no client retries. There is no transaction that they could be part of.
  * - A null records field is answered as an empty one, INVALID_RECORD, which Kafka does not answer at all.
+ * - A producer of which a later leader than the first knows nothing begins with the sequence 0 while the log is too young to have
+ *   forgotten anybody; in Kafka with any, so that a batch can overtake earlier ones that the leader before was sent.
  * - A batch that claims LogAppendTime is refused with INVALID_TIMESTAMP; Kafka rewrites it.
  * - RECORD_LIST_TOO_LARGE is for batches that are stored as they come; Kafka looks at the size after a change of codec, too.
  * - The timeout of acks -1 covers the whole append, since here a disk's flush is part of it.
