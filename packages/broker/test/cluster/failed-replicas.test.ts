@@ -191,7 +191,10 @@ test('a data directory that fails is noticed where nothing but a read of one log
   const { cluster, admin, third, disk } = await start(2)
   const replicas = [0, 1, 2, 3].map(() => [3, 1])
   await admin.createTopics([{ name: 'orders', replicas }])
-  await until(() => disk.logs.size === 4, 'the logs are open')
+  // Who leads has written what it does in the directory of a new log: that would fail as well.
+  await admin.listOffsets(
+    replicas.map((_, partition) => ({ topic: 'orders', partition, timestamp: 'latest' as const })),
+  )
   const [good, bad] = third.dataDirectories as [string, string]
   const inBad = [0, 1, 2, 3].filter((n) => disk.log(`orders-${n}`).dir.startsWith(bad))
   await takeAway(bad)
