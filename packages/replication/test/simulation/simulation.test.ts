@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { loadSimulation } from '../../../../scripts/simulation.mjs'
 
 /** As many as fit beside the other tests; `.ci/run` has more, and `npm run simulate -- --seeds 100000` as many as you like. */
-const seeds = 150
+const seeds = 500
 
 test(`whatever breaks, nothing acknowledged is lost, and the cluster recovers: ${seeds} seeds`, async () => {
   const { simulate, failureLines } = await loadSimulation()
