@@ -80,6 +80,17 @@ export class BrokersUnderTest {
     return [...this.#directories.values()].map((data) => join(data, `${topic}-${partition}`))
   }
 
+  /**
+   * Creates a topic, where that takes more than one broker, and waits until it is led. Of what is sent to a leader that has not heard yet
+   * that it is one, the first may be refused and come behind the rest, unless the producer is idempotent.
+   */
+  async prepare(topic: string): Promise<void> {
+    if (this.#directories.size === 1) return
+    await using admin = new Admin({ brokers: this.addresses })
+    await admin.createTopics([{ name: topic }])
+    await admin.listOffsets([{ topic, partition: 0, timestamp: 'latest' }])
+  }
+
   /** Who leads a partition. */
   async leaderOf(topic: string, partition = 0): Promise<number> {
     await using admin = new Admin({ brokers: [...this.#running.values()].map(({ address }) => address) })

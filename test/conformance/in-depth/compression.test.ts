@@ -50,6 +50,7 @@ test.concurrent.for(writers)(
   async ({ writer, compression }, context) => {
     needs(context, writer)
     const topic = `${compression}-${writer.name}`
+    await brokers.prepare(topic)
     await writer.write(brokers.bootstrapServers, topic, file, compression)
     for (const replica of brokers.replicasOf(topic))
       await context.expect.poll(() => storedCodecs(replica, FEW_RECORDS)).toEqual(new Set([compression]))

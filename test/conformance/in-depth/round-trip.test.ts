@@ -45,8 +45,9 @@ describe.each(writers)('what $name wrote', (writer) => {
   const topic = `from-${writer.name}`
 
   beforeAll(async () => {
-    if (writer.missing === null)
-      await writer.write(brokers.bootstrapServers, topic, join(directory, textOf(writer)))
+    if (writer.missing !== null) return
+    await brokers.prepare(topic)
+    await writer.write(brokers.bootstrapServers, topic, join(directory, textOf(writer)))
   }, TIMEOUT)
 
   test.concurrent.for(readers)('$name reads back', { timeout: TIMEOUT }, async (reader, context) => {
