@@ -40,6 +40,8 @@ const exclude = [
         'test/conformance/in-depth/**',
         'test/conformance/cluster-tools.test.ts',
       ]),
+  // To pack all packages, install them and try them under each line of Node takes as much as a suite: `npm run prove:packages`.
+  ...(isLongRun ? [] : ['test/install/packages.test.ts', 'test/conformance/node-versions.test.ts']),
   // What breaks an etcd of three, and what the faults of clusters are made with, `npm run prove:faults` tries.
   ...(isLongRun
     ? []

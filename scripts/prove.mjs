@@ -77,6 +77,7 @@ const suites = {
     // Our own clients' tests with a real Kafka.
     selected('--project', 'against Kafka'),
   ],
+  packages: files('test/install/packages.test.ts', 'test/conformance/node-versions.test.ts'),
   'cluster-clients': selected('--project', 'against a cluster'),
   messages: files(
     'packages/protocol/test/broken-pieces.test.ts',
