@@ -43,6 +43,17 @@ async function takeAway(directory: string): Promise<void> {
   await rename(directory, join(await temporaryDirectory(), 'away'))
 }
 
+/** Who leads has written what it does in the directories of new logs: where these are taken away meanwhile, that fails as well. */
+async function untilLed(admin: Admin, topic: string, partitions: number): Promise<void> {
+  await admin.listOffsets(
+    Array.from({ length: partitions }, (_, partition) => ({
+      topic,
+      partition,
+      timestamp: 'latest' as const,
+    })),
+  )
+}
+
 async function isrOf(admin: Admin): Promise<string> {
   const [orders] = await admin.describeTopics(['orders'])
   return [...orders!.partitions[0]!.isr].sort().join()
@@ -74,7 +85,7 @@ test('of a data directory that fails every log is given up, of the others none, 
   const { cluster, admin, third, disk } = await start(2)
   const replicas = [0, 1, 2, 3].map(() => [3, 1])
   await admin.createTopics([{ name: 'orders', replicas }])
-  await until(() => disk.logs.size === 4, 'the logs are open')
+  await untilLed(admin, 'orders', 4)
   const [good, bad] = third.dataDirectories as [string, string]
   const inBad = [0, 1, 2, 3].filter((n) => disk.log(`orders-${n}`).dir.startsWith(bad))
   expect(inBad).toHaveLength(2)
@@ -84,8 +95,8 @@ test('of a data directory that fails every log is given up, of the others none, 
   disk.log(`orders-${inBad[0]}`).fail('EIO')
   const expected = replicas.map((_, n) => (inBad.includes(n) ? '1: 1' : '3: 1,3')).join()
   await cluster.until(async () => (await leadersAndIsr(admin, 'orders')).join() === expected)
+  await until(() => inBad.every((n) => disk.log(`orders-${n}`).state === 'closed'), 'both are given up')
   expect(third.problems).toEqual(
-    // The other one may have noticed by itself, while it wrote something there.
     inBad.map((n) => expect.stringMatching(new RegExp(`^orders-${n}: .*${bad}`))),
   )
   const dirs = await admin.describeLogDirs({ nodeIds: [3] })
@@ -97,6 +108,7 @@ test('of a data directory that fails every log is given up, of the others none, 
   await admin.createTopics([{ name: 'later', replicas }])
   await until(() => [0, 1, 2, 3].every((n) => disk.logs.has(`later-${n}`)), 'the logs are open')
   for (const n of [0, 1, 2, 3]) expect(disk.log(`later-${n}`).dir.startsWith(good)).toBe(true)
+  await untilLed(admin, 'later', 4)
   expect(await leadersAndIsr(admin, 'later')).toEqual(replicas.map(() => '3: 1,3'))
 
   const moved = inBad.map((partition) => ({ topic: 'orders', partition, replicas: [2, 1] }))
@@ -191,10 +203,7 @@ test('a data directory that fails is noticed where nothing but a read of one log
   const { cluster, admin, third, disk } = await start(2)
   const replicas = [0, 1, 2, 3].map(() => [3, 1])
   await admin.createTopics([{ name: 'orders', replicas }])
-  // Who leads has written what it does in the directory of a new log: that would fail as well.
-  await admin.listOffsets(
-    replicas.map((_, partition) => ({ topic: 'orders', partition, timestamp: 'latest' as const })),
-  )
+  await untilLed(admin, 'orders', 4)
   const [good, bad] = third.dataDirectories as [string, string]
   const inBad = [0, 1, 2, 3].filter((n) => disk.log(`orders-${n}`).dir.startsWith(bad))
   await takeAway(bad)
