@@ -7,7 +7,7 @@ import { request as httpsRequest } from 'node:https'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Credentials } from './certificates.js'
 import { startChild } from './children.js'
@@ -211,9 +211,17 @@ export class EtcdProcess {
     await ended
   }
 
-  /** Holds it as it is: its connections stay, and nothing comes. */
+  /**
+   * Holds it as it is: its connections stay, and nothing comes. Its threads stop one by one behind the signal, and might answer
+   * meanwhile; none runs when this returns.
+   */
   pause(): void {
-    this.#child?.kill('SIGSTOP')
+    const { pid } = this.#child!
+    this.#child!.kill('SIGSTOP')
+    const threads = `/proc/${pid}/task`
+    const stateOf = (thread: string): string =>
+      /\) (\w)/.exec(readFileSync(`${threads}/${thread}/stat`, 'utf8'))![1]!
+    while (existsSync(threads) && !readdirSync(threads).every((thread) => stateOf(thread) === 'T'));
   }
 
   resume(): void {
