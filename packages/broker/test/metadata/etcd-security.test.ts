@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { Authority } from '../../../../test/support/certificates.js'
 import { EtcdProcess, etcdMissing } from '../../../../test/support/etcd.js'
-import { temporaryDirectory } from '../../../../test/support/tree.js'
+import { temporaryDirectory } from '../support/test-broker.js'
 import { resolveStore } from '../../src/cluster-options.js'
 import { silentLog } from '../../src/broker-log.js'
 import { systemClock } from '../../src/clock.js'
@@ -139,7 +139,7 @@ describe.skipIf(etcdMissing !== null)('an etcd with TLS', () => {
   })
 
   test('is asked with renewed certificates from when they are read again, and not with what is none', async () => {
-    const folder = temporaryDirectory()
+    const folder = await temporaryDirectory()
     const files = { ca: join(folder, 'ca'), cert: join(folder, 'cert'), key: join(folder, 'key') }
     const put = async ({ cert, key }: { cert: string; key: string }): Promise<void> => {
       await Promise.all([writeFile(files.cert, cert), writeFile(files.key, key)])

@@ -27,7 +27,11 @@ async function produce() {
     const sent = producer
       .send({ topic, messages: [{ partition, value }] })
       .then(
-        ([{ baseOffset }]) => client.ok(operation, { offset: Number(baseOffset) }),
+        // Where it knows no leader at the moment it resolves with nothing, and nobody can tell what became of the record.
+        ([answer]) =>
+          answer === undefined
+            ? client.info(operation, new Error('resolved without an answer'))
+            : client.ok(operation, { offset: Number(answer.baseOffset) }),
         (error) => client.info(operation, error),
       )
       .finally(() => underWay.delete(sent))
