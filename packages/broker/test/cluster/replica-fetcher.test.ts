@@ -154,8 +154,11 @@ test('a throttled partition is left out until it may go on, and asked for again 
   await leader.answer([{ partitionIndex: 1, records }])
   await until(() => leader.waiting.some((request) => forgottenIn(request).includes(1)), 'it is left out')
   expect(recorded).toEqual([records.length])
+  const goesOn = (request: FetchRequestInput): boolean =>
+    askedIn(request).some(([index, offset]) => index === 1 && offset === 1)
   await clock.advance(399)
   await settle()
+  expect(leader.waiting.some(goesOn)).toBe(false)
   waitMs = Infinity
   const before = leader.requests
   await clock.advance(1)
@@ -163,8 +166,6 @@ test('a throttled partition is left out until it may go on, and asked for again 
   expect(leader.requests).toBe(before)
   waitMs = 0
   await clock.advance(1000)
-  const goesOn = (request: FetchRequestInput): boolean =>
-    askedIn(request).some(([index, offset]) => index === 1 && offset === 1)
   await until(() => leader.waiting.some(goesOn), 'it goes on')
 })
 
